@@ -1,0 +1,87 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// What holds for every Swift target: the language mode is that of the tools version (6),
+/// and a warning is an error, so that none is left to get used to.
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+/// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
+let package = Package(
+  name: "lido",
+  products: [
+    .executable(name: "lido", targets: ["Command"]),
+    .library(name: "Lido", targets: ["Lido"]),
+    .library(name: "Multiprocessing", targets: ["Multiprocessing"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+    .package(url: "https://github.com/attaswift/BigInt.git", from: "6.0.1"),
+    .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+  ],
+  targets: [
+    // C: what Swift cannot say or must not do between fork and exec.
+    .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
+    .systemLibrary(
+      name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+
+    // Leaves.
+    .target(name: "JSON", swiftSettings: strict),
+    .target(
+      name: "JobCore",
+      dependencies: [.product(name: "DequeModule", package: "swift-collections")],
+      swiftSettings: strict),
+
+    // Adapters: they never import one another.
+    .target(name: "Reactor", dependencies: ["CPlatform"], swiftSettings: strict),
+    .target(name: "HTTPServer", dependencies: ["CMicroHTTPD"], swiftSettings: strict),
+    .target(
+      name: "JobStorage", dependencies: ["JobCore", "JSON", "CPlatform"], swiftSettings: strict),
+    .target(
+      name: "Multiprocessing",
+      dependencies: [
+        "CPlatform", "JSON", .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
+
+    // The shell that joins them, the library product over it, and the program.
+    .target(
+      name: "JobServer",
+      dependencies: [
+        "JSON", "JobCore", "JobStorage", "Reactor", "HTTPServer", "Multiprocessing",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "DequeModule", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strict),
+    .target(name: "Lido", dependencies: ["JobServer", "Multiprocessing"], swiftSettings: strict),
+    .executableTarget(
+      name: "Command",
+      dependencies: ["Lido", "Multiprocessing", .product(name: "BigInt", package: "BigInt")],
+      swiftSettings: strict),
+
+    // Tests.
+    .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: strict),
+    .testTarget(name: "JobCoreTests", dependencies: ["JobCore"], swiftSettings: strict),
+    .testTarget(
+      name: "JobStorageTests", dependencies: ["JobStorage", "JobCore", "JSON"],
+      swiftSettings: strict),
+    .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
+    .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer"], swiftSettings: strict),
+    .testTarget(
+      name: "MultiprocessingTests", dependencies: ["Multiprocessing", "ProcessTestProgram"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/ProcessTestProgram", swiftSettings: strict),
+    .testTarget(name: "JobServerTests", dependencies: ["JobServer"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+  ]
+)

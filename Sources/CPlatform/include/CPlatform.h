@@ -1,0 +1,9 @@
+#ifndef CPLATFORM_H
+#define CPLATFORM_H
+// Headers that Swift's Glibc module does not carry.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#endif
