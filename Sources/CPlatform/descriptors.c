@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@ int lido_reserve_standard_descriptors(void) {
   }
   return 0;
 }
+
+void lido_buffer_stdout_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
 int lido_send_message(int socket, const void *message, size_t length, const int *descriptors,
                       size_t descriptor_count) {

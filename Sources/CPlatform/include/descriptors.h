@@ -12,6 +12,9 @@ enum { LIDO_DESCRIPTORS_MAX = 32 };
 // Returns 0, or -1 with errno.
 int lido_reserve_standard_descriptors(void);
 
+// Has stdout written line by line, even where it is no terminal (Swift 6 cannot name `stdout`).
+void lido_buffer_stdout_by_line(void);
+
 // Sends one message with descriptors attached (SCM_RIGHTS). Never raises SIGPIPE, never waits.
 // The descriptors stay the caller's. Returns 0, or -1 with errno (EAGAIN: the socket is full;
 // EMSGSIZE: the message is larger than the socket will ever take).

@@ -72,6 +72,14 @@ extension PoolState {
     reportCredit(of: workers[index]!.slot)
   }
 
+  /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
+  /// and is ended by the ladder.
+  public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase <= .leaving else { return }
+    if workers[index]!.reason == nil { workers[index]!.reason = "the worker closed its channel" }
+    workers[index]!.deadline = now + settings.grace
+  }
+
   /// `worker` broke the protocol: it is killed, and the call that it ran is lost for this reason.
   public mutating func misbehaved(_ worker: PoolWorkerID, reason: String, at now: UInt64) {
     guard let index = place(of: worker), workers[index]!.phase < .killed else { return }
