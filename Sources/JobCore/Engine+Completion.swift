@@ -92,7 +92,7 @@ extension Engine {
       let job = store[number], job.state == .running, error.code.isWorthRetrying,
       Int(job.attempt) < job.effectiveOptions.attemptsMax
     else { return end(number, .failed(error), at: moment, &turn) }
-    let retryAt = moment.timestamp + retryPolicy.wait(after: Int(job.attempt))
+    let retryAt = moment.timestamp(after: retryPolicy.wait(after: Int(job.attempt)))
     emit(.attemptFailed(number, error, retryAt: retryAt), &turn)
     deadlines.insert(number, due: moment.instant(of: retryAt))
     turn.effects.append(.jobChanged(number))

@@ -94,8 +94,10 @@ public struct Engine: Sendable {
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
-    let retention = store.oldestFinished?.finishedAt.map {
-      moment.instant(of: $0 + limits.retentionAge)
+    let retention = store.oldestFinished?.finishedAt.map { finishedAt in
+      let age = moment.timestamp - finishedAt
+      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
+      return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
     }
     guard let due = deadlines.next else { return retention }
     return retention.map { min($0, due) } ?? due
