@@ -157,9 +157,11 @@ public struct Engine: Sendable {
   /// When the job that has waited longest in a pool's queue was accepted.
   public func oldestQueuedAt(pool: Int) -> Timestamp? {
     guard
-      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count,
-      let first = ready[Int(name.index)].first
+      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count
     else { return nil }
-    return store[first]?.createdAt
+    for number in ready[Int(name.index)].entries {
+      if let job = store[number], job.state == .queued { return job.createdAt }
+    }
+    return nil
   }
 }
