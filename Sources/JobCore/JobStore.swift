@@ -129,7 +129,8 @@ public struct JobStore: Equatable, Sendable {
       }
     case .attemptRevoked(let number, let revocation):
       try move(number, by: .attemptRevoked, record) { job in
-        job.attempt -= 1
+        // A damaged journal may revoke what it never counted; that must not end the start.
+        job.attempt -= min(job.attempt, 1)
         if revocation == .interrupted { job.losses = UInt8(clamping: Int(job.losses) + 1) }
       }
     case .attemptFailed(let number, let error, let retryAt):
