@@ -105,7 +105,9 @@ public struct Engine: Sendable {
 
   private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
     guard isWritable else { return }
-    while let number = deadlines.popDue(at: moment.instant) {
+    var budget = limits.forgottenPerTurnMax
+    while budget > 0, let number = deadlines.popDue(at: moment.instant) {
+      budget -= 1
       switch store[number]?.state {
       case .scheduled: retryDue(number, &turn)
       case .running: timeLimitPassed(number, &turn)
