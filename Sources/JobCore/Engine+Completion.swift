@@ -6,6 +6,10 @@ extension Engine {
   /// milliseconds.
   static let timeLimitGrace: Milliseconds = 1_000
 
+  /// The most attempts that a job can have, whatever it asks for: its counter ends here, and one
+  /// that stands still would never reach a larger number.
+  static let attemptsMax = Int(UInt16.max)
+
   mutating func callReturned(
     _ id: CallID, _ result: String, at moment: Moment, _ turn: inout Turn
   ) {
@@ -90,9 +94,9 @@ extension Engine {
   ) {
     guard
       let job = store[number], job.state == .running, error.code.isWorthRetrying,
-      Int(job.attempt) < job.effectiveOptions.attemptsMax
+      Int(job.attempt) < min(job.effectiveOptions.attemptsMax, Engine.attemptsMax)
     else { return end(number, .failed(error), at: moment, &turn) }
-    let retryAt = moment.timestamp + retryPolicy.wait(after: Int(job.attempt))
+    let retryAt = moment.timestamp(after: retryPolicy.wait(after: Int(job.attempt)))
     emit(.attemptFailed(number, error, retryAt: retryAt), &turn)
     deadlines.insert(number, due: moment.instant(of: retryAt))
     turn.effects.append(.jobChanged(number))

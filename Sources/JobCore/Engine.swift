@@ -94,8 +94,10 @@ public struct Engine: Sendable {
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
-    let retention = store.oldestFinished?.finishedAt.map {
-      moment.instant(of: $0 + limits.retentionAge)
+    let retention = store.oldestFinished?.finishedAt.map { finishedAt in
+      let age = moment.timestamp - finishedAt
+      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
+      return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
     }
     guard let due = deadlines.next else { return retention }
     return retention.map { min($0, due) } ?? due
@@ -103,7 +105,9 @@ public struct Engine: Sendable {
 
   private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
     guard isWritable else { return }
-    while let number = deadlines.popDue(at: moment.instant) {
+    var budget = limits.forgottenPerTurnMax
+    while budget > 0, let number = deadlines.popDue(at: moment.instant) {
+      budget -= 1
       switch store[number]?.state {
       case .scheduled: retryDue(number, &turn)
       case .running: timeLimitPassed(number, &turn)
@@ -155,9 +159,11 @@ public struct Engine: Sendable {
   /// When the job that has waited longest in a pool's queue was accepted.
   public func oldestQueuedAt(pool: Int) -> Timestamp? {
     guard
-      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count,
-      let first = ready[Int(name.index)].first
+      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count
     else { return nil }
-    return store[first]?.createdAt
+    for number in ready[Int(name.index)].entries {
+      if let job = store[number], job.state == .queued { return job.createdAt }
+    }
+    return nil
   }
 }
