@@ -155,6 +155,17 @@ public struct PoolState: Equatable {
     return earliest == .max ? nil : earliest
   }
 
+  /// How many further calls may be assigned to a slot.
+  public func room(in slot: Int) -> Int {
+    guard slots.indices.contains(slot), let id = slots[slot].worker else { return 0 }
+    return max(slots[slot].credit - (workers[id.index]?.inFlight.count ?? 0), 0)
+  }
+
+  /// The worker that takes a slot's calls.
+  func worker(of slot: Int) -> PoolWorkerID? {
+    slots.indices.contains(slot) ? slots[slot].worker : nil
+  }
+
   /// How many workers take calls.
   public var readyWorkers: Int {
     workers.reduce(0) { $0 + ($1?.phase == .ready ? 1 : 0) }

@@ -76,6 +76,15 @@ extension WorkerPool {
   /// How many workers take calls.
   public var readyWorkers: Int { state.readyWorkers }
 
+  /// How many further calls may be assigned to a slot at this moment. A driver that decides on
+  /// reports and assigns later asks first: the slot's worker may have ended in between.
+  public func room(in slot: Int) -> Int { state.room(in: slot) }
+
+  /// The process of a slot's worker; 0 while it has none.
+  public func process(of slot: Int) -> Int32 {
+    state.worker(of: slot).flatMap { channels[$0.index]?.process } ?? 0
+  }
+
   /// Why the pool broke; nil if it did not.
   public var brokenReason: String? { state.brokenReason }
 
