@@ -6,4 +6,5 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include "sync_thread.h"
 #endif
