@@ -1,0 +1,173 @@
+/// The values of numbers. The lexer takes numbers of any length; only who asks for an `Int` or a
+/// `Double` meets their bounds.
+extension JSONLexer {
+  /// Whether the byte at `start` begins a number.
+  @inline(__always)
+  func beginsNumber(at start: Int) -> Bool {
+    guard start < bytes.count else { return false }
+    return bytes[start] == Byte.minus || Byte.isDigit(bytes[start])
+  }
+
+  /// The integer at `start`, where a number must begin, and its end.
+  @inline(__always)
+  func integer(at start: Int) throws(JSONError) -> (value: Int, end: Int) {
+    let isNegative = bytes[start] == Byte.minus
+    let first = isNegative ? start &+ 1 : start
+    var magnitude = 0
+    var index = first
+    while index < bytes.count && Byte.isDigit(bytes[index]) {
+      magnitude = magnitude &* 10 &+ Int(bytes[index] &- Byte.zero)
+      index &+= 1
+    }
+    // Up to 18 digits fit for sure; `next | 0x20` is "." or "e" when a fraction or exponent follows.
+    let digits = index &- first
+    let next = index < bytes.count ? bytes[index] : 0
+    if digits &- 1 < 18 && digits > 0 && (bytes[first] != Byte.zero || digits == 1)
+      && next != Byte.point && next | 0x20 != UInt8(ascii: "e")
+    {
+      return (isNegative ? -magnitude : magnitude, index)
+    }
+    return try unusualInteger(at: start)
+  }
+
+  /// The same for an integer of any length, and for what is none.
+  @inline(never)
+  private func unusualInteger(at start: Int) throws(JSONError) -> (value: Int, end: Int) {
+    let end = try endOfNumber(from: start)
+    var value = 0
+    var index = start
+    let isNegative = bytes[start] == Byte.minus
+    if isNegative { index += 1 }
+    guard skipDigits(from: index) == end else { throw JSONError(.notAnInteger, at: start) }
+    while index < end {
+      let digit = Int(bytes[index] &- Byte.zero)
+      let (product, isTooLong) = value.multipliedReportingOverflow(by: 10)
+      // Towards the number's own side of 0, so that Int.min is in reach.
+      let (sum, isTooGreat) =
+        isNegative
+        ? product.subtractingReportingOverflow(digit) : product.addingReportingOverflow(digit)
+      guard !isTooLong && !isTooGreat else {
+        throw JSONError(.numberOutOfRange, at: start, expected: "\(Int.min) to \(Int.max)")
+      }
+      value = sum
+      index += 1
+    }
+    return (value, end)
+  }
+
+  /// The `Double` nearest to the number at `start`, where a number must begin, and its end.
+  @inline(__always)
+  func double(at start: Int) throws(JSONError) -> (value: Double, end: Int) {
+    let end = try endOfNumber(from: start)
+    if let decimal = Decimal(bytes, start..<end), let value = decimal.nearestDouble {
+      return (value, end)
+    }
+    let text = String(
+      decoding: UnsafeBufferPointer(rebasing: bytes[start..<end]), as: UTF8.self)
+    guard let value = Double(text), value.isFinite else {
+      throw JSONError(
+        .numberOutOfRange, at: start, expected: "a number between -1.8e308 and 1.8e308")
+    }
+    return (value, end)
+  }
+}
+
+/// A decimal number of at most 19 significant digits: `±digits × 10^exponent`.
+struct Decimal {
+  private let isNegative: Bool
+  private let digits: UInt64
+  private let exponent: Int
+
+  /// The number that a checked lexeme writes; `nil` when it has more digits.
+  @inline(__always)
+  init?(_ bytes: UnsafeBufferPointer<UInt8>, _ lexeme: Range<Int>) {
+    var index = lexeme.lowerBound
+    var digits: UInt64 = 0
+    var significant = 0
+    var fraction = 0
+    var isFraction = false
+    isNegative = bytes[index] == Byte.minus
+    if isNegative { index &+= 1 }
+    while index < lexeme.upperBound {
+      let byte = bytes[index]
+      if Byte.isDigit(byte) {
+        digits = digits &* 10 &+ UInt64(byte &- Byte.zero)
+        significant &+= digits == 0 ? 0 : 1
+        fraction &+= isFraction ? 1 : 0
+      } else if byte == Byte.point {
+        isFraction = true
+      } else {
+        break
+      }
+      index &+= 1
+    }
+    guard significant <= 19 else { return nil }
+    self.digits = digits
+    guard index < lexeme.upperBound else {
+      exponent = 0 &- fraction
+      return
+    }
+    guard let written = Self.exponent(bytes, index &+ 1..<lexeme.upperBound) else { return nil }
+    exponent = written &- fraction
+  }
+
+  /// The value of a written exponent; `nil` from 4 digits, which are not worth the care.
+  private static func exponent(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ range: Range<Int>
+  ) -> Int? {
+    var value = 0
+    var index = range.lowerBound
+    let isNegative = bytes[index] == Byte.minus
+    if isNegative || bytes[index] == Byte.plus { index += 1 }
+    guard range.upperBound - index < 4 else { return nil }
+    while index < range.upperBound {
+      value = value * 10 + Int(bytes[index] &- Byte.zero)
+      index += 1
+    }
+    return isNegative ? -value : value
+  }
+
+  /// The nearest `Double`, ties to even; `nil` when the exponent is not within ±19.
+  ///
+  /// Powers of ten up to 10^19 fit 64 bits, so one full-width multiplication or division gives
+  /// the exact product, or the quotient's first 63 bits and whether anything is left. All that
+  /// is left is folded into the lowest bit: it lies far below the 53 bits kept, so the rounding
+  /// of the conversion to `Double` sees "exactly half" and "more than half" apart.
+  var nearestDouble: Double? {
+    guard digits != 0 else { return isNegative ? -0.0 : 0.0 }
+    let magnitude: Double
+    switch exponent {
+    case 0: magnitude = Double(digits)
+    case 1...19:
+      let (high, low) = digits.multipliedFullWidth(by: Self.powersOfTen[exponent])
+      let shift = high.leadingZeroBitCount
+      if high == 0 {
+        magnitude = Double(low)
+      } else {
+        let rest = low << shift
+        let top = shift == 0 ? high : high << shift | low >> (64 - shift)
+        magnitude = Double(top | (rest == 0 ? 0 : 1)) * Self.powerOfTwo(64 - shift)
+      }
+    case -19 ... -1:
+      let divisor = Self.powersOfTen[-exponent]
+      let shifts = (digits.leadingZeroBitCount, divisor.leadingZeroBitCount)
+      let dividend = digits << shifts.0
+      let (quotient, rest) = (divisor << shifts.1).dividingFullWidth(
+        (dividend >> 1, dividend << 63))
+      magnitude =
+        Double(quotient | (rest == 0 ? 0 : 1)) * Self.powerOfTwo(shifts.1 - shifts.0 - 63)
+    default: return nil
+    }
+    return isNegative ? -magnitude : magnitude
+  }
+
+  /// 2^`exponent`, for a normal `Double`.
+  @inline(__always)
+  private static func powerOfTwo(_ exponent: Int) -> Double {
+    Double(bitPattern: UInt64(1023 + exponent) << 52)
+  }
+
+  private static let powersOfTen: [UInt64] = (0...19).map { exponent in
+    (0..<exponent).reduce(1) { power, _ in power * 10 }
+  }
+}
