@@ -6,6 +6,7 @@
 /// | `snapshot-<seq>.json` | the state after the record with number `seq` |
 /// | `lock` | held by the server that uses the folder, with its process id inside |
 /// | any of the first two + `.tmp` | being written; worth nothing before it is renamed |
+/// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
 ///
 /// `seq` is written with 20 digits, so that names sort like numbers.
 struct DataDirectory: Sendable {
@@ -62,6 +63,13 @@ struct DataDirectory: Sendable {
   func removeTemporaries(_ fileSystem: any FileSystem) throws(StorageError) {
     for name in try contents(fileSystem).temporaries {
       try fileSystem.remove("\(path)/\(name)")
+    }
+  }
+
+  /// Gives damaged snapshots another name: none of them may count as the one to fall back to.
+  func setAside(_ snapshots: [UInt64], _ fileSystem: any FileSystem) throws(StorageError) {
+    for sequence in snapshots {
+      try fileSystem.rename(snapshot(sequence), to: snapshot(sequence) + ".damaged")
     }
   }
 

@@ -46,7 +46,7 @@ public protocol FileSystem: AnyObject {
 
   /// Returns when the names in a folder are on the disk.
   ///
-  /// - Throws: `syncFailed`.
+  /// - Throws: `syncFailed`, whatever the reason.
   func syncDirectory(_ path: String) throws(StorageError)
 
   /// Takes the lock of a file, made if it is not there, writes `holder` into it and keeps the lock

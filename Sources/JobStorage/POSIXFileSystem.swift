@@ -95,14 +95,17 @@ public final class POSIXFileSystem: FileSystem {
     return taken
   }
 
-  /// write(2) to a descriptor with O_APPEND. EINTR means that nothing was written.
+  /// write(2) to a descriptor with O_APPEND. EINTR means that nothing was written. The program must
+  /// ignore SIGXFSZ, or a limit on the size of files ends it here.
   public func append(
     _ file: OpenFile, _ bytes: UnsafeRawBufferPointer
   ) throws(StorageError) -> Int {
     while true {
       let count = write(file.number, bytes.baseAddress, bytes.count)
-      if count >= 0 { return count }
-      guard errno == EINTR else { throw failure("append", file) }
+      if count > 0 || bytes.isEmpty { return count }
+      // Nothing taken and no error: no man page allows it, and it must not become a loop.
+      if count == 0 { errno = EIO }
+      guard errno == EINTR else { throw failure("append to", file) }
     }
   }
 
@@ -142,7 +145,13 @@ public final class POSIXFileSystem: FileSystem {
 
   /// fsync(2) of the folder: a file's name is in its folder, not in the file.
   public func syncDirectory(_ path: String) throws(StorageError) {
-    let folder = try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let folder: OpenFile
+    do throws(StorageError) {
+      folder = try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    } catch {
+      // Why it could not be synced makes no difference to what is on the disk.
+      throw error.recoded(.syncFailed)
+    }
     defer { close(folder) }
     while fsync(folder.number) != 0 {
       guard errno == EINTR else { throw failure("sync the folder", folder).recoded(.syncFailed) }
