@@ -8,6 +8,8 @@
 #include <sys/signalfd.h>
 
 #include "claims.h"
+#include "cpu_count.h"
 #include "descriptors.h"
 #include "forkserver.h"
+#include "sync_thread.h"
 #endif
