@@ -76,7 +76,6 @@ extension PoolState {
   /// and is ended by the ladder.
   public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
     guard let index = place(of: worker), workers[index]!.phase <= .leaving else { return }
-    if workers[index]!.reason == nil { workers[index]!.reason = "the worker closed its channel" }
     workers[index]!.deadline = now + settings.grace
   }
 

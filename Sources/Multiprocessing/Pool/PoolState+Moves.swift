@@ -176,7 +176,10 @@ extension PoolState {
     case .starting:
       if workers[index]!.reason == nil { workers[index]!.reason = "it did not say hello in time" }
       kill(index)
-    case .ready, .leaving:
+    case .ready:
+      workers[index]!.reason = "the worker closed its channel and went on"
+      terminate(index, grace: settings.grace, at: now)
+    case .leaving:
       terminate(index, grace: settings.grace, at: now)
     case .terminated, .killed:
       kill(index)

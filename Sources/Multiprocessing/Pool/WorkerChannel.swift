@@ -64,8 +64,7 @@ final class WorkerChannel {
     let count = output.withUnsafeBytes { bytes in
       let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
       return send(
-        descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT.rawValue)
-      )
+        descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }
     if count < 0 {
       if errno == EAGAIN || errno == EINTR || errno == ENOBUFS { return false }

@@ -305,7 +305,7 @@ public final class WorkerPool {
   private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
     guard !channel.isEnded else { return false }
     let count = recv(
-      channel.descriptor, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT.rawValue))
+      channel.descriptor, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
     if count < 0 && errno == EINTR { return true }
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {
