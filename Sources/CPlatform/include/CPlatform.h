@@ -6,4 +6,8 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+
+#include "claims.h"
+#include "descriptors.h"
+#include "forkserver.h"
 #endif

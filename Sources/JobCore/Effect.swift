@@ -1,0 +1,75 @@
+/// Something that the shell is to do, after the turn's records are durable, in the given order.
+public enum Effect: Equatable, Sendable {
+  /// Answer a request.
+  case answer(RequestID, Answer)
+  /// Hand a job to the worker of the call's slot.
+  case dispatch(CallID, JobNumber)
+  /// End a call: SIGTERM to its worker's group, SIGKILL after `grace` milliseconds.
+  case endCall(CallID, grace: Milliseconds)
+  /// A job's handle changed: wake whoever waits for it.
+  case jobChanged(JobNumber)
+  /// Nothing runs any more: the drain is complete.
+  case finishDrain
+}
+
+/// What a request hears.
+public enum Answer: Equatable, Sendable {
+  /// The submission is a job now, or was one before (`isReplay`).
+  case accepted(JobNumber, isReplay: Bool)
+  /// The job is cancelled, or will be when its worker has ended.
+  case cancelled(JobNumber)
+  /// The job is dropped.
+  case forgotten
+  /// It can't be done.
+  case refused(Refusal)
+}
+
+/// Why a request can't be done.
+public enum Refusal: Equatable, Sendable {
+  /// No pool knows this task.
+  case unknownTask(String)
+  /// Several pools know this task, none of them is named `default`, and the client named none.
+  case ambiguousTask(String, pools: [String])
+  /// The pool that the client named does not exist.
+  case unknownPool(String)
+  /// The pool that the client named does not know the task.
+  case taskNotInPool(task: String, pool: String)
+  /// The pool takes no jobs: it broke, or has not told its tasks yet; the text says which.
+  case poolNotRunning(pool: String, reason: String)
+  /// A bound on open jobs or their bytes is met; room is expected after so many seconds.
+  case queueFull(retryAfter: Int)
+  /// The id or key belongs to a job with another payload.
+  case idempotencyMismatch(JobID)
+  /// The service is about to end.
+  case draining
+  /// The journal takes no records at the moment.
+  case readOnly
+  /// A final job cannot be cancelled.
+  case notCancellable(JobState)
+  /// Only a final job can be dropped.
+  case notFinal(JobState)
+  /// The job is not held (any more).
+  case unknownJob
+}
+
+/// What follows from the events of a turn: facts to make durable first, then things to do.
+///
+/// The order between the two lists is the contract of the service: *persist, then speak*.
+public struct Turn: Equatable, Sendable {
+  /// Facts to make durable, in order.
+  public var records: [Record] = []
+  /// Things to do once the records are durable, in order.
+  public var effects: [Effect] = []
+
+  /// A turn in which nothing happened yet.
+  public init() {}
+
+  /// Whether there is nothing to persist and nothing to do.
+  public var isEmpty: Bool { records.isEmpty && effects.isEmpty }
+
+  /// Empties both lists for the next turn and keeps their memory.
+  public mutating func reset() {
+    records.removeAll(keepingCapacity: true)
+    effects.removeAll(keepingCapacity: true)
+  }
+}

@@ -1,0 +1,70 @@
+import DequeModule
+
+/// Requests to end a job, and to drop one.
+extension Engine {
+  mutating func cancel(
+    _ number: JobNumber, _ grace: Milliseconds, _ request: RequestID, at moment: Moment,
+    _ turn: inout Turn
+  ) {
+    guard let job = store[number] else {
+      turn.effects.append(.answer(request, .refused(.unknownJob)))
+      return
+    }
+    guard !job.state.isFinal else {
+      turn.effects.append(.answer(request, .refused(.notCancellable(job.state))))
+      return
+    }
+    guard isWritable else {
+      turn.effects.append(.answer(request, .refused(.readOnly)))
+      return
+    }
+    if job.state == .running {
+      cancelRunning(job, grace, &turn)
+    } else {
+      deadlines.remove(number)
+      end(number, .cancelled, at: moment, &turn)
+      if job.state == .queued {
+        ready[Int(job.pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
+      }
+    }
+    turn.effects.append(.answer(request, .cancelled(number)))
+  }
+
+  /// Ends the worker of a running job. A job that is only next in line is ended when it comes to
+  /// the front: its worker runs another's call until then.
+  private mutating func cancelRunning(_ job: Job, _ grace: Milliseconds, _ turn: inout Turn) {
+    guard !job.isCancelRequested else { return }
+    emit(.cancelRequested(job.number), &turn)
+    turn.effects.append(.jobChanged(job.number))
+    for pool in pools.indices {
+      for index in pools[pool].slots.indices {
+        let calls = pools[pool].slots[index].calls
+        guard let position = calls.firstIndex(where: { $0.job == job.number }) else { continue }
+        let isEnding = calls[position].ending != nil
+        pools[pool].slots[index].calls[position].ending = .cancelled(grace: grace)
+        deadlines.remove(job.number)
+        if position == 0, !isEnding {
+          turn.effects.append(.endCall(calls[position].id, grace: grace))
+        }
+        return
+      }
+    }
+  }
+
+  mutating func forget(_ number: JobNumber, _ request: RequestID, _ turn: inout Turn) {
+    let answer: Answer
+    if let job = store[number] {
+      if !job.state.isFinal {
+        answer = .refused(.notFinal(job.state))
+      } else if !isWritable {
+        answer = .refused(.readOnly)
+      } else {
+        emit(.jobForgotten(number), &turn)
+        answer = .forgotten
+      }
+    } else {
+      answer = .refused(.unknownJob)
+    }
+    turn.effects.append(.answer(request, answer))
+  }
+}

@@ -1,0 +1,208 @@
+import DequeModule
+
+/// The end of calls: returned, raised, lost, out of time.
+extension Engine {
+  /// The wait between SIGTERM and SIGKILL for an attempt whose time limit has passed, in
+  /// milliseconds.
+  static let timeLimitGrace: Milliseconds = 1_000
+
+  /// The most attempts that a job can have, whatever it asks for: its counter ends here, and one
+  /// that stands still would never reach a larger number.
+  static let attemptsMax = Int(UInt16.max)
+
+  mutating func callReturned(
+    _ id: CallID, _ result: String, at moment: Moment, _ turn: inout Turn
+  ) {
+    guard let call = take(id, at: moment, &turn) else { return }
+    if let ending = call.ending {
+      endFromOutside(call, ending, at: moment, &turn)
+    } else {
+      end(call.job, .succeeded(result), at: moment, &turn)
+    }
+    dispatch(pool: id.slot.pool, at: moment, &turn)
+  }
+
+  mutating func callRaised(
+    _ id: CallID, _ raised: RaisedError, at moment: Moment, _ turn: inout Turn
+  ) {
+    guard let call = take(id, at: moment, &turn) else { return }
+    if let ending = call.ending {
+      endFromOutside(call, ending, at: moment, &turn)
+    } else {
+      fail(
+        call.job,
+        JobError(
+          code: raised.code, type: raised.type, message: raised.message,
+          traceback: raised.traceback, attempt: attempt(of: call.job)), at: moment, &turn)
+    }
+    dispatch(pool: id.slot.pool, at: moment, &turn)
+  }
+
+  mutating func callLost(
+    _ id: CallID, _ loss: Loss, at moment: Moment, _ turn: inout Turn
+  ) {
+    guard let call = take(id, at: moment, &turn) else { return }
+    if let ending = call.ending {
+      endFromOutside(call, ending, at: moment, &turn)
+    } else if loss == .notStarted {
+      giveBack(call.job, .notStarted, &turn)
+    } else if isDrainGraceOver {
+      giveBackOrFail(call.job, .shutdown, at: moment, &turn)
+    } else if loss == .interrupted {
+      giveBackOrFail(call.job, .interrupted, at: moment, &turn)
+    } else {
+      fail(call.job, error(of: loss, attempt: attempt(of: call.job)), at: moment, &turn)
+    }
+    dispatch(pool: id.slot.pool, at: moment, &turn)
+  }
+
+  /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
+  /// waits for.
+  private mutating func take(
+    _ id: CallID, at moment: Moment, _ turn: inout Turn
+  ) -> Call? {
+    let slot = id.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count else { return nil }
+    let found: (call: Call, next: Call?)? = pools[slot.pool].update(slot: slot.index) { held in
+      guard let position = held.calls.firstIndex(where: { $0.id == id }) else { return nil }
+      let call = held.calls.remove(at: position)
+      return (call, position == 0 ? held.calls.first : nil)
+    }
+    guard let found else { return nil }
+    deadlines.remove(found.call.job)
+    if let next = found.next { callBegan(next, at: moment, &turn) }
+    return found.call
+  }
+
+  private func attempt(of number: JobNumber) -> Int {
+    store[number].map { Int($0.attempt) } ?? 0
+  }
+
+  /// Makes a job final.
+  mutating func end(
+    _ number: JobNumber, _ outcome: Outcome, at moment: Moment, _ turn: inout Turn
+  ) {
+    emit(.jobEnded(number, outcome, at: moment.timestamp), &turn)
+    drainRate.jobEnded(at: moment.instant)
+    turn.effects.append(.jobChanged(number))
+    finishDrainIfIdle(&turn)
+  }
+
+  /// Fails a job, or schedules its next attempt.
+  mutating func fail(
+    _ number: JobNumber, _ error: JobError, at moment: Moment, _ turn: inout Turn
+  ) {
+    guard
+      let job = store[number], job.state == .running, error.code.isWorthRetrying,
+      Int(job.attempt) < min(job.effectiveOptions.attemptsMax, Engine.attemptsMax)
+    else { return end(number, .failed(error), at: moment, &turn) }
+    let retryAt = moment.timestamp(after: retryPolicy.wait(after: Int(job.attempt)))
+    emit(.attemptFailed(number, error, retryAt: retryAt), &turn)
+    deadlines.insert(number, due: moment.instant(of: retryAt))
+    turn.effects.append(.jobChanged(number))
+    finishDrainIfIdle(&turn)
+  }
+
+  mutating func retryDue(_ number: JobNumber, _ turn: inout Turn) {
+    emit(.jobQueued(number), &turn)
+    enqueue(number)
+    turn.effects.append(.jobChanged(number))
+  }
+
+  /// The attempt's time limit passed: its worker is ended, and the job fails when it has.
+  mutating func timeLimitPassed(_ number: JobNumber, _ turn: inout Turn) {
+    for pool in pools.indices {
+      for index in pools[pool].slots.indices
+      where pools[pool].slots[index].calls.first?.job == number {
+        pools[pool].slots[index].calls[0].ending = .timedOut
+        let call = pools[pool].slots[index].calls[0].id
+        turn.effects.append(.endCall(call, grace: Engine.timeLimitGrace))
+        return
+      }
+    }
+  }
+
+  private mutating func endFromOutside(
+    _ call: Call, _ ending: Call.Ending, at moment: Moment, _ turn: inout Turn
+  ) {
+    switch ending {
+    case .cancelled:
+      end(call.job, .cancelled, at: moment, &turn)
+    case .timedOut:
+      let limit = store[call.job]?.options?.timeout ?? 0
+      fail(
+        call.job,
+        JobError(
+          code: .timedOut, type: "TimeLimitPassed",
+          message: "the attempt ran longer than its time limit of \(limit) ms and was ended",
+          attempt: attempt(of: call.job)), at: moment, &turn)
+    }
+  }
+
+  /// What a cut-off attempt leads to: the job waits again, or is given up.
+  private mutating func giveBackOrFail(
+    _ number: JobNumber, _ revocation: Revocation, at moment: Moment, _ turn: inout Turn
+  ) {
+    guard let job = store[number] else { return }
+    if let error = verdict(on: job, cutOffBy: revocation) {
+      end(number, .failed(error), at: moment, &turn)
+    } else {
+      giveBack(number, revocation, &turn)
+    }
+  }
+
+  /// Puts a running job back into its pool's line.
+  private mutating func giveBack(
+    _ number: JobNumber, _ revocation: Revocation, _ turn: inout Turn
+  ) {
+    emit(.attemptRevoked(number, revocation), &turn)
+    enqueue(number, byAge: true)
+    turn.effects.append(.jobChanged(number))
+    finishDrainIfIdle(&turn)
+  }
+
+  /// The error with which a cut-off job is given up; nil when it waits for another attempt.
+  func verdict(on job: Job, cutOffBy revocation: Revocation) -> JobError? {
+    let losses = Int(job.losses) + (revocation == .interrupted ? 1 : 0)
+    let message: String
+    if job.effectiveOptions.onInterrupt == .fail {
+      message = "the service was cut off while the job ran, and on_interrupt is \"fail\""
+    } else if losses >= limits.lossesMax {
+      message = "cut off \(losses) times while it ran; it is not run again"
+    } else {
+      return nil
+    }
+    return JobError(
+      code: .interrupted, type: "Interrupted", message: message, attempt: Int(job.attempt))
+  }
+
+  private func error(of loss: Loss, attempt: Int) -> JobError {
+    switch loss {
+    case .workerExited(let exitcode) where exitcode < 0:
+      JobError(
+        code: .signalled, type: "WorkerSignalled",
+        message: "the worker was ended by signal \(-exitcode) while it ran the job",
+        exitcode: exitcode, attempt: attempt)
+    case .workerExited(let exitcode):
+      JobError(
+        code: .exited, type: "WorkerExited",
+        message: "the worker ended with exit status \(exitcode) while it ran the job",
+        exitcode: exitcode, attempt: attempt)
+    case .protocolBroken(let reason):
+      JobError(
+        code: .workerLost, type: "ProtocolBroken",
+        message: "the worker broke the protocol and was ended: \(reason)", attempt: attempt)
+    case .workerVanished, .interrupted, .notStarted:
+      JobError(
+        code: .workerLost, type: "WorkerLost",
+        message: "the worker is gone and nobody knows how", attempt: attempt)
+    }
+  }
+
+  /// Tells the end of the drain, once, when nothing runs.
+  mutating func finishDrainIfIdle(_ turn: inout Turn) {
+    guard isDraining, !isDrainFinished, store.count(of: .running) == 0 else { return }
+    isDrainFinished = true
+    turn.effects.append(.finishDrain)
+  }
+}

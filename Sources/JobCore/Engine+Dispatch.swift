@@ -1,0 +1,80 @@
+import DequeModule
+
+/// Matching queued jobs with slots that have credit.
+extension Engine {
+  mutating func slotReady(
+    _ slot: SlotID, _ credit: Int, _ pid: Int32, at moment: Moment, _ turn: inout Turn
+  ) {
+    pools[slot.pool].update(slot: slot.index) {
+      $0.credit = credit
+      $0.pid = pid
+    }
+    dispatch(pool: slot.pool, at: moment, &turn)
+  }
+
+  mutating func dispatchAll(at moment: Moment, _ turn: inout Turn) {
+    for pool in pools.indices { dispatch(pool: pool, at: moment, &turn) }
+  }
+
+  /// Hands out queued jobs of one pool, oldest first, while a slot can take the next one.
+  mutating func dispatch(pool: Int, at moment: Moment, _ turn: inout Turn) {
+    guard pools[pool].freeCredit > 0, isWritable, !isDraining else { return }
+    guard let name = store.names.find(pools[pool].name), Int(name.index) < ready.count else {
+      return
+    }
+    let line = Int(name.index)
+    while let number = nextQueued(in: line), let job = store[number] {
+      guard let index = chooseSlot(pool: pool) else { return }
+      let slot = SlotID(pool: pool, index: index)
+      ready[line].removeFirst()
+      lastSerial += 1
+      let call = Call(id: CallID(serial: lastSerial, slot: slot), job: number)
+      emit(.attemptStarted(number, attempt: Int(job.attempt) + 1, at: moment.timestamp), &turn)
+      let isFirst = pools[pool].update(slot: index) { held in
+        held.calls.append(call)
+        return held.calls.count == 1
+      }
+      turn.effects.append(.dispatch(call.id, number))
+      turn.effects.append(.jobChanged(number))
+      if isFirst { callBegan(call, at: moment, &turn) }
+    }
+  }
+
+  /// The first entry of a line that still holds; stale ones before it are dropped.
+  private mutating func nextQueued(in line: Int) -> JobNumber? {
+    while let number = ready[line].first {
+      if store[number]?.state == .queued { return number }
+      ready[line].removeStaleFirst()
+    }
+    return nil
+  }
+
+  /// The slot with credit that holds the fewest calls. More than one call each is credit that the
+  /// pool gives for calls of microseconds only, and what waits behind a call that turns out long
+  /// comes back as lost, not started.
+  private func chooseSlot(pool: Int) -> Int? {
+    guard pools[pool].freeCredit > 0 else { return nil }
+    var best: Int?
+    var bestCount = Int.max
+    let slots = pools[pool].slots
+    for index in slots.indices {
+      let count = slots[index].calls.count
+      guard count < slots[index].credit, count < bestCount else { continue }
+      if count == 0 { return index }
+      best = index
+      bestCount = count
+    }
+    return best
+  }
+
+  /// A call came to the front of its slot: it runs now, and its time limit counts from here.
+  mutating func callBegan(_ call: Call, at moment: Moment, _ turn: inout Turn) {
+    if case .cancelled(let grace) = call.ending {
+      turn.effects.append(.endCall(call.id, grace: grace))
+      return
+    }
+    if let timeout = store[call.job]?.options?.timeout {
+      deadlines.insert(call.job, due: moment.instant.advanced(byMilliseconds: timeout))
+    }
+  }
+}

@@ -1,0 +1,33 @@
+/// What a start makes of the state that it found.
+extension Engine {
+  /// Decides on the jobs that were running when the service was cut off, and rebuilds what derives
+  /// from the store. Called once, before any event; its records belong into the journal before the
+  /// service speaks.
+  public mutating func recover(at moment: Moment, _ turn: inout Turn) {
+    var running: [Job] = []
+    store.forEachOpen { if $0.state == .running { running.append($0) } }
+    for job in running { rescue(job, at: moment, &turn) }
+
+    var open: [JobNumber] = []
+    open.reserveCapacity(store.openCount)
+    store.forEachOpen { open.append($0.number) }
+    for number in open {
+      guard let job = store[number] else { continue }
+      if job.state == .queued {
+        enqueue(number)
+      } else {
+        deadlines.insert(number, due: moment.instant(of: job.endedOrDueAt))
+      }
+    }
+  }
+
+  private mutating func rescue(_ job: Job, at moment: Moment, _ turn: inout Turn) {
+    if job.isCancelRequested {
+      emit(.jobEnded(job.number, .cancelled, at: moment.timestamp), &turn)
+    } else if let error = verdict(on: job, cutOffBy: .interrupted) {
+      emit(.jobEnded(job.number, .failed(error), at: moment.timestamp), &turn)
+    } else {
+      emit(.attemptRevoked(job.number, .interrupted), &turn)
+    }
+  }
+}

@@ -1,0 +1,49 @@
+/// Letting go of finished jobs by age, count and bytes, and of the jobs of a broken pool; both in
+/// bounded slices, so that no turn takes long.
+extension Engine {
+  /// Whether a finished job is beyond a bound at this moment.
+  func hasRetentionWork(at moment: Moment) -> Bool {
+    guard let oldest = store.oldestFinished, let finishedAt = oldest.finishedAt else {
+      return false
+    }
+    return store.finishedCount > limits.retentionJobsMax
+      || store.finishedBytes > limits.retentionBytesMax
+      || moment.timestamp - finishedAt >= limits.retentionAge
+  }
+
+  mutating func applyRetention(at moment: Moment, _ turn: inout Turn) {
+    var budget = limits.forgottenPerTurnMax
+    while budget > 0, hasRetentionWork(at: moment), let oldest = store.oldestFinished {
+      emit(.jobForgotten(oldest.number), &turn)
+      budget -= 1
+    }
+  }
+
+  /// Whether a broken pool still has jobs in its line.
+  var hasBrokenPoolWork: Bool {
+    pools.indices.contains { pools[$0].brokenReason != nil && queuedCount(pool: $0) > 0 }
+  }
+
+  mutating func failJobsOfBrokenPools(at moment: Moment, _ turn: inout Turn) {
+    var budget = limits.forgottenPerTurnMax
+    for pool in pools.indices {
+      guard
+        let reason = pools[pool].brokenReason, let name = store.names.find(pools[pool].name),
+        Int(name.index) < ready.count
+      else { continue }
+      let line = Int(name.index)
+      while budget > 0, let number = ready[line].first {
+        guard let job = store[number], job.state == .queued else {
+          ready[line].removeStaleFirst()
+          continue
+        }
+        ready[line].removeFirst()
+        let error = JobError(
+          code: .initializerFailed, type: "PoolBroken", message: reason,
+          attempt: Int(job.attempt))
+        end(number, .failed(error), at: moment, &turn)
+        budget -= 1
+      }
+    }
+  }
+}

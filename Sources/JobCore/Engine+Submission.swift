@@ -1,0 +1,141 @@
+/// Submissions: which pool, whether it is new, whether there is room.
+extension Engine {
+  mutating func submit(
+    _ submission: Submission, _ request: RequestID, at moment: Moment, _ turn: inout Turn
+  ) {
+    if let earlier = earlierJob(of: submission) {
+      let isSame = isSamePayload(submission, as: earlier) && !isKeyOfAnother(submission, earlier)
+      turn.effects.append(
+        .answer(
+          request,
+          isSame
+            ? .accepted(earlier.number, isReplay: true)
+            : .refused(.idempotencyMismatch(earlier.id))))
+      return
+    }
+    let pool: Int
+    switch admit(submission) {
+    case .failure(let refusal):
+      turn.effects.append(.answer(request, .refused(refusal.reason)))
+      return
+    case .success(let index):
+      pool = index
+    }
+    let number = store.nextNumber
+    let id = submission.id ?? newID(at: moment)
+    emit(
+      .jobSubmitted(
+        JobSubmitted(
+          number: number, id: id, task: submission.task, pool: pools[pool].name,
+          args: submission.args, options: submission.options, at: moment.timestamp)), &turn)
+    enqueue(number)
+    turn.effects.append(.answer(request, .accepted(number, isReplay: false)))
+    dispatch(pool: pool, at: moment, &turn)
+  }
+
+  /// The job that this submission repeats, by its id or its key.
+  private func earlierJob(of submission: Submission) -> Job? {
+    if let id = submission.id, let number = store.number(of: id) { return store[number] }
+    guard let key = submission.options?.idempotencyKey else { return nil }
+    return store.number(ofKey: key).flatMap { store[$0] }
+  }
+
+  /// Whether the submission's key names another job than its id does.
+  private func isKeyOfAnother(_ submission: Submission, _ job: Job) -> Bool {
+    guard let key = submission.options?.idempotencyKey else { return false }
+    return store.number(ofKey: key).map { $0 != job.number } ?? false
+  }
+
+  /// The same payload: task, arguments and options, all compared (and so exactly). A pool or id
+  /// that the client left out is not compared: the engine chose it.
+  private func isSamePayload(_ submission: Submission, as job: Job) -> Bool {
+    let options = submission.options ?? .defaults
+    return store.names[job.task] == submission.task && job.args == submission.args
+      && options.isSamePayload(as: job.effectiveOptions)
+      && submission.pool.map { $0 == store.names[job.pool] } ?? true
+      && submission.id.map { $0 == job.id } ?? true
+      && (options.idempotencyKey == nil || job.options?.idempotencyKey == nil
+        || options.idempotencyKey == job.options?.idempotencyKey)
+  }
+
+  private struct Refused: Error {
+    let reason: Refusal
+  }
+
+  /// The pool that takes the submission, or why none does.
+  private func admit(_ submission: Submission) -> Result<Int, Refused> {
+    if isDraining { return .failure(Refused(reason: .draining)) }
+    if !isWritable { return .failure(Refused(reason: .readOnly)) }
+    let pool: Int
+    switch choosePool(for: submission) {
+    case .failure(let refused): return .failure(refused)
+    case .success(let index): pool = index
+    }
+    let bytes = submission.args.utf8.count + (submission.options?.bytes ?? 0)
+    guard
+      store.openCount < limits.openJobsMax, store.openBytes + bytes <= limits.openBytesMax
+    else {
+      let seconds = drainRate.secondsUntilRoom(of: store.openCount)
+      return .failure(Refused(reason: .queueFull(retryAfter: seconds)))
+    }
+    return .success(pool)
+  }
+
+  private func choosePool(for submission: Submission) -> Result<Int, Refused> {
+    if let name = submission.pool {
+      guard let index = pools.firstIndex(where: { $0.name == name }) else {
+        return .failure(Refused(reason: .unknownPool(name)))
+      }
+      return isOpen(pool: index).flatMap { tasks in
+        tasks.contains(submission.task)
+          ? .success(index)
+          : .failure(Refused(reason: .taskNotInPool(task: submission.task, pool: name)))
+      }
+    }
+    let knowing = pools.indices.filter { pools[$0].tasks?.contains(submission.task) == true }
+    if knowing.count == 1 { return isOpen(pool: knowing[0]).map { _ in knowing[0] } }
+    if let index = knowing.first(where: { pools[$0].name == "default" }) {
+      return isOpen(pool: index).map { _ in index }
+    }
+    guard knowing.isEmpty else {
+      let names = knowing.map { pools[$0].name }
+      return .failure(Refused(reason: .ambiguousTask(submission.task, pools: names)))
+    }
+    // A pool that never told its tasks may be the one that is meant: say so instead of "unknown".
+    if let silent = pools.indices.first(where: { pools[$0].tasks == nil }) {
+      return isOpen(pool: silent).map { _ in silent }
+    }
+    return .failure(Refused(reason: .unknownTask(submission.task)))
+  }
+
+  private func isOpen(pool index: Int) -> Result<Set<String>, Refused> {
+    let pool = pools[index]
+    if let reason = pool.brokenReason {
+      return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
+    }
+    guard let tasks = pool.tasks else {
+      let reason = "its first worker is not ready yet"
+      return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
+    }
+    return .success(tasks)
+  }
+
+  private mutating func newID(at moment: Moment) -> JobID {
+    while true {
+      let id = JobID(version7At: moment.timestamp, random: (generator.next(), generator.next()))
+      if store.number(of: id) == nil { return id }
+    }
+  }
+
+  /// Puts a queued job at the end of its pool's line, or where its age belongs.
+  mutating func enqueue(_ number: JobNumber, byAge: Bool = false) {
+    guard let job = store[number] else { preconditionFailure("job \(number) is not held") }
+    let line = Int(job.pool.index)
+    while ready.count <= line { ready.append(ReadyQueue()) }
+    if byAge {
+      ready[line].putBack(number)
+    } else {
+      ready[line].append(number)
+    }
+  }
+}

@@ -1,0 +1,169 @@
+import DequeModule
+
+/// Decides everything and does nothing.
+///
+/// A value: it reads no clock, draws from a generator that it was given, touches no descriptor. An
+/// event goes in with the moment of its turn; records to make durable and effects to perform come
+/// out. This file holds the switch and what all event families share; each family has a file.
+public struct Engine: Sendable {
+  /// The durable state.
+  public internal(set) var store: JobStore
+  /// The bounds in force.
+  public let limits: Limits
+  /// Whether no more work is taken.
+  public internal(set) var isDraining = false
+  /// Whether the journal takes records.
+  public internal(set) var isWritable = true
+
+  // Transient: what the workers are doing. Rebuilt from nothing after a crash.
+  var pools: [PoolEntry]
+  var lastSerial: UInt64 = 0
+  var isDrainGraceOver = false
+  var isDrainFinished = false
+
+  // Derived from the store.
+  var ready: [ReadyQueue] = []
+  var deadlines = DeadlineQueue()
+
+  // An estimate.
+  var drainRate = DrainRate()
+
+  var generator: SeededGenerator
+  let retryPolicy: RetryPolicy
+
+  /// An engine over a recovered (or empty) state. `recover` must be called before any event.
+  ///
+  /// - Parameters:
+  ///   - pools: the names of the configured pools; a pool is known by its position in this list.
+  ///   - seed: of the generator that makes ids.
+  public init(store: JobStore, pools: [String], limits: Limits, seed: UInt64) {
+    self.store = store
+    self.limits = limits
+    self.pools = pools.map { PoolEntry(name: $0) }
+    generator = SeededGenerator(seed: seed)
+    retryPolicy = RetryPolicy(limits)
+  }
+
+  /// Decides what follows from `event` and adds it to `turn`.
+  public mutating func handle(_ event: Event, at moment: Moment, _ turn: inout Turn) {
+    switch event {
+    case .submissionReceived(let submission, let request):
+      submit(submission, request, at: moment, &turn)
+    case .cancelReceived(let number, let grace, let request):
+      cancel(number, grace, request, at: moment, &turn)
+    case .forgetReceived(let number, let request):
+      forget(number, request, &turn)
+    case .poolAnnounced(let pool, let tasks):
+      pools[pool].tasks = Set(tasks)
+    case .poolBroke(let pool, let reason):
+      pools[pool].brokenReason = reason
+    case .slotReady(let slot, let credit, let pid):
+      slotReady(slot, credit, pid, at: moment, &turn)
+    case .slotGone(let slot):
+      pools[slot.pool].update(slot: slot.index) { $0.credit = 0 }
+    case .callReturned(let call, let result):
+      callReturned(call, result, at: moment, &turn)
+    case .callRaised(let call, let error):
+      callRaised(call, error, at: moment, &turn)
+    case .callLost(let call, let loss):
+      callLost(call, loss, at: moment, &turn)
+    case .timePassed:
+      timePassed(at: moment, &turn)
+    case .storageChanged(let isWritable):
+      self.isWritable = isWritable
+      if isWritable { dispatchAll(at: moment, &turn) }
+    case .drainRequested:
+      isDraining = true
+      finishDrainIfIdle(&turn)
+    case .drainGraceEnded:
+      isDrainGraceOver = true
+    }
+  }
+
+  /// Makes a fact part of the state and of the turn. The only way in which the engine changes jobs.
+  mutating func emit(_ record: Record, _ turn: inout Turn) {
+    do {
+      try store.apply(record)
+    } catch {
+      preconditionFailure("the engine decided what its state forbids: \(error)")
+    }
+    turn.records.append(record)
+  }
+
+  /// The next moment at which `timePassed` has something to do.
+  public func nextDeadline(at moment: Moment) -> Instant? {
+    guard isWritable else { return nil }
+    if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
+    let retention = store.oldestFinished?.finishedAt.map { finishedAt in
+      let age = moment.timestamp - finishedAt
+      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
+      return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
+    }
+    guard let due = deadlines.next else { return retention }
+    return retention.map { min($0, due) } ?? due
+  }
+
+  private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
+    guard isWritable else { return }
+    var budget = limits.forgottenPerTurnMax
+    while budget > 0, let number = deadlines.popDue(at: moment.instant) {
+      budget -= 1
+      switch store[number]?.state {
+      case .scheduled: retryDue(number, &turn)
+      case .running: timeLimitPassed(number, &turn)
+      default: preconditionFailure("job \(number) has a deadline in a state that has none")
+      }
+    }
+    failJobsOfBrokenPools(at: moment, &turn)
+    applyRetention(at: moment, &turn)
+    dispatchAll(at: moment, &turn)
+  }
+
+  // MARK: Questions
+
+  /// How many jobs of a pool wait for a slot.
+  public func queuedCount(pool: Int) -> Int {
+    guard let name = store.names.find(pools[pool].name), Int(name.index) < ready.count else {
+      return 0
+    }
+    return ready[Int(name.index)].count
+  }
+
+  /// How many jobs the slots of a pool hold.
+  public func runningCount(pool: Int) -> Int {
+    pools[pool].slots.reduce(0) { $0 + $1.calls.count }
+  }
+
+  /// The process that holds a running job.
+  public func workerPID(ofJob number: JobNumber) -> Int32? {
+    for pool in pools {
+      for slot in pool.slots where slot.calls.contains(where: { $0.job == number }) {
+        return slot.pid
+      }
+    }
+    return nil
+  }
+
+  /// The tasks of each configured pool, by its position; nil until its first worker told.
+  public func tasks(pool: Int) -> [String]? {
+    pools[pool].tasks?.sorted()
+  }
+
+  /// The job that a call is an attempt of.
+  public func job(of call: CallID) -> JobNumber? {
+    let slot = call.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count else { return nil }
+    return pools[slot.pool].slots[slot.index].calls.first { $0.id == call }?.job
+  }
+
+  /// When the job that has waited longest in a pool's queue was accepted.
+  public func oldestQueuedAt(pool: Int) -> Timestamp? {
+    guard
+      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count
+    else { return nil }
+    for number in ready[Int(name.index)].entries {
+      if let job = store[number], job.state == .queued { return job.createdAt }
+    }
+    return nil
+  }
+}

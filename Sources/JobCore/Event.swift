@@ -1,0 +1,114 @@
+/// Names a request that waits for an answer; made and understood by the shell only.
+public typealias RequestID = UInt64
+
+/// Names one attempt at one worker; never used twice in one run of the service.
+///
+/// It carries its slot, so that an answer finds its call without a search: 40 bits of serial
+/// number, 8 of pool, 16 of slot.
+public struct CallID: Hashable, Sendable {
+  /// The number that travels to the worker and back.
+  public let rawValue: UInt64
+
+  /// Takes back a number that came from a worker; it may be nonsense.
+  public init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// The call with a serial number, at a slot.
+  init(serial: UInt64, slot: SlotID) {
+    precondition(slot.pool < 1 << 8 && slot.index < 1 << 16, "too many pools or slots")
+    rawValue = serial << 24 | UInt64(slot.pool) << 16 | UInt64(slot.index)
+  }
+
+  /// The slot that holds it.
+  public var slot: SlotID {
+    SlotID(pool: Int(rawValue >> 16 & 0xFF), index: Int(rawValue & 0xFFFF))
+  }
+}
+
+/// A place in a pool that is kept filled with a worker, and outlives its workers.
+public struct SlotID: Hashable, Sendable {
+  /// The pool's position in the order of configuration.
+  public let pool: Int
+  /// The slot's position in its pool.
+  public let index: Int
+
+  /// Makes a slot's name.
+  public init(pool: Int, index: Int) {
+    self.pool = pool
+    self.index = index
+  }
+}
+
+/// A fact that happened. The engine never refuses one: it decides what follows from it.
+public enum Event: Equatable, Sendable {
+  // Clients.
+  /// Somebody asks for a call of a task.
+  case submissionReceived(Submission, request: RequestID)
+  /// Somebody asks that a job be ended; its worker gets `grace` between SIGTERM and SIGKILL.
+  case cancelReceived(JobNumber, grace: Milliseconds, request: RequestID)
+  /// Somebody asks that a final job be dropped.
+  case forgetReceived(JobNumber, request: RequestID)
+
+  // Workers.
+  /// A pool's first worker told which tasks it knows.
+  case poolAnnounced(pool: Int, tasks: [String])
+  /// A pool gave up: its workers cannot be made ready.
+  case poolBroke(pool: Int, reason: String)
+  /// A slot has a worker, which may hold `credit` calls at once.
+  case slotReady(SlotID, credit: Int, pid: Int32)
+  /// A slot has no worker, or one that takes no more calls.
+  case slotGone(SlotID)
+  /// A call ended with a value: minified JSON text.
+  case callReturned(CallID, result: String)
+  /// A call ended with an error that the task threw.
+  case callRaised(CallID, RaisedError)
+  /// A call will not be answered.
+  case callLost(CallID, Loss)
+
+  // The service.
+  /// The clock reached `nextDeadline`.
+  case timePassed
+  /// The journal takes no records (`false`), or takes them again (`true`).
+  case storageChanged(isWritable: Bool)
+  /// The service is to end: take no more work, let what runs finish.
+  case drainRequested
+  /// The grace of the drain is over: what is lost from now on was cut off by the shutdown.
+  case drainGraceEnded
+}
+
+/// An error that a task threw, as the worker tells it.
+public struct RaisedError: Equatable, Sendable {
+  /// `raised`, `argument_decoding` or `result_encoding`.
+  public var code: JobError.Code
+  /// The error's type.
+  public var type: String
+  /// A sentence for people.
+  public var message: String
+  /// Where it was thrown, if known.
+  public var traceback: String?
+
+  /// Makes an error.
+  public init(
+    code: JobError.Code = .raised, type: String, message: String, traceback: String? = nil
+  ) {
+    self.code = code
+    self.type = type
+    self.message = message
+    self.traceback = traceback
+  }
+}
+
+/// Why a call will not be answered.
+public enum Loss: Equatable, Sendable {
+  /// The worker ended before it came to this call.
+  case notStarted
+  /// The worker ended while it ran this call, with Python's `exitcode` (-N for signal N).
+  case workerExited(exitcode: Int32)
+  /// The worker broke the protocol and was ended; the text says how.
+  case protocolBroken(String)
+  /// The worker is gone and nobody knows how.
+  case workerVanished
+  /// The worker was cut off through no fault of the job (its fork server died).
+  case interrupted
+}

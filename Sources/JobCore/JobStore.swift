@@ -1,0 +1,306 @@
+import DequeModule
+
+/// Every job that the service holds: the durable state, and nothing else.
+///
+/// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
+/// live one. A snapshot is its public face read out; `restore` is the way back.
+public struct JobStore: Equatable, Sendable {
+  /// Names of tasks and pools.
+  public private(set) var names = NameTable()
+  /// Ids dropped lately.
+  public private(set) var forgotten = ForgottenIDs()
+  /// The number that the next submission gets.
+  public private(set) var nextNumber: JobNumber = 1
+  /// Bytes that open jobs brought with them.
+  public private(set) var openBytes = 0
+  /// Bytes that finished jobs hold.
+  public private(set) var finishedBytes = 0
+
+  private var table = JobTable()
+  private var numbers: [JobID: JobNumber] = [:]
+  private var keys: [String: JobNumber] = [:]
+  private var counts = [Int](repeating: 0, count: JobState.allCases.count)
+  /// Finished jobs in the order in which they finished; a dropped one leaves its place behind until
+  /// it comes to the front.
+  private var finishOrder: Deque<JobNumber> = []
+  private let forgottenIDsMax: Int
+
+  /// An empty store.
+  public init(forgottenIDsMax: Int = Limits().forgottenIDsMax) {
+    self.forgottenIDsMax = forgottenIDsMax
+  }
+
+  // MARK: Reading
+
+  /// How many jobs are held.
+  public var count: Int { table.count }
+
+  /// How many jobs are in `state`.
+  public func count(of state: JobState) -> Int {
+    counts[Int(state.index)]
+  }
+
+  /// How many jobs are not final.
+  public var openCount: Int {
+    count(of: .scheduled) + count(of: .queued) + count(of: .running)
+  }
+
+  /// How many jobs are final.
+  public var finishedCount: Int { count - openCount }
+
+  /// The job with `number`.
+  public subscript(number: JobNumber) -> Job? { table[number] }
+
+  /// The number of the job with `id`.
+  public func number(of id: JobID) -> JobNumber? { numbers[id] }
+
+  /// The number of the job that was submitted under `key`.
+  public func number(ofKey key: String) -> JobNumber? { keys[key] }
+
+  /// The finished job that finished first.
+  public var oldestFinished: Job? { finishOrder.first.flatMap { table[$0] } }
+
+  /// Calls `body` for each job below `bound` from the newest down, until it answers false.
+  public func descend(below bound: JobNumber, while body: (Job) -> Bool) {
+    table.descend(below: bound, while: body)
+  }
+
+  /// Calls `body` for each open job, by number.
+  public func forEachOpen(_ body: (Job) -> Void) {
+    table.forEachAscending { if !$0.state.isFinal { body($0) } }
+  }
+
+  /// Calls `body` for each job in the order in which a snapshot holds them: the finished ones in
+  /// the order of finishing, then the open ones by number.
+  public func forEachInSnapshotOrder(_ body: (Job) -> Void) {
+    for number in finishOrder {
+      if let job = table[number] { body(job) }
+    }
+    forEachOpen(body)
+  }
+
+  // MARK: Restoring
+
+  /// Takes over what a snapshot says of the whole; before any `restore(_:…)`.
+  public mutating func restore(nextNumber: JobNumber, forgotten hashes: some Sequence<UInt64>) {
+    precondition(table.count == 0, "a snapshot is restored into an empty store")
+    self.nextNumber = nextNumber
+    for hash in hashes { forgotten.insert(hash, bound: forgottenIDsMax) }
+  }
+
+  /// Takes over one job of a snapshot, in the snapshot's order.
+  public mutating func restore(_ job: RestoredJob) {
+    let submitted = job.submitted
+    insert(submitted)
+    table.update(submitted.number) { held in
+      held.state = job.state
+      held.isCancelRequested = job.isCancelRequested
+      held.losses = UInt8(clamping: job.losses)
+      held.attempt = UInt16(clamping: job.attempt)
+      held.version = job.version
+      held.startedAt = job.startedAt
+      held.endedOrDueAt = job.endedOrDueAt
+      held.ending = job.ending
+    }
+    guard job.state != .queued else { return }
+    counts[Int(JobState.queued.index)] -= 1
+    counts[Int(job.state.index)] += 1
+    if job.state.isFinal { settle(submitted.number) }
+  }
+
+  // MARK: Applying
+
+  /// Makes a fact part of the state. Live operation and recovery both end here.
+  ///
+  /// A record that does not fit the state is a broken journal or a broken engine; it is told by
+  /// `Misfit`, and the state is unchanged.
+  public mutating func apply(_ record: Record) throws(Misfit) {
+    switch record {
+    case .jobSubmitted(let submitted):
+      guard
+        submitted.number >= nextNumber, numbers[submitted.id] == nil,
+        submitted.options?.idempotencyKey.flatMap({ keys[$0] }) == nil
+      else { throw Misfit(record: record, found: nil) }
+      insert(submitted)
+      nextNumber = submitted.number + 1
+    case .attemptStarted(let number, let attempt, let timestamp):
+      try move(number, by: .attemptStarted, record) { job in
+        job.attempt = UInt16(clamping: attempt)
+        job.startedAt = timestamp
+      }
+    case .attemptRevoked(let number, let revocation):
+      try move(number, by: .attemptRevoked, record) { job in
+        // A damaged journal may revoke what it never counted; that must not end the start.
+        job.attempt -= min(job.attempt, 1)
+        if revocation == .interrupted { job.losses = UInt8(clamping: Int(job.losses) + 1) }
+      }
+    case .attemptFailed(let number, let error, let retryAt):
+      try move(number, by: .attemptFailed, record) { job in
+        job.ending = .error(error)
+        job.endedOrDueAt = retryAt
+      }
+    case .jobQueued(let number):
+      try move(number, by: .jobQueued, record) { $0.endedOrDueAt = 0 }
+    case .cancelRequested(let number):
+      try move(number, by: .cancelRequested, record) { $0.isCancelRequested = true }
+    case .jobEnded(let number, let outcome, let timestamp):
+      try end(number, outcome, timestamp, record)
+    case .jobForgotten(let number):
+      try forget(number, record)
+    }
+  }
+
+  /// A record that cannot be applied to the state it meets.
+  public struct Misfit: Error, Equatable {
+    /// The record.
+    public let record: Record
+    /// The state of the job that it names; nil: no such job is held (or, for a submission, the
+    /// number, id or key is taken).
+    public let found: JobState?
+  }
+
+  private mutating func insert(_ submitted: JobSubmitted) {
+    let job = Job(
+      number: submitted.number, id: submitted.id, task: names.intern(submitted.task),
+      pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
+      createdAt: submitted.at)
+    table.insert(job)
+    numbers[submitted.id] = submitted.number
+    if let key = submitted.options?.idempotencyKey { keys[key] = submitted.number }
+    counts[Int(JobState.queued.index)] += 1
+    openBytes += job.submittedBytes
+  }
+
+  private mutating func move(
+    _ number: JobNumber, by move: Move, _ record: Record, _ change: (inout Job) -> Void
+  ) throws(Misfit) {
+    guard let from = table[number]?.state, let to = from.after(move) else {
+      throw Misfit(record: record, found: table[number]?.state)
+    }
+    table.update(number) { job in
+      job.state = to
+      job.version += 1
+      change(&job)
+    }
+    counts[Int(from.index)] -= 1
+    counts[Int(to.index)] += 1
+  }
+
+  private mutating func end(
+    _ number: JobNumber, _ outcome: Outcome, _ timestamp: Timestamp, _ record: Record
+  ) throws(Misfit) {
+    try move(number, by: outcome.move, record) { job in
+      job.endedOrDueAt = timestamp
+      job.isCancelRequested = false
+      switch outcome {
+      case .succeeded(let text): job.ending = .result(text)
+      case .failed(let error): job.ending = .error(error)
+      case .cancelled: job.ending = .none
+      }
+    }
+    settle(number)
+  }
+
+  /// Moves the weight of a job that has become final from the open to the finished ones.
+  private mutating func settle(_ number: JobNumber) {
+    let (submitted, retained) = table.update(number) { ($0.submittedBytes, $0.retainedBytes) }
+    openBytes -= submitted
+    finishedBytes += retained
+    finishOrder.append(number)
+  }
+
+  private mutating func forget(_ number: JobNumber, _ record: Record) throws(Misfit) {
+    guard let job = table[number], job.state.isFinal else {
+      throw Misfit(record: record, found: table[number]?.state)
+    }
+    _ = table.remove(number)
+    numbers[job.id] = nil
+    if let key = job.options?.idempotencyKey { keys[key] = nil }
+    counts[Int(job.state.index)] -= 1
+    finishedBytes -= job.retainedBytes
+    forgotten.insert(job.id.stableHash, bound: forgottenIDsMax)
+    while let first = finishOrder.first, table[first] == nil { finishOrder.removeFirst() }
+    if finishOrder.count > 2 * finishedCount + 1_024 { finishOrder.removeAll { table[$0] == nil } }
+  }
+
+  // MARK: Comparing
+
+  /// Equal when both hold the same jobs, keys and forgotten ids; the places that dropped jobs left
+  /// in the order of finishing, and the order in which names were interned, do not count.
+  public static func == (lhs: JobStore, rhs: JobStore) -> Bool {
+    guard
+      lhs.nextNumber == rhs.nextNumber, lhs.openBytes == rhs.openBytes,
+      lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts, lhs.keys == rhs.keys,
+      lhs.numbers == rhs.numbers, lhs.forgotten == rhs.forgotten
+    else { return false }
+    let order = lhs.finishOrder.filter { lhs.table[$0] != nil }
+    guard order == rhs.finishOrder.filter({ rhs.table[$0] != nil }) else { return false }
+    return lhs.renamed(to: rhs.names) == rhs.table
+  }
+
+  private func renamed(to other: NameTable) -> JobTable {
+    guard names != other else { return table }
+    var result = JobTable()
+    table.forEachAscending { job in
+      guard let task = other.find(names[job.task]), let pool = other.find(names[job.pool]) else {
+        return
+      }
+      var copy = Job(
+        number: job.number, id: job.id, task: task, pool: pool, args: job.args,
+        options: job.options, createdAt: job.createdAt)
+      copy.state = job.state
+      copy.isCancelRequested = job.isCancelRequested
+      copy.losses = job.losses
+      copy.attempt = job.attempt
+      copy.version = job.version
+      copy.startedAt = job.startedAt
+      copy.endedOrDueAt = job.endedOrDueAt
+      copy.ending = job.ending
+      result.insert(copy)
+    }
+    return result
+  }
+}
+
+/// A job as a snapshot holds it.
+public struct RestoredJob: Equatable, Sendable {
+  /// What was accepted.
+  public var submitted: JobSubmitted
+  /// Its state; the other members are those of `Job`.
+  public var state: JobState
+  /// See `Job.isCancelRequested`.
+  public var isCancelRequested = false
+  /// See `Job.losses`.
+  public var losses = 0
+  /// See `Job.attempt`.
+  public var attempt = 0
+  /// See `Job.version`.
+  public var version: UInt32 = 1
+  /// See `Job.startedAt`.
+  public var startedAt: Timestamp = 0
+  /// See `Job.endedOrDueAt`.
+  public var endedOrDueAt: Timestamp = 0
+  /// See `Job.ending`.
+  public var ending: Job.Ending = .none
+
+  /// A job that waits in the queue.
+  public init(submitted: JobSubmitted, state: JobState) {
+    self.submitted = submitted
+    self.state = state
+  }
+
+  /// A job of a store.
+  public init(_ job: Job, names: NameTable) {
+    submitted = JobSubmitted(
+      number: job.number, id: job.id, task: names[job.task], pool: names[job.pool],
+      args: job.args, options: job.options, at: job.createdAt)
+    state = job.state
+    isCancelRequested = job.isCancelRequested
+    losses = Int(job.losses)
+    attempt = Int(job.attempt)
+    version = job.version
+    startedAt = job.startedAt
+    endedOrDueAt = job.endedOrDueAt
+    ending = job.ending
+  }
+}

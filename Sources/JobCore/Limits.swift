@@ -1,0 +1,27 @@
+/// Every bound that the engine keeps. Each has a tested path and a documented answer.
+public struct Limits: Equatable, Sendable {
+  /// Open jobs (not final) at most; a submission beyond is refused with `queue_full`.
+  public var openJobsMax = 1_000_000
+  /// Bytes of arguments and options of open jobs at most; beyond: `queue_full`.
+  public var openBytesMax = 1 << 30
+  /// Finished jobs are kept this long, in milliseconds …
+  public var retentionAge: Milliseconds = 24 * 3600 * 1000
+  /// … and at most this many …
+  public var retentionJobsMax = 1_000_000
+  /// … and at most this many bytes of them; whichever bound is met first.
+  public var retentionBytesMax = 1 << 30
+  /// Hashes of forgotten ids kept, so that they answer `gone` and not `not_found`.
+  public var forgottenIDsMax = 100_000
+  /// Crashes that may cut a job off before it is given up: a job that kills servers must not loop.
+  public var lossesMax = 3
+  /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
+  /// slices.
+  public var forgottenPerTurnMax = 1_000
+  /// The wait before the second attempt, in milliseconds; doubles with each further one …
+  public var retryDelay: Milliseconds = 1_000
+  /// … up to this.
+  public var retryDelayMax: Milliseconds = 60_000
+
+  /// The defaults of the API.
+  public init() {}
+}

@@ -1,0 +1,51 @@
+import DequeModule
+
+/// The queued jobs of one pool, oldest first.
+///
+/// A job that leaves the queue other than by its front (a cancelled one) stays behind as a stale
+/// entry until it comes to the front; whoever pops asks the store whether the entry still holds.
+struct ReadyQueue: Equatable, Sendable {
+  private var numbers: Deque<JobNumber> = []
+  /// Entries that no longer hold.
+  private(set) var staleCount = 0
+
+  /// Entries that hold.
+  var count: Int { numbers.count - staleCount }
+
+  /// Every entry, stale or not, from the front.
+  var entries: some Sequence<JobNumber> { numbers }
+
+  /// The first entry, stale or not.
+  var first: JobNumber? { numbers.first }
+
+  /// Adds a job behind all others.
+  mutating func append(_ number: JobNumber) {
+    numbers.append(number)
+  }
+
+  /// Puts a job that was given back where its age belongs: before the first younger one. It is
+  /// older than nearly all others, so the place is near the front.
+  mutating func putBack(_ number: JobNumber) {
+    numbers.insert(number, at: numbers.firstIndex { $0 > number } ?? numbers.count)
+  }
+
+  /// Takes the first entry.
+  mutating func removeFirst() {
+    numbers.removeFirst()
+  }
+
+  /// Takes the first entry, which turned out to be stale.
+  mutating func removeStaleFirst() {
+    numbers.removeFirst()
+    staleCount -= 1
+  }
+
+  /// Counts an entry as stale and drops all stale ones when they are more than half.
+  mutating func entryBecameStale(isStale: (JobNumber) -> Bool) {
+    staleCount += 1
+    if staleCount > 64, staleCount > numbers.count / 2 {
+      numbers.removeAll(where: isStale)
+      staleCount = 0
+    }
+  }
+}

@@ -1,0 +1,81 @@
+/// A fact to make durable. Only records change jobs: live operation and recovery both come down to
+/// `JobStore.apply(_:)`.
+public enum Record: Equatable, Sendable {
+  /// A submission was accepted.
+  case jobSubmitted(JobSubmitted)
+  /// A slot took the job; written before the worker hears of it.
+  case attemptStarted(JobNumber, attempt: Int, at: Timestamp)
+  /// The slot gave the job back and it waits again; the attempt does not count.
+  case attemptRevoked(JobNumber, Revocation)
+  /// The attempt failed; the next is due at `retryAt`.
+  case attemptFailed(JobNumber, JobError, retryAt: Timestamp)
+  /// The moment that a scheduled job waited for has come.
+  case jobQueued(JobNumber)
+  /// A client asked to cancel a running job; it must not run again, whatever happens.
+  case cancelRequested(JobNumber)
+  /// The job is final.
+  case jobEnded(JobNumber, Outcome, at: Timestamp)
+  /// The job, its result and its key are dropped.
+  case jobForgotten(JobNumber)
+}
+
+/// An accepted submission.
+public struct JobSubmitted: Equatable, Sendable {
+  /// The place in the order of submission; one more than that of the submission before.
+  public var number: JobNumber
+  /// The job's id.
+  public var id: JobID
+  /// The task's name.
+  public var task: String
+  /// The pool's name.
+  public var pool: String
+  /// Positional arguments: the text of a JSON array.
+  public var args: String
+  /// Everything else; nil: all defaults.
+  public var options: JobOptions?
+  /// When it was accepted.
+  public var at: Timestamp
+
+  /// Makes the record of a submission.
+  public init(
+    number: JobNumber, id: JobID, task: String, pool: String, args: String, options: JobOptions?,
+    at: Timestamp
+  ) {
+    self.number = number
+    self.id = id
+    self.task = task
+    self.pool = pool
+    self.args = args
+    self.options = options
+    self.at = at
+  }
+}
+
+/// Why a slot gave a job back.
+public enum Revocation: String, CaseIterable, Sendable {
+  /// It was next in line at a worker that ended; it had not begun.
+  case notStarted = "not_started"
+  /// It was cut off by a crash: of the service, or of its fork server. Counted as a loss.
+  case interrupted
+  /// It was cut off by an orderly shutdown whose grace was over. Not counted.
+  case shutdown
+}
+
+/// How a job ended.
+public enum Outcome: Equatable, Sendable {
+  /// With a value: minified JSON text.
+  case succeeded(String)
+  /// With an error.
+  case failed(JobError)
+  /// By request.
+  case cancelled
+
+  /// The move that this outcome makes.
+  var move: Move {
+    switch self {
+    case .succeeded: .succeeded
+    case .failed: .failed
+    case .cancelled: .cancelled
+    }
+  }
+}
