@@ -1,3 +1,5 @@
+// `timespec` belongs to whichever of the two the compiler reads first; a release build reads both.
+internal import CPlatform
 import Glibc
 
 /// The two clocks of this machine, and the only place of the server that reads one.

@@ -1,21 +1,39 @@
 /// Finds what goes through a dictionary or a set, by the names of what is declared as one: a
-/// heuristic, as there are no types here. It takes a name for the same thing in the whole target.
+/// heuristic, as there are no types here. A name means what its own file declares it as; failing
+/// that, what another file of the target does, unless it is private there.
 enum DictionaryUse {
+  /// The variables and constants of one file.
+  struct Declarations {
+    /// Declared as a dictionary or a set.
+    var unordered: Set<String> = []
+    /// Those of them that other files can see.
+    var shared: Set<String> = []
+    /// Declared as anything else.
+    var others: Set<String> = []
+  }
+
   private static let iterating: Set = [
     "keys", "values", "first", "forEach", "map", "flatMap", "compactMap", "reduce", "min", "max",
     "randomElement", "popFirst", "removeFirst", "sorted", "enumerated", "makeIterator", "lazy",
     "prefix", "dropFirst", "firstIndex", "elements",
   ]
 
-  /// The variables and constants of a file that are declared as a dictionary or a set.
-  static func declaredNames(of file: SourceFile) -> [String] {
+  /// What a file declares with `var` and `let`.
+  static func declarations(of file: SourceFile) -> Declarations {
     let code = file.code
-    return code.indices.compactMap { index in
-      guard code[index].text == "var" || code[index].text == "let", index + 3 < code.count,
-        code[index + 1].kind == .word, code[index + 2].text == ":" || code[index + 2].text == "="
-      else { return nil }
-      return isUnordered(code, from: index + 3) ? code[index + 1].text : nil
+    var found = Declarations()
+    for index in code.indices where code[index].text == "var" || code[index].text == "let" {
+      guard index + 3 < code.count, code[index + 1].kind == .word else { continue }
+      let name = code[index + 1].text
+      let isTyped = code[index + 2].text == ":" || code[index + 2].text == "="
+      guard isTyped, isUnordered(code, from: index + 3) else {
+        found.others.insert(name)
+        continue
+      }
+      found.unordered.insert(name)
+      if file.code(before: index)?.text != "private" { found.shared.insert(name) }
     }
+    return found
   }
 
   /// Where one of the names is gone through.

@@ -91,24 +91,40 @@ enum PurityRules {
       }
     })
 
+  /// The adapters that join several descriptors into the one that they show to the reactor.
+  private static let inner: Set = ["HTTPServer", "Multiprocessing"]
+
   static let epoll = Rule(
     "one file per adapter calls epoll",
-    because: "There is one place where the server waits; a second one would not see its deadlines.",
+    because: """
+      The server waits in one place, and an adapter that joins several descriptors into one does \
+      it in one place; a second would not see the deadlines of the first.
+      """,
     samples: [
       Rule.Sample(
         [
           "Sources/Reactor/Epoll.swift": "epoll_wait(a, b, c, d)\n",
           "Sources/Reactor/Reactor.swift": "epoll.wait()\nepoll_wait(a, b, c, d)\n",
-          "Sources/HTTPServer/A.swift": "epoll_ctl(a)\nepoll_wait(a)\n",
+          "Sources/HTTPServer/A.swift": "epoll_ctl(a)\nvar event = epoll_event()\n",
           "Sources/HTTPServer/B.swift": "\nepoll_wait(a)\n",
+          "Sources/JobServer/A.swift": "epoll_create1(0)\n",
         ],
-        finds: ["Sources/Reactor/Reactor.swift:2", "Sources/HTTPServer/B.swift:2"])
+        finds: [
+          "Sources/Reactor/Reactor.swift:2", "Sources/HTTPServer/B.swift:2",
+          "Sources/JobServer/A.swift:1",
+        ])
     ]
   ) { (repository: Repository) in
-    let sources = repository.files.filter(\.isSwiftSource)
-    let inner = sources.first { $0.target == "HTTPServer" && !epollCalls(of: $0).isEmpty }?.path
-    return sources.filter { $0.path != "Sources/Reactor/Epoll.swift" && $0.path != inner }
-      .flatMap { file in epollCalls(of: file).map { Finding(file, $0.line, "calls \($0.text)") } }
+    var places = ["Reactor": "Sources/Reactor/Epoll.swift"]
+    return repository.files.filter(\.isSwiftSource).flatMap { file in
+      let (calls, target) = (epollCalls(of: file), file.target ?? "")
+      if !calls.isEmpty, inner.contains(target), places[target] == nil {
+        places[target] = file.path
+      }
+      if places[target] == file.path { return [Finding]() }
+      let place = places[target] ?? "none of \(target)"
+      return calls.map { Finding(file, $0.line, "calls \($0.text): only \(place) may") }
+    }
   }
 
   private static func epollCalls(of file: SourceFile) -> [Token] {
@@ -135,6 +151,7 @@ enum PurityRules {
             var names: Set<String> = []
             var rows: [Int] = []
             var ages = [Int: Int]()
+            private var numbers: [Int: Int] = [:]
           }
           """,
           "Sources/JobCore/B.swift": """
@@ -147,16 +164,19 @@ enum PurityRules {
           let many = jobs.count
           // reason: adding up has no order.
           for age in ages.values { total += age }
+          for number in numbers {}
           """,
+          "Sources/JobCore/C.swift": "let jobs = [1]\nfor job in jobs {}\n",
           "Sources/JobServer/A.swift": "for job in jobs {}\n",
         ],
         finds: (1...4).map { "Sources/JobCore/B.swift:\($0)" })
     ]
   ) { (repository: Repository) in
     let core = repository.files.filter { $0.isSwiftSource && $0.target == "JobCore" }
-    let names = Set(core.flatMap(DictionaryUse.declaredNames))
-    return core.flatMap { file in
-      DictionaryUse.iterations(over: names, in: file)
+    let declarations = core.map(DictionaryUse.declarations)
+    let shared = declarations.reduce(into: Set<String>()) { $0.formUnion($1.shared) }
+    return zip(core, declarations).flatMap { file, own in
+      DictionaryUse.iterations(over: own.unordered.union(shared.subtracting(own.others)), in: file)
         .filter { !file.givesReason(at: $0.line) }
         .map { Finding(file, $0.line, "goes through `\($0.text)`, which has no order") }
     }
