@@ -19,11 +19,11 @@ extension Server {
 
   /// Appends the records of the turn, in one write, and performs its effects; or holds them back
   /// until the journal has taken the records (and synced them, with `--sync always`).
-  func commit() throws {
+  func commit() throws(StorageError) {
     guard !turn.isEmpty else { return }
     if !turn.records.isEmpty {
       metrics.note(turn.records, store: engine.store)
-      do {
+      do throws(StorageError) {
         try storage.append(turn.records, at: now)
       } catch {
         try storageFailed(error)

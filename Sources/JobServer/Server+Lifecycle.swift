@@ -3,6 +3,7 @@ import HTTPServer
 import JobCore
 import JobStorage
 import Logging
+import Multiprocessing
 import Reactor
 
 /// From the first descriptor to the last: opening, readiness, draining, the end.
@@ -94,7 +95,7 @@ extension Server {
     phase = .ready
     for event in early { decide(event) }
     early.removeAll()
-    do { try commit() } catch { fatal = error }
+    do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
     if let path = settings.portFile { writePortFile(path) }
     log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
@@ -172,7 +173,7 @@ extension Server {
   }
 
   /// Closes what is open; after the loop has ended.
-  func shutDown() throws {
+  func shutDown() throws(StorageError) {
     http?.run(at: now.instant.nanoseconds)
     http?.stop()
     try storage.close(at: now)

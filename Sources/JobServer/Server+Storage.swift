@@ -1,5 +1,6 @@
 import JobCore
 import JobStorage
+import Logging
 
 /// When the journal fails, and when it recovers.
 extension Server {
@@ -9,7 +10,7 @@ extension Server {
   /// A failed append turns the service read-only: the records stay pending in the journal's writer,
   /// their effects are held back, and the append is tried again. A failed sync ends the service:
   /// what the system says it has written can no longer be trusted.
-  func storageFailed(_ error: StorageError) throws {
+  func storageFailed(_ error: StorageError) throws(StorageError) {
     guard error.code != .syncFailed else { throw error }
     retryAt = now.instant.advanced(byMilliseconds: Server.retryAfter)
     guard engine.isWritable else { return }
@@ -25,12 +26,12 @@ extension Server {
   }
 
   /// Does what is due: syncs, a snapshot, another try to write what waits.
-  func passStorageTime() throws {
+  func passStorageTime() throws(StorageError) {
     storage.deadlineReached(at: now.instant)
     if let retryAt {
       guard retryAt <= now.instant else { return }
       self.retryAt = nil
-      do {
+      do throws(StorageError) {
         try storage.retryPending(at: now)
         log.notice("the journal can be written again")
         decide(.storageChanged(isWritable: true))
@@ -44,7 +45,7 @@ extension Server {
 
   /// The sync thread is done with a sync.
   func syncsFinished() {
-    do {
+    do throws(StorageError) {
       try storage.drainSyncs()
     } catch {
       fatal = error

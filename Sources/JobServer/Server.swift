@@ -92,7 +92,7 @@ final class Server {
   // MARK: The turn
 
   /// Runs turns until the service has stopped.
-  func run() throws {
+  func run() throws(StorageError) {
     while phase != .stopped {
       reactor.wait(until: nextDeadline())
       now = readMoment()
@@ -105,6 +105,7 @@ final class Server {
 
       // 3. Signals, syncs. 4. Clients: reads are answered, wishes are collected.
       reactor.dispatch(.middle)
+      reactor.dispatch(.late)
       runHTTP()
       handleInbox()
       try commit()
@@ -139,7 +140,7 @@ final class Server {
     return earliest
   }
 
-  private func passTime() throws {
+  private func passTime() throws(StorageError) {
     let instant = now.instant
     for pool in pools { pool.passTime(at: instant) }
     collectReports()

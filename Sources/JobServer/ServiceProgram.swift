@@ -56,7 +56,8 @@ public enum ServiceProgram {
   }
 
   private static func fail(_ reason: String) -> Never {
-    fputs("lido: \(reason)\n", stderr)
+    let line = "lido: \(reason)\n"
+    _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
     _exit(70)
   }
 

@@ -15,19 +15,33 @@ extension Server {
   /// The routes of jobs.
   func jobRoutes() -> [Route] {
     [
-      route(.post, "/v1/jobs", "submit_job") { try $0.submit(&$1, $2) },
-      route(.get, "/v1/jobs", "list_jobs") { try $0.list($1, $2) },
-      route(.get, "/v1/jobs/{id}", "get_job") { try $0.showJob($1, $2) },
-      route(.delete, "/v1/jobs/{id}", "delete_job") { try $0.forget($1, $2) },
-      route(.get, "/v1/jobs/{id}/result", "get_result") { try $0.showResult($1, $2) },
-      route(.post, "/v1/jobs/{id}/cancel", "cancel_job") { try $0.cancel(&$1, $2) },
+      route(.post, "/v1/jobs", "submit_job") { (server, request, later) throws(Problem) in
+        try server.submit(request, later)
+      },
+      route(.get, "/v1/jobs", "list_jobs") { (server, request, later) throws(Problem) in
+        try server.list(request, later)
+      },
+      route(.get, "/v1/jobs/{id}", "get_job") { (server, request, later) throws(Problem) in
+        try server.showJob(request, later)
+      },
+      route(.delete, "/v1/jobs/{id}", "delete_job") { (server, request, later) throws(Problem) in
+        try server.forget(request, later)
+      },
+      route(.get, "/v1/jobs/{id}/result", "get_result") {
+        (server, request, later) throws(Problem) in
+        try server.showResult(request, later)
+      },
+      route(.post, "/v1/jobs/{id}/cancel", "cancel_job") {
+        (server, request, later) throws(Problem) in
+        try server.cancel(request, later)
+      },
     ]
   }
 
   // MARK: Writing
 
   private func submit(
-    _ request: inout HTTPRequest, _ later: () -> PendingResponse
+    _ request: HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     try MediaType.requireJSON(request)
     try requireQuery(request, ["wait"])
@@ -43,7 +57,7 @@ extension Server {
   }
 
   private func cancel(
-    _ request: inout HTTPRequest, _ later: () -> PendingResponse
+    _ request: HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     try requireQuery(request, [])
     let grace = try CancelReader.grace(of: request)

@@ -7,18 +7,18 @@ import Multiprocessing
 extension Server {
   func poolRoutes() -> [Route] {
     [
-      route(.get, "/v1/pools", "list_pools") { server, request, _ throws(Problem) in
+      route(.get, "/v1/pools", "list_pools") { (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         return .now(server.listPools())
       },
-      route(.get, "/v1/pools/{name}", "get_pool") { server, request, _ throws(Problem) in
+      route(.get, "/v1/pools/{name}", "get_pool") { (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         var writer = JSONWriter(capacity: 512)
         server.write(try server.pool(request), to: &writer)
         return .now(.json(writer.bytes))
       },
       route(.get, "/v1/pools/{name}/workers", "list_workers") {
-        server, request, _ throws(Problem) in
+        (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         return .now(server.listWorkers(of: try server.pool(request)))
       },

@@ -39,7 +39,7 @@ extension Server {
       HTTPAnswer
   ) -> Route {
     Route(method, template, name: name) { [unowned self] request, later in
-      do {
+      do throws(Problem) {
         return try action(self, &request, later)
       } catch {
         return .now(JobAnswers.problem(error))
