@@ -28,6 +28,12 @@ import Testing
     #expect(cases == 2 * count)
   }
 
+  @Test func `a program that is missing or fails is a failure`() throws {
+    #expect(throws: ProgramFailure.self) { try outputOfProgram("no-such-program-as-this", []) }
+    #expect(throws: ProgramFailure.self) { try outputOfProgram("sh", ["-c", "echo x; exit 3"]) }
+    #expect(try outputOfProgram("sh", ["-c", "printf x"]) == [0x78])
+  }
+
   private func checkText(_ fields: [[UInt8]]) throws {
     let text = bytes(fields[1])
     let verdict = Result { () throws(JSONError) in try minifiedJSON(text) }
