@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test func `a document cut anywhere is refused, and says that it ends too early`() throws {
-    let given = #"{"task":"é\ud83d\ude39😹","args":[1.5e+3,-0,[true,{"a":null}],""],"priority":12 }"#
+    let given = #"{"task":"é\ud83d\ude39😹","args":[1.5e+3,-0,[true,{"a":null}],""],"n":12 }"#
     let bytes = Array(given.utf8)
     _ = try minifiedJSON(bytes)
     for count in 0..<bytes.count {
