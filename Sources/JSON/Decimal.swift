@@ -18,7 +18,7 @@ struct Decimal {
       let byte = bytes[index]
       if Byte.isDigit(byte) {
         digits = digits &* 10 &+ UInt64(byte &- Byte.zero)
-        significant &+= digits == 0 ? 0 : 1
+        significant &+= significant > 0 || byte != Byte.zero ? 1 : 0
         fraction &+= isFraction ? 1 : 0
       } else if byte == Byte.point {
         isFraction = true

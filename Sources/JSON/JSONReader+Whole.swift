@@ -5,7 +5,7 @@ extension JSONReader {
   /// - Parameters:
   ///   - bytes: the text. The reader is valid within `body` only.
   ///   - depthMax: how many arrays and objects may stand within one another.
-  ///   - body: reads the value; what it leaves unread at the top is skipped.
+  ///   - body: reads the value; what it leaves unread is skipped, and checked.
   @inlinable
   public static func read<R>(
     _ bytes: [UInt8], depthMax: Int = 64,

@@ -107,12 +107,18 @@ public struct JSONReader {
     return true
   }
 
-  /// Requires the end of the text: only white space may remain. Every object and array that was
-  /// entered must have been read to its end.
+  /// Requires the end of the text: only white space may remain. What was left unread, in the
+  /// objects and arrays entered too, is skipped and checked first.
   ///
-  /// - Throws: ``JSONError/Reason/trailingText``.
+  /// - Throws: ``JSONError/Reason/trailingText``, or what is wrong in what was left unread.
   public mutating func end() throws(JSONError) {
-    precondition(containers.depth == 0, "end() inside of an array or object")
+    while containers.depth > 0 {
+      if containers.isObject {
+        while try nextMember() != nil {}
+      } else {
+        while try nextElement() {}
+      }
+    }
     if place == .beforeValue { try skipValue() }
     offset = lexer.skipSpace(from: offset)
     guard offset == lexer.bytes.count else {
