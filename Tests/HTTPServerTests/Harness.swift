@@ -75,6 +75,11 @@ final class Harness {
         world.owed.append(later())
         return .now(.text("now"))
       },
+      Route(.post, "/release", name: "release") { _, _ in
+        for pending in world.owed { pending.resume(with: .text("released")) }
+        world.owed = []
+        return .now(.text("done"))
+      },
       Route(.post, "/later", name: "later") { request, later in
         world.requests.append(request)
         world.owed.append(later())
