@@ -115,7 +115,14 @@ final class Harness {
   /// Turns the loop while anything is ready: with nothing left to do, and every byte that clients
   /// sent delivered (loopback delivers within `send`).
   func settle() {
-    repeat { server.run(at: moment()) } while isReady()
+    let bound = Self.clock() + Self.boundNanoseconds
+    repeat {
+      server.run(at: moment())
+      guard Self.clock() < bound else {
+        Issue.record("the server never comes to rest")
+        return
+      }
+    } while isReady()
     for client in clients { client.receive() }
   }
 
