@@ -1,4 +1,5 @@
-/* What Swift cannot call in libmicrohttpd (variadic functions), as plain functions; nothing is decided here. */
+/* What Swift cannot call in libmicrohttpd (variadic functions), as plain functions.
+   Nothing is decided here. */
 #ifndef LIDO_CMICROHTTPD_SHIM_H
 #define LIDO_CMICROHTTPD_SHIM_H
 
@@ -20,7 +21,7 @@ struct mhd_setup {
   void *(*on_target)(void *context, const char *target, struct MHD_Connection *connection);
 };
 
-/* Leaves percent escapes alone: libmicrohttpd would cut the path at %00, so we decode by ourselves. */
+/* Leaves percent escapes alone: libmicrohttpd would cut the path at %00; we decode by ourselves. */
 static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection, char *text) {
   (void)context;
   (void)connection;

@@ -16,7 +16,7 @@ struct Daemon {
     var setup = mhd_setup()
     setup.flags = UInt32(MHD_USE_EPOLL.rawValue) | UInt32(MHD_ALLOW_SUSPEND_RESUME.rawValue)
     setup.listen_fd = descriptor
-    setup.connections_max = UInt32(connectionsMax)
+    setup.connections_max = UInt32(clamping: connectionsMax)
     setup.connection_memory_bytes = memoryBytes
     setup.idle_seconds = UInt32(clamping: idleSeconds)
     setup.context = Unmanaged.passUnretained(server).toOpaque()

@@ -1,6 +1,6 @@
 /// An answer, as a value. `Date`, `Content-Length` and `Connection` are written by the server and
-/// have no place in `headers`. A header whose name or value holds CR, LF or a tab is left out (so
-/// that an echoed value cannot add headers); a value ends at its first NUL.
+/// have no place in `headers`. libmicrohttpd leaves a header out whose value is empty or holds CR
+/// or LF, so that an echoed value cannot add headers; a value ends at its first NUL.
 public struct HTTPResponse: Sendable {
   /// The bytes of an answer.
   public enum Body: Sendable {

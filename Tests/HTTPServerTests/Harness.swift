@@ -75,6 +75,11 @@ final class Harness {
         world.owed.append(later())
         return .now(.text("now"))
       },
+      Route(.post, "/release", name: "release") { _, _ in
+        for pending in world.owed { pending.resume(with: .text("released")) }
+        world.owed = []
+        return .now(.text("done"))
+      },
       Route(.post, "/later", name: "later") { request, later in
         world.requests.append(request)
         world.owed.append(later())
@@ -110,7 +115,14 @@ final class Harness {
   /// Turns the loop while anything is ready: with nothing left to do, and every byte that clients
   /// sent delivered (loopback delivers within `send`).
   func settle() {
-    repeat { server.run(at: moment()) } while isReady()
+    let bound = Self.clock() + Self.boundNanoseconds
+    repeat {
+      server.run(at: moment())
+      guard Self.clock() < bound else {
+        Issue.record("the server never comes to rest")
+        return
+      }
+    } while isReady()
     for client in clients { client.receive() }
   }
 
