@@ -38,16 +38,21 @@ package struct Epoll: ~Copyable {
   package private(set) var readyCount = 0
   private let events: UnsafeMutableBufferPointer<epoll_event>
   private let waitsInNanoseconds: Bool
+  private let waitMax: UInt64
 
   /// An instance that reports at most `eventsMax` (1 or more) events a wait. What does not fit is
   /// reported by the next wait: the kernel goes round its list, so nobody starves.
   ///
-  /// `nanosecondWait: false` uses millisecond waits even where finer ones exist (for tests).
-  package init(eventsMax: Int, nanosecondWait: Bool = true) throws(ReactorError) {
+  /// `nanosecondWait: false` uses millisecond waits even where finer ones exist, and `waitMax` is
+  /// the most nanoseconds of a single call (a day; no arithmetic on it overflows): for tests.
+  package init(
+    eventsMax: Int, nanosecondWait: Bool = true, waitMax: UInt64 = 86_400_000_000_000
+  ) throws(ReactorError) {
     precondition(eventsMax >= 1, "no room for an event")
     let descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
     if descriptor < 0 { throw ReactorError(call: "epoll_create1") }
     fileDescriptor = descriptor
+    self.waitMax = waitMax
     events = .allocate(capacity: eventsMax)
     events.initialize(repeating: epoll_event())
     // Linux 5.11 has it; older kernels answer ENOSYS, some sandboxes EPERM. Asked once.
@@ -87,10 +92,11 @@ package struct Epoll: ~Copyable {
   /// Never early: with millisecond waits the time left is rounded up.
   package mutating func wait(until deadline: UInt64?) -> Int {
     while true {
-      let left = deadline.map(Self.nanosecondsLeft)
+      var left: UInt64?
+      if let deadline { left = nanosecondsLeft(until: deadline) }
       let found = waitOnce(left)
       // Nothing, but not for want of time: a wait longer than the longest goes on.
-      if found == 0, left == Self.nanosecondsMax { continue }
+      if found == 0, left == waitMax { continue }
       if found >= 0 {
         readyCount = Int(found)
         return readyCount
@@ -135,12 +141,9 @@ package struct Epoll: ~Copyable {
     return epoll_wait(fileDescriptor, events.baseAddress, room, milliseconds)
   }
 
-  /// The longest single wait, a day: no arithmetic on it overflows.
-  private static let nanosecondsMax: UInt64 = 86_400_000_000_000
-
-  private static func nanosecondsLeft(until deadline: UInt64) -> UInt64 {
+  private func nanosecondsLeft(until deadline: UInt64) -> UInt64 {
     if deadline == 0 { return 0 }
     let now = SystemClock.monotonicNanoseconds
-    return deadline > now ? min(deadline - now, nanosecondsMax) : 0
+    return deadline > now ? min(deadline - now, waitMax) : 0
   }
 }

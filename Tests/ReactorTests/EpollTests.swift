@@ -16,6 +16,15 @@ struct EpollTests {
   }
 
   @Test(arguments: [true, false])
+  func `A deadline farther than the longest wait is kept as well`(nanosecondWait: Bool) throws {
+    var epoll = try Epoll(eventsMax: 1, nanosecondWait: nanosecondWait, waitMax: 1_000_000)
+    let deadline = SystemClock.monotonicNanoseconds + 4_000_000
+    let found = epoll.wait(until: deadline)
+    #expect(found == 0)
+    #expect(SystemClock.monotonicNanoseconds >= deadline)
+  }
+
+  @Test(arguments: [true, false])
   func `A deadline in the past looks without waiting`(nanosecondWait: Bool) throws {
     var epoll = try Epoll(eventsMax: 1, nanosecondWait: nanosecondWait)
     let unready = [epoll.wait(until: 0), epoll.wait(until: SystemClock.monotonicNanoseconds)]
