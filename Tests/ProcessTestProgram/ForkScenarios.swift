@@ -174,8 +174,10 @@ enum ForkScenarios {
   static func forkServerKilled(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)
-    let running = [driver.call("wait", "[60000]"), driver.call("orphan")]
-    driver.settle()
+    let running = [
+      CallScenarios.started(driver) { driver.call("hold", "[]", CallScenarios.hold($0, 60_000)) },
+      CallScenarios.started(driver) { driver.call("orphan", "[\"\($0)\"]") },
+    ]
     let first = forkServer.process
     kill(first, SIGKILL)
     for call in running {
@@ -206,7 +208,7 @@ enum ForkScenarios {
   /// kills this process and waits until nobody holds its stdout any more.
   static func victim(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
-    driver.call("orphan")
+    driver.call("orphan", "[\"/dev/stdout\"]")
     driver.call("stubborn", "[\"/dev/stdout\"]")
     driver.run(until: "killed", within: 60) { false }
   }
