@@ -41,7 +41,8 @@ struct SimulatedWorkers {
   init(seed: UInt64) {
     random = SeededGenerator(state: seed)
     var settings = PoolSettings(processes: Int.random(in: 1...4, using: &random))
-    settings.callsPerWorkerMax = Bool.random(using: &random) ? nil : .random(in: 1...5, using: &random)
+    settings.callsPerWorkerMax =
+      Bool.random(using: &random) ? nil : .random(in: 1...5, using: &random)
     settings.grace = 1000
     settings.helloMax = 5000
     settings.backOffMin = 10

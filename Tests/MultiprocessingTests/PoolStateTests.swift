@@ -266,20 +266,42 @@ final class Played {
         .callLost(call: 1, exitStatus: .signalled(9), started: true, reason: "lies")))
   }
 
-  @Test func `closing waits for what runs and then stops every worker`() {
+  @Test func `closing waits for all that is in flight and then stops every worker`() {
     let pool = Played(2)
     let workers = pool.readyAll()
     _ = pool.state.assign(1, to: 0, at: pool.time)
+    #expect(pool.answer(workers[0], 1, microseconds: 1))
+    _ = pool.state.assign(2, to: 0, at: pool.time)
+    _ = pool.state.assign(3, to: 0, at: pool.time)
     _ = pool.takeReports()
     pool.state.close(at: pool.time)
-    #expect(
-      pool.takeActions() == [.revoke(worker: workers[0], last: 1), .stop(worker: workers[1])])
-    pool.state.revoked(workers[0], claimed: 1, at: pool.time)
-    #expect(pool.answer(workers[0], 1))
+    #expect(pool.takeActions() == [.stop(worker: workers[1])])
+    #expect(pool.answer(workers[0], 2))
+    #expect(pool.takeActions() == [])
+    #expect(pool.answer(workers[0], 3))
     #expect(pool.takeActions() == [.stop(worker: workers[0])])
     for worker in workers { pool.state.exited(worker, .exited(0), claimed: 1, at: pool.time) }
     #expect(
       pool.takeReports().suffix(3) == [.slotGone(slot: 0), .slotGone(slot: 1), .poolEnded])
+  }
+
+  @Test func `a pool that shrinks gives back what its last slot has not started`() {
+    let pool = Played(2)
+    let workers = pool.readyAll()
+    _ = pool.state.assign(1, to: 1, at: pool.time)
+    pool.state.resize(to: 1, at: pool.time)
+    #expect(pool.takeActions() == [.revoke(worker: workers[1], last: 1)])
+    _ = pool.takeReports()
+    pool.state.revoked(workers[1], claimed: 0, at: pool.time)
+    #expect(
+      pool.takeReports()
+        == [.callLost(call: 1, exitStatus: .unknown, started: false, reason: nil)])
+    #expect(pool.takeActions() == [.stop(worker: workers[1])])
+    pool.state.exited(workers[1], .exited(0), claimed: 0, at: pool.time)
+    #expect(pool.takeReports() == [.slotGone(slot: 1)])
+    pool.state.resize(to: 2, at: pool.time)
+    #expect(pool.readyAll().count == 1)
+    #expect(pool.takeReports() == [.slotReady(slot: 2, credit: 1)], "numbers are not used twice")
   }
 
   @Test func `terminating is bounded by the grace`() {

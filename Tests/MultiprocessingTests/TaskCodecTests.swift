@@ -43,7 +43,8 @@ import Testing
   @Test func `one argument, several, named ones and none meet the task by the rules`() {
     #expect(run(identity([Int].self), "[1,2,3]") == "[1,2,3]")
     #expect(run(identity([[Int]].self), "[[1],[2]]") == "[[1],[2]]")
-    #expect(run(identity(Nested.self), "[]", "{\"items\":[{\"x\":1}]}") == "{\"items\":[{\"x\":1}]}")
+    #expect(
+      run(identity(Nested.self), "[]", "{\"items\":[{\"x\":1}]}") == "{\"items\":[{\"x\":1}]}")
     #expect(run(identity(JSONValueText.self), "[1,2]") == "[1,2]")
     let nothing = TaskDefinition<NoArgument, NoResult>("nothing") { _ in NoResult() }.erased
     #expect(run(nothing, "[]") == "null")

@@ -14,9 +14,10 @@ final class TestProgram {
   init(_ scenario: String) throws {
     // The test bundle and the program lie in the same folder, whatever runs the bundle.
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
-    let path = (bundle ?? CommandLine.arguments[0]).split(
-      separator: "/", omittingEmptySubsequences: false
-    ).dropLast().joined(separator: "/") + "/ProcessTestProgram"
+    let path =
+      (bundle ?? CommandLine.arguments[0]).split(
+        separator: "/", omittingEmptySubsequences: false
+      ).dropLast().joined(separator: "/") + "/ProcessTestProgram"
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { throw CannotStart(path: path, number: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }

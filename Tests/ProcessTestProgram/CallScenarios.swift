@@ -53,7 +53,8 @@ enum CallScenarios {
     check(driver.result("ratio", "[4]"), equals: "0.25")
     let long = String(repeating: "123456789", count: 30)
     check(driver.result("digits", "[\(long)]"), equals: long)
-    check(driver.result("echo", "[{\"a\":[1e400,\"\\u00e9\"]}]"), equals: "{\"a\":[1e400,\"\\u00e9\"]}")
+    check(
+      driver.result("echo", "[{\"a\":[1e400,\"\\u00e9\"]}]"), equals: "{\"a\":[1e400,\"\\u00e9\"]}")
 
     let wrong: [(String, String, String, String, String)] = [
       ("square", "[\"x\"]", "{}", "argument_decoding", "string"),

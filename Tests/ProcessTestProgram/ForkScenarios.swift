@@ -204,6 +204,24 @@ enum ForkScenarios {
     driver.end()
   }
 
+  /// The end takes everything with it, before it returns.
+  static func end(_ forkServer: ForkServer) throws {
+    let output = makePipe()
+    let token = try forkServer.startProcess(
+      ProcessSpecification(
+        .exec(
+          path: "sh", arguments: ["sh", "-c", "setsid sleep 300 & echo x; wait"],
+          environment: ["PATH=/usr/bin:/bin"]),
+        descriptors: [.init(output.write, as: 1)]))
+    close(output.write)
+    var set = pollfd(fd: output.read, events: Int16(POLLIN), revents: 0)
+    check(poll(&set, 1, 5000), equals: 1)
+    _ = token
+    forkServer.end()
+    check(readAll(output.read, within: 0.05), equals: "x\n")
+    check(waitpid(-1, nil, WNOHANG), equals: -1)  // No child is left, not even a zombie.
+  }
+
   /// Runs for ever, with a task that has a grandchild in a session of its own. For the test that
   /// kills this process and waits until nobody holds its stdout any more.
   static func victim(_ forkServer: ForkServer) throws {

@@ -41,7 +41,8 @@ final class PoolDriver {
   var keepsTimes = false
 
   init(
-    _ forkServer: ForkServer, processes: Int = 2, configure: (inout PoolSettings) -> Void = { _ in },
+    _ forkServer: ForkServer, processes: Int = 2,
+    configure: (inout PoolSettings) -> Void = { _ in },
     workers: WorkerSettings = WorkerSettings()
   ) throws {
     self.forkServer = forkServer

@@ -12,7 +12,6 @@ enum ProcessTestProgram {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
-    case WorkerScenarios.garbageEntry: WorkerScenarios.speakGarbage()
     default: exit(99)
     }
   }
@@ -23,7 +22,14 @@ enum ProcessTestProgram {
     guard let scenario = scenarios[name] else { fail("no scenario \(name)") }
     // The test runner's descriptors, the pipes of tests that run meanwhile among them.
     for descriptor in openDescriptors() where descriptor > 2 { close(Int32(descriptor)) }
+    let hasNoStandardDescriptors = name == "closed-stdio"
+    if hasNoStandardDescriptors {
+      _ = dup2(1, 100)
+      _ = fcntl(100, F_SETFD, FD_CLOEXEC)
+      for descriptor in Int32(0)...2 { close(descriptor) }
+    }
     let forkServer = try ForkServer.start(adoptsOrphans: true, entries: enter)
+    if hasNoStandardDescriptors { _ = dup2(100, 1) }
     try scenario(forkServer)
     print("ok")
   }
@@ -53,6 +59,8 @@ enum ProcessTestProgram {
     "fork-payload": ForkScenarios.forkPayload,
     "slow-client": ForkScenarios.slowClient,
     "group-dies": ForkScenarios.groupDies,
+    "closed-stdio": WorkerScenarios.closedStandardDescriptors,
+    "end": ForkScenarios.end,
     "victim": ForkScenarios.victim,
     "measure": MeasureScenarios.measure,
   ]

@@ -103,7 +103,8 @@ enum TestTasks {
 
   static func startGrandchild() -> Int32 {
     var process: Int32 = 0
-    var arguments: [UnsafeMutablePointer<CChar>?] = ["setsid", "sleep", "300"].map { (text: String) in
+    var arguments: [UnsafeMutablePointer<CChar>?] = ["setsid", "sleep", "300"].map {
+      (text: String) in
       strdup(text)
     }
     arguments.append(nil)

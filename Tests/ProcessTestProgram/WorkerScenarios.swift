@@ -3,10 +3,6 @@ import Multiprocessing
 
 /// The life of workers.
 enum WorkerScenarios {
-  static let garbageEntry: UInt32 = 77
-
-  static func speakGarbage() -> Never { exit(1) }
-
   static func maxTasksPerChild(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer, configure: { $0.callsPerWorkerMax = 1 })
     let calls = (0..<2000).map { _ in driver.call("process") }
@@ -87,6 +83,14 @@ enum WorkerScenarios {
     close(stranger)
     close(500)
     check(openDescriptors(), equals: before)
+  }
+
+  /// The program was started with 0, 1 and 2 closed: no socket of ours may take their place.
+  static func closedStandardDescriptors(_ forkServer: ForkServer) throws {
+    check(forkServer.fileDescriptor > 2, "epoll took a standard number")
+    let driver = try PoolDriver(forkServer)
+    check(driver.result("descriptors"), equals: "[0,1,2,3]")
+    driver.end()
   }
 
   static func resize(_ forkServer: ForkServer) throws {

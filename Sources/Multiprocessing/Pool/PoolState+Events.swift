@@ -120,7 +120,8 @@ extension PoolState {
     }
     // A call that is to end may have been claimed. The last one claimed may be running; those
     // before it have run, and their answers are on the way.
-    if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace {
+    if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace
+    {
       terminate(index, grace: grace, at: now)
     }
     proceed(index, isRetiring: false, at: now)

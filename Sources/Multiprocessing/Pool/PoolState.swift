@@ -120,12 +120,15 @@ public struct PoolState: Equatable {
     }
   }
 
-  /// Ends the pool once the calls in flight are answered. Nothing is to be assigned any more, and a
-  /// worker that dies is not replaced: to be called when nothing is owed but what is running.
+  /// Ends the pool once the calls in flight are answered, those prefetched included. Nothing can be
+  /// assigned any more, and a worker that dies is not replaced: to be called when nothing is owed
+  /// but what is in flight.
   public mutating func close(at now: UInt64) {
     guard phase == .running || phase == .new else { return }
     phase = .closing
-    for slot in slots.indices where !slots[slot].isRemoved { remove(slot, at: now) }
+    for slot in slots.indices where !slots[slot].isRemoved {
+      remove(slot, recalling: false, at: now)
+    }
     endIfEmpty()
   }
 
