@@ -88,8 +88,8 @@ public struct PoolState: Equatable {
     return (id, ordinal)
   }
 
-  /// Ends a call: if it runs, by SIGTERM to its worker's group and SIGKILL after `grace`; if it does
-  /// not run yet, at once. Reported as `callLost`, or as `callEnded` if its answer was faster.
+  /// Ends a call: if it runs, by SIGTERM to its worker's group and SIGKILL after `grace`; if it
+  /// does not run yet, at once. Reported as `callLost`, or as `callEnded` if its answer was faster.
   /// Calls that wait behind it come back unstarted. Nothing happens if it is not in flight.
   public mutating func end(_ call: UInt64, grace: UInt64, at now: UInt64) {
     for index in workers.indices {
