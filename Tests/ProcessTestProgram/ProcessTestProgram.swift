@@ -59,6 +59,7 @@ enum ProcessTestProgram {
     "fork-payload": ForkScenarios.forkPayload,
     "slow-client": ForkScenarios.slowClient,
     "group-dies": ForkScenarios.groupDies,
+    "chaos": WorkerScenarios.chaos,
     "closed-stdio": WorkerScenarios.closedStandardDescriptors,
     "end": ForkScenarios.end,
     "victim": ForkScenarios.victim,

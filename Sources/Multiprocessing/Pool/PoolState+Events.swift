@@ -15,6 +15,7 @@ extension PoolState {
     _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
   ) {
     guard let index = place(of: worker) else { return }
+    precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
     noteFailure("a worker cannot be started: \(failure)", counts: !failure.isTransient, at: now)
     refill(slot, at: now)

@@ -55,7 +55,7 @@ extension ForkServer {
     report.append(.lost)
     for (token, child) in children.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       if child.sentinel < 0 {
-        // If it was forked at all, the kernel has killed it before it could run anything.
+        // If it was forked at all, the kernel has sent it SIGKILL: the server is reaped.
         let failure = StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET)
         report.append(.startFailed(token: token, failure: failure))
       } else {
