@@ -174,7 +174,8 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != server) _exit(127);
   // Orphans below this process stay below it while it lives, so that whatever is ever reparented
-  // to the fork server is known to have lost its worker.
+  // to the fork server is known to have lost its worker. (If it does not wait for them they stay
+  // zombies until it ends.)
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (set_limits(order) < 0) fail(setup, LIDO_STAGE_LIMITS);
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);

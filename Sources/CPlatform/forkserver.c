@@ -367,14 +367,19 @@ static int make_sockets(int sockets[2]) {
 
 int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
   int sockets[2];
+  sigset_t all, before;
   if (lido_reserve_standard_descriptors() < 0 || make_sockets(sockets) < 0) return -1;
   fflush(NULL); // What is buffered would be written twice.
+  // A signal must not reach the server before it has settled and ignores it.
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
   pid_t forked = fork();
   if (forked == 0) {
     close(sockets[0]);
     return lido_forkserver_run(sockets[1], entry);
   }
   int failure = errno;
+  sigprocmask(SIG_SETMASK, &before, NULL);
   close(sockets[1]);
   if (forked < 0) {
     close(sockets[0]);
@@ -394,16 +399,24 @@ int lido_forkserver_spawn(const char *program, const char *variable, int *proces
   char **environment = calloc(count + 2, sizeof *environment);
   char *arguments[] = {(char *)"lido", NULL};
   posix_spawn_file_actions_t actions;
-  int failure = environment == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions); // These two allocate nothing and cannot fail in glibc.
+  posix_spawnattr_init(&attributes);
+  int failure = environment == NULL ? ENOMEM : 0;
   if (failure == 0) {
+    sigset_t all; // As in lido_forkserver_start: nothing before it has settled.
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     memcpy(environment, environ, count * sizeof *environment);
     environment[count] = (char *)variable;
     failure = posix_spawn_file_actions_adddup2(&actions, sockets[1], 3);
     if (failure == 0) failure = posix_spawn_file_actions_addclosefrom_np(&actions, 4);
     if (failure == 0)
-      failure = posix_spawn(process, program, &actions, NULL, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
+      failure = posix_spawn(process, program, &actions, &attributes, arguments, environment);
   }
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
   free(environment);
   close(sockets[1]);
   if (failure != 0) {

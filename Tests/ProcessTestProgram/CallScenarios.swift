@@ -53,7 +53,8 @@ enum CallScenarios {
     check(driver.result("ratio", "[4]"), equals: "0.25")
     let long = String(repeating: "123456789", count: 30)
     check(driver.result("digits", "[\(long)]"), equals: long)
-    check(driver.result("echo", "[{\"a\":[1e400,\"\\u00e9\"]}]"), equals: "{\"a\":[1e400,\"\\u00e9\"]}")
+    check(
+      driver.result("echo", "[{\"a\":[1e400,\"\\u00e9\"]}]"), equals: "{\"a\":[1e400,\"\\u00e9\"]}")
 
     let wrong: [(String, String, String, String, String)] = [
       ("square", "[\"x\"]", "{}", "argument_decoding", "string"),
@@ -91,7 +92,7 @@ enum CallScenarios {
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)
     // One that SIGTERM ends, one that needs SIGKILL.
-    let easy = started(driver) { driver.call("hold", "[]", "{\"path\":\"\($0)\",\"milliseconds\":60000}") }
+    let easy = started(driver) { driver.call("hold", "[]", hold($0, 60_000)) }
     driver.pool.end(easy, grace: 60_000_000_000, at: now())
     check(driver.ending(of: easy), equals: .lost(.signalled(SIGTERM), started: true, reason: nil))
     driver.waitReady(2)
@@ -107,7 +108,7 @@ enum CallScenarios {
   }
 
   /// Makes a call that writes into the FIFO whose path it gets, and returns once it has.
-  private static func started(_ driver: PoolDriver, _ call: (String) -> UInt64) -> UInt64 {
+  static func started(_ driver: PoolDriver, _ call: (String) -> UInt64) -> UInt64 {
     let path = "/tmp/lido-test-\(getpid())"
     check(mkfifo(path, 0o600), equals: 0)
     let word = open(path, O_RDONLY | O_NONBLOCK)
@@ -120,12 +121,17 @@ enum CallScenarios {
     return number
   }
 
+  /// The arguments of `TestTasks.hold`.
+  static func hold(_ path: String, _ milliseconds: Int) -> String {
+    "{\"path\":\"\(path)\",\"milliseconds\":\(milliseconds)}"
+  }
+
   static func endPrefetched(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer, processes: 1)
     for _ in 0..<20 { driver.call("square", "[1]") }
     driver.run(until: "credit") { driver.endings.count == 20 }
     driver.requeues = false
-    let long = started(driver) { driver.call("hold", "[]", "{\"path\":\"\($0)\",\"milliseconds\":300}") }
+    let long = started(driver) { driver.call("hold", "[]", hold($0, 300)) }
     let behind = driver.call("square", "[2]")
     let last = driver.call("square", "[3]")
     driver.settle()

@@ -174,8 +174,10 @@ enum ForkScenarios {
   static func forkServerKilled(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)
-    let running = [driver.call("wait", "[60000]"), driver.call("orphan")]
-    driver.settle()
+    let running = [
+      CallScenarios.started(driver) { driver.call("hold", "[]", CallScenarios.hold($0, 60_000)) },
+      CallScenarios.started(driver) { driver.call("orphan", "[\"\($0)\"]") },
+    ]
     let first = forkServer.process
     kill(first, SIGKILL)
     for call in running {
@@ -202,11 +204,29 @@ enum ForkScenarios {
     driver.end()
   }
 
+  /// The end takes everything with it, before it returns.
+  static func end(_ forkServer: ForkServer) throws {
+    let output = makePipe()
+    let token = try forkServer.startProcess(
+      ProcessSpecification(
+        .exec(
+          path: "sh", arguments: ["sh", "-c", "setsid sleep 300 & echo x; wait"],
+          environment: ["PATH=/usr/bin:/bin"]),
+        descriptors: [.init(output.write, as: 1)]))
+    close(output.write)
+    var set = pollfd(fd: output.read, events: Int16(POLLIN), revents: 0)
+    check(poll(&set, 1, 5000), equals: 1)
+    _ = token
+    forkServer.end()
+    check(readAll(output.read, within: 0.05), equals: "x\n")
+    check(waitpid(-1, nil, WNOHANG), equals: -1)  // No child is left, not even a zombie.
+  }
+
   /// Runs for ever, with a task that has a grandchild in a session of its own. For the test that
   /// kills this process and waits until nobody holds its stdout any more.
   static func victim(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
-    driver.call("orphan")
+    driver.call("orphan", "[\"/dev/stdout\"]")
     driver.call("stubborn", "[\"/dev/stdout\"]")
     driver.run(until: "killed", within: 60) { false }
   }

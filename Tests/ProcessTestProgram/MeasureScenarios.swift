@@ -16,8 +16,9 @@ enum MeasureScenarios {
         driver.end()
       }
       times.sort()
-      print("\(method.rawValue): request to ready, median \(times[10] / 1000) µs, "
-        + "largest \(times[19] / 1000) µs")
+      print(
+        "\(method.rawValue): request to ready, median \(times[10] / 1000) µs, "
+          + "largest \(times[19] / 1000) µs")
     }
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)

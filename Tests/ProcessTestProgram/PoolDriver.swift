@@ -41,7 +41,8 @@ final class PoolDriver {
   var keepsTimes = false
 
   init(
-    _ forkServer: ForkServer, processes: Int = 2, configure: (inout PoolSettings) -> Void = { _ in },
+    _ forkServer: ForkServer, processes: Int = 2,
+    configure: (inout PoolSettings) -> Void = { _ in },
     workers: WorkerSettings = WorkerSettings()
   ) throws {
     self.forkServer = forkServer
@@ -70,9 +71,18 @@ final class PoolDriver {
     settle()
     while !condition() {
       let time = now()
-      if time >= deadline { fail("not within \(seconds) s: \(what)", line: line) }
+      if time >= deadline { fail("not within \(seconds) s: \(what); \(situation)", line: line) }
       turn(until: deadline, at: time)
     }
+  }
+
+  /// What there is to know when a scenario hangs.
+  private var situation: String {
+    """
+    \(queue.count - nextQueued) queued, \(endings.count) ended, open \(slots.keys.sorted()), \
+    credit \(credit), in flight \(inFlight), workers \(pool.workers), \
+    fork server \(forkServer.process), last events \(events.suffix(8))
+    """
   }
 
   /// Runs turns until the call has ended, and returns how.

@@ -12,7 +12,6 @@ enum ProcessTestProgram {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
-    case WorkerScenarios.garbageEntry: WorkerScenarios.speakGarbage()
     default: exit(99)
     }
   }
@@ -21,8 +20,16 @@ enum ProcessTestProgram {
     Bootstrap.takeRole(entries: enter)
     let name = CommandLine.arguments.dropFirst().first ?? ""
     guard let scenario = scenarios[name] else { fail("no scenario \(name)") }
-    // The descriptors of the test runner are none of our business.
+    // The test runner's descriptors, the pipes of tests that run meanwhile among them.
+    for descriptor in openDescriptors() where descriptor > 2 { close(Int32(descriptor)) }
+    let hasNoStandardDescriptors = name == "closed-stdio"
+    if hasNoStandardDescriptors {
+      _ = dup2(1, 100)
+      _ = fcntl(100, F_SETFD, FD_CLOEXEC)
+      for descriptor in Int32(0)...2 { close(descriptor) }
+    }
     let forkServer = try ForkServer.start(adoptsOrphans: true, entries: enter)
+    if hasNoStandardDescriptors { _ = dup2(100, 1) }
     try scenario(forkServer)
     print("ok")
   }
@@ -52,6 +59,9 @@ enum ProcessTestProgram {
     "fork-payload": ForkScenarios.forkPayload,
     "slow-client": ForkScenarios.slowClient,
     "group-dies": ForkScenarios.groupDies,
+    "chaos": WorkerScenarios.chaos,
+    "closed-stdio": WorkerScenarios.closedStandardDescriptors,
+    "end": ForkScenarios.end,
     "victim": ForkScenarios.victim,
     "measure": MeasureScenarios.measure,
   ]

@@ -76,10 +76,11 @@ enum TestTasks {
     _ = write(Bootstrap.channelDescriptor, frame, frame.count)
     while true { pause() }
   }
-  /// Starts a process in a session of its own, says so, and never ends.
-  static let orphan = TaskDefinition<NoArgument, NoResult>("orphan") { _ in
+  /// Starts a process in a session of its own, says so in the file `path`, and never ends.
+  static let orphan = TaskDefinition<String, NoResult>("orphan") { path in
     _ = startGrandchild()
-    print("started")
+    let file = open(path, O_WRONLY)
+    _ = write(file, "started\n", 8)
     while true { pause() }
   }
   /// The same, but ends at once and answers the grandchild's process id.
@@ -102,7 +103,8 @@ enum TestTasks {
 
   static func startGrandchild() -> Int32 {
     var process: Int32 = 0
-    var arguments: [UnsafeMutablePointer<CChar>?] = ["setsid", "sleep", "300"].map { (text: String) in
+    var arguments: [UnsafeMutablePointer<CChar>?] = ["setsid", "sleep", "300"].map {
+      (text: String) in
       strdup(text)
     }
     arguments.append(nil)

@@ -3,10 +3,6 @@ import Multiprocessing
 
 /// The life of workers.
 enum WorkerScenarios {
-  static let garbageEntry: UInt32 = 77
-
-  static func speakGarbage() -> Never { exit(1) }
-
   static func maxTasksPerChild(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer, configure: { $0.callsPerWorkerMax = 1 })
     let calls = (0..<2000).map { _ in driver.call("process") }
@@ -87,6 +83,48 @@ enum WorkerScenarios {
     close(stranger)
     close(500)
     check(openDescriptors(), equals: before)
+  }
+
+  /// Workers are killed all the time, and now and then the fork server: every call ends once,
+  /// either with its result or because it ran in one that died.
+  static func chaos(_ forkServer: ForkServer) throws {
+    let before = openDescriptors()
+    let driver = try PoolDriver(forkServer, processes: 4)
+    let calls = (0..<20_000).map { driver.call("square", "[\($0)]") }
+    var kills = 0
+    driver.run(until: "all calls", within: 60) {
+      let next = kills * 100
+      if driver.endings.count >= next {
+        kills += 1
+        let workers = driver.pool.workers.filter { $0.process > 0 }
+        if kills % 50 == 0 {
+          kill(forkServer.process, SIGKILL)
+        } else if !workers.isEmpty {
+          kill(workers[kills % workers.count].process, SIGKILL)
+        }
+      }
+      return driver.endings.count == calls.count
+    }
+    var lost = 0
+    for (index, call) in calls.enumerated() {
+      switch driver.endings[call]! {
+      case .ended(.returned("\(index * index)")): break
+      case .lost(.signalled(SIGKILL), true, nil), .lost(.unknown, true, nil): lost += 1
+      case let other: fail("\(index): \(other)")
+      }
+    }
+    check(kills > 100 && lost <= kills * 4, "\(lost) calls lost by \(kills) kills")
+    driver.end()
+    // The socket of another fork server may have another number.
+    driver.run(until: "descriptors are closed") { openDescriptors().count == before.count }
+  }
+
+  /// The program was started with 0, 1 and 2 closed: no socket of ours may take their place.
+  static func closedStandardDescriptors(_ forkServer: ForkServer) throws {
+    check(forkServer.fileDescriptor > 2, "epoll took a standard number")
+    let driver = try PoolDriver(forkServer)
+    check(driver.result("descriptors"), equals: "[0,1,2,3]")
+    driver.end()
   }
 
   static func resize(_ forkServer: ForkServer) throws {

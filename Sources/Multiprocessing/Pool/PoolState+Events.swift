@@ -15,6 +15,7 @@ extension PoolState {
     _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
   ) {
     guard let index = place(of: worker) else { return }
+    precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
     noteFailure("a worker cannot be started: \(failure)", counts: !failure.isTransient, at: now)
     refill(slot, at: now)
@@ -120,7 +121,8 @@ extension PoolState {
     }
     // A call that is to end may have been claimed. The last one claimed may be running; those
     // before it have run, and their answers are on the way.
-    if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace {
+    if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace
+    {
       terminate(index, grace: grace, at: now)
     }
     proceed(index, isRetiring: false, at: now)

@@ -11,8 +11,9 @@ extension PoolState {
     }
   }
 
-  /// Takes a slot away from the driver, and ends its worker once it owes nothing.
-  mutating func remove(_ slot: Int, at now: UInt64) {
+  /// Takes a slot away from the driver, and ends its worker once it owes nothing; `recalling` what
+  /// it has not started makes that sooner.
+  mutating func remove(_ slot: Int, recalling: Bool = true, at now: UInt64) {
     slots[slot].isRemoved = true
     slots[slot].startAt = nil
     if let worker = slots[slot].worker, let index = place(of: worker) {
@@ -20,7 +21,7 @@ extension PoolState {
         terminate(index, grace: settings.grace, at: now)
       } else {
         leave(index, at: now)
-        if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
+        if recalling && settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
       }
     }
     reportCredit(of: slot)

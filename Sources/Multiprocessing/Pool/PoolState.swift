@@ -88,8 +88,8 @@ public struct PoolState: Equatable {
     return (id, ordinal)
   }
 
-  /// Ends a call: if it runs, by SIGTERM to its worker's group and SIGKILL after `grace`; if it does
-  /// not run yet, at once. Reported as `callLost`, or as `callEnded` if its answer was faster.
+  /// Ends a call: if it runs, by SIGTERM to its worker's group and SIGKILL after `grace`; if it
+  /// does not run yet, at once. Reported as `callLost`, or as `callEnded` if its answer was faster.
   /// Calls that wait behind it come back unstarted. Nothing happens if it is not in flight.
   public mutating func end(_ call: UInt64, grace: UInt64, at now: UInt64) {
     for index in workers.indices {
@@ -120,12 +120,15 @@ public struct PoolState: Equatable {
     }
   }
 
-  /// Ends the pool once the calls in flight are answered. Nothing is to be assigned any more, and a
-  /// worker that dies is not replaced: to be called when nothing is owed but what is running.
+  /// Ends the pool once the calls in flight are answered, those prefetched included. Nothing can be
+  /// assigned any more, and a worker that dies is not replaced: to be called when nothing is owed
+  /// but what is in flight.
   public mutating func close(at now: UInt64) {
     guard phase == .running || phase == .new else { return }
     phase = .closing
-    for slot in slots.indices where !slots[slot].isRemoved { remove(slot, at: now) }
+    for slot in slots.indices where !slots[slot].isRemoved {
+      remove(slot, recalling: false, at: now)
+    }
     endIfEmpty()
   }
 

@@ -18,6 +18,9 @@ final class WorkerChannel {
   var isWatchedForWriting = false
   /// The worker's end is closed; there is nothing more to read or to watch.
   var isEnded = false
+  /// The fork server was lost before it told that the process runs: only the end of the channel
+  /// will tell that it does not.
+  var isOrphaned = false
   var input = FrameInput()
 
   init(

@@ -135,16 +135,21 @@ public final class WorkerPool {
       state.started(channel.worker, at: now)
     case .startFailed(let token, let failure):
       guard let channel = channelsByToken[token] else { return false }
-      drop(channel)
-      state.startFailed(channel.worker, failure, at: now)
+      if failure.stage == .forkServerLost {
+        // It may have got as far as taking calls, before the fork server could tell. The kernel
+        // kills it; it is gone when its channel ends.
+        channel.isOrphaned = true
+        while !channel.isEnded, read(channel, at: now) {}
+        if channel.isEnded { conclude(channel, .unknown, at: now) }
+      } else {
+        drop(channel)
+        state.startFailed(channel.worker, failure, at: now)
+      }
     case .exited(let token, let status, _):
       guard let channel = channelsByToken[token] else { return false }
       // What it had answered before it died counts.
       while !channel.isEnded, read(channel, at: now) {}
-      noteGone(channel, status)
-      let claimed = lido_claims_last(channel.claims)
-      drop(channel)
-      state.exited(channel.worker, status, claimed: claimed, at: now)
+      conclude(channel, status, at: now)
     case .lost:
       return false
     }
@@ -276,6 +281,15 @@ public final class WorkerPool {
     unwatch(channel.descriptor)
   }
 
+  /// The process behind a channel is gone, and all that it had written has been read.
+  private func conclude(_ channel: WorkerChannel, _ status: ExitStatus, at now: UInt64) {
+    guard channels[channel.worker.index] === channel else { return }
+    noteGone(channel, status)
+    let claimed = lido_claims_last(channel.claims)
+    drop(channel)
+    state.exited(channel.worker, status, claimed: claimed, at: now)
+  }
+
   private func noteGone(_ channel: WorkerChannel, _ status: ExitStatus) {
     guard var summary = summary(of: channel) else { return }
     summary.state = .gone
@@ -310,7 +324,11 @@ public final class WorkerPool {
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {
       endReading(channel)
-      state.channelEnded(channel.worker, at: now)
+      if channel.isOrphaned {
+        conclude(channel, .unknown, at: now)
+      } else {
+        state.channelEnded(channel.worker, at: now)
+      }
       return false
     }
     let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])

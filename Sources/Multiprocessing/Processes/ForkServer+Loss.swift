@@ -12,7 +12,8 @@ extension ForkServer {
   /// Starts another fork server after `.lost`, by executing this program anew: by now this process
   /// may have threads, and must not be forked.
   ///
-  /// Processes of the lost one are still reported when they are gone.
+  /// Processes of the lost one are still reported when they are gone. If it throws (the machine is
+  /// short of processes or memory), try again a little later; starts fail as transient until then.
   public func replace() throws(SystemCallError) {
     precondition(isLost, "only a lost fork server is replaced")
     var newProcess: Int32 = 0
@@ -23,6 +24,21 @@ extension ForkServer {
     process = newProcess
     socket = newSocket
     watch(socket, writable: false, isNew: true)
+  }
+
+  /// Ends the fork server and, by SIGKILL, everything that it has started, and waits until all of
+  /// it is gone: some milliseconds. For the end of the program, after its workers had their grace;
+  /// without it the same happens, but after this process has ended. Nothing is reported any more.
+  public func end() {
+    guard !isLost else { return }
+    close(socket)
+    socket = -1
+    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    waiting.removeAll()
+    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
+    children.removeAll()
+    while waitpid(process, nil, 0) < 0 && errno == EINTR {}
+    process = 0
   }
 
   /// The socket has ended. The children are being killed by the kernel (PDEATHSIG); each is
@@ -39,7 +55,7 @@ extension ForkServer {
     report.append(.lost)
     for (token, child) in children.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
       if child.sentinel < 0 {
-        // If it was forked at all, the kernel has killed it before it could run anything.
+        // If it was forked at all, the kernel has sent it SIGKILL: the server is reaped.
         let failure = StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET)
         report.append(.startFailed(token: token, failure: failure))
       } else {

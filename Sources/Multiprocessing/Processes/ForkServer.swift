@@ -57,6 +57,10 @@ public final class ForkServer {
     adoptsOrphans: Bool, entries: (EntryPoint) -> Never
   ) throws(SystemCallError) -> ForkServer {
     Bootstrap.requireOneThread("the fork server is started")
+    // Before anything is opened: what would take number 0, 1 or 2 would be somebody's stdout.
+    guard lido_reserve_standard_descriptors() == 0 else {
+      throw SystemCallError("/dev/null", number: errno)
+    }
     let events = epoll_create1(Int32(EPOLL_CLOEXEC))
     guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
     var process: Int32 = 0

@@ -4,7 +4,8 @@ public enum ForkServerEvent: Equatable, Sendable {
   /// The process runs its program. `sentinel` is a pidfd, readable once the process has ended; it
   /// is the fork server's and closed when `exited` is drained.
   case started(token: ProcessToken, process: Int32, sentinel: Int32)
-  /// The process never ran.
+  /// The process never ran. With `StartFailure.Stage.forkServerLost` that is not certain: it may
+  /// have run for a moment, but the fork server could not tell any more.
   case startFailed(token: ProcessToken, failure: StartFailure)
   /// The process has ended and so has, by SIGKILL, its group.
   case exited(token: ProcessToken, status: ExitStatus, use: ResourceUse)

@@ -3,8 +3,4 @@
 public struct ProcessToken: Hashable, Sendable {
   /// Unique within the server's life.
   public let rawValue: UInt64
-
-  init(rawValue: UInt64) {
-    self.rawValue = rawValue
-  }
 }

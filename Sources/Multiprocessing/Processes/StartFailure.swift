@@ -21,7 +21,8 @@ public struct StartFailure: Error, Equatable, Sendable {
     case workingFolder = 7
     /// Executing the program.
     case exec = 8
-    /// The fork server ended before it answered. The process does not run.
+    /// The fork server ended before it answered. If the process ran at all, the kernel is killing
+    /// it now.
     case forkServerLost = 9
   }
 

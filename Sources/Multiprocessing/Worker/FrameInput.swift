@@ -11,35 +11,40 @@ struct FrameInput {
     if partial.isEmpty {
       let consumed = try Self.cut(bytes, each)
       if consumed < bytes.count { partial += UnsafeRawBufferPointer(rebasing: bytes[consumed...]) }
+      return
+    }
+    partial += bytes
+    let known = try partial.span.withUnsafeBytes { (all) throws(FrameError) in
+      try Self.length(all, at: 0)
+    }
+    guard let length = known else { return }
+    guard partial.count >= 4 + length else {
+      partial.reserveCapacity(4 + length)  // Once, not doubling by doubling.
+      return
+    }
+    let consumed = try partial.span.withUnsafeBytes { (all) throws(FrameError) in
+      try Self.cut(all, each)
+    }
+    if consumed == partial.count {
+      // A large frame's memory is not kept for ever.
+      partial.removeAll(keepingCapacity: partial.count <= 1 << 16)
     } else {
-      partial += bytes
-      guard partial.count >= 4, partial.count >= 4 + Self.length(partial) else {
-        if partial.count >= 4 { try reserve() }
-        return
-      }
-      let consumed = try partial.span.withUnsafeBytes { (all) throws(FrameError) -> Int in
-        try Self.cut(all, each)
-      }
-      if consumed == partial.count {
-        // A large frame's memory is not kept for ever.
-        partial.removeAll(keepingCapacity: partial.count <= 1 << 16)
-      } else {
-        partial.removeFirst(consumed)
-      }
+      partial.removeFirst(consumed)
     }
   }
 
-  /// Makes room for the whole frame at once, once its length is known and allowed.
-  private mutating func reserve() throws(FrameError) {
-    let length = Self.length(partial)
-    guard length <= Frame.bytesMax else { throw FrameError(reason: "a frame of \(length) bytes") }
-    partial.reserveCapacity(4 + length)
-  }
-
-  private static func length(_ bytes: [UInt8]) -> Int {
-    bytes.withUnsafeBytes {
-      Int(UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: 0, as: UInt32.self)))
+  /// The length of the frame at `offset`, checked; nil if not even that has come.
+  @inline(__always)
+  private static func length(
+    _ bytes: UnsafeRawBufferPointer, at offset: Int
+  ) throws(FrameError) -> Int? {
+    guard bytes.count - offset >= 4 else { return nil }
+    let length = Int(
+      UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+    guard length >= Frame.headerBytes - 4, length <= Frame.bytesMax else {
+      throw FrameError(reason: "a frame of \(length) bytes")
     }
+    return length
   }
 
   /// Returns how many bytes the whole frames took.
@@ -47,15 +52,10 @@ struct FrameInput {
     _ bytes: UnsafeRawBufferPointer, _ each: (Frame) -> Bool
   ) throws(FrameError) -> Int {
     var offset = 0
-    while bytes.count - offset >= 4 {
-      let length = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-      guard length >= Frame.headerBytes - 4, length <= Frame.bytesMax else {
-        throw FrameError(reason: "a frame of \(length) bytes")
-      }
-      guard bytes.count - offset - 4 >= length else { break }
+    while let length = try length(bytes, at: offset), bytes.count - offset - 4 >= length {
+      let call = bytes.loadUnaligned(fromByteOffset: offset + 5, as: UInt64.self)
       let frame = Frame(
-        kind: bytes[offset + 4],
-        call: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 5, as: UInt64.self)),
+        kind: bytes[offset + 4], call: UInt64(littleEndian: call),
         payload: UnsafeRawBufferPointer(
           rebasing: bytes[offset + Frame.headerBytes..<offset + 4 + length]))
       offset += 4 + length

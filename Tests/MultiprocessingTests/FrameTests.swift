@@ -1,0 +1,67 @@
+import Testing
+
+@testable import Multiprocessing
+
+@Suite struct FrameTests {
+  struct Seen: Equatable {
+    var kind: UInt8
+    var call: UInt64
+    var payload: [UInt8]
+  }
+
+  private func stream() -> ([UInt8], [Seen]) {
+    var bytes: [UInt8] = []
+    var wanted: [Seen] = []
+    for (call, size) in [(UInt64(1), 0), (2, 5), (.max, 70_000), (4, 1)] {
+      let payload = [UInt8](repeating: UInt8(size & 0xff), count: size)
+      let start = bytes.beginFrame(.returned, call: call)
+      bytes += payload
+      bytes.endFrame(start)
+      wanted.append(Seen(kind: FrameKind.returned.rawValue, call: call, payload: payload))
+    }
+    return (bytes, wanted)
+  }
+
+  @Test(arguments: [1, 2, 3, 12, 13, 14, 1000, 65536, 1_000_000])
+  func `frames come whole however the stream is cut`(size: Int) throws {
+    let (bytes, wanted) = stream()
+    var seen: [Seen] = []
+    var input = FrameInput()
+    for start in stride(from: 0, to: bytes.count, by: size) {
+      try bytes[start..<min(start + size, bytes.count)].withUnsafeBytes { piece in
+        try input.take(piece) { frame in
+          seen.append(Seen(kind: frame.kind, call: frame.call, payload: Array(frame.payload)))
+          return true
+        }
+      }
+    }
+    #expect(seen == wanted)
+  }
+
+  @Test(arguments: [[UInt8]([0, 0, 0, 0]), [8, 0, 0, 0], [255, 255, 255, 255, 1]])
+  func `a length that cannot be is refused`(bytes: [UInt8]) {
+    var input = FrameInput()
+    #expect(throws: FrameError.self) {
+      try bytes.withUnsafeBytes { try input.take($0) { _ in true } }
+    }
+    // Also when it comes byte by byte.
+    var slow = FrameInput()
+    #expect(throws: FrameError.self) {
+      for byte in bytes { try [byte].withUnsafeBytes { try slow.take($0) { _ in true } } }
+    }
+  }
+
+  @Test func `a payload is never read beyond its end`() {
+    let bytes: [UInt8] = [3, 65, 66]
+    bytes.withUnsafeBytes {
+      var reader = PayloadReader($0)
+      #expect(reader.name() == nil)
+      var other = PayloadReader($0)
+      #expect(other.number(UInt32.self) == nil)
+      #expect(other.number(UInt8.self) == 3)
+      #expect(other.piece(3) == nil)
+      #expect(Array(other.rest()) == [65, 66])
+      #expect(other.isAtEnd)
+    }
+  }
+}
