@@ -56,7 +56,9 @@ import Testing
     var ascending: [JobNumber] = []
     table.forEachAscending { ascending.append($0.number) }
     #expect(ascending == sorted)
-    for bound in [0, 1, sorted[0], sorted[0] + 1, sorted[sorted.count / 2], 3_000, .max] as [JobNumber] {
+    for bound in [0, 1, sorted[0], sorted[0] + 1, sorted[sorted.count / 2], 3_000, .max]
+      as [JobNumber]
+    {
       var descending: [JobNumber] = []
       table.descend(below: bound) {
         descending.append($0.number)
