@@ -96,8 +96,9 @@ import Testing
   }
 
   @Test func `an old job may come after young ones`() throws {
-    // A snapshot holds the finished jobs first: 200 million jobs ago one began that still runs.
-    let young: JobNumber = 200_000_000
+    // A snapshot holds the finished jobs first: 20 million jobs ago one began that still runs.
+    // Opening the gap page by page moves 50 GB here.
+    let young: JobNumber = 20_000_000
     let duration = ContinuousClock().measure {
       var table = JobTable()
       for number in young..<young + 1_000 { table.insert(StructureTests.job(number)) }
@@ -107,7 +108,7 @@ import Testing
       _ = table.remove(1)
       #expect(table[young]?.number == young)
     }
-    #expect(duration < .seconds(5))
+    #expect(duration < .seconds(2))
   }
 
   // MARK: DeadlineQueue
@@ -151,13 +152,15 @@ import Testing
 
   @Test func `what is put back stands before the first younger one`() {
     var queue = ReadyQueue()
-    queue.putBack(5)
+    queue.putBack(5) { _ in false }
     for number in [6, 8, 2] as [JobNumber] { queue.append(number) }
-    queue.putBack(7)
-    queue.putBack(1)
-    queue.putBack(9)
+    queue.putBack(7) { _ in false }
+    queue.putBack(1) { _ in false }
+    queue.putBack(9) { _ in false }
     #expect(Array(queue.entries) == [1, 5, 6, 7, 8, 2, 9])
     #expect(queue.count == 7)
+    queue.putBack(4) { $0 == 5 || $0 == 6 }
+    #expect(Array(queue.entries) == [1, 5, 6, 4, 7, 8, 2, 9])
   }
 
   @Test func `stale entries are dropped when they are more than half and more than 64`() {
