@@ -124,6 +124,7 @@ extension History {
     case .attemptStarted(_, let attempt, _):
       expect(job.state == .queued, "job \(number) starts, and is \(job.state)")
       expect(isWritable && !isDraining, "job \(number) starts when nothing may")
+      expect(lines[job.pool].first == number, "job \(number) starts before its turn")
       job.state = .running
       job.attempt += 1
       expect(attempt == job.attempt, "attempt \(attempt) of job \(number) is \(job.attempt)")
@@ -155,7 +156,19 @@ extension History {
       finishOrder.removeAll { $0 == number }
       live.removeAll { $0 == number }
     }
+    keepLine(number, of: job)
     jobs[Int(number) - 1] = job
+  }
+
+  /// New and retried jobs stand at the end, those that were given back before the first younger.
+  private mutating func keepLine(_ number: JobNumber, of job: JobModel) {
+    var line = lines[job.pool].filter { $0 != number }
+    if job.state == .queued {
+      let isGivenBack = jobs[Int(number) - 1].state == .running
+      let place = isGivenBack ? line.firstIndex { $0 > number } : nil
+      line.insert(number, at: place ?? line.count)
+    }
+    lines[job.pool] = line
   }
 
   private mutating func enter(_ submitted: JobSubmitted) {
@@ -172,6 +185,7 @@ extension History {
     }
     jobs.append(JobModel(submission: submission, pool: pool, id: submitted.id))
     live.append(submitted.number)
+    lines[pool].append(submitted.number)
   }
 
   private func finish(_ job: inout JobModel, _ outcome: Outcome) {

@@ -96,6 +96,7 @@ extension History {
     engine.recover(at: moment, &turn)
     expect(turn.effects.isEmpty, "a start does something before it is asked")
     settle(turn, expected: expected)
+    for pool in lines.indices { lines[pool].sort() }
     for pool in History.pools.indices {
       settle(hand(.poolAnnounced(pool: pool, tasks: History.tasks[pool])), expected: [])
     }

@@ -24,6 +24,8 @@ struct History {
   var jobs: [JobModel] = []
   var live: [JobNumber] = []
   var finishOrder: [JobNumber] = []
+  /// The queued jobs of each pool in the order in which they must start.
+  var lines: [[JobNumber]] = [[], []]
   var slots: [[SlotModel]]
   var endedCalls: Set<CallID> = []
   var pastCalls: [CallID] = []
