@@ -2,8 +2,8 @@ import Testing
 
 @testable import JobCore
 
-/// Attempts cut off through no fault of the job: by a crash of the service or of its fork server, or
-/// by a shutdown.
+/// Attempts cut off through no fault of the job: by a crash of the service or of its fork server,
+/// or by a shutdown.
 @Suite struct InterruptionTests {
   @Test func `a job cut off by a crash waits again, counted apart from its attempts`() throws {
     var rig = Rig()
