@@ -133,7 +133,7 @@ extension Engine {
     let line = Int(job.pool.index)
     while ready.count <= line { ready.append(ReadyQueue()) }
     if byAge {
-      ready[line].putBack(number)
+      ready[line].putBack(number) { [store] in store[$0]?.state != .queued }
     } else {
       ready[line].append(number)
     }

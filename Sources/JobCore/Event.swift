@@ -63,7 +63,8 @@ public enum Event: Equatable, Sendable {
   case callReturned(CallID, result: String)
   /// A call ended with an error that the task threw.
   case callRaised(CallID, RaisedError)
-  /// A call will not be answered.
+  /// A call will not be answered. Its slot's credit must have been told before (`slotGone`, or
+  /// `slotReady` with less): the job that is given back goes to the first slot that takes it.
   case callLost(CallID, Loss)
 
   // The service.

@@ -60,6 +60,9 @@ public struct JobStore: Equatable, Sendable {
   /// The finished job that finished first.
   public var oldestFinished: Job? { finishOrder.first.flatMap { table[$0] } }
 
+  /// Places in the order of finishing, those that dropped jobs left behind included.
+  var finishOrderCount: Int { finishOrder.count }
+
   /// Calls `body` for each job below `bound` from the newest down, until it answers false.
   public func descend(below bound: JobNumber, while body: (Job) -> Bool) {
     table.descend(below: bound, while: body)

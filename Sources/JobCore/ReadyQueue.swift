@@ -24,9 +24,11 @@ struct ReadyQueue: Equatable, Sendable {
   }
 
   /// Puts a job that was given back where its age belongs: before the first younger one. It is
-  /// older than nearly all others, so the place is near the front.
-  mutating func putBack(_ number: JobNumber) {
-    numbers.insert(number, at: numbers.firstIndex { $0 > number } ?? numbers.count)
+  /// older than nearly all others, so the place is near the front. Stale entries do not count: when
+  /// they are dropped must not show in the order.
+  mutating func putBack(_ number: JobNumber, isStale: (JobNumber) -> Bool) {
+    let place = numbers.firstIndex { $0 > number && !isStale($0) }
+    numbers.insert(number, at: place ?? numbers.count)
   }
 
   /// Takes the first entry.

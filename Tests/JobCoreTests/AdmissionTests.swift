@@ -1,0 +1,114 @@
+import Testing
+
+@testable import JobCore
+
+/// The bounds on open jobs and their bytes, and the times when nothing is taken.
+@Suite struct AdmissionTests {
+  @Test func `as many open jobs as the bound are taken, and not one more`() throws {
+    var rig = Rig(limits: Limits { $0.openJobsMax = 3 })
+    let first = try rig.square(JobOptions(attemptsMax: 2))
+    let second = try rig.square()
+    rig.ready()
+    try rig.raise(first)  // Scheduled jobs are open, too.
+    #expect(rig.store[second]?.state == .running)
+    _ = try rig.square()
+    #expect(rig.store.openCount == 3)
+    let journal = rig.journal.count
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 5)))
+    #expect(rig.journal.count == journal)
+    _ = rig.cancel(first)
+    _ = try rig.square()
+    #expect(rig.submit(Submission(task: "square"))?.word == "refused(queueFull)")
+  }
+
+  @Test func `bytes of open jobs are taken up to the bound exactly`() throws {
+    let options = JobOptions(kwargs: "{\"a\":1}", tags: ["xy", "z"], idempotencyKey: "key")
+    // args 3 + kwargs 7 + tags 3 + key 3.
+    var rig = Rig(limits: Limits { $0.openBytesMax = 16 })
+    let whole = Submission(task: "square", args: "[1]", options: options)
+    let number = try rig.accept(whole)
+    #expect(rig.store.openBytes == 16)
+    #expect(rig.submit(Submission(task: "square", args: ""))?.word == "accepted")
+    #expect(rig.submit(Submission(task: "square", args: "1"))?.word == "refused(queueFull)")
+    _ = rig.cancel(number)
+    #expect(rig.store.openBytes == 0)
+    #expect(rig.store.finishedBytes == 16)
+    let over = Submission(task: "square", args: "[123456789012345]")
+    #expect(rig.submit(over)?.word == "refused(queueFull)")
+    _ = try rig.accept(Submission(task: "square", args: "[12345678901234]"))
+    #expect(rig.store.openBytes == 16)
+  }
+
+  @Test func `a full queue answers replays`() throws {
+    var rig = Rig(limits: Limits { $0.openJobsMax = 1 })
+    let submission = Submission(task: "square", id: JobID("a"))
+    let number = try rig.accept(submission)
+    #expect(rig.submit(submission) == .accepted(number, isReplay: true))
+  }
+
+  @Test func `a full queue says when to come back, by the rate at which jobs end`() throws {
+    var rig = Rig(limits: Limits { $0.openJobsMax = 1_000 })
+    rig.ready(credit: 1)
+    for _ in 0..<1_000 { _ = try rig.square() }
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 5)))
+    // 5 jobs/s: one every 200 ms; a hundredth of 1,000 jobs takes 2 s. The job that opens the
+    // window counts in it: 6 ends in the first second.
+    for number in JobNumber(1)...6 {
+      try rig.succeed(number)
+      rig.wait(200)
+    }
+    for _ in 0..<6 { _ = try rig.square() }
+    // 6 jobs/s: 10 jobs in 1.67 s.
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 2)))
+    // One job in 100 s: (6 + 0.01) / 2 jobs/s, 10 jobs in 3.3 s.
+    rig.wait(100_000 - 200)
+    try rig.succeed(7)
+    _ = try rig.square()
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 4)))
+  }
+
+  @Test func `while it drains it refuses new jobs`() throws {
+    var rig = Rig()
+    rig.handle(.drainRequested)
+    #expect(rig.submit(Submission(task: "square")) == .refused(.draining))
+    #expect(rig.submit(Submission(task: "unheard")) == .refused(.draining))
+    #expect(rig.store.count == 0)
+  }
+
+  @Test func `while the journal takes nothing it refuses every change by a client`() throws {
+    var rig = Rig()
+    rig.ready()
+    let done = try rig.square()
+    try rig.succeed(done)
+    let running = try rig.square()
+    let queued = try rig.square()
+    rig.handle(.storageChanged(isWritable: false))
+    let journal = rig.journal.count
+    #expect(rig.submit(Submission(task: "square")) == .refused(.readOnly))
+    #expect(rig.cancel(queued) == .refused(.readOnly))
+    #expect(rig.cancel(running) == .refused(.readOnly))
+    #expect(rig.forget(done) == .refused(.readOnly))
+    #expect(rig.cancel(done) == .refused(.notCancellable(.succeeded)))
+    #expect(rig.forget(queued) == .refused(.notFinal(.queued)))
+    rig.pass(48 * 3_600_000)
+    #expect(rig.engine.nextDeadline(at: rig.moment) == nil)
+    #expect(rig.journal.count == journal)
+    // What ends in that time is kept for the journal, and nothing new begins.
+    #expect(try rig.succeed(running).inWords == "ended(succeeded) > changed")
+    #expect(rig.store[queued]?.state == .queued)
+    let turn = rig.handle(.storageChanged(isWritable: true))
+    #expect(turn.dispatched == [Dispatched(job: queued, slot: SlotID(pool: 0, index: 0))])
+    #expect(rig.engine.nextDeadline(at: rig.moment) == rig.moment.instant)
+    #expect(rig.pass(0).records == [.jobForgotten(done)])
+  }
+
+  @Test func `time limits that pass while the journal takes nothing are met afterwards`() throws {
+    var rig = Rig()
+    rig.ready()
+    let number = try rig.square(JobOptions(timeout: 100))
+    rig.handle(.storageChanged(isWritable: false))
+    #expect(rig.pass(500).isEmpty)
+    rig.handle(.storageChanged(isWritable: true))
+    #expect(rig.pass(0).ended.map(\.call) == [rig.call(of: number)])
+  }
+}
