@@ -125,8 +125,16 @@ public final class JobStorage {
     self.schedule = schedule
   }
 
+  /// Dropped without `close`: gives the descriptors back and writes nothing, as a death would.
   deinit {
-    if !isClosed { background.stop() }
+    if !isClosed { giveBack() }
+  }
+
+  /// In this order: the thread may still be syncing the journal's file.
+  private func giveBack() {
+    background.stop()
+    journal.close()
+    fileSystem.close(lock)
   }
 
   /// Writes what waits, syncs everything whatever the policy, and gives the folder back. Blocks. It
@@ -134,11 +142,9 @@ public final class JobStorage {
   public func close(at moment: Moment) throws(StorageError) {
     precondition(!isClosed, "the storage is closed already")
     isClosed = true
-    defer {
-      background.stop()
-      fileSystem.close(lock)
-    }
-    try journal.close(at: moment)
+    defer { giveBack() }
+    _ = try journal.appendPending(at: moment)
+    try journal.syncNow()
   }
 
   // MARK: Records

@@ -52,7 +52,7 @@ public final class POSIXFileSystem: FileSystem {
   }
 
   /// open(2) with O_CLOEXEC.
-  public func open(_ path: String, for use: FileUse) throws(StorageError) -> OpenFile {
+  public func open(_ path: String, for use: OpenFile.Use) throws(StorageError) -> OpenFile {
     let flags =
       switch use {
       case .reading: O_RDONLY

@@ -44,7 +44,7 @@ struct RecordFields {
     try reader.beginObject()
     while let name = try reader.nextMember() {
       guard let index = shape.index(of: name, from: place) else {
-        fault = "a \(shape.name) has no member \"\(name)\""
+        fault = "\(shape.name) has no member \"\(name)\""
         continue
       }
       let member = shape.members[index]
@@ -54,7 +54,7 @@ struct RecordFields {
       place = index + 1
     }
     let missing = shape.required.subtracting(seen)
-    if fault == nil, !missing.isEmpty { fault = "a \(shape.name) lacks \(missing.names)" }
+    if fault == nil, !missing.isEmpty { fault = "\(shape.name) lacks \(missing.names)" }
   }
 
   private mutating func read(_ reader: inout JSONReader, _ member: Member) throws(JSONError) {

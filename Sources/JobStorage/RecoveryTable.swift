@@ -7,8 +7,8 @@ enum RecoveryTable {
     case whole, damaged, unknownVersion
   }
 
-  /// Whether the segments go on from that state: the first record after it is there, or is the
-  /// next to be written.
+  /// Whether the segments go on from that state: one begins with the record after it, even if that
+  /// is still to be written.
   enum Reach: CaseIterable {
     case covered, missing
   }
