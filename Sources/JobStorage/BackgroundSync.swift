@@ -7,7 +7,8 @@ public protocol BackgroundSync: AnyObject {
   var descriptor: Int32 { get }
 
   /// Asks for a sync of all that was appended to `file` so far; `ticket`, which grows, names the
-  /// request. Does not block. The file must stay open until `settle`, or until its ticket came back.
+  /// request. Does not block. The file must stay open until `settle`, or until its ticket
+  /// came back.
   func request(_ file: OpenFile, ticket: UInt64)
 
   /// Clears the descriptor and answers the ticket of the newest sync that has ended, 0 if none has.
