@@ -131,6 +131,20 @@ struct SnapshotTests {
     try storage.close(at: .at(9))
   }
 
+  @Test func `what a process that died left of a snapshot is removed`() throws {
+    let story = Story(seed: 17, count: 20)
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
+    try storage.append(story.records, at: .at(1))
+    #expect(try storage.sealForSnapshot(at: .at(2)) == 20)
+    fileSystem.files[directory.snapshot(20) + ".tmp"] = MemoryFileSystem.Node()
+    storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    #expect(try directory.contents(fileSystem).temporaries.isEmpty)
+    #expect(storage.journalBytes > 0 && storage.snapshotInProgress == nil)
+    try storage.close(at: .at(4))
+  }
+
   @Test func `a torn tail in a sealed segment stops a compaction`() throws {
     let fileSystem = try folder(Story(seed: 16, count: 20), parts: 1)
     fileSystem.files[directory.segment(1)]!.bytes.removeLast(2)
