@@ -166,6 +166,48 @@ struct FaultTests {
     #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[60])
   }
 
+  @Test(arguments: [.always, .every(milliseconds: 50), .never] as [SyncPolicy])
+  func `what counts as synced is, and a sealed segment is synced to its end`(
+    policy: SyncPolicy
+  ) throws {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: policy, processID: 1, at: .at(0), fileSystem: fileSystem)
+    let node = fileSystem.files[DataDirectory(path: "/data").segment(1)]!
+    for (index, record) in story.records[..<20].enumerated() {
+      let time = 1_000 + 40 * UInt64(index)
+      try storage.append([record], at: .at(time))
+      storage.deadlineReached(at: Moment.at(time).instant)
+      let synced = Int(try storage.drainSyncs())
+      if policy == .always { #expect(synced == index + 1) }
+      let lines = node.bytes.prefix(fileSystem.syncedBytes[ObjectIdentifier(node)] ?? 0)
+        .count { $0 == UInt8(ascii: "\n") }
+      #expect(lines == synced + 1, "the first line is the segment's header")
+      if policy == .never { #expect(synced == 0) }
+    }
+    #expect(try storage.sealForSnapshot(at: .at(9_000)) == 20)
+    #expect(storage.syncedSequence == 20)
+    #expect(fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
+    storage.snapshotFailed(took: 1, at: Moment.at(9_000).instant)
+    try storage.close(at: .at(9_000))
+  }
+
+  @Test func `a seal syncs what came after the last sync was asked for`() throws {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .every(milliseconds: 50), processID: 1, at: .at(0), fileSystem: fileSystem)
+    let node = fileSystem.files[DataDirectory(path: "/data").segment(1)]!
+    try storage.append([story.records[0]], at: .at(0))
+    storage.deadlineReached(at: Moment.at(50).instant)
+    try storage.append([story.records[1]], at: .at(51))
+    #expect(try storage.drainSyncs() == 1)
+    #expect(try storage.sealForSnapshot(at: .at(52)) == 2)
+    #expect(storage.syncedSequence == 2)
+    #expect(fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
+    storage.snapshotFailed(took: 1, at: Moment.at(53).instant)
+    try storage.close(at: .at(54))
+  }
+
   @Test func `after a failed sync every call says stop`() throws {
     let fileSystem = MemoryFileSystem()
     let (storage, _, _) = try JobStorage.open(
