@@ -15,7 +15,7 @@ public protocol FileSystem: AnyObject {
   func size(_ path: String) throws(StorageError) -> Int
 
   /// Opens a file. No child process inherits it.
-  func open(_ path: String, for use: FileUse) throws(StorageError) -> OpenFile
+  func open(_ path: String, for use: OpenFile.Use) throws(StorageError) -> OpenFile
 
   /// Reads bytes from `offset` on: as many as `buffer` takes unless the file ends before; 0 at the
   /// end.
@@ -57,53 +57,4 @@ public protocol FileSystem: AnyObject {
 
   /// Starts the place where syncs are done while the caller goes on.
   func startBackgroundSync() throws(StorageError) -> any BackgroundSync
-}
-
-/// Syncs that end later: `request`, then `drain` when the descriptor is readable.
-///
-/// One request waits at most; a newer one takes its place, as it covers the older (group commit).
-/// After a failed sync none is done any more.
-public protocol BackgroundSync: AnyObject {
-  /// Readable when a sync has ended since the last `drain`; for poll(2) and its kin only.
-  var descriptor: Int32 { get }
-
-  /// Asks for a sync of all that was appended to `file` so far; `ticket`, which grows, names the
-  /// request. Does not block. The file must stay open until `settle`, or until its ticket came back.
-  func request(_ file: OpenFile, ticket: UInt64)
-
-  /// Clears the descriptor and answers the ticket of the newest sync that has ended, 0 if none has.
-  /// Does not block.
-  ///
-  /// - Throws: `syncFailed`, then and ever after, when a sync has failed.
-  func drain() throws(StorageError) -> UInt64
-
-  /// Blocks until every request has ended, then answers like `drain` but leaves the descriptor
-  /// readable, so that whoever waits for it still hears of what ended.
-  ///
-  /// - Throws: `syncFailed`.
-  func settle() throws(StorageError) -> UInt64
-
-  /// Ends what was requested and gives everything back; not to be used any more.
-  func stop()
-}
-
-/// A file that a `FileSystem` has opened: a small number that means something to it alone.
-public struct OpenFile: Hashable, Sendable {
-  /// The number; a descriptor in the real file system.
-  public let number: Int32
-
-  /// Makes a name for an open file.
-  public init(number: Int32) {
-    self.number = number
-  }
-}
-
-/// What a file is opened for.
-public enum FileUse: Hashable, Sendable {
-  /// To read what is there.
-  case reading
-  /// To append to what is there.
-  case appending
-  /// To append to a file that is made (0600), or emptied if there is one.
-  case creating
 }

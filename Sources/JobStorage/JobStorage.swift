@@ -5,7 +5,7 @@ public import JobCore
 ///
 /// For the thread of the loop only. Nothing here blocks for the disk but: `open` and `close`, the
 /// write(2) of an append, the rotation of a segment (in `sealForSnapshot`, and in an append once
-/// the segment is full), and the unlink(2) of old files in `snapshotFinished`. Syncs are done by a
+/// the segment is full), and the unlink(2) of old files in `snapshotFinished` and `snapshotFailed`. Syncs are done by a
 /// thread of a few lines of C.
 ///
 /// What happens when the disk fails is the server's to decide; here is what holds: after an error
@@ -125,8 +125,16 @@ public final class JobStorage {
     self.schedule = schedule
   }
 
+  /// Dropped without `close`: gives the descriptors back and writes nothing, as a death would.
   deinit {
-    if !isClosed { background.stop() }
+    if !isClosed { giveBack() }
+  }
+
+  /// In this order: the thread may still be syncing the journal's file.
+  private func giveBack() {
+    background.stop()
+    journal.close()
+    fileSystem.close(lock)
   }
 
   /// Writes what waits, syncs everything whatever the policy, and gives the folder back. Blocks. It
@@ -134,11 +142,9 @@ public final class JobStorage {
   public func close(at moment: Moment) throws(StorageError) {
     precondition(!isClosed, "the storage is closed already")
     isClosed = true
-    defer {
-      background.stop()
-      fileSystem.close(lock)
-    }
-    try journal.close(at: moment)
+    defer { giveBack() }
+    _ = try journal.appendPending(at: moment)
+    try journal.syncNow()
   }
 
   // MARK: Records
@@ -237,10 +243,16 @@ public final class JobStorage {
     try directory.removeObsolete(newest: sequence, fileSystem)
   }
 
-  /// The snapshot that was begun came to nothing; what it was to hold stays in the journal.
+  /// The snapshot that was begun came to nothing; what it was to hold stays in the journal. Call it
+  /// when the process that made it is gone. Blocks for the unlink(2) of what it left unfinished,
+  /// so that processes which keep dying do not fill the disk.
   public func snapshotFailed(took nanoseconds: UInt64, at instant: Instant) {
-    precondition(snapshotInProgress != nil, "no snapshot was begun")
+    guard let sequence = snapshotInProgress else {
+      preconditionFailure("no snapshot was begun")
+    }
     snapshotInProgress = nil
+    // If this fails, the next start removes it.
+    try? fileSystem.remove(DataDirectory.temporary(directory.snapshot(sequence)))
     schedule.failed(took: nanoseconds, at: instant)
   }
 

@@ -214,11 +214,9 @@ final class Journal {
     }
   }
 
-  /// Tries to write and to sync what waits, then gives the file back. Blocks.
-  func close(at moment: Moment) throws(StorageError) {
-    defer { fileSystem.close(file) }
-    _ = try appendPending(at: moment)
-    try syncNow()
+  /// Gives the file back; writes and syncs nothing. The background must have been stopped before.
+  func close() {
+    fileSystem.close(file)
   }
 }
 

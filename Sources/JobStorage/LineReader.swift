@@ -15,7 +15,7 @@ final class LineReader {
   }
 
   /// Bytes that one read asks for at least.
-  private static let readBytes = 1 << 20
+  private static let readBytes = 256 << 10
 
   private let fileSystem: any FileSystem
   private let file: OpenFile

@@ -52,7 +52,7 @@ public final class POSIXFileSystem: FileSystem {
   }
 
   /// open(2) with O_CLOEXEC.
-  public func open(_ path: String, for use: FileUse) throws(StorageError) -> OpenFile {
+  public func open(_ path: String, for use: OpenFile.Use) throws(StorageError) -> OpenFile {
     let flags =
       switch use {
       case .reading: O_RDONLY
@@ -158,8 +158,8 @@ public final class POSIXFileSystem: FileSystem {
     }
   }
 
-  /// flock(2): the lock belongs to the open file, so the kernel gives it back when the process ends,
-  /// and a process id that was used again cannot confuse it.
+  /// flock(2): the lock belongs to the open file, so the kernel gives it back when the process
+  /// ends, and a process id that was used again cannot confuse it.
   public func lock(_ path: String, holder: String) throws(StorageError) -> OpenFile {
     let file = try open(path, O_RDWR | O_CREAT | O_CLOEXEC)
     while flock(file.number, LOCK_EX | LOCK_NB) != 0 {

@@ -104,7 +104,7 @@ struct RecordDecoder {
     case .result: .succeeded(fields.result)
     case .error: .failed(fields.error)
     case .cancelled: .cancelled
-    default: throw .content("a job_ended needs one of \"result\", \"error\", \"cancelled\"")
+    default: throw .content("job_ended needs one of \"result\", \"error\", \"cancelled\"")
     }
   }
 

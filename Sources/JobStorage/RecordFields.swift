@@ -9,23 +9,41 @@ struct RecordFields {
   /// What is wrong with the object; nil: nothing.
   private(set) var fault: String?
 
+  /// The job.
   private(set) var job: JobNumber = 0
+  /// The job's id.
   private(set) var id = JobID(version7At: 0, random: (0, 0))
+  /// The task's name.
   private(set) var task = ""
+  /// The pool's name.
   private(set) var pool = ""
+  /// When it happened.
   private(set) var at: Timestamp = 0
+  /// Arguments, as JSON text.
   private(set) var args = ""
+  /// The attempt's number.
   private(set) var attempt = 0
+  /// Why it was revoked.
   private(set) var reason = Revocation.notStarted
+  /// How it failed.
   private(set) var error = JobError(code: .raised, type: "", message: "", attempt: 0)
+  /// When the next attempt is due.
   private(set) var retryAt: Timestamp = 0
+  /// The value, as JSON text.
   private(set) var result = ""
+  /// A snapshot job's state.
   private(set) var state = JobState.queued
+  /// A snapshot job's version.
   private(set) var version: UInt32 = 0
+  /// A snapshot job's losses.
   private(set) var losses = 0
+  /// `cancel_requested`.
   private(set) var isCancelRequested = false
+  /// `started_at`.
   private(set) var startedAt: Timestamp = 0
+  /// `ended_at`.
   private(set) var endedAt: Timestamp = 0
+  /// `due_at`.
   private(set) var dueAt: Timestamp = 0
 
   private var kwargs = ""
@@ -44,7 +62,7 @@ struct RecordFields {
     try reader.beginObject()
     while let name = try reader.nextMember() {
       guard let index = shape.index(of: name, from: place) else {
-        fault = "a \(shape.name) has no member \"\(name)\""
+        fault = "\(shape.name) has no member \"\(name)\""
         continue
       }
       let member = shape.members[index]
@@ -54,7 +72,7 @@ struct RecordFields {
       place = index + 1
     }
     let missing = shape.required.subtracting(seen)
-    if fault == nil, !missing.isEmpty { fault = "a \(shape.name) lacks \(missing.names)" }
+    if fault == nil, !missing.isEmpty { fault = "\(shape.name) lacks \(missing.names)" }
   }
 
   private mutating func read(_ reader: inout JSONReader, _ member: Member) throws(JSONError) {

@@ -1,4 +1,5 @@
-/// Every member that a record, or a job in a snapshot, may have.
+/// Every member that a record, or a job in a snapshot, may have; what each means is in the formats'
+/// specifications, under its name.
 enum Member: UInt8, CaseIterable {
   case job, id, task, pool, at, args
   case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey

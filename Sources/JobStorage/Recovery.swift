@@ -31,6 +31,7 @@ public struct Recovery {
   private let directory: DataDirectory
   private let fileSystem: any FileSystem
   private var decoder = RecordDecoder()
+  /// The sequence number of the next record.
   private var expected: UInt64 = 1
 
   /// Reads the folder `path` into a store that is empty.
@@ -124,7 +125,8 @@ public struct Recovery {
   ) -> RecoveryTable.Reach {
     if sequence == through { return .covered }
     if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
-    return contents.segments.contains { $0 <= sequence + 1 } ? .covered : .missing
+    // The journal is sealed before a snapshot, so a segment begins right behind each of them.
+    return contents.segments.contains(sequence + 1) ? .covered : .missing
   }
 
   private func gap(after sequence: UInt64) -> StorageError {
@@ -141,46 +143,42 @@ public struct Recovery {
   private mutating func replay(
     _ segments: [UInt64], through: UInt64?
   ) throws(StorageError) {
-    let base = expected - 1
-    let start = segments.lastIndex { $0 <= base + 1 } ?? segments.count
     // A snapshot that is asked to hold what the newest one holds already needs no segment.
-    guard through != base else { return }
-    for index in segments.indices[start...] {
-      let first = segments[index]
-      guard index == start || first == expected else {
+    guard through != expected - 1, let start = segments.firstIndex(of: expected) else { return }
+    for first in segments[start...] {
+      guard first == expected else {
         throw StorageError(
           .gap, path: directory.segment(first),
           reason: "it begins with record \(first), and the segment before it ends with"
             + " \(expected - 1)")
       }
-      let isLive = through == nil && index == segments.count - 1
-      try replay(segment: first, after: base, isLive ? .live : .sealed)
+      let isLive = through == nil && first == segments.last
+      try replay(segment: first, isLive ? .live : .sealed)
     }
-    let last = expected - 1
-    guard last >= base, last == through ?? last else {
+    if let through, through != expected - 1 {
       throw StorageError(
         .gap, path: directory.path,
-        reason: "the journal ends with record \(last), but there was record \(through ?? base)")
+        reason: "no segment ends with record \(through): the one that holds it, if any, ends with"
+          + " \(expected - 1)")
     }
   }
 
   private mutating func replay(
-    segment first: UInt64, after base: UInt64, _ place: RecoveryTable.Place
+    segment first: UInt64, _ place: RecoveryTable.Place
   ) throws(StorageError) {
     let path = directory.segment(first)
     let lines = try LineReader(path, fileSystem)
-    var length = try header(lines, path, first)
-    let headerLength = length
-    expected = first
+    let headerLength = try header(lines, path, first)
+    var length = headerLength
     while let line = try lines.next() {
-      if let (fault, reason) = apply(line, after: base) {
+      if let (fault, reason) = apply(line) {
         try decide(fault, reason, line, path, place)
         break
       }
       expected += 1
       length = lines.bytesRead
     }
-    journalBytes += expected > base + 1 ? length - headerLength : 0
+    journalBytes += length - headerLength
     if place == .live { live = LiveSegment(first: first, length: length) }
   }
 
@@ -201,10 +199,8 @@ public struct Recovery {
     throw StorageError(.damaged, path: path, line: 1, reason: reason)
   }
 
-  /// Applies the record of a line if it comes after `base`, or says what is wrong with the line.
-  private mutating func apply(
-    _ line: LineReader.Line, after base: UInt64
-  ) -> (RecoveryTable.LineFault, String)? {
+  /// Applies the record of a line, or says what is wrong with the line.
+  private mutating func apply(_ line: LineReader.Line) -> (RecoveryTable.LineFault, String)? {
     guard line.isTerminated, RecordCodec.isWhole(line.bytes) else {
       return (.torn, "the line is damaged: its checksum is wrong")
     }
@@ -213,7 +209,6 @@ public struct Recovery {
       guard sequence == expected else {
         return (.sequence, "record \(expected) should stand here, and \(sequence) does")
       }
-      guard sequence > base else { return nil }
       do throws(JobStore.Misfit) {
         try store.apply(record)
       } catch {

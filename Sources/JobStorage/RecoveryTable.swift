@@ -4,24 +4,38 @@
 enum RecoveryTable {
   /// What reading a state to begin with came to. The empty state is always whole.
   enum Content: CaseIterable {
-    case whole, damaged, unknownVersion
+    /// Every byte is as it was written.
+    case whole
+    /// Some are not.
+    case damaged
+    /// It says that it is of a version that this program does not know.
+    case unknownVersion
   }
 
-  /// Whether the segments go on from that state: the first record after it is there, or is the
-  /// next to be written.
+  /// Whether the segments go on from that state: one begins with the record after it, even if that
+  /// is still to be written.
   enum Reach: CaseIterable {
-    case covered, missing
+    /// One does.
+    case covered
+    /// None does.
+    case missing
   }
 
   /// Whether a newer snapshot was passed over.
   enum Rank: CaseIterable {
-    case newest, fallback
+    /// None was.
+    case newest
+    /// At least one was, for its damage.
+    case fallback
   }
 
   /// What to do about a state to begin with.
   enum StartDecision: Equatable {
+    /// Begin with it.
     case use
+    /// Note it and go on to the one before.
     case tryOlder
+    /// Do not start.
     case refuse(StorageError.Code)
   }
 
@@ -57,22 +71,29 @@ enum RecoveryTable {
 
   /// Whether records may still be written to the segment: it is the last.
   enum Place: CaseIterable {
-    case live, sealed
+    /// It is the last one.
+    case live
+    /// It was synced, and another was begun.
+    case sealed
   }
 
   /// What follows the wrong line.
   enum Rest: CaseIterable {
-    case nothing, wholeLines
+    /// Nothing that was once written whole.
+    case nothing
+    /// At least one line with a right checksum.
+    case wholeLines
   }
 
   /// What to do about a wrong line.
   enum LineDecision: Equatable {
     /// Cut the file before it and go on, with a note.
     case dropTail
+    /// Do not start.
     case refuse(StorageError.Code)
   }
 
-  /// nil stands for any.
+  /// What to do about the first wrong line of a segment. nil stands for any.
   static let lines: [(LineFault, Place?, Rest?, LineDecision)] = [
     // A segment has its name only once its first line is on the disk.
     (.header, nil, nil, .refuse(.damaged)),

@@ -28,11 +28,6 @@ struct SnapshotReader {
     return try reader.content(count: count, into: empty)
   }
 
-  private init(path: String, fileSystem: any FileSystem) {
-    self.path = path
-    self.fileSystem = fileSystem
-  }
-
   private func damaged(_ reason: String, line: Int? = nil) -> StorageError {
     StorageError(.damaged, path: path, line: line, reason: reason)
   }

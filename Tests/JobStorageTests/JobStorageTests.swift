@@ -1,3 +1,205 @@
+import Glibc
+import JobCore
 import Testing
 
-@Test func placeholder() {}
+@testable import JobStorage
+
+/// The real disk, the real lock, the real thread.
+struct JobStorageTests {
+  /// Makes a folder, hands a path in it that is not there yet to `body`, and removes everything.
+  private func inFolder(_ body: (String) throws -> Void) throws {
+    var template = Array("/tmp/lido-storage-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil)
+    let parent = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer {
+      for folder in [parent + "/data", parent] {
+        if let names = try? POSIXFileSystem().list(folder) {
+          for name in names { unlink("\(folder)/\(name)") }
+        }
+        rmdir(folder)
+      }
+    }
+    try body(parent + "/data")
+  }
+
+  private func open(_ path: String, _ sync: SyncPolicy = .always) throws(StorageError) -> JobStorage
+  {
+    try JobStorage.open(path, sync: sync, processID: getpid(), at: .at(0)).storage
+  }
+
+  private func mode(_ path: String) -> UInt32 {
+    var status = stat()
+    return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+  }
+
+  /// Waits for the descriptor; false after ten seconds.
+  private func isReadable(_ descriptor: Int32) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, 10_000) == 1
+  }
+
+  @Test func `jobs are there after a restart, on a disk`() throws {
+    let story = Story(seed: 20, count: 400)
+    try inFolder { path in
+      for part in 0..<4 {
+        let (storage, store, report) = try JobStorage.open(
+          path, sync: .every(milliseconds: 50), segmentBytesMax: 4_000, processID: getpid(),
+          at: .at(0))
+        #expect(store == story.states[part * 100])
+        #expect(report.lastSequence == UInt64(part * 100))
+        for begin in stride(from: part * 100, to: part * 100 + 100, by: 10) {
+          try storage.append(Array(story.records[begin..<begin + 10]), at: .at(1))
+        }
+        if part % 2 == 1 {
+          let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
+          let bytes = try Compaction.run(path, through: sequence, at: 2)
+          try storage.snapshotFinished(took: 5, at: Moment.at(2).instant)
+          #expect(storage.snapshotBytes == bytes && storage.journalBytes == 0)
+        }
+        try storage.close(at: .at(3))
+      }
+      #expect(try Recovery.read(path).store == story.states[400])
+    }
+  }
+
+  @Test func `nobody but the owner may look into the folder`() throws {
+    try inFolder { path in
+      let storage = try open(path)
+      try storage.append([.jobForgotten(1)], at: .at(1))
+      #expect(mode(path) == 0o700)
+      #expect(mode(path + "/lock") == 0o600)
+      #expect(mode(DataDirectory(path: path).segment(1)) == 0o600)
+      try storage.close(at: .at(2))
+    }
+  }
+
+  @Test func `no descriptor is inherited by a program`() throws {
+    try inFolder { path in
+      let storage = try open(path)
+      for descriptor in 3..<1024 as Range<Int32> {
+        var target = [CChar](repeating: 0, count: 4096)
+        guard readlink("/proc/self/fd/\(descriptor)", &target, 4095) > 0 else { continue }
+        let name = String(decoding: target.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard name.hasPrefix(path) || descriptor == storage.syncDescriptor else { continue }
+        #expect(fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0, "\(descriptor)")
+      }
+      try storage.close(at: .at(2))
+    }
+  }
+
+  @Test func `a second server is refused and told who holds the folder`() throws {
+    try inFolder { path in
+      let storage = try open(path)
+      do throws(StorageError) {
+        _ = try open(path)
+        Issue.record("two servers use one folder")
+      } catch {
+        #expect(error.code == .inUse)
+        #expect(error.description == "\(path)/lock: process \(getpid()) uses this folder")
+      }
+      try storage.close(at: .at(1))
+      try open(path).close(at: .at(2))
+    }
+  }
+
+  @Test func `files that were never finished are removed, others are left alone`() throws {
+    try inFolder { path in
+      try open(path).close(at: .at(1))
+      let temporary = DataDirectory(path: path).snapshot(7) + ".tmp"
+      for name in [temporary, path + "/notes.txt.tmp", path + "/journal-1.jsonl.tmp"] {
+        let descriptor = Glibc.open(name, O_CREAT | O_WRONLY, 0o600)
+        try #require(descriptor >= 0)
+        close(descriptor)
+      }
+      try open(path).close(at: .at(1))
+      #expect(access(temporary, F_OK) != 0)
+      #expect(access(path + "/notes.txt.tmp", F_OK) == 0)
+      #expect(access(path + "/journal-1.jsonl.tmp", F_OK) == 0)
+    }
+  }
+
+  @Test func `with always, each append is synced and the descriptor says so`() throws {
+    let story = Story(seed: 21, count: 50)
+    try inFolder { path in
+      let storage = try open(path, .always)
+      for (index, record) in story.records.enumerated() {
+        try storage.append([record], at: .at(1))
+        #expect(storage.appendedSequence == UInt64(index + 1))
+        while try storage.drainSyncs() < storage.appendedSequence {
+          try #require(isReadable(storage.syncDescriptor), "no sync has ended in ten seconds")
+        }
+      }
+      #expect(storage.syncedSequence == 50)
+      #expect(
+        storage.nextDeadline == storage.nextDeadline.map { max($0, Moment.at(60_000).instant) })
+      try storage.close(at: .at(2))
+    }
+  }
+
+  @Test func `with an interval, a sync is asked for once in it and only when there is cause`()
+    throws
+  {
+    let story = Story(seed: 22, count: 30)
+    try inFolder { path in
+      let storage = try open(path, .every(milliseconds: 50))
+      #expect(storage.nextDeadline == nil)
+      try storage.append(Array(story.records[..<10]), at: .at(1_000))
+      #expect(storage.nextDeadline == Moment.at(1_050).instant)
+      try storage.append(Array(story.records[10..<20]), at: .at(1_030))
+      #expect(storage.nextDeadline == Moment.at(1_050).instant)
+      storage.deadlineReached(at: Moment.at(1_049).instant)
+      #expect(storage.nextDeadline == Moment.at(1_050).instant)
+      storage.deadlineReached(at: Moment.at(1_050).instant)
+      #expect(storage.nextDeadline == Moment.at(60_000).instant, "only a snapshot is left to do")
+      try #require(isReadable(storage.syncDescriptor))
+      #expect(try storage.drainSyncs() == 20)
+      storage.deadlineReached(at: Moment.at(1_200).instant)
+      try storage.append(Array(story.records[20...]), at: .at(1_300))
+      #expect(storage.nextDeadline == Moment.at(1_350).instant)
+      #expect(try storage.drainSyncs() == 20)
+      try storage.close(at: .at(1_301))
+    }
+  }
+
+  @Test func `with never, only a seal syncs, and the descriptor tells of it`() throws {
+    let story = Story(seed: 23, count: 10)
+    try inFolder { path in
+      let storage = try open(path, .never)
+      try storage.append(story.records, at: .at(1))
+      storage.deadlineReached(at: Moment.at(100_000).instant)
+      #expect(try storage.drainSyncs() == 0)
+      #expect(try storage.sealForSnapshot(at: .at(2)) == 10)
+      #expect(isReadable(storage.syncDescriptor))
+      #expect(try storage.drainSyncs() == 10)
+      storage.snapshotFailed(took: 1, at: Moment.at(2).instant)
+      try storage.close(at: .at(3))
+    }
+  }
+
+  @Test func `a storage that is dropped without a close is as one that was killed`() throws {
+    let story = Story(seed: 24, count: 30)
+    try inFolder { path in
+      do {
+        let storage = try open(path, .never)
+        try storage.append(story.records, at: .at(1))
+      }
+      let (again, store, _) = try JobStorage.open(
+        path, sync: .never, processID: getpid(), at: .at(2))
+      #expect(store == story.states[30])
+      #expect(again.syncedSequence == 30)
+      try again.close(at: .at(3))
+    }
+  }
+
+  @Test func `a folder that cannot be made is an error with the path and the number`() {
+    do throws(StorageError) {
+      _ = try open("/proc/nothing/here")
+      Issue.record("it opened what is not there")
+    } catch {
+      #expect(error.code == .callFailed && error.errno == ENOENT)
+      #expect(
+        error.description
+          == "/proc/nothing/here: cannot make the folder: No such file or directory (errno 2)")
+    }
+  }
+}

@@ -3,7 +3,8 @@
 #include <stdint.h>
 
 // The only second thread of the service: it calls fdatasync(2), which may block for as long as the
-// disk likes, so that the loop does not have to. It touches no memory but its own and opens no file.
+// disk likes, so that the loop does not have to. It touches no memory but its own and opens no
+// file.
 //
 // One request waits at most: a newer one replaces it, as a sync covers everything that was written
 // before it began (group commit). After a failed sync nothing is synced any more: what fdatasync

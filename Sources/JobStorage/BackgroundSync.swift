@@ -1,0 +1,28 @@
+/// Syncs that end later: `request`, then `drain` when the descriptor is readable.
+///
+/// One request waits at most; a newer one takes its place, as it covers the older (group commit).
+/// After a failed sync none is done any more.
+public protocol BackgroundSync: AnyObject {
+  /// Readable when a sync has ended since the last `drain`; for poll(2) and its kin only.
+  var descriptor: Int32 { get }
+
+  /// Asks for a sync of all that was appended to `file` so far; `ticket`, which grows, names the
+  /// request. Does not block. The file must stay open until `settle`, or until its ticket
+  /// came back.
+  func request(_ file: OpenFile, ticket: UInt64)
+
+  /// Clears the descriptor and answers the ticket of the newest sync that has ended, 0 if none has.
+  /// Does not block.
+  ///
+  /// - Throws: `syncFailed`, then and ever after, when a sync has failed.
+  func drain() throws(StorageError) -> UInt64
+
+  /// Blocks until every request has ended, then answers like `drain` but leaves the descriptor
+  /// readable, so that whoever waits for it still hears of what ended.
+  ///
+  /// - Throws: `syncFailed`.
+  func settle() throws(StorageError) -> UInt64
+
+  /// Ends what was requested and gives everything back; not to be used any more.
+  func stop()
+}

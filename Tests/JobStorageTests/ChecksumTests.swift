@@ -1,0 +1,30 @@
+import Testing
+
+@testable import JobStorage
+
+struct ChecksumTests {
+  /// RFC 3720, appendix B.4, and the check value of the CRC catalogue.
+  @Test(
+    arguments: [
+      ([UInt8](repeating: 0, count: 32), 0x8A91_36AA),
+      ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
+      (Array(0..<32), 0x46DD_794E),
+      (Array((0..<32).reversed()), 0x113F_DB5C),
+      (Array("123456789".utf8), 0xE306_9283),
+      ([], 0),
+    ] as [([UInt8], UInt32)])
+  func `equals the published values`(bytes: [UInt8], expected: UInt32) {
+    #expect(bytes.withUnsafeBytes { Checksum(of: $0).value } == expected)
+  }
+
+  @Test func `is the same however the bytes are cut`() {
+    let bytes = (0..<100).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+    let whole = bytes.withUnsafeBytes { Checksum(of: $0).value }
+    for cut in 0...100 {
+      var checksum = Checksum()
+      bytes[..<cut].withUnsafeBytes { checksum.update($0) }
+      bytes[cut...].withUnsafeBytes { checksum.update($0) }
+      #expect(checksum.value == whole)
+    }
+  }
+}

@@ -1,0 +1,211 @@
+import Glibc
+import JobStorage
+
+/// A disk in memory that fails when told to.
+final class MemoryFileSystem: FileSystem {
+  final class Node {
+    var bytes: [UInt8] = []
+    var isLocked = false
+  }
+
+  /// What happens at the calls that are to fail.
+  enum Fault: CaseIterable {
+    /// The call fails and has no effect.
+    case failsOnce
+    /// It fails, and so do the next four calls.
+    case failsForAWhile
+    /// A write takes half of its bytes and fails; another call fails.
+    case tearsOnce
+    /// A write takes half of its bytes and says so; another call fails.
+    case fallsShortOnce
+  }
+
+  var files: [String: Node] = [:]
+  var folders: Set<String> = []
+  private var open: [OpenFile: Node] = [:]
+  private var uses: [OpenFile: OpenFile.Use] = [:]
+  private var nextNumber: Int32 = 100
+
+  /// Calls so far that could fail.
+  private(set) var calls = 0
+  /// The number of the call that fails, from 1; nil: none.
+  var failAt: Int?
+  var fault = Fault.failsOnce
+  /// Bytes that all files together may take.
+  var capacity = Int.max
+  /// How many bytes of a file a sync has covered.
+  private(set) var syncedBytes: [ObjectIdentifier: Int] = [:]
+
+  var openCount: Int { open.count }
+
+  /// What is left when the process dies: no open file, no lock.
+  func processDied() {
+    open = [:]
+    uses = [:]
+    for node in files.values { node.isLocked = false }
+    failAt = nil
+    capacity = .max
+  }
+
+  private var isFailing: Bool {
+    calls += 1
+    guard let failAt else { return false }
+    return calls == failAt || fault == .failsForAWhile && calls > failAt && calls < failAt + 5
+  }
+
+  private func error(_ action: String, _ code: StorageError.Code = .callFailed) -> StorageError {
+    StorageError(code, cannot: action, path: "memory", errno: EIO)
+  }
+
+  func makeDirectory(_ path: String) throws(StorageError) {
+    if isFailing { throw error("make the folder") }
+    folders.insert(path)
+  }
+
+  func list(_ directory: String) throws(StorageError) -> [String] {
+    if isFailing { throw error("list") }
+    return files.keys.filter { $0.hasPrefix(directory + "/") }
+      .map { String($0.dropFirst(directory.count + 1)) }
+  }
+
+  func size(_ path: String) throws(StorageError) -> Int {
+    if isFailing { throw error("size") }
+    guard let node = files[path] else { throw error("size") }
+    return node.bytes.count
+  }
+
+  func open(_ path: String, for use: OpenFile.Use) throws(StorageError) -> OpenFile {
+    if isFailing { throw error("open") }
+    if use == .creating { files[path] = Node() }
+    guard let node = files[path] else {
+      throw StorageError(cannot: "open", path: path, errno: ENOENT)
+    }
+    return opened(node, use)
+  }
+
+  private func opened(_ node: Node, _ use: OpenFile.Use) -> OpenFile {
+    nextNumber += 1
+    let file = OpenFile(number: nextNumber)
+    open[file] = node
+    uses[file] = use
+    return file
+  }
+
+  func read(
+    _ file: OpenFile, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(StorageError) -> Int {
+    if isFailing { throw error("read") }
+    return open[file]!.bytes.withUnsafeBytes { bytes in
+      let count = max(min(bytes.count - offset, buffer.count), 0)
+      if count > 0 { memcpy(buffer.baseAddress!, bytes.baseAddress! + offset, count) }
+      return count
+    }
+  }
+
+  func append(
+    _ file: OpenFile, _ bytes: UnsafeRawBufferPointer
+  ) throws(StorageError) -> Int {
+    precondition(uses[file] != .reading)
+    let node = open[file]!
+    if isFailing {
+      guard fault == .tearsOnce || fault == .fallsShortOnce, bytes.count > 1 else {
+        throw error("append")
+      }
+      node.bytes.append(contentsOf: bytes.prefix(bytes.count / 2))
+      if fault == .fallsShortOnce { return bytes.count / 2 }
+      throw error("append")
+    }
+    let room = capacity - files.values.reduce(0) { $0 + $1.bytes.count }
+    guard room > 0 else { throw StorageError(cannot: "append", path: "memory", errno: ENOSPC) }
+    node.bytes.append(contentsOf: bytes.prefix(room))
+    return min(room, bytes.count)
+  }
+
+  func truncate(_ file: OpenFile, to length: Int) throws(StorageError) {
+    if isFailing { throw error("cut") }
+    let node = open[file]!
+    precondition(length <= node.bytes.count, "a cut does not make a file longer")
+    node.bytes.removeLast(node.bytes.count - length)
+  }
+
+  func sync(_ file: OpenFile) throws(StorageError) {
+    if isFailing { throw error("sync", .syncFailed) }
+    let node = open[file]!
+    syncedBytes[ObjectIdentifier(node)] = node.bytes.count
+  }
+
+  func close(_ file: OpenFile) {
+    precondition(open[file] != nil, "closed twice")
+    if uses[file] == nil { open[file]!.isLocked = false }
+    open[file] = nil
+    uses[file] = nil
+  }
+
+  func rename(_ path: String, to newPath: String) throws(StorageError) {
+    if isFailing { throw error("rename") }
+    guard let node = files.removeValue(forKey: path) else { throw error("rename") }
+    files[newPath] = node
+  }
+
+  func remove(_ path: String) throws(StorageError) {
+    if isFailing { throw error("remove") }
+    files[path] = nil
+  }
+
+  func syncDirectory(_ path: String) throws(StorageError) {
+    if isFailing { throw error("sync the folder", .syncFailed) }
+  }
+
+  func lock(_ path: String, holder: String) throws(StorageError) -> OpenFile {
+    if isFailing { throw error("lock") }
+    let node = files[path] ?? Node()
+    files[path] = node
+    guard !node.isLocked else {
+      throw StorageError(.inUse, path: path, reason: String(decoding: node.bytes, as: UTF8.self))
+    }
+    node.isLocked = true
+    node.bytes = Array(holder.utf8)
+    let file = opened(node, .appending)
+    uses[file] = nil
+    return file
+  }
+
+  func startBackgroundSync() throws(StorageError) -> any BackgroundSync {
+    if isFailing { throw error("start the thread") }
+    return ImmediateSync(self)
+  }
+}
+
+/// Syncs at once, and tells when asked.
+final class ImmediateSync: BackgroundSync {
+  private unowned let fileSystem: MemoryFileSystem
+  private var ticket: UInt64 = 0
+  private var failure: StorageError?
+  /// How often a sync was asked for.
+  private(set) var requests = 0
+
+  init(_ fileSystem: MemoryFileSystem) { self.fileSystem = fileSystem }
+
+  var descriptor: Int32 { -1 }
+
+  func request(_ file: OpenFile, ticket: UInt64) {
+    precondition(ticket >= self.ticket, "tickets grow")
+    requests += 1
+    guard failure == nil else { return }
+    do throws(StorageError) {
+      try fileSystem.sync(file)
+      self.ticket = ticket
+    } catch {
+      failure = error
+    }
+  }
+
+  func drain() throws(StorageError) -> UInt64 {
+    if let failure { throw failure }
+    return ticket
+  }
+
+  func settle() throws(StorageError) -> UInt64 { try drain() }
+
+  func stop() {}
+}

@@ -1,0 +1,208 @@
+import JobCore
+import Testing
+
+@testable import JobStorage
+
+struct RecoveryTests {
+  private let directory = DataDirectory(path: "/data")
+
+  /// A folder with one segment that holds a story, and where each of its lines ends.
+  private func journal(_ story: Story) throws -> (MemoryFileSystem, [Int]) {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
+    try storage.append(story.records, at: .at(1))
+    try storage.close(at: .at(2))
+    let bytes = fileSystem.files[directory.segment(1)]!.bytes
+    return (fileSystem, bytes.indices.filter { bytes[$0] == UInt8(ascii: "\n") }.map { $0 + 1 })
+  }
+
+  private func recover(_ fileSystem: MemoryFileSystem) throws(StorageError) -> Recovery {
+    try Recovery.read("/data", fileSystem: fileSystem)
+  }
+
+  @Test func `a journal cut at any byte is recovered up to the last whole record`() throws {
+    let story = Story(seed: 1, count: 25)
+    let (fileSystem, ends) = try journal(story)
+    let node = fileSystem.files[directory.segment(1)]!
+    let whole = node.bytes
+    for cut in 0...whole.count {
+      node.bytes = Array(whole[..<cut])
+      guard cut >= ends[0] else {
+        // The first line was on the disk before the file had its name: this is no torn write.
+        #expect(throws: StorageError.self) { try recover(fileSystem) }
+        continue
+      }
+      let recovery = try recover(fileSystem)
+      let records = ends.count { $0 <= cut } - 1
+      #expect(recovery.store == story.states[records], "cut at \(cut)")
+      #expect(recovery.report.lastSequence == UInt64(records))
+      #expect(recovery.live?.length == ends[records])
+      #expect(recovery.report.tornBytes == cut - ends[records])
+      #expect(recovery.report.notes.count == (cut > ends[records] ? 1 : 0))
+    }
+  }
+
+  @Test(arguments: [0x01, 0x20, 0x80, 0xFF] as [UInt8])
+  func `a journal with any byte changed loses no record but the last`(mask: UInt8) throws {
+    let story = Story(seed: 2, count: 12)
+    let (fileSystem, ends) = try journal(story)
+    let node = fileSystem.files[directory.segment(1)]!
+    let lastLine = ends[ends.count - 2]
+    for index in node.bytes.indices {
+      node.bytes[index] ^= mask
+      do throws(StorageError) {
+        let recovery = try recover(fileSystem)
+        #expect(index >= lastLine, "byte \(index) was changed and nobody noticed")
+        #expect(recovery.store == story.states[story.records.count - 1])
+        #expect(recovery.report.notes.count == 1)
+      } catch {
+        #expect(index < lastLine, "\(error)")
+        #expect(error.code == .damaged, "\(error)")
+        #expect(error.path == directory.segment(1))
+        #expect(error.line == ends.count { $0 <= index } + 1)
+      }
+      node.bytes[index] ^= mask
+    }
+  }
+
+  @Test func `after a torn tail the next record follows the last whole one`() throws {
+    let story = Story(seed: 3, count: 20)
+    let (fileSystem, ends) = try journal(story)
+    let node = fileSystem.files[directory.segment(1)]!
+    node.bytes.removeLast(node.bytes.count - ends[11] + 3)
+    let (storage, store, report) = try JobStorage.open(
+      "/data", sync: .always, processID: 1, at: .at(3), fileSystem: fileSystem)
+    #expect(report.lastSequence == 10 && report.tornBytes > 0)
+    #expect(store == story.states[10])
+    #expect(node.bytes.count == ends[10])
+    try storage.append(Array(story.records[10...]), at: .at(4))
+    try storage.close(at: .at(5))
+    #expect(try recover(fileSystem).store == story.states[20])
+  }
+
+  @Test func `a tail of zeros is torn`() throws {
+    let story = Story(seed: 4, count: 5)
+    let (fileSystem, _) = try journal(story)
+    fileSystem.files[directory.segment(1)]!.bytes += [UInt8](repeating: 0, count: 5_000)
+    let recovery = try recover(fileSystem)
+    #expect(recovery.store == story.states[5] && recovery.report.tornBytes == 5_000)
+  }
+
+  /// Lines of one journal in pieces, to put together wrongly.
+  private func lines(_ records: ArraySlice<Record>, from sequence: UInt64) -> [UInt8] {
+    var encoder = RecordEncoder()
+    for (index, record) in records.enumerated() {
+      encoder.append(record, sequence: sequence + UInt64(index))
+    }
+    return encoder.bytes
+  }
+
+  private func segment(_ first: UInt64, _ records: ArraySlice<Record>) -> MemoryFileSystem.Node {
+    var header = RecordEncoder()
+    header.appendHeader(first: first, createdAt: 7)
+    let node = MemoryFileSystem.Node()
+    node.bytes = header.bytes + lines(records, from: first)
+    return node
+  }
+
+  private func refusal(_ fileSystem: MemoryFileSystem) -> (StorageError.Code, Int?)? {
+    do throws(StorageError) {
+      _ = try recover(fileSystem)
+      return nil
+    } catch {
+      return (error.code, error.line)
+    }
+  }
+
+  @Test func `records that are missing between segments stop the start`() throws {
+    let records = Story(seed: 5, count: 30).records
+    let fileSystem = MemoryFileSystem()
+    fileSystem.files[directory.segment(1)] = segment(1, records[..<10])
+    fileSystem.files[directory.segment(11)] = segment(11, records[10..<20])
+    fileSystem.files[directory.segment(21)] = segment(21, records[20...])
+    #expect(refusal(fileSystem) == nil)
+    for gone in [1, 11] as [UInt64] {
+      let node = fileSystem.files.removeValue(forKey: directory.segment(gone))
+      let (code, _) = try #require(refusal(fileSystem))
+      #expect(code == .gap)
+      fileSystem.files[directory.segment(gone)] = node
+    }
+    // A tail that is torn in a segment which is not the last was once whole.
+    fileSystem.files[directory.segment(11)]!.bytes.removeLast(3)
+    let (code, line) = try #require(refusal(fileSystem))
+    #expect(code == .damaged && line == 11)
+  }
+
+  @Test func `a line in the wrong place stops the start`() throws {
+    let records = Story(seed: 6, count: 10).records
+    let fileSystem = MemoryFileSystem()
+    let node = segment(1, records[..<5])
+    fileSystem.files[directory.segment(1)] = node
+    node.bytes += lines(records[6...], from: 7)
+    #expect(try #require(refusal(fileSystem)) == (.gap, 7))
+  }
+
+  @Test func `a record that does not fit stops the start`() throws {
+    let fileSystem = MemoryFileSystem()
+    fileSystem.files[directory.segment(1)] = segment(1, [.jobQueued(5)])
+    #expect(try #require(refusal(fileSystem)) == (.damaged, 2))
+  }
+
+  @Test func `a segment of another version, or with another name, stops the start`() throws {
+    let fileSystem = MemoryFileSystem()
+    let node = segment(1, [])
+    fileSystem.files[directory.segment(2)] = node
+    fileSystem.files[directory.segment(1)] = segment(1, Story(seed: 1, count: 1).records[...])
+    #expect(try #require(refusal(fileSystem)) == (.damaged, 1))
+
+    fileSystem.files[directory.segment(2)] = nil
+    fileSystem.files[directory.segment(1)] = node
+    let content = #""journal":2,"first":"x"}"#
+    let checksum = Array(content.utf8).withUnsafeBytes { Checksum(of: $0).value }
+    var digits = [UInt8](repeating: 0, count: 8)
+    digits.withUnsafeMutableBytes { RecordCodec.write(checksum, to: $0.baseAddress!) }
+    node.bytes = Array("{\"crc\":\"".utf8) + digits + Array("\",\(content)\n".utf8)
+    #expect(try #require(refusal(fileSystem)) == (.unknownVersion, 1))
+    do throws(StorageError) {
+      _ = try recover(fileSystem)
+    } catch {
+      #expect(error.description.contains("version 2"))
+    }
+  }
+
+  @Test func `every case is in exactly one row of the tables`() {
+    for content in RecoveryTable.Content.allCases {
+      for reach in RecoveryTable.Reach.allCases {
+        for rank in RecoveryTable.Rank.allCases {
+          let rows = RecoveryTable.starts.count {
+            $0.0 == content && $0.1 ?? reach == reach && $0.2 ?? rank == rank
+          }
+          #expect(rows == 1, "\(content), \(reach), \(rank)")
+        }
+      }
+    }
+    for fault in RecoveryTable.LineFault.allCases {
+      for place in RecoveryTable.Place.allCases {
+        for rest in RecoveryTable.Rest.allCases {
+          let rows = RecoveryTable.lines.count {
+            $0.0 == fault && $0.1 ?? place == place && $0.2 ?? rest == rest
+          }
+          #expect(rows == 1, "\(fault), \(place), \(rest)")
+        }
+      }
+    }
+  }
+
+  @Test func `lines longer than any buffer are read whole`() throws {
+    let text = "[\"" + String(repeating: "x", count: 5 << 20) + "\"]"
+    let id = JobID("big")!
+    let record = Record.jobSubmitted(
+      JobSubmitted(
+        number: 1, id: id, task: "t", pool: "p", args: text, options: nil, at: 1))
+    let fileSystem = MemoryFileSystem()
+    fileSystem.files[directory.segment(1)] = segment(1, [record, .jobEnded(1, .cancelled, at: 2)])
+    let recovery = try recover(fileSystem)
+    #expect(recovery.store[1]?.args == text && recovery.store[1]?.state == .cancelled)
+  }
+}

@@ -1,0 +1,156 @@
+import JobCore
+
+/// A small random generator (SplitMix64) that is the same in every run with one seed.
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+
+  mutating func pick<T>(_ values: [T]) -> T { values.randomElement(using: &self)! }
+
+  mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+
+  /// A text with everything in it that an encoder can get wrong.
+  mutating func text() -> String {
+    let parts = [
+      "a", "Z9", "\"", "\\", "\n", "\r", "\t", "\u{0}", "\u{1f}", "é", "日本", "👩‍🚀", "\u{2028}",
+      "{\"crc\":\"00000000\",", "/", " ", "e\u{301}", "0123456789abcdef",
+    ]
+    return (0..<Int.random(in: 0...6, using: &self)).map { _ in pick(parts) }.joined()
+  }
+
+  /// A minified JSON text.
+  mutating func json() -> String {
+    pick([
+      "1", "null", "-0.5e+300", "30414093201713378043612608166064768844377641568960512000000000000",
+      "\"\\u0000\\\"\\n\"", "[[],{},[1,2]]", "{\"crc\":\"1a2b3c4d\",\"seq\":7}", "\"é👩‍🚀\"", "true",
+      String(repeating: "[", count: 60) + String(repeating: "]", count: 60),
+    ])
+  }
+
+  mutating func timestamp() -> Timestamp {
+    .random(in: 1_700_000_000_000...1_900_000_000_000, using: &self)
+  }
+
+  mutating func id() -> JobID {
+    guard chance(20) else { return JobID(version7At: timestamp(), random: (next(), next())) }
+    return JobID("own.\(next())")!
+  }
+
+  mutating func error() -> JobError {
+    JobError(
+      code: pick(JobError.Code.allCases), type: text(), message: text(),
+      traceback: chance(50) ? text() : nil,
+      exitcode: chance(50) ? .random(in: .min ... .max, using: &self) : nil,
+      attempt: .random(in: 0...9, using: &self))
+  }
+
+  mutating func options() -> JobOptions? {
+    guard chance(40) else { return nil }
+    if chance(20) { return JobOptions() }
+    return JobOptions(
+      kwargs: chance(50) ? "{\"n\":\(json())}" : "", timeout: chance(50) ? timestamp() : nil,
+      attemptsMax: .random(in: 1...5, using: &self), onInterrupt: pick(OnInterrupt.allCases),
+      tags: chance(50) ? [text(), text()] : [],
+      idempotencyKey: chance(50) ? "\(text())\(next())" : nil)
+  }
+
+  mutating func submission(_ number: JobNumber) -> JobSubmitted {
+    JobSubmitted(
+      number: number, id: id(), task: pick(["square", "tâche", "a\"b"]),
+      pool: pick(["main", "gpu"]),
+      args: "[\(json())]", options: options(), at: timestamp())
+  }
+
+  /// Any record, with any content.
+  mutating func record() -> Record {
+    let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
+    switch Int.random(in: 0..<10, using: &self) {
+    case 0: return .jobSubmitted(submission(job))
+    case 1: return .attemptStarted(job, attempt: .random(in: 1...99, using: &self), at: timestamp())
+    case 2: return .attemptRevoked(job, pick(Revocation.allCases))
+    case 3: return .attemptFailed(job, error(), retryAt: timestamp())
+    case 4: return .jobQueued(job)
+    case 5: return .cancelRequested(job)
+    case 6: return .jobEnded(job, .succeeded(json()), at: timestamp())
+    case 7: return .jobEnded(job, .failed(error()), at: timestamp())
+    case 8: return .jobEnded(job, .cancelled, at: timestamp())
+    default: return .jobForgotten(job)
+    }
+  }
+}
+
+/// Records that follow from one another, and the state after each of them.
+struct Story {
+  private(set) var records: [Record] = []
+  /// `states[n]` is the state after n records.
+  private(set) var states: [JobStore] = [JobStore()]
+
+  /// `count` records by `seed`.
+  init(seed: UInt64, count: Int) {
+    var generator = SeededGenerator(seed: seed)
+    var jobs: [JobNumber] = []
+    while records.count < count {
+      let store = states[states.count - 1]
+      let job = jobs.isEmpty ? nil : store[generator.pick(jobs)]
+      let record: Record
+      if let job, generator.chance(75) {
+        guard let next = Story.next(job, &generator) else { continue }
+        record = next
+      } else {
+        record = .jobSubmitted(generator.submission(store.nextNumber))
+        jobs.append(store.nextNumber)
+      }
+      if case .jobForgotten(let number) = record { jobs.removeAll { $0 == number } }
+      var after = store
+      do {
+        try after.apply(record)
+      } catch {
+        preconditionFailure("the story does not hold together: \(error)")
+      }
+      records.append(record)
+      states.append(after)
+    }
+  }
+
+  private static func next(_ job: Job, _ generator: inout SeededGenerator) -> Record? {
+    switch job.state {
+    case .scheduled: return generator.chance(70) ? .jobQueued(job.number) : ended(job, .cancelled)
+    case .queued:
+      if generator.chance(10) { return ended(job, .failed(generator.error())) }
+      return .attemptStarted(
+        job.number, attempt: Int(job.attempt) + 1, at: generator.timestamp())
+    case .running:
+      switch Int.random(in: 0..<6, using: &generator) {
+      case 0: return .attemptRevoked(job.number, generator.pick(Revocation.allCases))
+      case 1: return .attemptFailed(job.number, generator.error(), retryAt: generator.timestamp())
+      case 2: return .cancelRequested(job.number)
+      case 3: return ended(job, .failed(generator.error()))
+      default: return ended(job, .succeeded(generator.json()))
+      }
+    case .succeeded, .failed, .cancelled:
+      return generator.chance(20) ? .jobForgotten(job.number) : nil
+    }
+  }
+
+  private static func ended(_ job: Job, _ outcome: Outcome) -> Record {
+    .jobEnded(job.number, outcome, at: 1_800_000_000_000 + Timestamp(job.number))
+  }
+}
+
+/// Moments for tests.
+extension Moment {
+  static func at(_ milliseconds: UInt64) -> Moment {
+    Moment(
+      instant: Instant(nanoseconds: milliseconds * 1_000_000),
+      timestamp: 1_767_225_600_000 + Timestamp(milliseconds))
+  }
+}
