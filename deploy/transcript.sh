@@ -220,10 +220,10 @@ failures() {
   has '"result":64' "a job after that"
 }
 
-# runs ID: the job has a worker. There may be no such job yet.
+# runs ID: the job has a worker that can be named. There may be no such job yet.
 runs() {
   quietly "/v1/jobs/$1"
-  [ "$(of .worker.pid)" != null ]
+  [ "$(of '.worker.pid // 0')" -gt 0 ]
 }
 
 crash() {
