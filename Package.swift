@@ -60,6 +60,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
+      // A link to openapi/openapi.yaml: the program serves the document that it was built with.
+      resources: [.embedInCode("openapi.yaml")],
       swiftSettings: strict),
     .target(name: "Lido", dependencies: ["JobServer", "Multiprocessing"], swiftSettings: strict),
     .executableTarget(

@@ -2,10 +2,10 @@
 public enum Effect: Equatable, Sendable {
   /// Answer a request.
   case answer(RequestID, Answer)
-  /// Hand a job to the worker of a slot.
-  case dispatch(CallID, JobNumber, SlotID)
+  /// Hand a job to the worker of the call's slot.
+  case dispatch(CallID, JobNumber)
   /// End a call: SIGTERM to its worker's group, SIGKILL after `grace` milliseconds.
-  case endCall(CallID, SlotID, grace: Milliseconds)
+  case endCall(CallID, grace: Milliseconds)
   /// A job's handle changed: wake whoever waits for it.
   case jobChanged(JobNumber)
   /// Nothing runs any more: the drain is complete.

@@ -44,8 +44,7 @@ extension Engine {
         pools[pool].slots[index].calls[position].ending = .cancelled(grace: grace)
         deadlines.remove(job.number)
         if position == 0, !isEnding {
-          let slot = SlotID(pool: pool, index: index)
-          turn.effects.append(.endCall(calls[position].id, slot, grace: grace))
+          turn.effects.append(.endCall(calls[position].id, grace: grace))
         }
         return
       }

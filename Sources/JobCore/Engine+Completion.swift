@@ -6,26 +6,26 @@ extension Engine {
   /// milliseconds.
   static let timeLimitGrace: Milliseconds = 1_000
 
+  /// The most attempts that a job can have, whatever it asks for: its counter ends here, and one
+  /// that stands still would never reach a larger number.
+  static let attemptsMax = Int(UInt16.max)
+
   mutating func callReturned(
-    _ slot: SlotID, _ id: CallID, _ result: String, _ microseconds: UInt32, at moment: Moment,
-    _ turn: inout Turn
+    _ id: CallID, _ result: String, at moment: Moment, _ turn: inout Turn
   ) {
-    guard let call = take(id, from: slot, at: moment, &turn) else { return }
-    if let job = store[call.job] { noteRunTime(microseconds, task: job.task) }
+    guard let call = take(id, at: moment, &turn) else { return }
     if let ending = call.ending {
       endFromOutside(call, ending, at: moment, &turn)
     } else {
       end(call.job, .succeeded(result), at: moment, &turn)
     }
-    dispatch(pool: slot.pool, at: moment, &turn)
+    dispatch(pool: id.slot.pool, at: moment, &turn)
   }
 
   mutating func callRaised(
-    _ slot: SlotID, _ id: CallID, _ raised: RaisedError, _ microseconds: UInt32,
-    at moment: Moment, _ turn: inout Turn
+    _ id: CallID, _ raised: RaisedError, at moment: Moment, _ turn: inout Turn
   ) {
-    guard let call = take(id, from: slot, at: moment, &turn) else { return }
-    if let job = store[call.job] { noteRunTime(microseconds, task: job.task) }
+    guard let call = take(id, at: moment, &turn) else { return }
     if let ending = call.ending {
       endFromOutside(call, ending, at: moment, &turn)
     } else {
@@ -35,13 +35,13 @@ extension Engine {
           code: raised.code, type: raised.type, message: raised.message,
           traceback: raised.traceback, attempt: attempt(of: call.job)), at: moment, &turn)
     }
-    dispatch(pool: slot.pool, at: moment, &turn)
+    dispatch(pool: id.slot.pool, at: moment, &turn)
   }
 
   mutating func callLost(
-    _ slot: SlotID, _ id: CallID, _ loss: Loss, at moment: Moment, _ turn: inout Turn
+    _ id: CallID, _ loss: Loss, at moment: Moment, _ turn: inout Turn
   ) {
-    guard let call = take(id, from: slot, at: moment, &turn) else { return }
+    guard let call = take(id, at: moment, &turn) else { return }
     if let ending = call.ending {
       endFromOutside(call, ending, at: moment, &turn)
     } else if loss == .notStarted {
@@ -53,24 +53,24 @@ extension Engine {
     } else {
       fail(call.job, error(of: loss, attempt: attempt(of: call.job)), at: moment, &turn)
     }
-    dispatch(pool: slot.pool, at: moment, &turn)
+    dispatch(pool: id.slot.pool, at: moment, &turn)
   }
 
   /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
   /// waits for.
   private mutating func take(
-    _ id: CallID, from slot: SlotID, at moment: Moment, _ turn: inout Turn
+    _ id: CallID, at moment: Moment, _ turn: inout Turn
   ) -> Call? {
-    guard slot.index < pools[slot.pool].slots.count else { return nil }
+    let slot = id.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count else { return nil }
     let found: (call: Call, next: Call?)? = pools[slot.pool].update(slot: slot.index) { held in
       guard let position = held.calls.firstIndex(where: { $0.id == id }) else { return nil }
       let call = held.calls.remove(at: position)
-      if !call.isShort { held.longCount -= 1 }
       return (call, position == 0 ? held.calls.first : nil)
     }
     guard let found else { return nil }
     deadlines.remove(found.call.job)
-    if let next = found.next { callBegan(next, slot, at: moment, &turn) }
+    if let next = found.next { callBegan(next, at: moment, &turn) }
     return found.call
   }
 
@@ -94,9 +94,9 @@ extension Engine {
   ) {
     guard
       let job = store[number], job.state == .running, error.code.isWorthRetrying,
-      Int(job.attempt) < job.effectiveOptions.attemptsMax
+      Int(job.attempt) < min(job.effectiveOptions.attemptsMax, Engine.attemptsMax)
     else { return end(number, .failed(error), at: moment, &turn) }
-    let retryAt = moment.timestamp + retryPolicy.wait(after: Int(job.attempt))
+    let retryAt = moment.timestamp(after: retryPolicy.wait(after: Int(job.attempt)))
     emit(.attemptFailed(number, error, retryAt: retryAt), &turn)
     deadlines.insert(number, due: moment.instant(of: retryAt))
     turn.effects.append(.jobChanged(number))
@@ -116,9 +116,7 @@ extension Engine {
       where pools[pool].slots[index].calls.first?.job == number {
         pools[pool].slots[index].calls[0].ending = .timedOut
         let call = pools[pool].slots[index].calls[0].id
-        turn.effects.append(
-          .endCall(
-            call, SlotID(pool: pool, index: index), grace: Engine.timeLimitGrace))
+        turn.effects.append(.endCall(call, grace: Engine.timeLimitGrace))
         return
       }
     }

@@ -1,3 +1,5 @@
+import DequeModule
+
 /// Matching queued jobs with slots that have credit.
 extension Engine {
   mutating func slotReady(
@@ -22,22 +24,19 @@ extension Engine {
     }
     let line = Int(name.index)
     while let number = nextQueued(in: line), let job = store[number] {
-      let isShort = mean(of: job.task) <= Engine.shortCallMax
-      guard let slot = chooseSlot(pool: pool, isShort: isShort) else { return }
+      guard let index = chooseSlot(pool: pool) else { return }
+      let slot = SlotID(pool: pool, index: index)
       ready[line].removeFirst()
-      lastCall += 1
-      let call = Call(id: lastCall, job: number, isShort: isShort)
+      lastSerial += 1
+      let call = Call(id: CallID(serial: lastSerial, slot: slot), job: number)
       emit(.attemptStarted(number, attempt: Int(job.attempt) + 1, at: moment.timestamp), &turn)
-      let isRunning = pools[pool].update(slot: slot) { held in
+      let isFirst = pools[pool].update(slot: index) { held in
         held.calls.append(call)
-        if !isShort { held.longCount += 1 }
         return held.calls.count == 1
       }
-      let slotID = SlotID(pool: pool, index: slot)
-      turn.effects.append(.dispatch(call.id, number, slotID))
+      turn.effects.append(.dispatch(call.id, number))
       turn.effects.append(.jobChanged(number))
-      if isRunning { callBegan(call, slotID, at: moment, &turn) }
-      guard pools[pool].freeCredit > 0 else { return }
+      if isFirst { callBegan(call, at: moment, &turn) }
     }
   }
 
@@ -50,9 +49,11 @@ extension Engine {
     return nil
   }
 
-  /// An idle slot, or for a job that is short by experience the slot with the shortest line of
-  /// short calls. Nothing ever waits in line behind a call that may take long.
-  private func chooseSlot(pool: Int, isShort: Bool) -> Int? {
+  /// The slot with credit that holds the fewest calls. More than one call each is credit that the
+  /// pool gives for calls of microseconds only, and what waits behind a call that turns out long
+  /// comes back as lost, not started.
+  private func chooseSlot(pool: Int) -> Int? {
+    guard pools[pool].freeCredit > 0 else { return nil }
     var best: Int?
     var bestCount = Int.max
     let slots = pools[pool].slots
@@ -60,31 +61,16 @@ extension Engine {
       let count = slots[index].calls.count
       guard count < slots[index].credit, count < bestCount else { continue }
       if count == 0 { return index }
-      if isShort, slots[index].longCount == 0 {
-        best = index
-        bestCount = count
-      }
+      best = index
+      bestCount = count
     }
     return best
   }
 
-  /// The running time of a task's calls, smoothed; a task that never ended counts as long.
-  func mean(of task: Name) -> UInt32 {
-    Int(task.index) < meanMicroseconds.count ? meanMicroseconds[Int(task.index)] : .max
-  }
-
-  mutating func noteRunTime(_ microseconds: UInt32, task: Name) {
-    while meanMicroseconds.count <= Int(task.index) { meanMicroseconds.append(.max) }
-    let mean = meanMicroseconds[Int(task.index)]
-    // A long call counts at once, so that the next job does not wait behind one like it.
-    let isJump = mean == .max || microseconds > Engine.shortCallMax
-    meanMicroseconds[Int(task.index)] = isJump ? microseconds : (mean * 7 + microseconds) / 8
-  }
-
   /// A call came to the front of its slot: it runs now, and its time limit counts from here.
-  mutating func callBegan(_ call: Call, _ slot: SlotID, at moment: Moment, _ turn: inout Turn) {
+  mutating func callBegan(_ call: Call, at moment: Moment, _ turn: inout Turn) {
     if case .cancelled(let grace) = call.ending {
-      turn.effects.append(.endCall(call.id, slot, grace: grace))
+      turn.effects.append(.endCall(call.id, grace: grace))
       return
     }
     if let timeout = store[call.job]?.options?.timeout {

@@ -36,30 +36,59 @@ extension Engine {
     expect(openBytes == store.openBytes, "the bytes of open jobs are wrong")
     expect(finishedBytes == store.finishedBytes, "the bytes of finished jobs are wrong")
     broken += brokenSlotInvariants()
-    let waiting = ready.reduce(0) { $0 + $1.count }
-    expect(
-      waiting == store.count(of: .queued), "\(waiting) jobs in line, not \(counts[.queued] ?? 0)")
+    broken += brokenLineInvariants()
+    return broken
+  }
+
+  /// Every queued job stands in the line of its pool once, and nothing else counts.
+  private func brokenLineInvariants() -> [String] {
+    var broken: [String] = []
+    var waiting = Set<JobNumber>()
+    for (line, queue) in ready.enumerated() {
+      var count = 0
+      for number in queue.entries {
+        guard let job = store[number], job.state == .queued else { continue }
+        count += 1
+        if Int(job.pool.index) != line { broken.append("job \(number) stands in a wrong line") }
+        if !waiting.insert(number).inserted { broken.append("job \(number) stands in line twice") }
+      }
+      if count != queue.count {
+        broken.append("a line counts \(queue.count) jobs and holds \(count)")
+      }
+    }
+    if waiting.count != store.count(of: .queued) {
+      broken.append("\(waiting.count) jobs in line, not \(store.count(of: .queued))")
+    }
     return broken
   }
 
   private func brokenSlotInvariants() -> [String] {
     var broken: [String] = []
     var held = Set<JobNumber>()
+    var limited = 0
     for pool in pools {
       var free = 0
       for slot in pool.slots {
         free += max(slot.credit - slot.calls.count, 0)
-        if slot.longCount != slot.calls.count(where: { !$0.isShort }) {
-          broken.append("a slot of \(pool.name) miscounts its long calls")
-        }
         for call in slot.calls {
           if !held.insert(call.job).inserted { broken.append("job \(call.job) runs twice") }
           if store[call.job]?.state != .running {
             broken.append("job \(call.job) is held by a slot and is not running")
           }
         }
+        if let first = slot.calls.first, first.ending == nil,
+          store[first.job]?.options?.timeout != nil
+        {
+          limited += 1
+          if !deadlines.contains(first.job) {
+            broken.append("job \(first.job) runs without its time limit")
+          }
+        }
       }
       if free != pool.freeCredit { broken.append("the free credit of \(pool.name) is wrong") }
+    }
+    if deadlines.count != store.count(of: .scheduled) + limited {
+      broken.append("\(deadlines.count) deadlines, some of them for nothing")
     }
     if held.count != store.count(of: .running) {
       broken.append("\(store.count(of: .running)) jobs run, but slots hold \(held.count)")

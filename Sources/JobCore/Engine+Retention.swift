@@ -8,7 +8,7 @@ extension Engine {
     }
     return store.finishedCount > limits.retentionJobsMax
       || store.finishedBytes > limits.retentionBytesMax
-      || finishedAt + limits.retentionAge <= moment.timestamp
+      || moment.timestamp - finishedAt >= limits.retentionAge
   }
 
   mutating func applyRetention(at moment: Moment, _ turn: inout Turn) {

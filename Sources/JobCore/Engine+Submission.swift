@@ -4,7 +4,7 @@ extension Engine {
     _ submission: Submission, _ request: RequestID, at moment: Moment, _ turn: inout Turn
   ) {
     if let earlier = earlierJob(of: submission) {
-      let isSame = isSamePayload(submission, as: earlier)
+      let isSame = isSamePayload(submission, as: earlier) && !isKeyOfAnother(submission, earlier)
       turn.effects.append(
         .answer(
           request,
@@ -38,6 +38,12 @@ extension Engine {
     if let id = submission.id, let number = store.number(of: id) { return store[number] }
     guard let key = submission.options?.idempotencyKey else { return nil }
     return store.number(ofKey: key).flatMap { store[$0] }
+  }
+
+  /// Whether the submission's key names another job than its id does.
+  private func isKeyOfAnother(_ submission: Submission, _ job: Job) -> Bool {
+    guard let key = submission.options?.idempotencyKey else { return false }
+    return store.number(ofKey: key).map { $0 != job.number } ?? false
   }
 
   /// The same payload: task, arguments and options, all compared (and so exactly). A pool or id

@@ -1,13 +1,11 @@
+import DequeModule
+
 /// Decides everything and does nothing.
 ///
 /// A value: it reads no clock, draws from a generator that it was given, touches no descriptor. An
 /// event goes in with the moment of its turn; records to make durable and effects to perform come
 /// out. This file holds the switch and what all event families share; each family has a file.
 public struct Engine: Sendable {
-  /// A task whose calls lately ended within this, in microseconds of running, may wait in line at a
-  /// worker: the wait costs less than a round trip between worker and server.
-  public static let shortCallMax: UInt32 = 300
-
   /// The durable state.
   public internal(set) var store: JobStore
   /// The bounds in force.
@@ -19,7 +17,7 @@ public struct Engine: Sendable {
 
   // Transient: what the workers are doing. Rebuilt from nothing after a crash.
   var pools: [PoolEntry]
-  var lastCall: CallID = 0
+  var lastSerial: UInt64 = 0
   var isDrainGraceOver = false
   var isDrainFinished = false
 
@@ -27,8 +25,7 @@ public struct Engine: Sendable {
   var ready: [ReadyQueue] = []
   var deadlines = DeadlineQueue()
 
-  // Estimates.
-  var meanMicroseconds: [UInt32] = []
+  // An estimate.
   var drainRate = DrainRate()
 
   var generator: SeededGenerator
@@ -64,12 +61,12 @@ public struct Engine: Sendable {
       slotReady(slot, credit, pid, at: moment, &turn)
     case .slotGone(let slot):
       pools[slot.pool].update(slot: slot.index) { $0.credit = 0 }
-    case .callReturned(let slot, let call, let result, let microseconds):
-      callReturned(slot, call, result, microseconds, at: moment, &turn)
-    case .callRaised(let slot, let call, let error, let microseconds):
-      callRaised(slot, call, error, microseconds, at: moment, &turn)
-    case .callLost(let slot, let call, let loss):
-      callLost(slot, call, loss, at: moment, &turn)
+    case .callReturned(let call, let result):
+      callReturned(call, result, at: moment, &turn)
+    case .callRaised(let call, let error):
+      callRaised(call, error, at: moment, &turn)
+    case .callLost(let call, let loss):
+      callLost(call, loss, at: moment, &turn)
     case .timePassed:
       timePassed(at: moment, &turn)
     case .storageChanged(let isWritable):
@@ -97,8 +94,10 @@ public struct Engine: Sendable {
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
-    let retention = store.oldestFinished?.finishedAt.map {
-      moment.instant(of: $0 + limits.retentionAge)
+    let retention = store.oldestFinished?.finishedAt.map { finishedAt in
+      let age = moment.timestamp - finishedAt
+      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
+      return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
     }
     guard let due = deadlines.next else { return retention }
     return retention.map { min($0, due) } ?? due
@@ -106,7 +105,9 @@ public struct Engine: Sendable {
 
   private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
     guard isWritable else { return }
-    while let number = deadlines.popDue(at: moment.instant) {
+    var budget = limits.forgottenPerTurnMax
+    while budget > 0, let number = deadlines.popDue(at: moment.instant) {
+      budget -= 1
       switch store[number]?.state {
       case .scheduled: retryDue(number, &turn)
       case .running: timeLimitPassed(number, &turn)
@@ -149,17 +150,20 @@ public struct Engine: Sendable {
   }
 
   /// The job that a call is an attempt of.
-  public func job(ofCall call: CallID, in slot: SlotID) -> JobNumber? {
-    guard slot.index < pools[slot.pool].slots.count else { return nil }
+  public func job(of call: CallID) -> JobNumber? {
+    let slot = call.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count else { return nil }
     return pools[slot.pool].slots[slot.index].calls.first { $0.id == call }?.job
   }
 
   /// When the job that has waited longest in a pool's queue was accepted.
   public func oldestQueuedAt(pool: Int) -> Timestamp? {
     guard
-      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count,
-      let first = ready[Int(name.index)].first
+      let name = store.names.find(pools[pool].name), Int(name.index) < ready.count
     else { return nil }
-    return store[first]?.createdAt
+    for number in ready[Int(name.index)].entries {
+      if let job = store[number], job.state == .queued { return job.createdAt }
+    }
+    return nil
   }
 }

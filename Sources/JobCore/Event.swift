@@ -2,7 +2,29 @@
 public typealias RequestID = UInt64
 
 /// Names one attempt at one worker; never used twice in one run of the service.
-public typealias CallID = UInt64
+///
+/// It carries its slot, so that an answer finds its call without a search: 40 bits of serial
+/// number, 8 of pool, 16 of slot.
+public struct CallID: Hashable, Sendable {
+  /// The number that travels to the worker and back.
+  public let rawValue: UInt64
+
+  /// Takes back a number that came from a worker; it may be nonsense.
+  public init(rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  /// The call with a serial number, at a slot.
+  init(serial: UInt64, slot: SlotID) {
+    precondition(slot.pool < 1 << 8 && slot.index < 1 << 16, "too many pools or slots")
+    rawValue = serial << 24 | UInt64(slot.pool) << 16 | UInt64(slot.index)
+  }
+
+  /// The slot that holds it.
+  public var slot: SlotID {
+    SlotID(pool: Int(rawValue >> 16 & 0xFF), index: Int(rawValue & 0xFFFF))
+  }
+}
 
 /// A place in a pool that is kept filled with a worker, and outlives its workers.
 public struct SlotID: Hashable, Sendable {
@@ -37,12 +59,12 @@ public enum Event: Equatable, Sendable {
   case slotReady(SlotID, credit: Int, pid: Int32)
   /// A slot has no worker, or one that takes no more calls.
   case slotGone(SlotID)
-  /// A call ended with a value; the worker measured `runMicroseconds`.
-  case callReturned(SlotID, CallID, result: String, runMicroseconds: UInt32)
+  /// A call ended with a value: minified JSON text.
+  case callReturned(CallID, result: String)
   /// A call ended with an error that the task threw.
-  case callRaised(SlotID, CallID, RaisedError, runMicroseconds: UInt32)
+  case callRaised(CallID, RaisedError)
   /// A call will not be answered.
-  case callLost(SlotID, CallID, Loss)
+  case callLost(CallID, Loss)
 
   // The service.
   /// The clock reached `nextDeadline`.

@@ -12,8 +12,10 @@ public struct JobError: Equatable, Sendable {
     case timedOut = "timed_out"
     /// The arguments do not decode as the task's argument type.
     case argumentDecoding = "argument_decoding"
-    /// The task's value does not encode as JSON, or is larger than a result may be.
+    /// The task's value does not encode as JSON.
     case resultEncoding = "result_encoding"
+    /// The task's value, or what it printed, is larger than it may be.
+    case outputLimit = "output_limit"
     /// The worker is gone and nobody knows how.
     case workerLost = "worker_lost"
     /// The pool broke: its workers' initializer kept failing.
@@ -27,7 +29,8 @@ public struct JobError: Equatable, Sendable {
     public var isWorthRetrying: Bool {
       switch self {
       case .raised, .exited, .signalled, .timedOut, .workerLost: true
-      case .argumentDecoding, .resultEncoding, .initializerFailed, .poolTerminated, .interrupted:
+      case .argumentDecoding, .resultEncoding, .outputLimit, .initializerFailed, .poolTerminated,
+        .interrupted:
         false
       }
     }

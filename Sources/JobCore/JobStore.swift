@@ -117,9 +117,10 @@ public struct JobStore: Equatable, Sendable {
   public mutating func apply(_ record: Record) throws(Misfit) {
     switch record {
     case .jobSubmitted(let submitted):
-      guard submitted.number >= nextNumber, numbers[submitted.id] == nil else {
-        throw Misfit(record: record, found: nil)
-      }
+      guard
+        submitted.number >= nextNumber, numbers[submitted.id] == nil,
+        submitted.options?.idempotencyKey.flatMap({ keys[$0] }) == nil
+      else { throw Misfit(record: record, found: nil) }
       insert(submitted)
       nextNumber = submitted.number + 1
     case .attemptStarted(let number, let attempt, let timestamp):
@@ -129,7 +130,8 @@ public struct JobStore: Equatable, Sendable {
       }
     case .attemptRevoked(let number, let revocation):
       try move(number, by: .attemptRevoked, record) { job in
-        job.attempt -= 1
+        // A damaged journal may revoke what it never counted; that must not end the start.
+        job.attempt -= min(job.attempt, 1)
         if revocation == .interrupted { job.losses = UInt8(clamping: Int(job.losses) + 1) }
       }
     case .attemptFailed(let number, let error, let retryAt):
@@ -153,7 +155,7 @@ public struct JobStore: Equatable, Sendable {
     /// The record.
     public let record: Record
     /// The state of the job that it names; nil: no such job is held (or, for a submission, the
-    /// number or id is taken).
+    /// number, id or key is taken).
     public let found: JobState?
   }
 

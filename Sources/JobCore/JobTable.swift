@@ -27,9 +27,10 @@ struct JobTable: Equatable, Sendable {
   mutating func insert(_ job: Job) {
     let page = job.number / JobTable.pageSize
     if pages.isEmpty { firstPage = page }
-    while page < firstPage {
-      pages.insert(nil, at: 0)
-      firstPage -= 1
+    if page < firstPage {
+      // All at once: one by one would move everything for each page of the gap.
+      pages.insert(contentsOf: repeatElement(nil, count: Int(firstPage - page)), at: 0)
+      firstPage = page
     }
     while page >= firstPage + JobNumber(pages.count) { pages.append(nil) }
     let index = Int(page - firstPage)

@@ -14,7 +14,8 @@ public struct Limits: Equatable, Sendable {
   public var forgottenIDsMax = 100_000
   /// Crashes that may cut a job off before it is given up: a job that kills servers must not loop.
   public var lossesMax = 3
-  /// Jobs that one event may forget at most: retention works in bounded slices.
+  /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
+  /// slices.
   public var forgottenPerTurnMax = 1_000
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000

@@ -48,6 +48,12 @@ public struct Moment: Equatable, Sendable {
     self.timestamp = timestamp
   }
 
+  /// The timestamp `milliseconds` later; saturates, so that a bound may be set to "for ever".
+  func timestamp(after milliseconds: Milliseconds) -> Timestamp {
+    let (sum, overflow) = timestamp.addingReportingOverflow(max(milliseconds, 0))
+    return overflow ? .max : sum
+  }
+
   /// The instant at which the wall clock will show `timestamp`, if it does not jump.
   public func instant(of timestamp: Timestamp) -> Instant {
     instant.advanced(byMilliseconds: timestamp - self.timestamp)

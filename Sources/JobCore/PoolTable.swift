@@ -10,8 +10,6 @@ struct Call: Equatable, Sendable {
 
   let id: CallID
   let job: JobNumber
-  /// Whether its task has lately ended within `Engine.shortCallMax`.
-  let isShort: Bool
   /// Set when it must end; its outcome is then decided, whatever the worker still says.
   var ending: Ending?
 }
@@ -24,8 +22,6 @@ struct Slot: Equatable, Sendable {
   var pid: Int32 = 0
   /// What it holds; the first one runs.
   var calls: Deque<Call> = []
-  /// How many of them may take long.
-  var longCount = 0
 }
 
 /// What the engine knows of a pool.

@@ -12,6 +12,9 @@ struct ReadyQueue: Equatable, Sendable {
   /// Entries that hold.
   var count: Int { numbers.count - staleCount }
 
+  /// Every entry, stale or not, from the front.
+  var entries: some Sequence<JobNumber> { numbers }
+
   /// The first entry, stale or not.
   var first: JobNumber? { numbers.first }
 

@@ -6,4 +6,10 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+
+#include "claims.h"
+#include "cpu_count.h"
+#include "descriptors.h"
+#include "forkserver.h"
+#include "sync_thread.h"
 #endif

@@ -1,0 +1,129 @@
+#include "descriptors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int lido_reserve_standard_descriptors(void) {
+  for (int descriptor = 0; descriptor <= 2; descriptor++) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    // The lowest free number is this one, because those below it are open.
+    if (open("/dev/null", O_RDWR) < 0) return -1;
+  }
+  return 0;
+}
+
+void lido_buffer_stdout_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+
+int lido_send_message(int socket, const void *message, size_t length, const int *descriptors,
+                      size_t descriptor_count) {
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int) * LIDO_DESCRIPTORS_MAX)];
+  } control;
+  if (descriptor_count > LIDO_DESCRIPTORS_MAX) {
+    errno = EMSGSIZE;
+    return -1;
+  }
+  struct iovec part = {.iov_base = (void *)message, .iov_len = length};
+  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+  if (descriptor_count > 0) {
+    memset(&control, 0, sizeof control);
+    header.msg_control = control.space;
+    header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);
+    memcpy(CMSG_DATA(rights), descriptors, sizeof(int) * descriptor_count);
+  }
+  ssize_t sent;
+  do {
+    sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -1 : 0;
+}
+
+ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *descriptors,
+                             size_t *descriptor_count) {
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int) * LIDO_DESCRIPTORS_MAX)];
+  } control;
+  size_t room = *descriptor_count;
+  *descriptor_count = 0;
+  struct iovec part = {.iov_base = message, .iov_len = capacity};
+  struct msghdr header = {
+      .msg_iov = &part,
+      .msg_iovlen = 1,
+      .msg_control = control.space,
+      .msg_controllen = sizeof control.space,
+  };
+  ssize_t received;
+  do {
+    received = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0) return -1;
+
+  int fits = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+  size_t count = 0;
+  for (struct cmsghdr *rights = CMSG_FIRSTHDR(&header); rights != NULL;
+       rights = CMSG_NXTHDR(&header, rights)) {
+    if (rights->cmsg_level != SOL_SOCKET || rights->cmsg_type != SCM_RIGHTS) continue;
+    size_t come = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < come; i++) {
+      int descriptor;
+      memcpy(&descriptor, CMSG_DATA(rights) + i * sizeof(int), sizeof(int));
+      if (count < room) {
+        descriptors[count++] = descriptor;
+      } else {
+        close(descriptor);
+        fits = 0;
+      }
+    }
+  }
+  if (!fits) {
+    for (size_t i = 0; i < count; i++) close(descriptors[i]);
+    errno = EMSGSIZE;
+    return -1;
+  }
+  *descriptor_count = count;
+  return received;
+}
+
+int lido_arrange_descriptors(const int *sources, const int *targets, size_t count, int *keep) {
+  int moved[LIDO_DESCRIPTORS_MAX];
+  int top = 2;
+  if (count > LIDO_DESCRIPTORS_MAX) {
+    errno = EMSGSIZE;
+    return -1;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (targets[i] > top) top = targets[i];
+  }
+  // First out of the way of every target, then into place: no order of dup2 alone is safe when
+  // sources and targets overlap.
+  for (size_t i = 0; i < count; i++) {
+    moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, top + 1);
+    if (moved[i] < 0) return -1;
+  }
+  if (*keep >= 0 && *keep <= top) {
+    *keep = fcntl(*keep, F_DUPFD_CLOEXEC, top + 1);
+    if (*keep < 0) return -1;
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (dup2(moved[i], targets[i]) < 0) return -1;
+  }
+  // Between the targets there may be gaps with strangers in them.
+  for (int descriptor = 3; descriptor <= top; descriptor++) {
+    int wanted = 0;
+    for (size_t i = 0; i < count; i++) wanted |= targets[i] == descriptor;
+    if (!wanted) close(descriptor);
+  }
+  if (*keep < 0) return close_range(top + 1, ~0U, 0);
+  if (*keep > top + 1 && close_range(top + 1, *keep - 1, 0) < 0) return -1;
+  return close_range(*keep + 1, ~0U, 0);
+}

@@ -1,0 +1,415 @@
+#include "forkserver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "descriptors.h"
+
+// A child that has not been reaped. Its process id leads a group of the same number, and neither
+// can be given to anybody else before we reap it: that is what makes every kill below safe.
+struct child {
+  uint64_t token;
+  pid_t process;
+  int pidfd; // Until it is sent; then -1.
+  int setup; // Read end of the setup pipe while the program does not run yet; then -1.
+  int failed; // A start failure has been reported: the exit is not news.
+};
+
+// A reply that the socket did not take yet.
+struct waiting_reply {
+  struct waiting_reply *next;
+  struct lido_reply reply;
+  int pidfd; // -1: none.
+};
+
+struct server {
+  int socket;
+  int signals; // signalfd for SIGCHLD.
+  int events;  // epoll.
+  pid_t self;
+  struct child *children;
+  size_t child_count;
+  size_t child_capacity;
+  struct waiting_reply *first_waiting;
+  struct waiting_reply *last_waiting;
+  int ended; // The client is gone.
+};
+
+enum { STRAYS_MAX = 4096 };
+
+// The received message; static because it is too large for a frame, aligned for its structs.
+static uint64_t message[LIDO_REQUEST_BYTES_MAX / sizeof(uint64_t)];
+
+// Something without which the loop cannot go on: end, and let the client start another one.
+static _Noreturn void give_up(const char *what) {
+  fprintf(stderr, "lido: fork server: %s: %s\n", what, strerror(errno));
+  _exit(70);
+}
+
+static void watch(struct server *server, int operation, int descriptor, uint32_t interest) {
+  struct epoll_event event = {.events = interest, .data.fd = descriptor};
+  if (epoll_ctl(server->events, operation, descriptor, &event) < 0) give_up("epoll_ctl");
+}
+
+// Sends what waits, oldest first, and leaves the rest for when the socket has room.
+static void send_waiting(struct server *server) {
+  while (server->first_waiting != NULL) {
+    struct waiting_reply *waiting = server->first_waiting;
+    size_t descriptors = waiting->pidfd >= 0 ? 1 : 0;
+    if (lido_send_message(server->socket, &waiting->reply, sizeof waiting->reply, &waiting->pidfd,
+                          descriptors) < 0) {
+      // ETOOMANYREFS: the client has not taken the descriptors that are under way.
+      int full = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS || errno == ENOMEM;
+      if (!full) server->ended = 1;
+      watch(server, EPOLL_CTL_MOD, server->socket, full ? EPOLLIN | EPOLLOUT : EPOLLIN);
+      return;
+    }
+    if (waiting->pidfd >= 0) close(waiting->pidfd);
+    server->first_waiting = waiting->next;
+    free(waiting);
+  }
+  server->last_waiting = NULL;
+  watch(server, EPOLL_CTL_MOD, server->socket, EPOLLIN);
+}
+
+// Sends a reply, or keeps it if the socket is full: a slow client loses nothing. Takes `pidfd`.
+static void reply(struct server *server, const struct lido_reply *reply, int pidfd) {
+  if (server->first_waiting == NULL &&
+      lido_send_message(server->socket, reply, sizeof *reply, &pidfd, pidfd >= 0 ? 1 : 0) == 0) {
+    if (pidfd >= 0) close(pidfd);
+    return;
+  }
+  struct waiting_reply *waiting = malloc(sizeof *waiting);
+  if (waiting == NULL) give_up("no memory for a reply");
+  *waiting = (struct waiting_reply){.reply = *reply, .pidfd = pidfd};
+  if (server->last_waiting != NULL) {
+    server->last_waiting->next = waiting;
+  } else {
+    server->first_waiting = waiting;
+  }
+  server->last_waiting = waiting;
+  send_waiting(server);
+}
+
+static void reply_start_failed(struct server *server, uint64_t token, int stage, int failure) {
+  struct lido_reply failed = {
+      .token = token, .kind = LIDO_REPLY_START_FAILED, .error_number = failure, .stage = stage};
+  reply(server, &failed, -1);
+}
+
+// The child `process`, or NULL: a stray, or none of ours.
+static struct child *find_process(struct server *server, pid_t process) {
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].process == process) return &server->children[i];
+  }
+  return NULL;
+}
+
+// Kills every child that we did not start: it was orphaned by one of ours that has ended, and
+// nobody waits for it. What it leaves behind is reparented to us when it dies and found then.
+static void kill_strays(struct server *server) {
+  static pid_t strays[STRAYS_MAX];
+  size_t count = lido_list_children(strays, STRAYS_MAX);
+  for (size_t i = 0; i < count; i++) {
+    if (find_process(server, strays[i]) == NULL) kill(strays[i], SIGKILL);
+  }
+}
+
+// Reads what a child says about its setup: nothing and the end means that its program runs.
+static void conclude_setup(struct server *server, struct child *child) {
+  struct lido_start_failure failure;
+  ssize_t length = read(child->setup, &failure, sizeof failure);
+  if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  close(child->setup); // Leaves epoll by itself: the child's end was never in this table.
+  child->setup = -1;
+  if (length == sizeof failure) {
+    child->failed = 1;
+    close(child->pidfd);
+    child->pidfd = -1;
+    reply_start_failed(server, child->token, failure.stage, failure.error_number);
+    return;
+  }
+  struct lido_reply started = {
+      .token = child->token, .kind = LIDO_REPLY_STARTED, .process = child->process};
+  int pidfd = child->pidfd;
+  child->pidfd = -1;
+  reply(server, &started, pidfd);
+}
+
+// Notes the new child. Its setup ends when its pipe does.
+static void adopt(struct server *server, uint64_t token, pid_t process, int setup) {
+  if (server->child_count == server->child_capacity) {
+    size_t capacity = server->child_capacity * 2 + 16;
+    struct child *children = realloc(server->children, capacity * sizeof *children);
+    if (children == NULL) give_up("no memory for a child");
+    server->children = children;
+    server->child_capacity = capacity;
+  }
+  // Before anything can reap it, so the descriptor can mean no other process.
+  int pidfd = pidfd_open(process, 0);
+  server->children[server->child_count++] =
+      (struct child){.token = token, .process = process, .pidfd = pidfd, .setup = setup};
+  watch(server, EPOLL_CTL_ADD, setup, EPOLLIN);
+  if (pidfd >= 0) return;
+  // Without a sentinel nobody could wait for it.
+  struct child *child = &server->children[server->child_count - 1];
+  int failure = errno;
+  kill(-process, SIGKILL);
+  kill(process, SIGKILL);
+  child->failed = 1;
+  watch(server, EPOLL_CTL_DEL, setup, 0);
+  close(child->setup);
+  child->setup = -1;
+  reply_start_failed(server, token, LIDO_STAGE_FORK, failure);
+}
+
+// Forks. Returns 1 in the child, which has `entry` to run; 0 in the server, whatever happened.
+static int start(struct server *server, const struct lido_order *order, struct lido_entry *entry) {
+  int setup[2];
+  uint64_t token = order->request.token;
+  if (pipe2(setup, O_CLOEXEC | O_NONBLOCK) < 0) {
+    reply_start_failed(server, token, LIDO_STAGE_FORK, errno);
+    return 0;
+  }
+  pid_t process = fork();
+  if (process == 0) {
+    lido_become(order, setup[1], server->self, entry);
+    return 1;
+  }
+  int failure = errno;
+  close(setup[1]);
+  if (process < 0) {
+    close(setup[0]);
+    reply_start_failed(server, token, LIDO_STAGE_FORK, failure);
+    return 0;
+  }
+  // On both sides: whichever comes first, the group exists before anyone signals it. An error
+  // means that the child was first and has executed its program.
+  setpgid(process, process);
+  adopt(server, token, process, setup[0]);
+  return 0;
+}
+
+static void signal_child(struct server *server, uint64_t token, int number) {
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].token == token) kill(-server->children[i].process, number);
+  }
+}
+
+// Takes one request. Returns 1 in a new child.
+static int take_request(struct server *server, struct lido_entry *entry) {
+  int descriptors[LIDO_DESCRIPTORS_MAX];
+  size_t count = LIDO_DESCRIPTORS_MAX;
+  ssize_t length = lido_receive_message(server->socket, message, sizeof message, descriptors,
+                                        &count);
+  if (length < 0 && errno == EAGAIN) return 0;
+  if (length == 0 || (length < 0 && errno != EMSGSIZE)) {
+    server->ended = 1;
+    return 0;
+  }
+  struct lido_order order;
+  int is_child = 0;
+  if (length > 0 && lido_parse_request(message, (size_t)length, descriptors, count, &order) == 0) {
+    if (order.request.kind == LIDO_REQUEST_SIGNAL) {
+      signal_child(server, order.request.token, order.request.signal_number);
+    } else {
+      is_child = start(server, &order, entry);
+      if (is_child) return 1; // Its descriptors are arranged already.
+    }
+  } else {
+    int failure = length < 0 ? EMSGSIZE : EINVAL;
+    reply_start_failed(server, ((struct lido_request *)message)->token, LIDO_STAGE_REQUEST,
+                       failure);
+  }
+  for (size_t i = 0; i < count; i++) close(descriptors[i]);
+  return is_child;
+}
+
+static void report_exit(struct server *server, struct child *child, int status,
+                        const struct rusage *usage) {
+  if (child->setup >= 0) conclude_setup(server, child);
+  if (child->failed) return;
+  struct lido_reply exited = {
+      .token = child->token,
+      .kind = LIDO_REPLY_EXITED,
+      .process = child->process,
+      .wait_status = status,
+      .cpu_microseconds = (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000 +
+                          (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec),
+      .resident_kilobytes_max = (uint64_t)usage->ru_maxrss,
+  };
+  reply(server, &exited, -1);
+}
+
+// Reaps everything that has ended.
+static void reap(struct server *server) {
+  int reaped = 0;
+  for (;;) {
+    siginfo_t seen = {0};
+    // Look first: while the zombie holds its number, its group can be killed without hitting a
+    // stranger that was given the same one.
+    if (waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) < 0 || seen.si_pid == 0) break;
+    struct child *child = find_process(server, seen.si_pid);
+    if (child != NULL) kill(-seen.si_pid, SIGKILL);
+    int status;
+    struct rusage usage;
+    if (wait4(seen.si_pid, &status, 0, &usage) != seen.si_pid) continue;
+    reaped = 1;
+    if (child == NULL) continue;
+    report_exit(server, child, status, &usage);
+    *child = server->children[--server->child_count];
+  }
+  if (reaped) kill_strays(server);
+}
+
+// Ends everything below us and then this process: nothing survives the client.
+static _Noreturn void end_everything(struct server *server) {
+  for (size_t i = 0; i < server->child_count; i++) kill(-server->children[i].process, SIGKILL);
+  server->child_count = 0;
+  do {
+    kill_strays(server); // By now nobody is known, so these are all of our children.
+  } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+  _exit(0);
+}
+
+static void drain_signals(struct server *server) {
+  struct signalfd_siginfo ignored[8];
+  while (read(server->signals, ignored, sizeof ignored) > 0) {
+  }
+}
+
+// Makes this process a server: a session of its own, so that no terminal reaches it, no signals
+// but SIGKILL, nothing open but its socket.
+static void settle(struct server *server) {
+  static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1,
+                                SIGUSR2};
+  setsid(); // Fails harmlessly if this process leads a group already.
+  setpgid(0, 0);
+  prctl(PR_SET_NAME, "lido-forks");
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+  signal(SIGCHLD, SIG_DFL); // If it came ignored, children would vanish unreaped.
+  int keep = -1;
+  int target = 3;
+  if (lido_arrange_descriptors(&server->socket, &target, 1, &keep) < 0) give_up("descriptors");
+  server->socket = target;
+  fcntl(server->socket, F_SETFD, FD_CLOEXEC);
+  // Nobody below a service reads its terminal.
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) {
+    dup2(null, 0);
+    close(null);
+  }
+  sigset_t child_signal;
+  sigemptyset(&child_signal);
+  sigaddset(&child_signal, SIGCHLD);
+  sigprocmask(SIG_SETMASK, &child_signal, NULL);
+  server->self = getpid();
+  server->signals = signalfd(-1, &child_signal, SFD_CLOEXEC | SFD_NONBLOCK);
+  server->events = epoll_create1(EPOLL_CLOEXEC);
+  if (server->signals < 0 || server->events < 0) give_up("signalfd or epoll");
+  watch(server, EPOLL_CTL_ADD, server->signals, EPOLLIN);
+  watch(server, EPOLL_CTL_ADD, server->socket, EPOLLIN);
+}
+
+int lido_forkserver_run(int socket, struct lido_entry *entry) {
+  struct server server = {.socket = socket};
+  settle(&server);
+  while (!server.ended) {
+    struct epoll_event events[16];
+    int count = epoll_wait(server.events, events, 16, -1);
+    if (count < 0 && errno != EINTR) give_up("epoll_wait");
+    for (int i = 0; i < count; i++) {
+      int descriptor = events[i].data.fd;
+      if (descriptor == server.signals) {
+        drain_signals(&server);
+        reap(&server);
+      } else if (descriptor == server.socket) {
+        if (events[i].events & EPOLLHUP) server.ended = 1; // What it asked for last is void.
+        if (events[i].events & EPOLLOUT) send_waiting(&server);
+        if (!server.ended && events[i].events & EPOLLIN && take_request(&server, entry)) return 0;
+      } else {
+        for (size_t j = 0; j < server.child_count; j++) {
+          if (server.children[j].setup == descriptor) conclude_setup(&server, &server.children[j]);
+        }
+      }
+    }
+  }
+  end_everything(&server);
+}
+
+// Both ends, close-on-exec; the buffers as large as a request may be. The client's end, [0], does
+// not wait; neither does the server's, because every call on it asks for that.
+static int make_sockets(int sockets[2]) {
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) return -1;
+  int size = LIDO_REQUEST_BYTES_MAX;
+  for (int end = 0; end < 2; end++) {
+    // The second needs no privilege but is bounded by net.core.wmem_max.
+    if (setsockopt(sockets[end], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+      setsockopt(sockets[end], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  }
+  return 0;
+}
+
+int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
+  int sockets[2];
+  if (lido_reserve_standard_descriptors() < 0 || make_sockets(sockets) < 0) return -1;
+  fflush(NULL); // What is buffered would be written twice.
+  pid_t forked = fork();
+  if (forked == 0) {
+    close(sockets[0]);
+    return lido_forkserver_run(sockets[1], entry);
+  }
+  int failure = errno;
+  close(sockets[1]);
+  if (forked < 0) {
+    close(sockets[0]);
+    errno = failure;
+    return -1;
+  }
+  *process = forked;
+  *socket = sockets[0];
+  return 1;
+}
+
+int lido_forkserver_spawn(const char *program, const char *variable, int *process, int *socket) {
+  int sockets[2];
+  if (make_sockets(sockets) < 0) return errno;
+  size_t count = 0;
+  while (environ[count] != NULL) count++;
+  char **environment = calloc(count + 2, sizeof *environment);
+  char *arguments[] = {(char *)"lido", NULL};
+  posix_spawn_file_actions_t actions;
+  int failure = environment == NULL ? ENOMEM : posix_spawn_file_actions_init(&actions);
+  if (failure == 0) {
+    memcpy(environment, environ, count * sizeof *environment);
+    environment[count] = (char *)variable;
+    failure = posix_spawn_file_actions_adddup2(&actions, sockets[1], 3);
+    if (failure == 0) failure = posix_spawn_file_actions_addclosefrom_np(&actions, 4);
+    if (failure == 0)
+      failure = posix_spawn(process, program, &actions, NULL, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  free(environment);
+  close(sockets[1]);
+  if (failure != 0) {
+    close(sockets[0]);
+    return failure;
+  }
+  *socket = sockets[0];
+  return 0;
+}

@@ -1,0 +1,77 @@
+/// One connection and the request that it carries now. libmicrohttpd holds it from accept to
+/// close; it is used again for each request, so that a request allocates nothing of its own.
+final class Connection {
+  /// Where the present request stands.
+  enum Stage {
+    /// There is none.
+    case idle
+    /// Its target is known, its headers are not complete.
+    case headers
+    /// Its body is coming, or is about to.
+    case body
+    /// The route's action runs.
+    case acting
+    /// Its answer is owed. Not suspended before libmicrohttpd asks again, which is in the next
+    /// `run`: what is answered within the turn then never pays for suspending.
+    case owed
+    /// Its answer is there and waits to be queued.
+    case settled
+    /// Its client reset the connection while the answer was owed: to be closed.
+    case lost
+    /// Its answer is with libmicrohttpd.
+    case answered
+  }
+
+  /// Valid as long as this connection is open: the server stops the daemon before it goes.
+  unowned(unsafe) let server: HTTPServer
+  /// libmicrohttpd's own; invalid once `isClosed`.
+  let handle: OpaquePointer
+  let descriptor: Int32
+
+  var stage = Stage.idle
+  /// Tells requests of one connection, and connections of one descriptor, apart in an event.
+  var serial: UInt32 = 0
+  var request = HTTPRequest(method: .get, path: "")
+  var destination = Destination.nowhere
+  var method: HTTPMethod?
+  /// The route that serves the request, -1 for none.
+  var route = -1
+  var refusal: HTTPRefusal?
+  /// All bytes of the body that came, also those that are not kept.
+  var bodyCount = 0
+  var bodyCountStated = 0
+  var response: HTTPResponse?
+  var status = 0
+  var beganAt: UInt64 = 0
+  /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
+  unowned(unsafe) var pending: PendingResponse?
+  var isSuspended = false
+  var isWatched = false
+  var isClosed = false
+
+  init(server: HTTPServer, handle: OpaquePointer, descriptor: Int32) {
+    self.server = server
+    self.handle = handle
+    self.descriptor = descriptor
+  }
+
+  /// Forgets the request before, but for what the next one overwrites anyway.
+  func begin(serial: UInt32, at now: UInt64) {
+    self.serial = serial
+    beganAt = now
+    stage = .headers
+    method = nil
+    route = -1
+    refusal = nil
+    bodyCount = 0
+    bodyCountStated = 0
+    status = 0
+  }
+
+  /// Lets go of what the request held, so that an idle connection is small.
+  func finish() {
+    stage = .idle
+    request = HTTPRequest(method: .get, path: "")
+    response = nil
+  }
+}

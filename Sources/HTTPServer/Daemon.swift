@@ -1,0 +1,72 @@
+import CMicroHTTPD
+
+/// libmicrohttpd's daemon, without threads of its own, and the four places where it calls us.
+struct Daemon {
+  private let handle: OpaquePointer
+
+  /// libmicrohttpd's epoll descriptor; readable when `run` has something to do.
+  var descriptor: Int32 { mhd_epoll_fd(handle) }
+
+  /// Starts on a listening socket. `nil` when libmicrohttpd cannot (memory, descriptors).
+  /// `server` must stay until `stop` has returned.
+  init?(
+    listening descriptor: Int32, connectionsMax: Int, memoryBytes: Int, idleSeconds: Int,
+    server: HTTPServer
+  ) {
+    var setup = mhd_setup()
+    setup.flags = UInt32(MHD_USE_EPOLL.rawValue) | UInt32(MHD_ALLOW_SUSPEND_RESUME.rawValue)
+    setup.listen_fd = descriptor
+    setup.connections_max = UInt32(connectionsMax)
+    setup.connection_memory_bytes = memoryBytes
+    setup.idle_seconds = UInt32(clamping: idleSeconds)
+    setup.context = Unmanaged.passUnretained(server).toOpaque()
+    setup.on_connection = { context, handle, kept, code in
+      guard let context, let handle, let kept else { return }
+      if code == .CONNECTION_NOTIFY_STARTED {
+        let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+        kept.pointee = Unmanaged.passRetained(server.opened(handle)).toOpaque()
+      } else if let held = kept.pointee {
+        kept.pointee = nil
+        let connection = Unmanaged<Connection>.fromOpaque(held).takeRetainedValue()
+        connection.server.closed(connection)
+      }
+    }
+    setup.on_target = { _, target, handle in
+      guard let handle, let held = mhd_connection_context(handle) else { return nil }
+      let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
+      connection.server.began(connection, target: target.map { UnsafeRawPointer($0).asBytes })
+      return held
+    }
+    setup.on_request = { _, _, _, method, version, bytes, count, held in
+      guard let held = held?.pointee, let method, let version, let count else { return .NO }
+      let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
+      return connection.server.advanced(
+        connection, method: method, version: version,
+        bytes: UnsafeRawBufferPointer(start: bytes, count: count.pointee), &count.pointee)
+    }
+    setup.on_completed = { _, _, held, code in
+      guard let pointer = held?.pointee else { return }
+      held?.pointee = nil
+      let connection = Unmanaged<Connection>.fromOpaque(pointer).takeUnretainedValue()
+      connection.server.completed(
+        connection, isDelivered: code == .REQUEST_TERMINATED_COMPLETED_OK)
+    }
+    guard let handle = mhd_start(&setup) else { return nil }
+    self.handle = handle
+  }
+
+  /// Does what is ready, without blocking.
+  func run() { MHD_run(handle) }
+
+  /// Milliseconds until `run` must be called in any case, 0 for at once; `nil` for never.
+  func timeout() -> UInt64? {
+    var milliseconds: UInt64 = 0
+    return MHD_get_timeout(handle, &milliseconds) == .YES ? milliseconds : nil
+  }
+
+  /// Takes the listening socket out; the caller closes it.
+  func quiesce() { MHD_quiesce_daemon(handle) }
+
+  /// Closes all connections. With one suspended it would abort the process.
+  func stop() { MHD_stop_daemon(handle) }
+}

@@ -1,0 +1,7 @@
+/// What a route's action returns.
+public enum HTTPAnswer: Sendable {
+  /// The answer, to be sent at once.
+  case now(HTTPResponse)
+  /// The answer is owed: the action has taken a `PendingResponse` and somebody resumes it.
+  case later
+}

@@ -1,0 +1,67 @@
+import CMicroHTTPD
+import Glibc
+
+/// Deadlines, and clients that leave while their answer is owed. libmicrohttpd does neither: its
+/// timeout is set back by every byte, and a suspended connection is not in its epoll set.
+extension HTTPServer {
+  /// Events of one drain; more wait for the next run.
+  private static let eventsPerDrainMax = 64
+
+  /// Cuts those that were too slow, and begins to watch those who wait for long.
+  func expireDeadlines() {
+    while let (descriptor, lane) = lanes.popDue(at: now) {
+      guard let connection = connections[Int(descriptor)] else { continue }
+      switch lane {
+      case .watch: watch(connection)
+      case .header, .body, .idle:
+        // Never close: libmicrohttpd owns the descriptor, and sees the end of it by this.
+        shutdown(descriptor, Int32(SHUT_RDWR))
+      }
+    }
+  }
+
+  /// Reads which of the watched clients have gone.
+  func drainWatch() {
+    withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.eventsPerDrainMax) {
+      let count = epoll_wait(fileDescriptor, $0.baseAddress, Int32($0.count), 0)
+      for event in $0.prefix(max(0, Int(count))) where event.data.u64 != .max {
+        let (serial, descriptor) = (event.data.u64 >> 32, Int(event.data.u64 & 0xFFFF_FFFF))
+        guard let connection = connections[descriptor], UInt64(connection.serial) == serial,
+          connection.isWatched, let pending = connection.pending
+        else { continue }
+        if event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
+          unwatch(connection)
+          connection.stage = .lost
+          settled.append(connection)
+          lose(connection, pending)
+        } else {
+          // The FIN stays readable; from here on only a reset is of interest.
+          change(connection, EPOLL_CTL_MOD, events: 0)
+          pending.abandon()
+        }
+      }
+    }
+  }
+
+  /// Stops watching; before libmicrohttpd has the descriptor again.
+  func unwatch(_ connection: Connection) {
+    change(connection, EPOLL_CTL_DEL, events: 0)
+    connection.isWatched = false
+    watchCount -= 1
+  }
+
+  private func watch(_ connection: Connection) {
+    guard connection.isSuspended, connection.pending != nil, !connection.isWatched else { return }
+    // Without memory for a watch the request is served all the same, if its client is there.
+    guard change(connection, EPOLL_CTL_ADD, events: EPOLLRDHUP.rawValue) else { return }
+    connection.isWatched = true
+    watchCount += 1
+  }
+
+  @discardableResult
+  private func change(_ connection: Connection, _ operation: Int32, events: UInt32) -> Bool {
+    let key = UInt64(connection.serial) << 32 | UInt64(UInt32(connection.descriptor))
+    var event = epoll_event(events: events, data: epoll_data_t(u64: key))
+    return epoll_ctl(fileDescriptor, operation, connection.descriptor, &event) == 0
+  }
+}

@@ -1,0 +1,235 @@
+import CMicroHTTPD
+
+/// What libmicrohttpd tells, in the order in which it tells it. The first call for a request only
+/// judges it: an answer queued there closes the connection, so that only what makes the framing
+/// doubtful is refused there. The answer is queued in the last call.
+extension HTTPServer {
+  /// A body beyond this is not waited for when the request is refused anyway.
+  private static let refusedBodyBytesMax = 64 << 10
+
+  /// A connection was accepted.
+  func opened(_ handle: OpaquePointer) -> Connection {
+    let descriptor = mhd_connection_fd(handle)
+    let connection = Connection(server: self, handle: handle, descriptor: descriptor)
+    let missing = Int(descriptor) + 1 - connections.count
+    if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
+    connections[Int(descriptor)] = connection
+    lanes.enter(.header, descriptor, at: now)
+    return connection
+  }
+
+  /// A connection is about to be closed; its descriptor is still its own.
+  func closed(_ connection: Connection) {
+    lanes.leave(connection.descriptor)
+    connections[Int(connection.descriptor)] = nil
+    connection.isClosed = true
+    if let pending = connection.pending { lose(connection, pending) }
+  }
+
+  /// The request line was read; `target` is valid during this call only.
+  func began(_ connection: Connection, target: UnsafePointer<UInt8>?) {
+    connection.begin(serial: nextSerial(), at: now)
+    lanes.enter(.header, connection.descriptor, at: now)
+    guard let target else {
+      connection.destination = .invalid
+      return
+    }
+    connection.destination = Destination.read(target, in: router, into: &connection.request)
+  }
+
+  /// Headers, a piece of the body, the end of it, or, when the answer is owed, the same once more.
+  func advanced(
+    _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
+    bytes: UnsafeRawBufferPointer, _ unread: inout Int
+  ) -> MHD_Result {
+    switch connection.stage {
+    case .headers:
+      return judge(connection, HTTPMethod(cString: method), isVersion10: version[7] == 0x30)
+    case .body where bytes.isEmpty:
+      return act(connection)
+    case .body:
+      unread = 0
+      return take(bytes, for: connection)
+    case .owed:
+      suspend(connection)
+      return .YES
+    case .settled:
+      return sendSettled(connection) ? .YES : .NO
+    case .answered:
+      return .YES
+    case .idle, .acting, .lost:
+      return .NO
+    }
+  }
+
+  /// The request is over, one way or the other.
+  func completed(_ connection: Connection, isDelivered: Bool) {
+    if let pending = connection.pending { lose(connection, pending) }
+    if let observe, connection.status != 0 {
+      observe(
+        HTTPObservation(
+          route: connection.route >= 0 ? router.routes[connection.route].name : nil,
+          method: connection.method, status: connection.status,
+          nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
+    }
+    connection.finish()
+    lanes.enter(.idle, connection.descriptor, at: now)
+  }
+
+  /// The headers are complete.
+  private func judge(
+    _ connection: Connection, _ method: HTTPMethod?, isVersion10: Bool
+  ) -> MHD_Result {
+    connection.stage = .body
+    connection.method = method
+    var scan = HeaderScan(table: fieldTable)
+    scan.read(connection.handle)
+    if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
+    if mhd_header_size(connection.handle) > settings.headerBytesMax {
+      return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
+    }
+    if scan.contentLength > settings.bodyBytesMax {
+      return refuse(connection, .bodyTooLarge(bytesMax: settings.bodyBytesMax))
+    }
+    connection.refusal = find(connection, method)
+    if let refusal = connection.refusal, scan.contentLength > Self.refusedBodyBytesMax {
+      return refuse(connection, refusal)
+    }
+    connection.request.fields = scan.fields
+    if scan.hasBody {
+      connection.bodyCountStated = scan.contentLength
+      lanes.enter(.body, connection.descriptor, at: now)
+    }
+    return .YES
+  }
+
+  /// Finds the route. What it refuses can be answered in the last call: the framing is sound.
+  private func find(_ connection: Connection, _ method: HTTPMethod?) -> HTTPRefusal? {
+    guard let method else { return .methodUnknown }
+    connection.request.method = method
+    switch connection.destination {
+    case .invalid: return .targetInvalid
+    case .nowhere: return .notFound
+    case .everything: return method == .options ? nil : .targetInvalid
+    case .resource(let index):
+      let route = router.resources[index].routeBySlot[method.slot]
+      if route >= 0 {
+        connection.route = route
+        connection.request.parameterNames = router.resources[index].parameterNames
+        return nil
+      }
+      if method == .options { return nil }
+      return .methodNotAllowed(allow: router.resources[index].allow)
+    }
+  }
+
+  /// A piece of the body. Of one that is too long, twice the limit is read, so that the client is
+  /// likely to see the 413; then the connection is cut.
+  private func take(_ bytes: UnsafeRawBufferPointer, for connection: Connection) -> MHD_Result {
+    let count = connection.bodyCount + bytes.count
+    connection.bodyCount = count
+    if count > settings.bodyBytesMax {
+      guard count <= settings.bodyBytesMax * 2 else { return .NO }
+      connection.request.body = []
+      if connection.refusal == nil {
+        connection.refusal = .bodyTooLarge(bytesMax: settings.bodyBytesMax)
+      }
+      return .YES
+    }
+    guard connection.refusal == nil else { return .YES }
+    if connection.request.body.isEmpty {
+      connection.request.body.reserveCapacity(max(connection.bodyCountStated, bytes.count))
+    }
+    connection.request.body.append(contentsOf: bytes)
+    return .YES
+  }
+
+  /// The request is complete.
+  private func act(_ connection: Connection) -> MHD_Result {
+    lanes.leave(connection.descriptor)
+    if let refusal = connection.refusal { return refuse(connection, refusal) }
+    if isStopping { return refuse(connection, .draining) }
+    guard connection.route >= 0 else { return sendOptions(connection) }
+
+    connection.stage = .acting
+    let answer = router.routes[connection.route].action(&connection.request) {
+      precondition(connection.pending == nil, "an action takes one pending response")
+      let pending = PendingResponse(connection: connection)
+      connection.pending = pending
+      pendingCount += 1
+      return pending
+    }
+    switch answer {
+    case .now(let response):
+      if let pending = connection.pending {
+        pending.end()
+        forget(connection)
+      }
+      return send(connection, response) ? .YES : .NO
+    case .later:
+      if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
+      precondition(connection.pending != nil, "an action answers later without a pending response")
+      connection.stage = .owed
+      return .YES
+    }
+  }
+}
+
+/// Answers.
+extension HTTPServer {
+  /// The owner resumed, or the server answers in its place.
+  func settle(_ connection: Connection, with response: HTTPResponse) {
+    forget(connection)
+    connection.response = response
+    guard connection.stage != .acting else { return }
+    connection.stage = .settled
+    settled.append(connection)
+  }
+
+  /// The owner let go of what it owed.
+  func settleLost(_ connection: Connection) {
+    settle(connection, with: problem(.answerLost))
+  }
+
+  /// The connection broke while its answer was owed.
+  func lose(_ connection: Connection, _ pending: PendingResponse) {
+    forget(connection)
+    pending.lose()
+  }
+
+  /// Sends what `settle` stored. `false` when the connection must be closed.
+  func sendSettled(_ connection: Connection) -> Bool {
+    guard let response = connection.response else { return false }
+    connection.response = nil
+    return send(connection, response)
+  }
+
+  private func forget(_ connection: Connection) {
+    connection.pending = nil
+    pendingCount -= 1
+  }
+
+  private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {
+    var allow: String?
+    if case .methodNotAllowed(let methods) = refusal { allow = HTTPMethod.list(methods) }
+    return send(connection, problem(refusal), allow: allow) ? .YES : .NO
+  }
+
+  private func sendOptions(_ connection: Connection) -> MHD_Result {
+    var methods = HTTPMethod.allCases
+    if case .resource(let index) = connection.destination {
+      methods = router.resources[index].allow
+    }
+    return send(connection, .empty(), allow: HTTPMethod.list(methods)) ? .YES : .NO
+  }
+
+  private func send(
+    _ connection: Connection, _ response: HTTPResponse, allow: String? = nil
+  ) -> Bool {
+    lanes.leave(connection.descriptor)
+    connection.stage = .answered
+    connection.status = response.status
+    return ResponseQueue.put(
+      response, on: connection.handle, allow: allow, isLast: isQuiesced)
+  }
+}

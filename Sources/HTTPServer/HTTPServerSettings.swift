@@ -1,0 +1,47 @@
+/// What a server is started with. Every limit has a default that suits a service on the open
+/// network.
+public struct HTTPServerSettings: Sendable {
+  /// An IPv4 or IPv6 literal (`127.0.0.1`, `::1`, `[::1]`, `::` for both families) or `localhost`,
+  /// which is `127.0.0.1`. Names are not looked up.
+  public var host: String
+  /// 0 lets the system pick one; see `HTTPServer.port`.
+  public var port: Int
+  /// Connections open at once. Lowered to the limit of open files (`RLIMIT_NOFILE`) less a
+  /// reserve of 64, so that accepting never fails for want of descriptors.
+  public var connectionsMax = 16_384
+  /// A longer body is answered with 413.
+  public var bodyBytesMax = 8 << 20
+  /// A longer request line plus headers is answered with 431. libmicrohttpd gets twice this as the
+  /// memory of a connection; beyond that it answers 431 or 414 itself, in HTML.
+  public var headerBytesMax = 8 << 10
+  /// From the begin of a connection, or from a request line, to the end of the headers.
+  public var headerTimeout: Duration = .seconds(10)
+  /// From the end of the headers to the end of the body.
+  public var bodyTimeout: Duration = .seconds(60)
+  /// From the end of an answer to the next request line; also how long a client may not read its
+  /// answer. Whole seconds count for the latter, at least 1.
+  public var idleTimeout: Duration = .seconds(120)
+  /// How long an answer is owed before the server watches whether its client left. A watch costs
+  /// two system calls; most answers are there long before.
+  public var watchDelay: Duration = .milliseconds(50)
+  /// Lower-case names of the headers that `HTTPRequest.header(_:)` knows; all others are checked
+  /// and dropped, and so cost no memory. At most 64.
+  public var fieldsKept: [String]
+
+  /// Settings for one address; the limits are set afterwards.
+  public init(host: String = "127.0.0.1", port: Int, fieldsKept: [String] = []) {
+    self.host = host
+    self.port = port
+    self.fieldsKept = fieldsKept
+  }
+}
+
+extension Duration {
+  /// Whole nanoseconds; 0 when negative, and at most about 292 years.
+  var nanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 0 }
+    guard seconds < Int64.max / 1_000_000_000 else { return UInt64(Int64.max) }
+    return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+  }
+}

@@ -1,0 +1,108 @@
+import CMicroHTTPD
+
+/// One walk over a request's headers: judges the framing, which libmicrohttpd 0.9.75 takes too
+/// lightly (it lets `Content-Length` repeat, and stand beside `Transfer-Encoding`), and keeps the
+/// values that somebody will ask for.
+struct HeaderScan {
+  private let table: FieldTable
+  private var hosts = 0
+  private var lengths = 0
+  private var codings = 0
+  private var isChunked = false
+  private var isMalformed = false
+
+  /// The stated length of the body; `Int.max` when it is not a number that fits.
+  private(set) var contentLength = 0
+  /// What requests keep, in the order of first occurrence.
+  private(set) var fields: [HTTPRequest.Field] = []
+
+  init(table: FieldTable) {
+    self.table = table
+  }
+
+  /// A body follows.
+  var hasBody: Bool { codings > 0 || contentLength > 0 }
+
+  /// Walks over the headers of a connection whose header block is complete.
+  mutating func read(_ connection: OpaquePointer) {
+    withUnsafeMutablePointer(to: &self) { scan in
+      _ = MHD_get_connection_values_n(
+        connection, .HEADER_KIND,
+        { context, _, name, nameSize, value, valueSize in
+          guard let context, let name else { return .YES }
+          context.assumingMemoryBound(to: HeaderScan.self).pointee.take(
+            UnsafeBufferPointer(start: UnsafeRawPointer(name).asBytes, count: nameSize),
+            UnsafeBufferPointer(start: value.map { UnsafeRawPointer($0).asBytes }, count: valueSize)
+          )
+          return .YES
+        }, scan)
+    }
+  }
+
+  /// Why this message is refused before its body is read, `nil` when its framing is sound.
+  func refusal(isVersion10: Bool) -> HTTPRefusal? {
+    if isMalformed { return .headerInvalid }
+    if lengths > 1 || codings > 0 && (lengths > 0 || isVersion10) { return .framingInvalid }
+    if codings > 1 || codings == 1 && !isChunked { return .transferCodingUnknown }
+    if hosts > 1 || hosts == 0 && !isVersion10 { return .hostInvalid }
+    return nil
+  }
+
+  private mutating func take(
+    _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
+  ) {
+    let isToken = table.find(name) { entry in
+      switch entry.role {
+      case .none: break
+      case .host: hosts += 1
+      case .contentLength:
+        lengths += 1
+        contentLength = Self.number(value)
+      case .transferEncoding:
+        codings += 1
+        isChunked = Self.isChunked(value)
+      }
+      if entry.isKept { keep(entry.name, value) }
+    }
+    if !isToken { isMalformed = true }
+  }
+
+  private mutating func keep(_ name: String, _ value: UnsafeBufferPointer<UInt8>) {
+    for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F {
+      isMalformed = true
+      return
+    }
+    let text = String(decoding: value, as: UTF8.self)
+    if let index = fields.firstIndex(where: { $0.name == name }) {
+      fields[index].value += ", " + text
+    } else {
+      fields.append(HTTPRequest.Field(name: name, value: text))
+    }
+  }
+
+  private static func number(_ text: UnsafeBufferPointer<UInt8>) -> Int {
+    var number = 0
+    for byte in text {
+      let digit = byte &- UInt8(ascii: "0")
+      let (product, hasOverflown) = number.multipliedReportingOverflow(by: 10)
+      guard digit < 10, !hasOverflown, product <= Int.max - 9 else { return Int.max }
+      number = product + Int(digit)
+    }
+    return number
+  }
+
+  /// The names of codings are case-insensitive (RFC 9112, section 7), as for libmicrohttpd.
+  private static func isChunked(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let word: StaticString = "chunked"
+    guard text.count == word.utf8CodeUnitCount else { return false }
+    for (index, byte) in text.enumerated() where byte | 0x20 != word.utf8Start[index] {
+      return false
+    }
+    return true
+  }
+}
+
+extension UnsafeRawPointer {
+  /// C's `char` as bytes.
+  var asBytes: UnsafePointer<UInt8> { assumingMemoryBound(to: UInt8.self) }
+}

@@ -1,0 +1,65 @@
+/// An answer that is owed: taken in a route's action, resumed exactly once, later, on the server's
+/// thread.
+///
+/// It may outlive its connection and its server: to resume it is then of no effect. Resuming twice
+/// is a programmer error. When the last reference goes without an answer, the client is told 500.
+public final class PendingResponse {
+  private enum State { case owed, resumed, ended }
+
+  private var state = State.owed
+  /// Set as long as the answer is owed.
+  private var connection: Connection?
+
+  /// The client has gone, or has at least closed its sending side.
+  ///
+  /// TCP does not tell the two apart: `close` and a half-close (`nc -N`) both send a FIN. So after
+  /// a FIN the answer is still owed and may be resumed: a client that half-closed reads it, and for
+  /// one that left it is lost without harm. After a reset nothing is owed any more. Noticed only
+  /// once an answer has been owed for `HTTPServerSettings.watchDelay`.
+  public private(set) var isAbandoned = false
+
+  /// Called at most once, when `isAbandoned` becomes true, from within `HTTPServer.run(at:)`.
+  public var onAbandoned: (() -> Void)?
+
+  init(connection: Connection) {
+    self.connection = connection
+  }
+
+  deinit {
+    if let connection { connection.server.settleLost(connection) }
+  }
+
+  /// Gives the answer. It goes out with the next `HTTPServer.run(at:)`; `nextDeadline` asks for
+  /// that to be at once.
+  public func resume(with response: HTTPResponse) {
+    precondition(state != .resumed, "a pending response is resumed once")
+    guard state == .owed, let connection else { return }
+    state = .resumed
+    self.connection = nil
+    onAbandoned = nil
+    connection.server.settle(connection, with: response)
+  }
+
+  /// Nothing is owed any more: answered by the server itself.
+  func end() {
+    state = .ended
+    connection = nil
+    onAbandoned = nil
+  }
+
+  /// The client closed its side; the answer is still owed.
+  func abandon() {
+    guard !isAbandoned else { return }
+    isAbandoned = true
+    let told = onAbandoned
+    onAbandoned = nil
+    told?()
+  }
+
+  /// The connection is gone: nothing is owed any more.
+  func lose() {
+    state = .ended
+    connection = nil
+    abandon()
+  }
+}

@@ -1,0 +1,66 @@
+import CMicroHTTPD
+
+/// Makes libmicrohttpd's response of ours.
+enum ResponseQueue {
+  /// Bodies from here on are lent to libmicrohttpd; below, a copy costs less than the loan.
+  private static let lendingMin = 16 << 10
+
+  /// Keeps a body alive while libmicrohttpd sends it.
+  private final class Loan {
+    let bytes: [UInt8]
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+  }
+
+  /// Queues an answer on a connection whose request is complete, or refuses it before. `false`
+  /// when libmicrohttpd does not take it: the connection must then be closed.
+  static func put(
+    _ response: HTTPResponse, on connection: OpaquePointer, allow: String?, isLast: Bool
+  ) -> Bool {
+    guard let made = make(response) else { return false }
+    if let type = response.contentType { add(made, "Content-Type", type) }
+    for (name, value) in response.headers { MHD_add_response_header(made, name, value) }
+    if let allow { MHD_add_response_header(made, "Allow", allow) }
+    if isLast { add(made, "Connection", "close") }
+    let isQueued = MHD_queue_response(connection, UInt32(clamping: response.status), made) == .YES
+    MHD_destroy_response(made)
+    return isQueued
+  }
+
+  private static func add(_ made: OpaquePointer, _ name: StaticString, _ value: StaticString) {
+    // A StaticString is NUL-terminated (its documentation), so nothing is copied here.
+    let name = UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self)
+    let value = UnsafeRawPointer(value.utf8Start).assumingMemoryBound(to: CChar.self)
+    MHD_add_response_header(made, name, value)
+  }
+
+  private static func make(_ response: HTTPResponse) -> OpaquePointer? {
+    if response.status == 204 || response.status == 304 {
+      return MHD_create_response_from_buffer(0, nil, .RESPMEM_PERSISTENT)
+    }
+    switch response.body {
+    case .constant(let text):
+      let bytes = UnsafeMutableRawPointer(mutating: text.utf8Start)
+      return MHD_create_response_from_buffer(text.utf8CodeUnitCount, bytes, .RESPMEM_PERSISTENT)
+    case .bytes(let bytes) where bytes.count < lendingMin:
+      return bytes.withUnsafeBytes {
+        let start = UnsafeMutableRawPointer(mutating: $0.baseAddress)
+        return MHD_create_response_from_buffer($0.count, start, .RESPMEM_MUST_COPY)
+      }
+    case .bytes(let bytes):
+      return lend(Loan(bytes))
+    }
+  }
+
+  /// The storage of an array does not move while the loan holds it and nobody can change it, so
+  /// its address may outlive the closure. A copy instead would cost 0.1 ms for each MiB.
+  private static func lend(_ loan: Loan) -> OpaquePointer? {
+    let held = Unmanaged.passRetained(loan)
+    let made = loan.bytes.withUnsafeBytes { bytes in
+      MHD_create_response_from_buffer_with_free_callback_cls(
+        bytes.count, UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+        { held in held.map { Unmanaged<Loan>.fromOpaque($0).release() } }, held.toOpaque())
+    }
+    if made == nil { held.release() }
+    return made
+  }
+}

@@ -1,0 +1,91 @@
+import JSON
+import JobCore
+
+/// Writes a job's handle: what the client holds, in every state the same members.
+enum HandleWriter {
+  /// Appends the handle of a job that `engine` holds.
+  static func write(
+    _ job: Job, of engine: Engine, includeArguments: Bool = false, to writer: inout JSONWriter
+  ) {
+    let id = job.id.text
+    writer.beginObject()
+    writer.member("id", string: id)
+    writer.member("task", string: engine.store.names[job.task])
+    writer.member("pool", string: engine.store.names[job.pool])
+    writer.member("state", string: job.state.rawValue)
+    writer.member("ready", bool: job.state.isFinal)
+    if job.state.isFinal {
+      writer.member("successful", bool: job.state == .succeeded)
+    } else {
+      writer.name("successful")
+      writer.null()
+    }
+    writer.member("attempt", integer: Int(job.attempt))
+    let options = job.effectiveOptions
+    writer.member("max_attempts", integer: options.attemptsMax)
+    writeOptions(options, of: job, includeArguments, to: &writer)
+    writeMoments(job, retentionAge: engine.limits.retentionAge, to: &writer)
+    if job.state == .running, let pid = engine.workerPID(ofJob: job.number) {
+      writer.name("worker")
+      writer.beginObject()
+      writer.member("pid", integer: Int(pid))
+      writer.endObject()
+    }
+    switch job.ending {
+    case .none: break
+    case .result(let text): writer.member("result", text: text)
+    case .error(let error):
+      writer.name("error")
+      write(error, to: &writer)
+    }
+    writer.name("result_url")
+    writer.string("/v1/jobs/" + id + "/result")
+    writer.endObject()
+  }
+
+  private static func writeOptions(
+    _ options: JobOptions, of job: Job, _ includeArguments: Bool, to writer: inout JSONWriter
+  ) {
+    if job.isCancelRequested { writer.member("cancel_requested", bool: true) }
+    if job.losses > 0 { writer.member("interruptions", integer: Int(job.losses)) }
+    if let timeout = options.timeout {
+      writer.member("timeout", number: Double(timeout) / 1_000)
+    }
+    if !options.tags.isEmpty {
+      writer.name("tags")
+      writer.beginArray()
+      for tag in options.tags { writer.string(tag) }
+      writer.endArray()
+    }
+    guard includeArguments else { return }
+    writer.member("args", text: job.args)
+    writer.member("kwargs", text: options.kwargs.isEmpty ? "{}" : options.kwargs)
+  }
+
+  private static func writeMoments(
+    _ job: Job, retentionAge: Milliseconds, to writer: inout JSONWriter
+  ) {
+    writer.member("created_at", string: RFC3339.text(of: job.createdAt))
+    if let runAt = job.runAt { writer.member("run_at", string: RFC3339.text(of: runAt)) }
+    if job.startedAt != 0 {
+      writer.member("started_at", string: RFC3339.text(of: job.startedAt))
+    }
+    if let finishedAt = job.finishedAt {
+      writer.member("finished_at", string: RFC3339.text(of: finishedAt))
+      writer.member("expires_at", string: RFC3339.text(of: finishedAt + retentionAge))
+    }
+  }
+
+  /// Appends a job's error.
+  static func write(_ error: JobError, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("code", string: error.code.rawValue)
+    writer.member("type", string: error.type)
+    writer.member("message", string: error.message)
+    if let traceback = error.traceback { writer.member("traceback", string: traceback) }
+    if let exitcode = error.exitcode { writer.member("exitcode", integer: Int(exitcode)) }
+    if let signal = error.signal { writer.member("signal", integer: Int(signal)) }
+    writer.member("attempt", integer: error.attempt)
+    writer.endObject()
+  }
+}

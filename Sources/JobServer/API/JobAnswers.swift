@@ -1,0 +1,148 @@
+import HTTPServer
+import JSON
+import JobCore
+
+/// How jobs and refusals look as HTTP responses. Values in, values out.
+enum JobAnswers {
+  /// The handle of a job, as `presentation` wants it.
+  static func handle(
+    of job: Job, in engine: Engine, _ presentation: Presentation
+  ) -> HTTPResponse {
+    let tag = entityTag(of: job, includesArguments: presentation.includesArguments)
+    var headers: [(name: String, value: String)] = [("ETag", tag), ("Vary", "Prefer")]
+    if let applied = presentation.preferenceApplied {
+      headers.append(("Preference-Applied", applied))
+    }
+    if presentation.isReplay { headers.append(("Idempotent-Replayed", "true")) }
+    if !job.state.isFinal { headers.append(("Retry-After", "1")) }
+    if presentation.heldVersion == job.version {
+      return HTTPResponse(status: 304, headers: headers)
+    }
+    var writer = JSONWriter(capacity: 512)
+    HandleWriter.write(
+      job, of: engine, includeArguments: presentation.includesArguments, to: &writer)
+    var status = 200
+    if presentation.isAcceptance {
+      headers.append(("Location", "/v1/jobs/" + job.id.text))
+      status = job.state.isFinal && presentation.preferenceApplied != nil ? 200 : 202
+    }
+    return HTTPResponse(
+      status: status, contentType: "application/json", headers: headers, body: writer.bytes)
+  }
+
+  /// The strong validator of a handle: its version, and whether arguments are shown.
+  static func entityTag(of job: Job, includesArguments: Bool) -> String {
+    includesArguments ? "\"\(job.version)-args\"" : "\"\(job.version)\""
+  }
+
+  /// The version in an `If-None-Match` header that was one of ours for this form; `*` and lists
+  /// are understood as RFC 9110 section 13.1.2 has them.
+  static func heldVersion(_ header: String?, job: Job, includesArguments: Bool) -> UInt32? {
+    guard let header else { return nil }
+    let tag = entityTag(of: job, includesArguments: includesArguments)
+    for candidate in header.split(separator: ",") {
+      var text = candidate.drop { $0 == " " }
+      while text.last == " " { text.removeLast() }
+      if text == "*" { return job.version }
+      if text.hasPrefix("W/") { text = text.dropFirst(2) }
+      if text == tag { return job.version }
+    }
+    return nil
+  }
+
+  /// The bare result of a job, or why there is none.
+  static func result(of job: Job, _ preferenceApplied: String?) -> HTTPResponse {
+    var headers: [(name: String, value: String)] = [("Vary", "Prefer")]
+    if let preferenceApplied { headers.append(("Preference-Applied", preferenceApplied)) }
+    if case .result(let text) = job.ending, job.state == .succeeded {
+      return HTTPResponse(
+        status: 200, contentType: "application/json", headers: headers, body: [UInt8](text.utf8))
+    }
+    guard job.state.isFinal else {
+      return problem(
+        Problem(
+          status: 409, code: "not_ready",
+          detail: "the job is \(job.state.rawValue); ask again, or wait with ?wait=seconds",
+          retryAfter: 1), headers)
+    }
+    var refusal = Problem(
+      status: 424, code: "job_failed", detail: "the job was cancelled and has no result")
+    if case .error(let error) = job.ending {
+      refusal.detail = "the job failed: \(error.message)"
+      var writer = JSONWriter(capacity: 256)
+      HandleWriter.write(error, to: &writer)
+      refusal.jobError = String(decoding: writer.bytes, as: UTF8.self)
+    }
+    return problem(refusal, headers)
+  }
+
+  /// A problem as a response.
+  static func problem(
+    _ problem: Problem, _ headers: [(name: String, value: String)] = []
+  ) -> HTTPResponse {
+    var headers = headers
+    if let seconds = problem.retryAfter { headers.append(("Retry-After", "\(seconds)")) }
+    if let allow = problem.allow { headers.append(("Allow", allow)) }
+    return HTTPResponse(
+      status: problem.status, contentType: "application/problem+json", headers: headers,
+      body: problem.body)
+  }
+
+  /// What the engine refuses, as a problem.
+  static func problem(of refusal: Refusal) -> Problem {
+    switch refusal {
+    case .unknownTask(let task):
+      Problem(
+        status: 422, code: "unknown_task",
+        detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
+        mistakes: [.init(detail: "not a known task", pointer: "/task")])
+    case .ambiguousTask(let task, let pools):
+      Problem(
+        status: 422, code: "ambiguous_task",
+        detail: "'\(task)' is known to the pools \(pools.joined(separator: ", ")); name one",
+        mistakes: [.init(detail: "name a pool", pointer: "/pool")])
+    case .unknownPool(let pool):
+      Problem(
+        status: 422, code: "unknown_pool",
+        detail: "there is no pool named '\(pool)'; GET /v1/pools lists them",
+        mistakes: [.init(detail: "not a pool", pointer: "/pool")])
+    case .taskNotInPool(let task, let pool):
+      Problem(
+        status: 422, code: "unknown_task",
+        detail: "the pool '\(pool)' does not know a task named '\(task)'",
+        mistakes: [.init(detail: "not a task of this pool", pointer: "/task")])
+    case .poolNotRunning(let pool, let reason):
+      Problem(
+        status: 409, code: "pool_not_running", detail: "the pool '\(pool)' runs nothing: \(reason)")
+    case .queueFull(let seconds):
+      Problem(
+        status: 503, code: "queue_full",
+        detail: "the queue is full; at the present rate there is room in about \(seconds) s",
+        retryAfter: seconds)
+    case .idempotencyMismatch(let id):
+      Problem(
+        status: 422, code: "idempotency_mismatch",
+        detail: "this id or key belongs to job \(id), which was submitted with another payload")
+    case .draining:
+      Problem(
+        status: 503, code: "draining", detail: "the service is shutting down", retryAfter: 5)
+    case .readOnly: readOnly
+    case .notCancellable(let state):
+      Problem(
+        status: 409, code: "not_cancellable",
+        detail: "the job is \(state.rawValue), which is final")
+    case .notFinal(let state):
+      Problem(
+        status: 409, code: "conflict",
+        detail: "the job is \(state.rawValue); cancel it first, or wait until it is final")
+    case .unknownJob:
+      Problem(status: 404, code: "not_found", detail: "there is no such job")
+    }
+  }
+
+  /// The journal takes no records at the moment.
+  static let readOnly = Problem(
+    status: 503, code: "read_only",
+    detail: "the journal cannot be written at the moment (see the log); nothing is accepted",
+    retryAfter: 5)
+}

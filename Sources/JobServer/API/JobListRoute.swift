@@ -1,0 +1,129 @@
+import HTTPServer
+import JSON
+import JobCore
+
+/// `GET /v1/jobs`: newest first, filtered, in pages.
+extension Server {
+  /// Jobs on a page, by default and at most.
+  static let pageDefault = 100
+  static let pageMax = 1_000
+  /// Jobs that one request looks at: a filter that matches nothing must not stall the loop. The
+  /// page may then hold fewer jobs than asked for, and `next` goes on from there.
+  static let scanMax = 20_000
+
+  private struct Filter {
+    var state: JobState?
+    var task: Name?
+    var pool: Name?
+    var tag: String?
+    var matchesNothing = false
+    var limit = pageDefault
+    var below = JobNumber.max
+
+    func matches(_ job: Job) -> Bool {
+      if let state, job.state != state { return false }
+      if let task, job.task != task { return false }
+      if let pool, job.pool != pool { return false }
+      if let tag, job.options?.tags.contains(tag) != true { return false }
+      return true
+    }
+  }
+
+  func list(
+    _ request: HTTPRequest, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, ["state", "task", "pool", "tag", "after", "limit"])
+    let filter = try filter(request)
+    let query = request.query
+    return try speak(of: nil, later) { server in server.page(filter, query) }
+  }
+
+  private func page(_ filter: Filter, _ query: HTTPQuery) -> HTTPResponse {
+    var writer = JSONWriter(capacity: 4_096)
+    writer.beginObject()
+    writer.name("jobs")
+    writer.beginArray()
+    var found = 0
+    var scanned = 0
+    var last: JobNumber?
+    var isCut = false
+    if !filter.matchesNothing {
+      engine.store.descend(below: filter.below) { job in
+        guard found < filter.limit, scanned < Server.scanMax else {
+          isCut = true
+          return false
+        }
+        scanned += 1
+        last = job.number
+        if filter.matches(job) {
+          HandleWriter.write(job, of: engine, to: &writer)
+          found += 1
+        }
+        return true
+      }
+    }
+    writer.endArray()
+    if isCut, let last { writer.member("next", string: nextLink(query, after: last)) }
+    writer.endObject()
+    return .json(writer.bytes)
+  }
+
+  private func nextLink(_ query: HTTPQuery, after number: JobNumber) -> String {
+    var link = "/v1/jobs?after=\(number)"
+    for name in ["state", "task", "pool", "tag", "limit"] {
+      if let value = query.first(name) { link += "&\(name)=\(percentEncoded(value))" }
+    }
+    return link
+  }
+
+  private func percentEncoded(_ text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var bytes: [UInt8] = []
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "-"), UInt8(ascii: "."),
+        UInt8(ascii: "_"), UInt8(ascii: "~"):
+        bytes.append(byte)
+      default:
+        bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  private func filter(_ request: HTTPRequest) throws(Problem) -> Filter {
+    var filter = Filter()
+    let query = request.query
+    if let text = query.first("state") {
+      guard let state = JobState(rawValue: text) else {
+        let states = JobState.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Problem.invalid("?state= is one of \(states); it was '\(text)'")
+      }
+      filter.state = state
+    }
+    // A name that no job ever had matches nothing.
+    if let text = query.first("task") {
+      filter.task = engine.store.names.find(text)
+      if filter.task == nil { filter.matchesNothing = true }
+    }
+    if let text = query.first("pool") {
+      filter.pool = engine.store.names.find(text)
+      if filter.pool == nil { filter.matchesNothing = true }
+    }
+    filter.tag = query.first("tag")
+    if let text = query.first("limit") {
+      guard let limit = Int(text), (1...Server.pageMax).contains(limit) else {
+        throw Problem.invalid("?limit= is a number from 1 to \(Server.pageMax); it was '\(text)'")
+      }
+      filter.limit = limit
+    }
+    if let text = query.first("after") {
+      guard let number = JobNumber(text) else {
+        throw Problem.invalid("?after= is the cursor of a next link; it was '\(text)'")
+      }
+      filter.below = number
+    }
+    return filter
+  }
+}

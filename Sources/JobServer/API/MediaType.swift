@@ -1,0 +1,31 @@
+import HTTPServer
+
+/// Which bodies are read as JSON.
+enum MediaType {
+  /// Accepts `application/json`, `application/…+json`, and for `curl -d` as typed also curl's
+  /// default form type or none, but the latter two only without `Origin`: a browser, which can be
+  /// made to send those without asking, must not be made to submit.
+  static func requireJSON(_ request: HTTPRequest) throws(Problem) {
+    guard let header = request.header("content-type") else {
+      try refuseBrowser(request, "no Content-Type")
+      return
+    }
+    let type = header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    if type == "application/json" { return }
+    if type.hasPrefix("application/"), type.hasSuffix("+json") { return }
+    if type == "application/x-www-form-urlencoded" {
+      try refuseBrowser(request, type)
+      return
+    }
+    throw Problem(
+      status: 415, code: "unsupported_media_type",
+      detail: "the body is '\(type)'; it must be application/json")
+  }
+
+  private static func refuseBrowser(_ request: HTTPRequest, _ found: String) throws(Problem) {
+    guard request.header("origin") != nil else { return }
+    throw Problem(
+      status: 415, code: "unsupported_media_type",
+      detail: "a request with an Origin must say Content-Type: application/json (it has \(found))")
+  }
+}

@@ -1,0 +1,64 @@
+import JSON
+import Yams
+
+/// The description of the API, from `openapi/openapi.yaml` as it was when this program was built.
+enum OpenAPIDocument {
+  /// The document as it stands in the repository.
+  static var yaml: [UInt8] { PackageResources.openapi_yaml }
+
+  /// The same as JSON: made at the first request and kept.
+  static let json: [UInt8] = {
+    var writer = JSONWriter(capacity: 65_536)
+    do {
+      guard let root = try Yams.compose(yaml: String(decoding: yaml, as: UTF8.self)) else {
+        preconditionFailure("openapi.yaml is empty")
+      }
+      write(root, to: &writer)
+    } catch {
+      // A test parses the document; a build that cannot is not released.
+      preconditionFailure("openapi.yaml is not YAML: \(error)")
+    }
+    return writer.bytes
+  }()
+
+  private static func write(_ node: Node, to writer: inout JSONWriter) {
+    switch node {
+    case .mapping(let mapping):
+      writer.beginObject()
+      for (key, value) in mapping {
+        writer.name(key.scalar?.string ?? "")
+        write(value, to: &writer)
+      }
+      writer.endObject()
+    case .sequence(let sequence):
+      writer.beginArray()
+      for item in sequence { write(item, to: &writer) }
+      writer.endArray()
+    case .scalar(let scalar): write(scalar, of: node, to: &writer)
+    case .alias: preconditionFailure("openapi.yaml uses no aliases")
+    }
+  }
+
+  /// A plain scalar is what YAML's core schema makes of it; a quoted one is a string.
+  private static func write(_ scalar: Node.Scalar, of node: Node, to writer: inout JSONWriter) {
+    guard scalar.style == .plain || scalar.style == .any else {
+      writer.string(scalar.string)
+      return
+    }
+    if scalar.string == "true" || scalar.string == "false" {
+      writer.bool(scalar.string == "true")
+    } else if scalar.string == "null" || scalar.string == "~" || scalar.string.isEmpty {
+      writer.null()
+    } else if isNumber(scalar.string) {
+      writer.text(scalar.string)
+    } else {
+      writer.string(scalar.string)
+    }
+  }
+
+  /// Whether a plain scalar is a number that JSON writes the same way.
+  private static func isNumber(_ text: String) -> Bool {
+    (try? JSONReader.read(text) { (json) throws(JSONError) in _ = try json.readNumberText() })
+      != nil
+  }
+}

@@ -1,0 +1,100 @@
+import HTTPServer
+import JSON
+import JobCore
+import Multiprocessing
+
+/// The pools and their workers, to look at.
+extension Server {
+  func poolRoutes() -> [Route] {
+    [
+      route(.get, "/v1/pools", "list_pools") { server, request, _ throws(Problem) in
+        try server.requireQuery(request, [])
+        return .now(server.listPools())
+      },
+      route(.get, "/v1/pools/{name}", "get_pool") { server, request, _ throws(Problem) in
+        try server.requireQuery(request, [])
+        var writer = JSONWriter(capacity: 512)
+        server.write(try server.pool(request), to: &writer)
+        return .now(.json(writer.bytes))
+      },
+      route(.get, "/v1/pools/{name}/workers", "list_workers") {
+        server, request, _ throws(Problem) in
+        try server.requireQuery(request, [])
+        return .now(server.listWorkers(of: try server.pool(request)))
+      },
+    ]
+  }
+
+  private func pool(_ request: HTTPRequest) throws(Problem) -> PoolAdapter {
+    let name = request.parameters[0]
+    guard let pool = pools.first(where: { $0.name == name }) else {
+      throw Problem(
+        status: 404, code: "not_found",
+        detail: "there is no pool '\(name)'; GET /v1/pools lists them")
+    }
+    return pool
+  }
+
+  private func listPools() -> HTTPResponse {
+    var writer = JSONWriter(capacity: 1_024)
+    writer.beginObject()
+    writer.name("pools")
+    writer.beginArray()
+    for pool in pools { write(pool, to: &writer) }
+    writer.endArray()
+    writer.endObject()
+    return .json(writer.bytes)
+  }
+
+  private func write(_ pool: PoolAdapter, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("name", string: pool.name)
+    writer.member("state", string: pool.condition)
+    if let reason = pool.brokenReason { writer.member("reason", string: reason) }
+    writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    writer.member("processes", integer: pool.processes)
+    if let count = pool.configured.maxTasksPerChild {
+      writer.member("maxtasksperchild", integer: count)
+    }
+    writer.name("tasks")
+    writer.beginArray()
+    for task in engine.tasks(pool: pool.index) ?? [] { writer.string(task) }
+    writer.endArray()
+    writer.member("queued", integer: engine.queuedCount(pool: pool.index))
+    writer.member("running", integer: engine.runningCount(pool: pool.index))
+    writer.endObject()
+  }
+
+  private func listWorkers(of pool: PoolAdapter) -> HTTPResponse {
+    var writer = JSONWriter(capacity: 1_024)
+    writer.beginObject()
+    writer.name("workers")
+    writer.beginArray()
+    for worker in pool.workers {
+      writer.beginObject()
+      writer.member("slot", integer: worker.slot)
+      writer.member("pid", integer: Int(worker.process))
+      writer.member("state", string: worker.state.rawValue)
+      if let call = worker.call,
+        let number = engine.job(of: CallID(rawValue: call)), let job = engine.store[number]
+      {
+        writer.member("job", string: job.id.text)
+      }
+      writer.member("calls", integer: worker.callsDone)
+      writer.member("started_at", string: RFC3339.text(of: wallTime(of: worker.startedAt)))
+      if let status = worker.exitStatus {
+        writer.member("exitcode", integer: Int(status.exitcode))
+      }
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.endObject()
+    return .json(writer.bytes)
+  }
+
+  /// What the wall clock showed at a monotonic moment, if it did not jump since.
+  private func wallTime(of nanoseconds: UInt64) -> Timestamp {
+    let ago = now.instant.nanoseconds > nanoseconds ? now.instant.nanoseconds - nanoseconds : 0
+    return now.timestamp - Timestamp(ago / 1_000_000)
+  }
+}

@@ -1,0 +1,83 @@
+import JSON
+
+/// An error as a client sees it: `application/problem+json` (RFC 9457) with a stable `code`.
+struct Problem: Error, Equatable {
+  /// One mistake in the request: what is wrong, and where (a JSON pointer, RFC 6901).
+  struct Mistake: Equatable {
+    var detail: String
+    var pointer: String
+  }
+
+  /// The HTTP status.
+  var status: Int
+  /// The stable word that a program acts on.
+  var code: String
+  /// What, where and what would be right, for people.
+  var detail: String
+  /// Mistakes in the body, if that is what it is about.
+  var mistakes: [Mistake] = []
+  /// The value of `Retry-After`, in seconds.
+  var retryAfter: Int?
+  /// The methods that would be right, for a 405.
+  var allow: String?
+  /// The error of the job that a result was asked of: JSON text.
+  var jobError: String?
+
+  /// A request that is wrong as a whole.
+  static func invalid(_ detail: String) -> Problem {
+    Problem(status: 400, code: "invalid_request", detail: detail)
+  }
+
+  /// A request with a mistake at `pointer` in its body.
+  static func invalid(_ detail: String, at pointer: String) -> Problem {
+    Problem(
+      status: 400, code: "invalid_request", detail: detail,
+      mistakes: [Mistake(detail: detail, pointer: pointer)])
+  }
+
+  /// The problem as JSON text.
+  var body: [UInt8] {
+    var writer = JSONWriter(capacity: 256)
+    writer.beginObject()
+    writer.member("type", string: "about:blank")
+    writer.member("title", string: Problem.title(of: status))
+    writer.member("status", integer: status)
+    writer.member("detail", string: detail)
+    writer.member("code", string: code)
+    if !mistakes.isEmpty {
+      writer.name("errors")
+      writer.beginArray()
+      for mistake in mistakes {
+        writer.beginObject()
+        writer.member("detail", string: mistake.detail)
+        writer.member("pointer", string: mistake.pointer)
+        writer.endObject()
+      }
+      writer.endArray()
+    }
+    if let jobError { writer.member("error", text: jobError) }
+    writer.endObject()
+    return writer.bytes
+  }
+
+  /// The reason phrase that RFC 9110 gives a status, for those that the service answers.
+  private static func title(of status: Int) -> String {
+    switch status {
+    case 400: "Bad Request"
+    case 404: "Not Found"
+    case 405: "Method Not Allowed"
+    case 408: "Request Timeout"
+    case 409: "Conflict"
+    case 410: "Gone"
+    case 413: "Content Too Large"
+    case 414: "URI Too Long"
+    case 415: "Unsupported Media Type"
+    case 422: "Unprocessable Content"
+    case 424: "Failed Dependency"
+    case 431: "Request Header Fields Too Large"
+    case 501: "Not Implemented"
+    case 503: "Service Unavailable"
+    default: "Error"
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import Glibc
+import HTTPServer
+import JSON
+import JobCore
+import JobStorage
+import Multiprocessing
+
+/// What the service says of itself.
+extension Server {
+  /// The version of this program.
+  static let version = "0.1.0"
+
+  /// Every route, for the router; the test of `openapi.yaml` reads this list.
+  func allRoutes() -> [Route] {
+    jobRoutes() + poolRoutes() + serviceRoutes()
+  }
+
+  private func serviceRoutes() -> [Route] {
+    [
+      route(.get, "/v1/info", "get_info") { server, _, _ in .now(server.info()) },
+      route(.get, "/v1/tasks", "list_tasks") { server, _, _ in .now(server.tasks()) },
+      route(.get, "/livez", "livez") { _, _, _ in .now(.text("ok\n")) },
+      route(.get, "/readyz", "readyz") { server, _, _ in .now(server.readiness()) },
+      route(.get, "/healthz", "healthz") { server, _, _ in .now(server.readiness()) },
+      route(.get, "/metrics", "metrics") { server, _, _ in .now(server.metricsPage()) },
+      route(.get, "/openapi.yaml", "openapi_yaml") { _, _, _ in
+        .now(
+          HTTPResponse(
+            status: 200, contentType: "application/yaml", body: OpenAPIDocument.yaml))
+      },
+      route(.get, "/openapi.json", "openapi_json") { _, _, _ in .now(.json(OpenAPIDocument.json)) },
+    ]
+  }
+
+  /// A route whose action may refuse by a problem.
+  func route(
+    _ method: HTTPMethod, _ template: String, _ name: String,
+    _ action: @escaping (Server, inout HTTPRequest, () -> PendingResponse) throws(Problem) ->
+      HTTPAnswer
+  ) -> Route {
+    Route(method, template, name: name) { [unowned self] request, later in
+      do {
+        return try action(self, &request, later)
+      } catch {
+        return .now(JobAnswers.problem(error))
+      }
+    }
+  }
+
+  /// Refuses a query with names that the operation does not know, or with one of them twice.
+  func requireQuery(_ request: HTTPRequest, _ known: [String]) throws(Problem) {
+    guard !request.query.isEmpty else { return }
+    var seen: Set<String> = []
+    for name in request.query.names {
+      guard known.contains(name) else {
+        let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+        throw Problem.invalid("unknown query parameter '\(name)'; known here: \(list)")
+      }
+      guard seen.insert(name).inserted else {
+        throw Problem.invalid("the query parameter '\(name)' stands there twice")
+      }
+    }
+  }
+
+  // MARK: Answers
+
+  private func info() -> HTTPResponse {
+    var writer = JSONWriter(capacity: 1_024)
+    writer.beginObject()
+    writer.member("name", string: "lido")
+    writer.member("version", string: Server.version)
+    writer.member("pid", integer: Int(getpid()))
+    writer.member("started_at", string: RFC3339.text(of: startedAt))
+    writer.member("ready", bool: phase == .ready)
+    writer.member("cpu_count", integer: CPUCount.usable)
+    writer.name("start_methods")
+    writer.beginArray()
+    writer.string(StartMethod.forkserver.rawValue)
+    writer.string(StartMethod.spawn.rawValue)
+    writer.endArray()
+    writer.name("durability")
+    writer.beginObject()
+    writer.member("sync", string: "\(settings.sync)")
+    writer.member("writable", bool: engine.isWritable)
+    writer.member("snapshot_interval", number: Double(settings.snapshotInterval) / 1_000)
+    writer.endObject()
+    writeLimits(to: &writer)
+    writer.endObject()
+    return .json(writer.bytes)
+  }
+
+  private func writeLimits(to writer: inout JSONWriter) {
+    let limits = settings.limits
+    writer.name("limits")
+    writer.beginObject()
+    writer.member("body_bytes_max", integer: settings.bodyBytesMax)
+    writer.member("open_jobs_max", integer: limits.openJobsMax)
+    writer.member("open_bytes_max", integer: limits.openBytesMax)
+    writer.member("retention_age", number: Double(limits.retentionAge) / 1_000)
+    writer.member("retention_jobs_max", integer: limits.retentionJobsMax)
+    writer.member("retention_bytes_max", integer: limits.retentionBytesMax)
+    writer.member("wait_max", number: Double(WaitWish.waitMax) / 1_000)
+    writer.member("shutdown_grace", number: Double(settings.shutdownGrace) / 1_000)
+    if let http { writer.member("connections_max", integer: http.connectionsMax) }
+    writer.endObject()
+  }
+
+  private func tasks() -> HTTPResponse {
+    var pools: [String: [String]] = [:]
+    for (index, pool) in settings.pools.enumerated() {
+      for task in engine.tasks(pool: index) ?? [] { pools[task, default: []].append(pool.name) }
+    }
+    var writer = JSONWriter(capacity: 1_024)
+    writer.beginObject()
+    writer.name("tasks")
+    writer.beginArray()
+    for task in pools.keys.sorted() {
+      writer.beginObject()
+      writer.member("name", string: task)
+      writer.name("pools")
+      writer.beginArray()
+      for pool in pools[task] ?? [] { writer.string(pool) }
+      writer.endArray()
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.endObject()
+    return .json(writer.bytes)
+  }
+
+  /// 200 when work is taken, 503 with the failing checks when not.
+  private func readiness() -> HTTPResponse {
+    var checks: [(name: String, isOK: Bool, detail: String)] = []
+    for pool in pools {
+      checks.append(("pool \(pool.name)", pool.condition == "running", pool.condition))
+    }
+    checks.append(("journal", engine.isWritable, engine.isWritable ? "writable" : "read-only"))
+    checks.append(("service", phase == .ready, phase == .ready ? "ready" : phaseName))
+    let isReady = checks.allSatisfy(\.isOK)
+    var writer = JSONWriter(capacity: 256)
+    writer.beginObject()
+    writer.member("ready", bool: isReady)
+    writer.name("checks")
+    writer.beginArray()
+    for check in checks {
+      writer.beginObject()
+      writer.member("name", string: check.name)
+      writer.member("ok", bool: check.isOK)
+      writer.member("detail", string: check.detail)
+      writer.endObject()
+    }
+    writer.endArray()
+    writer.endObject()
+    return .json(writer.bytes, status: isReady ? 200 : 503)
+  }
+
+  private var phaseName: String {
+    switch phase {
+    case .starting: "starting"
+    case .ready: "ready"
+    case .draining, .endingCalls, .closing, .stopped: "draining"
+    }
+  }
+
+  // MARK: Metrics
+
+  private func metricsPage() -> HTTPResponse {
+    typealias Gauge = (name: String, help: String, samples: [Metrics.Sample])
+    let store = engine.store
+    let states = JobState.allCases.map {
+      (labels: "state=\"\($0.rawValue)\"", value: "\(store.count(of: $0))")
+    }
+    var ages: [Metrics.Sample] = []
+    var workers: [Metrics.Sample] = []
+    for (index, pool) in pools.enumerated() {
+      let label = "pool=\"\(pool.name)\""
+      let age = engine.oldestQueuedAt(pool: index).map { max(now.timestamp - $0, 0) } ?? 0
+      ages.append((label, "\(Double(age) / 1_000)"))
+      for (state, count) in pool.workerCounts {
+        workers.append((label + ",state=\"\(state)\"", "\(count)"))
+      }
+    }
+    let gauges: [Gauge] = [
+      ("lido_build_info", "The version.", [("version=\"\(Server.version)\"", "1")]),
+      ("lido_jobs", "Jobs held, by state.", states),
+      ("lido_queue_oldest_job_age_seconds", "Age of the job that waits longest.", ages),
+      ("lido_workers", "Workers, by state.", workers),
+      ("lido_open_bytes", "Bytes that unfinished jobs brought.", [("", "\(store.openBytes)")]),
+      ("lido_retained_bytes", "Bytes of finished jobs.", [("", "\(store.finishedBytes)")]),
+      ("lido_waiting_requests", "Clients that wait for a job.", [("", "\(waiters.count)")]),
+    ]
+    return HTTPResponse(
+      status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
+      body: metrics.page(store: store, gauges: gauges))
+  }
+}

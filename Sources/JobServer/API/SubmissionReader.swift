@@ -1,0 +1,183 @@
+import JSON
+import JobCore
+
+/// Reads the body of `POST /v1/jobs`.
+///
+/// Arguments pass through as opaque JSON text; every other member is checked. Unknown and repeated
+/// members are refused, so that a typing error never passes silently; `null` for an optional member
+/// is the same as leaving it out.
+struct SubmissionReader {
+  /// Longest name of a task, in bytes.
+  static let taskBytesMax = 200
+  /// Most tags of a job, and the longest one in bytes.
+  static let tagsMax = 32
+  static let tagBytesMax = 100
+  /// Most attempts.
+  static let attemptsMax = 100
+  /// Longest time limit, in seconds: a year.
+  static let timeoutMax = 31_536_000.0
+
+  private enum Member: String, CaseIterable {
+    case task, args, kwargs, pool, id, timeout, tags
+    case attemptsMax = "max_attempts"
+    case onInterrupt = "on_interrupt"
+
+    var bit: UInt16 { 1 << UInt16(Member.allCases.firstIndex(of: self) ?? 0) }
+  }
+
+  private var task = ""
+  private var args = "[]"
+  private var kwargs = ""
+  private var pool: String?
+  private var id: JobID?
+  private var timeout: Milliseconds?
+  private var tags: [String] = []
+  private var attemptsMax = 1
+  private var onInterrupt = OnInterrupt.requeue
+  private var problem: Problem?
+
+  private init() {}
+
+  /// The submission that `body` asks for, under the client's `key` if it gave one.
+  static func read(_ body: [UInt8], idempotencyKey key: String?) throws(Problem) -> Submission {
+    var reader = SubmissionReader()
+    do {
+      try JSONReader.read(body) { (json) throws(JSONError) in try reader.readObject(&json) }
+    } catch {
+      if let problem = reader.problem { throw problem }
+      throw Problem.invalid("the body is not the JSON that is expected: \(error)", at: "")
+    }
+    if let problem = reader.problem { throw problem }
+    return reader.submission(key: key)
+  }
+
+  private func submission(key: String?) -> Submission {
+    let isPlain =
+      kwargs.isEmpty && timeout == nil && tags.isEmpty && attemptsMax == 1
+      && onInterrupt == .requeue && key == nil
+    let options =
+      isPlain
+      ? nil
+      : JobOptions(
+        kwargs: kwargs, timeout: timeout, attemptsMax: attemptsMax, onInterrupt: onInterrupt,
+        tags: tags, idempotencyKey: key)
+    return Submission(task: task, args: args, id: id, pool: pool, options: options)
+  }
+
+  private mutating func readObject(_ json: inout JSONReader) throws(JSONError) {
+    guard try json.kind() == .object else {
+      refuse("a submission is an object like {\"task\":\"square\",\"args\":[7]}", at: "")
+      return
+    }
+    var seen: UInt16 = 0
+    try json.beginObject()
+    while let name = try json.nextMember() {
+      guard let member = Member(rawValue: name) else {
+        let known = Member.allCases.map(\.rawValue).joined(separator: ", ")
+        refuse("unknown member; the members are: \(known)", at: "/" + escaped(name))
+        return
+      }
+      guard seen & member.bit == 0 else {
+        refuse("the member stands here twice", at: "/" + name)
+        return
+      }
+      seen |= member.bit
+      do {
+        try readValue(of: member, &json)
+      } catch {
+        // A wrong type is the client's mistake in this member; anything else is not JSON at all.
+        if case .wrongType = error.reason { refuse("\(error)", at: "/" + name) }
+        if case .numberOutOfRange = error.reason { refuse("\(error)", at: "/" + name) }
+        throw error
+      }
+      if problem != nil { return }
+    }
+    if seen & Member.task.bit == 0 { refuse("a submission names its task", at: "/task") }
+  }
+
+  private mutating func readValue(
+    of member: Member, _ json: inout JSONReader
+  ) throws(JSONError) {
+    let kind = try json.kind()
+    if kind == .null, member != .task {
+      try json.readNull()
+      return
+    }
+    switch member {
+    case .task: try readTask(&json)
+    case .args:
+      guard kind == .array else { return refuse("args is an array", at: "/args") }
+      args = try json.readText()
+    case .kwargs:
+      guard kind == .object else { return refuse("kwargs is an object", at: "/kwargs") }
+      let text = try json.readText()
+      kwargs = text == "{}" ? "" : text
+    case .pool: pool = try json.readString()
+    case .id:
+      id = JobID(try json.readString())
+      if id == nil {
+        refuse("an id is 1 to 64 of A-Z a-z 0-9 . _ - and not . or ..", at: "/id")
+      }
+    case .timeout: try readTimeout(&json)
+    case .tags: try readTags(&json)
+    case .attemptsMax:
+      attemptsMax = try json.readInt()
+      if !(1...SubmissionReader.attemptsMax).contains(attemptsMax) {
+        refuse("between 1 and \(SubmissionReader.attemptsMax)", at: "/max_attempts")
+      }
+    case .onInterrupt:
+      guard let choice = OnInterrupt(rawValue: try json.readString()) else {
+        return refuse("\"requeue\" or \"fail\"", at: "/on_interrupt")
+      }
+      onInterrupt = choice
+    }
+  }
+
+  private mutating func readTask(_ json: inout JSONReader) throws(JSONError) {
+    task = try json.readString()
+    if task.isEmpty || task.utf8.count > SubmissionReader.taskBytesMax {
+      refuse("a task's name has 1 to \(SubmissionReader.taskBytesMax) bytes", at: "/task")
+    }
+  }
+
+  private mutating func readTimeout(_ json: inout JSONReader) throws(JSONError) {
+    let seconds = try json.readDouble()
+    guard seconds > 0, seconds <= SubmissionReader.timeoutMax else {
+      return refuse("seconds, more than 0 and at most \(Int(Self.timeoutMax))", at: "/timeout")
+    }
+    timeout = max(1, Milliseconds((seconds * 1_000).rounded()))
+  }
+
+  private mutating func readTags(_ json: inout JSONReader) throws(JSONError) {
+    guard try json.kind() == .array else { return refuse("tags is an array of strings", at: "/tags") }
+    try json.beginArray()
+    while try json.nextElement() {
+      let tag = try json.readString()
+      guard !tag.isEmpty, tag.utf8.count <= SubmissionReader.tagBytesMax else {
+        return refuse(
+          "a tag has 1 to \(SubmissionReader.tagBytesMax) bytes", at: "/tags/\(tags.count)")
+      }
+      guard tags.count < SubmissionReader.tagsMax else {
+        return refuse("at most \(SubmissionReader.tagsMax) tags", at: "/tags")
+      }
+      tags.append(tag)
+    }
+  }
+
+  private mutating func refuse(_ detail: String, at pointer: String) {
+    if problem == nil { problem = .invalid(detail, at: pointer) }
+  }
+
+  /// A name as a JSON pointer's token (RFC 6901): `~` is `~0`, `/` is `~1`.
+  private func escaped(_ name: String) -> String {
+    var token = ""
+    for character in name {
+      switch character {
+      case "~": token += "~0"
+      case "/": token += "~1"
+      default: token.append(character)
+      }
+    }
+    return token
+  }
+}

@@ -1,0 +1,181 @@
+import Glibc
+import HTTPServer
+import JobCore
+import JobStorage
+import Logging
+import Reactor
+
+/// From the first descriptor to the last: opening, readiness, draining, the end.
+extension Server {
+  /// How long idle workers and the last snapshot may take at the end, in milliseconds.
+  private static let closingMax: Milliseconds = 60_000
+
+  /// Recovers what was running, starts the pools and listens.
+  func open() throws {
+    engine.recover(at: now, &turn)
+    try commit()
+    let router = Router(allRoutes())
+    var http = HTTPServerSettings(
+      host: settings.host, port: settings.port,
+      fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
+    http.bodyBytesMax = settings.bodyBytesMax
+    let server = try HTTPServer(
+      settings: http, router: router, problem: Server.response(to:),
+      observe: { [unowned self] in note($0) })
+    self.http = server
+    try reactor.watch(server.fileDescriptor, for: .readable, precedence: .late) {
+      [unowned self] _ in isHTTPReady = true
+    }
+    try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .early) {
+      [unowned self] _ in forkServerReady()
+    }
+    try reactor.watch(signals.fileDescriptor, for: .readable) {
+      [unowned self] _ in signalsArrived()
+    }
+    try reactor.watch(storage.syncDescriptor, for: .readable, precedence: .early) {
+      [unowned self] _ in syncsFinished()
+    }
+    for pool in pools { pool.start(at: now.instant) }
+    log.info(
+      "listening",
+      metadata: ["address": "\(settings.host):\(server.port)", "data": "\(settings.directory)"])
+  }
+
+  /// How a refusal of the HTTP server itself looks.
+  private static func response(to refusal: HTTPRefusal) -> HTTPResponse {
+    var problem = Problem(
+      status: refusal.status, code: refusal.code, detail: refusal.detail)
+    if case .draining = refusal { problem.retryAfter = 5 }
+    return JobAnswers.problem(problem)
+  }
+
+  private func note(_ observation: HTTPObservation) {
+    metrics.noteRequest(
+      route: observation.route ?? "none", method: observation.method?.rawValue ?? "other",
+      status: observation.status, seconds: Double(observation.nanoseconds) / 1e9)
+  }
+
+  // MARK: Phases
+
+  /// Whether no more work is taken.
+  var isDraining: Bool {
+    switch phase {
+    case .draining, .endingCalls: true
+    case .starting, .ready, .closing, .stopped: false
+    }
+  }
+
+  /// When the present phase ends by itself.
+  var phaseDeadline: UInt64? {
+    if case .draining(let until) = phase { return until }
+    return closingDeadline
+  }
+
+  /// Moves to the next phase when the present one has come to its end.
+  func advancePhase() {
+    switch phase {
+    case .starting:
+      if pools.allSatisfy({ $0.isSettled }) { becomeReady() }
+    case .ready, .stopped: break
+    case .draining(let until):
+      guard until <= now.instant.nanoseconds else { return }
+      log.warning(
+        "the grace is over; running jobs are cut off and run again after the next start",
+        metadata: ["running": "\(engine.store.count(of: .running))"])
+      decide(.drainGraceEnded)
+      for pool in pools { pool.terminate(at: now.instant) }
+      phase = .endingCalls
+    case .endingCalls: break
+    case .closing: close()
+    }
+  }
+
+  private func becomeReady() {
+    phase = .ready
+    for event in early { decide(event) }
+    early.removeAll()
+    do { try commit() } catch { fatal = error }
+    for pool in pools { pool.flush() }
+    if let path = settings.portFile { writePortFile(path) }
+    log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
+  }
+
+  private func writePortFile(_ path: String) {
+    guard let port = http?.port else { return }
+    let temporary = path + ".tmp"
+    let text = "\(port)\n"
+    guard let file = fopen(temporary, "w") else {
+      return log.error("the port file cannot be written", metadata: ["path": "\(path)"])
+    }
+    fputs(text, file)
+    fclose(file)
+    // Whoever waits for the file never sees it half written.
+    if rename(temporary, path) != 0 {
+      log.error("the port file cannot be written", metadata: ["path": "\(path)"])
+    }
+  }
+
+  private func signalsArrived() {
+    for signal in signals.drain() {
+      let name = signal == SIGTERM ? "SIGTERM" : "SIGINT"
+      guard phase == .ready || phase == .starting else {
+        log.warning("second signal: the service ends at once", metadata: ["signal": "\(name)"])
+        removePortFile()
+        // The fork server sees its socket end, and ends everything that it started.
+        _exit(128 + signal)
+      }
+      log.info("draining", metadata: ["signal": "\(name)"])
+      drain()
+    }
+  }
+
+  private func drain() {
+    let deadline = now.instant.advanced(byMilliseconds: settings.shutdownGrace)
+    phase = .draining(until: deadline.nanoseconds)
+    removePortFile()
+    for event in early { decide(event) }
+    early.removeAll()
+    decide(.drainRequested)
+  }
+
+  private func removePortFile() {
+    if let path = settings.portFile { unlink(path) }
+  }
+
+  // MARK: The end
+
+  /// When the closing is given up; nil before it has begun.
+  private var closingDeadline: UInt64? {
+    phase == .closing
+      ? closingBegunAt?.advanced(byMilliseconds: Server.closingMax).nanoseconds : nil
+  }
+
+  /// One step of the end: the workers go, then the last snapshot is written, then the loop ends.
+  private func close() {
+    if closingBegunAt == nil {
+      closingBegunAt = now.instant
+      for pool in pools { pool.terminate(at: now.instant) }
+      for (number, waiter) in waiters.removeAll() { waitIsOver(number, waiter) }
+    }
+    if let deadline = closingDeadline, deadline <= now.instant.nanoseconds {
+      log.error("the end took too long; what is left is ended by force")
+      phase = .stopped
+      return
+    }
+    guard pools.allSatisfy({ $0.isEnded }), snapshot.token == nil else { return }
+    if !snapshot.isLastBegun, storage.journalBytes > 0, engine.isWritable {
+      snapshot.isLastBegun = true
+      startSnapshot()
+      if snapshot.token != nil { return }
+    }
+    phase = .stopped
+  }
+
+  /// Closes what is open; after the loop has ended.
+  func shutDown() throws {
+    http?.run(at: now.instant.nanoseconds)
+    http?.stop()
+    try storage.close(at: now)
+    log.info("stopped")
+  }
+}

@@ -1,0 +1,63 @@
+import JobCore
+import JobStorage
+import Logging
+import Multiprocessing
+
+/// What the pools report, as events.
+extension Server {
+  /// The fork server has news: of workers, of the compactor, of its own end.
+  func forkServerReady() {
+    var events: [ForkServerEvent] = []
+    forkServer.drain(into: &events)
+    for event in events {
+      if event == .lost { replaceForkServer() }
+      if snapshotEvent(event) { continue }
+      for pool in pools { pool.handle(event, at: now.instant) }
+    }
+  }
+
+  private func replaceForkServer() {
+    log.error("the fork server ended; another one is started, what ran is run again")
+    do {
+      try forkServer.replace()
+    } catch {
+      log.critical("no fork server can be started", metadata: ["error": "\(error)"])
+    }
+  }
+
+  /// Hands everything that the pools report to the engine.
+  func collectReports() {
+    for pool in pools {
+      pool.drainEvents { event in
+        note(event, of: pool)
+        decide(event)
+      }
+      for exit in pool.takeExits() { note(exit, of: pool) }
+    }
+  }
+
+  private func note(_ event: Event, of pool: PoolAdapter) {
+    switch event {
+    case .poolBroke(_, let reason):
+      log.error(
+        "the pool broke; its jobs fail and it takes no more",
+        metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
+    case .poolAnnounced(_, let tasks):
+      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": "\(tasks.count)"])
+    default: break
+    }
+  }
+
+  private func note(_ exit: PoolAdapter.WorkerExit, of pool: PoolAdapter) {
+    metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
+    let metadata: Logger.Metadata = [
+      "pool": "\(pool.name)", "pid": "\(exit.pid)", "reason": "\(exit.reason)",
+      "exitcode": "\(exit.exitcode)",
+    ]
+    if exit.isExpected {
+      log.debug("worker ended", metadata: metadata)
+    } else {
+      log.warning("worker ended unexpectedly", metadata: metadata)
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import JobCore
+import JobStorage
+import Logging
+import Multiprocessing
+
+/// Snapshots are written by a child of this program that recovers from the folder as a start would:
+/// the loop never stalls, and every snapshot proves that recovery works.
+extension Server {
+  /// The snapshot that is being written, if one is.
+  struct SnapshotRun {
+    /// The compactor.
+    var token: ProcessToken?
+    /// When it was begun.
+    var begunAt = Instant(nanoseconds: 0)
+    /// Whether the one that is written at the end of the service was begun.
+    var isLastBegun = false
+  }
+
+  /// The code of the compactor among the entry points of forked children.
+  static let compactorEntry: UInt32 = 2
+
+  /// How much the compactor yields to everybody else.
+  private static let compactorNice: Int32 = 10
+
+  /// Seals the journal's segment and lets a child write the state up to there.
+  func startSnapshot() {
+    do {
+      guard let sequence = try storage.sealForSnapshot(at: now) else { return }
+      snapshot.begunAt = now.instant
+      var specification = ProcessSpecification(
+        .fork(
+          EntryPoint(
+            code: Server.compactorEntry,
+            payload: Array("\(sequence)\n\(settings.directory)".utf8))))
+      specification.nice = Server.compactorNice
+      snapshot.token = try forkServer.startProcess(specification)
+    } catch let failure as StartFailure {
+      snapshotFailed("\(failure)")
+    } catch let failure as StorageError where failure.code == .syncFailed {
+      fatal = failure
+    } catch {
+      log.error("no snapshot can be begun", metadata: ["error": "\(error)"])
+      retryAt = now.instant.advanced(byMilliseconds: settings.snapshotInterval)
+    }
+  }
+
+  /// Takes an event of the compactor; false if it is about another process.
+  func snapshotEvent(_ event: ForkServerEvent) -> Bool {
+    switch event {
+    case .started(let token, _, _): return token == snapshot.token
+    case .startFailed(let token, let failure):
+      guard token == snapshot.token else { return false }
+      snapshotFailed("\(failure)")
+      return true
+    case .exited(let token, let status, _):
+      guard token == snapshot.token else { return false }
+      if status.exitcode == 0 {
+        snapshotFinished()
+      } else {
+        snapshotFailed("the compactor ended with exit code \(status.exitcode)")
+      }
+      return true
+    case .lost: return false
+    }
+  }
+
+  private func snapshotFinished() {
+    let nanoseconds = now.instant.nanoseconds - snapshot.begunAt.nanoseconds
+    do {
+      let sequence = storage.snapshotInProgress ?? 0
+      try storage.snapshotFinished(took: nanoseconds, at: now.instant)
+      metrics.snapshot.observe(seconds: Double(nanoseconds) / 1e9)
+      log.debug(
+        "snapshot written",
+        metadata: ["sequence": "\(sequence)", "bytes": "\(storage.snapshotBytes)"])
+    } catch {
+      log.error("the snapshot cannot be used", metadata: ["error": "\(error)"])
+    }
+    snapshot.token = nil
+  }
+
+  private func snapshotFailed(_ reason: String) {
+    let nanoseconds = now.instant.nanoseconds - snapshot.begunAt.nanoseconds
+    storage.snapshotFailed(took: nanoseconds, at: now.instant)
+    snapshot.token = nil
+    log.error("no snapshot was written; the journal is kept", metadata: ["reason": "\(reason)"])
+  }
+}

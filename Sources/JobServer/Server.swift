@@ -1,0 +1,187 @@
+import DequeModule
+import HTTPServer
+import JobCore
+import JobStorage
+import Logging
+import Multiprocessing
+import Reactor
+
+/// The service: one thread, one epoll, and the turn that joins all parts.
+///
+/// It owns every descriptor and every clock read, and decides nothing: facts go to the engine as
+/// events, what the engine wants comes back as records (made durable first) and effects (performed
+/// after). This file is the composition and the turn; the facets stand in `Server+….swift`.
+final class Server {
+  let settings: Settings
+  let log: Logger
+  let reactor: Reactor
+  let forkServer: ForkServer
+  let storage: JobStorage
+  let pools: [PoolAdapter]
+  let signals: SignalSource
+  let startedAt: Timestamp
+
+  /// Made by `open()`, after the routes that need the server exist.
+  var http: HTTPServer?
+  var engine: Engine
+  var metrics = Metrics()
+  var now: Moment
+
+  /// What the engine decided in this turn.
+  var turn = Turn()
+  /// What clients asked for in this turn; handled together after the HTTP server has run, so that
+  /// no answer of this turn shows what the journal does not hold yet.
+  var inbox: [Event] = []
+  /// Requests whose answer the engine decides.
+  var requests: [RequestID: Request] = [:]
+  var lastRequest: RequestID = 0
+  /// Submissions that came before the pools told their tasks.
+  var early: [Event] = []
+  var waiters = Waiters()
+
+  /// Effects, and answers to reads, that wait for their records to be durable, in order.
+  var heldBack: Deque<HeldBack> = []
+  var isHTTPReady = true
+  var snapshot = SnapshotRun()
+  /// When the journal is tried again after it failed; nil while it takes records.
+  var retryAt: Instant?
+  var phase = Phase.starting
+  /// When the end was begun.
+  var closingBegunAt: Instant?
+  /// What ends the service at once: a sync that failed.
+  var fatal: StorageError?
+
+  /// Where the service is in its life.
+  enum Phase: Equatable {
+    /// A pool has no ready worker yet.
+    case starting
+    /// It serves.
+    case ready
+    /// It takes no more work; what runs may finish until the deadline (monotonic nanoseconds).
+    case draining(until: UInt64)
+    /// The grace is over: what runs is being ended.
+    case endingCalls
+    /// Nothing runs: the workers go, and the last snapshot is written.
+    case closing
+    /// The loop ends after this turn.
+    case stopped
+  }
+
+  /// Puts the service together over a recovered state. Nothing runs yet.
+  init(
+    settings: Settings, log: Logger, forkServer: ForkServer, reactor: Reactor,
+    signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
+  ) throws {
+    self.settings = settings
+    self.log = log
+    self.forkServer = forkServer
+    self.reactor = reactor
+    self.signals = signals
+    self.storage = storage
+    self.now = now
+    startedAt = now.timestamp
+    engine = Engine(
+      store: store, pools: settings.pools.map(\.name), limits: settings.limits, seed: seed)
+    pools = try settings.pools.enumerated().map { index, pool in
+      try PoolAdapter(
+        index: index, configured: pool, resultBytesMax: settings.bodyBytesMax,
+        forkServer: forkServer, reactor: reactor)
+    }
+  }
+
+  // MARK: The turn
+
+  /// Runs turns until the service has stopped.
+  func run() throws {
+    while phase != .stopped {
+      reactor.wait(until: nextDeadline())
+      now = readMoment()
+
+      // 1. What frees slots: results and deaths of workers. 2. What time has brought.
+      reactor.dispatch(.early)
+      collectReports()
+      try passTime()
+      try commit()
+
+      // 3. Signals, syncs. 4. Clients: reads are answered, wishes are collected.
+      reactor.dispatch(.middle)
+      runHTTP()
+      handleInbox()
+      try commit()
+
+      // 5. One write a worker.
+      for pool in pools { pool.flush() }
+      advancePhase()
+      if let fatal { throw fatal }
+    }
+  }
+
+  func readMoment() -> Moment {
+    Moment(
+      instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
+      timestamp: SystemClock.wallMilliseconds)
+  }
+
+  /// The earliest moment at which any source has something to do.
+  private func nextDeadline() -> UInt64? {
+    var earliest: UInt64?
+    func consider(_ deadline: UInt64?) {
+      guard let deadline else { return }
+      earliest = earliest.map { min($0, deadline) } ?? deadline
+    }
+    let nanoseconds = now.instant.nanoseconds
+    consider(engine.nextDeadline(at: now)?.nanoseconds)
+    consider(waiters.nextDeadline)
+    consider(storageDeadline?.nanoseconds)
+    consider(http?.nextDeadline(at: nanoseconds))
+    for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
+    consider(phaseDeadline)
+    return earliest
+  }
+
+  private func passTime() throws {
+    let instant = now.instant
+    for pool in pools { pool.passTime(at: instant) }
+    collectReports()
+    if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
+    while let (number, waiter) = waiters.popExpired(at: instant.nanoseconds) {
+      waitIsOver(number, waiter)
+    }
+    try passStorageTime()
+  }
+
+  private func runHTTP() {
+    guard let http else { return }
+    let nanoseconds = now.instant.nanoseconds
+    guard isHTTPReady || http.nextDeadline(at: nanoseconds).map({ $0 <= nanoseconds }) == true
+    else { return }
+    isHTTPReady = false
+    http.run(at: nanoseconds)
+  }
+
+  private func handleInbox() {
+    guard !inbox.isEmpty else { return }
+    for event in inbox { decide(event) }
+    inbox.removeAll(keepingCapacity: true)
+  }
+
+  /// Lets the engine decide what follows from an event, as part of this turn.
+  func decide(_ event: Event) {
+    engine.handle(event, at: now, &turn)
+  }
+
+  // MARK: Requests
+
+  /// Asks the engine on behalf of a client. A submission that comes before the pools told their
+  /// tasks waits until they have: the client sees a slower answer, not an error.
+  func ask(_ request: Request, _ event: (RequestID) -> Event) {
+    lastRequest += 1
+    requests[lastRequest] = request
+    let event = event(lastRequest)
+    if phase == .starting, case .submissionReceived = event {
+      early.append(event)
+    } else {
+      inbox.append(event)
+    }
+  }
+}

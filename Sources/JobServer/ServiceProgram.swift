@@ -1,0 +1,110 @@
+import ArgumentParser
+import Glibc
+import HTTPServer
+import JobCore
+import JobStorage
+import Logging
+public import Multiprocessing
+import Reactor
+
+/// The program around the service: which role this process has, and in which order it opens things.
+public enum ServiceProgram {
+  /// The fork server, forked before anything else was touched; nil for every other subcommand.
+  nonisolated(unsafe) static var forkServer: ForkServer?
+
+  /// Runs the program: its first and only statement in a synchronous `main`.
+  ///
+  /// A process of the service that was started by its fork server takes its role here and never
+  /// returns. For `serve` the fork server is forked first, while this process has one thread and
+  /// has opened nothing: what it holds then, every worker inherits.
+  public static func main(tasks: [AnyTask]) -> Never {
+    signal(SIGPIPE, SIG_IGN)
+    Bootstrap.takeRole { entry in run(entry, tasks) }
+    if CommandLine.arguments.dropFirst().first == "serve" {
+      do throws(SystemCallError) {
+        forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, tasks) }
+      } catch {
+        fail("the fork server cannot be started: \(error)")
+      }
+    }
+    RootCommand.main()
+    exit(0)
+  }
+
+  /// The role of a forked child.
+  private static func run(_ entry: EntryPoint, _ tasks: [AnyTask]) -> Never {
+    switch entry.code {
+    case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks))
+    case Server.compactorEntry: compact(entry.payload)
+    default: fail("unknown role \(entry.code)")
+    }
+  }
+
+  /// The compactor: recovers what the sealed segments hold and writes it as a snapshot.
+  private static func compact(_ payload: [UInt8]) -> Never {
+    let parts = String(decoding: payload, as: UTF8.self).split(separator: "\n", maxSplits: 1)
+    guard parts.count == 2, let sequence = UInt64(parts[0]) else {
+      fail("the compactor was told nonsense")
+    }
+    do throws(StorageError) {
+      _ = try Compaction.run(
+        String(parts[1]), through: sequence, at: SystemClock.wallMilliseconds)
+      _exit(0)
+    } catch {
+      fail("no snapshot: \(error)")
+    }
+  }
+
+  private static func fail(_ reason: String) -> Never {
+    fputs("lido: \(reason)\n", stderr)
+    _exit(70)
+  }
+
+  // MARK: Serving
+
+  /// Serves until a signal has drained the service.
+  static func serve(_ settings: Settings, _ forkServer: ForkServer) throws {
+    let log = makeLog(settings)
+    raiseDescriptorLimit()
+    let signals = try SignalSource([SIGTERM, SIGINT])
+    let now = Moment(
+      instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
+      timestamp: SystemClock.wallMilliseconds)
+    let (storage, store, report) = try openStorage(settings, at: now)
+    for note in report.notes { log.warning("recovery", metadata: ["note": "\(note)"]) }
+    log.info(
+      "recovered",
+      metadata: ["jobs": "\(store.count)", "records": "\(report.recordsReplayed)"])
+    var random = SystemRandomNumberGenerator()
+    let server = try Server(
+      settings: settings, log: log, forkServer: forkServer, reactor: Reactor(), signals: signals,
+      storage: storage, store: store, seed: random.next(), now: now)
+    try server.open()
+    try server.run()
+    try server.shutDown()
+  }
+
+  private static func openStorage(
+    _ settings: Settings, at now: Moment
+  ) throws -> (storage: JobStorage, store: JobStore, report: RecoveryReport) {
+    try JobStorage.open(
+      settings.directory, into: JobStore(forgottenIDsMax: settings.limits.forgottenIDsMax),
+      sync: settings.sync, snapshotInterval: settings.snapshotInterval, processID: getpid(),
+      at: now)
+  }
+
+  private static func makeLog(_ settings: Settings) -> Logger {
+    LoggingSystem.bootstrap(StreamLogHandler.standardError)
+    var log = Logger(label: "lido")
+    log.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .info
+    return log
+  }
+
+  /// Each waiting client holds a descriptor: the soft limit is raised to the hard one.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}

@@ -1,0 +1,123 @@
+import Glibc
+import Yams
+
+/// Reads `lido.yaml`: the settings under their keys, and `pools`.
+///
+/// Everything is refused that is not understood, with file, line and what would be right: a key
+/// that is silently ignored is a setting that somebody believes in.
+struct ConfigurationFile {
+  private let path: String
+
+  /// Reads the file at `path` into `settings`.
+  static func read(_ path: String, into settings: inout Settings) throws(SettingError) {
+    let file = ConfigurationFile(path: path)
+    let text = try file.contents()
+    let root: Node?
+    do {
+      root = try Yams.compose(yaml: text)
+    } catch {
+      throw SettingError(source: path, reason: "not valid YAML: \(error)")
+    }
+    guard let root else { return }
+    guard let mapping = root.mapping else {
+      throw SettingError(source: path, reason: "expected keys like 'listen: 127.0.0.1:8080'")
+    }
+    for (key, value) in mapping {
+      try file.read(key, value, into: &settings)
+    }
+  }
+
+  private func contents() throws(SettingError) -> String {
+    guard let file = fopen(path, "r") else {
+      throw SettingError(source: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
+    }
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    while true {
+      let count = fread(&buffer, 1, buffer.count, file)
+      guard count > 0 else { break }
+      bytes += buffer[..<count]
+    }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw SettingError(source: path, reason: "not UTF-8")
+    }
+    return text
+  }
+
+  private func read(
+    _ key: Node, _ value: Node, into settings: inout Settings
+  ) throws(SettingError) {
+    let name = key.scalar?.string ?? ""
+    if name == "pools" { return try readPools(value, into: &settings) }
+    guard let setting = Setting.allCases.first(where: { $0.key == name }), setting != .config
+    else {
+      let known = Setting.allCases.filter { $0 != .config }.map(\.key).joined(separator: ", ")
+      throw error(at: key, "unknown key '\(name)'; the keys are: \(known), pools")
+    }
+    let text = try scalar(value, of: name)
+    do {
+      try setting.read(text, into: &settings)
+    } catch {
+      throw self.error(at: value, "\(name): \(error.reason)")
+    }
+  }
+
+  private func readPools(_ node: Node, into settings: inout Settings) throws(SettingError) {
+    guard let mapping = node.mapping else {
+      throw error(at: node, "pools: expected names, like 'default: { processes: 2 }'")
+    }
+    for (key, value) in mapping {
+      let name = key.scalar?.string ?? ""
+      guard
+        !name.isEmpty, name.utf8.count <= 64,
+        name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
+      else {
+        throw error(at: key, "'\(name)' is not a pool's name: 1 to 64 of A-Z a-z 0-9 . _ -")
+      }
+      var pool = settings.pools.first { $0.name == name } ?? Settings.Pool(name: name)
+      try readPool(value, into: &pool)
+      if let index = settings.pools.firstIndex(where: { $0.name == name }) {
+        settings.pools[index] = pool
+      } else {
+        settings.pools.append(pool)
+      }
+    }
+  }
+
+  private func readPool(_ node: Node, into pool: inout Settings.Pool) throws(SettingError) {
+    if node.scalar?.string == "" { return }
+    guard let mapping = node.mapping else {
+      throw error(at: node, "expected a pool's settings, like '{ processes: 2 }'")
+    }
+    for (key, value) in mapping {
+      let name = key.scalar?.string ?? ""
+      let text = try scalar(value, of: name)
+      do {
+        switch name {
+        case "processes": pool.processes = try Setting.processes(text)
+        case "start_method": pool.startMethod = try Setting.startMethod(text)
+        case "maxtasksperchild": pool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
+        default:
+          throw Setting.InvalidValue(
+            reason: "unknown key; a pool has processes, start_method, maxtasksperchild")
+        }
+      } catch {
+        let reason = (error as? Setting.InvalidValue)?.reason ?? "\(error)"
+        throw self.error(at: value, "\(name): \(reason)")
+      }
+    }
+  }
+
+  private func scalar(_ node: Node, of name: String) throws(SettingError) -> String {
+    guard let scalar = node.scalar else {
+      throw error(at: node, "\(name): expected one value, not a list or a group of keys")
+    }
+    return scalar.string
+  }
+
+  private func error(at node: Node, _ reason: String) -> SettingError {
+    let line = node.mark.map { ":\($0.line)" } ?? ""
+    return SettingError(source: path + line, reason: reason)
+  }
+}

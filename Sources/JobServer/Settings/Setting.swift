@@ -1,0 +1,217 @@
+import JobCore
+import JobStorage
+import Multiprocessing
+
+/// One setting: its name in every place, its default, its explanation, and how its text is read.
+///
+/// The flag is `--snapshot-interval`, the variable `LIDO_SNAPSHOT_INTERVAL`, the key in `lido.yaml`
+/// `snapshot_interval`; all three are derived from the one name here.
+enum Setting: String, CaseIterable, Sendable {
+  case listen
+  case data
+  case config
+  case processes
+  case startMethod = "start-method"
+  case maxTasksPerChild = "maxtasksperchild"
+  case sync
+  case snapshotInterval = "snapshot-interval"
+  case maxBody = "max-body"
+  case maxQueued = "max-queued"
+  case maxQueuedBytes = "max-queued-bytes"
+  case retentionAge = "retention-age"
+  case retentionCount = "retention-count"
+  case retentionBytes = "retention-bytes"
+  case shutdownGrace = "shutdown-grace"
+  case portFile = "port-file"
+  case logLevel = "log-level"
+
+  /// The environment variable.
+  var variable: String {
+    "LIDO_" + key.uppercased()
+  }
+
+  /// The key in the configuration file.
+  var key: String {
+    String(rawValue.map { $0 == "-" ? "_" : $0 })
+  }
+
+  /// What stands for the value in the help.
+  var placeholder: String {
+    switch self {
+    case .listen: "host:port"
+    case .data: "dir"
+    case .config, .portFile: "file"
+    case .processes: "n|auto"
+    case .startMethod: "forkserver|spawn"
+    case .sync: "always|ms|never"
+    case .snapshotInterval, .shutdownGrace, .retentionAge: "s"
+    case .maxBody, .maxQueuedBytes, .retentionBytes: "bytes"
+    case .maxQueued, .retentionCount, .maxTasksPerChild: "n"
+    case .logLevel: "level"
+    }
+  }
+
+  /// The explanation, with the default.
+  var help: String {
+    switch self {
+    case .listen:
+      "Address and port to listen on; port 0 picks a free one. (default: 127.0.0.1:8080)"
+    case .data:
+      "Folder of the journal and the snapshots; made if missing. (default: ./lido-data)"
+    case .config: "Configuration file (YAML). (default: none)"
+    case .processes:
+      "Worker processes of the default pool; auto: one per CPU that may be used. (default: auto)"
+    case .startMethod: "How workers are started. (default: forkserver)"
+    case .maxTasksPerChild: "Calls after which a worker is replaced; 0: never. (default: 0)"
+    case .sync:
+      """
+      When the journal is synced to disk: always (before each answer), every so many milliseconds, \
+      or never (the system decides). It bounds what a power loss can take; an acknowledged job \
+      survives a crash of the service with any of them. (default: 50)
+      """
+    case .snapshotInterval:
+      "Seconds between snapshots, when something changed. (default: 60)"
+    case .maxBody: "Largest request body, in bytes or with KiB, MiB, GiB. (default: 8MiB)"
+    case .maxQueued: "Most jobs that are not finished; more are refused. (default: 1000000)"
+    case .maxQueuedBytes: "Most bytes of arguments of unfinished jobs. (default: 1GiB)"
+    case .retentionAge: "Seconds (or 24h) that a finished job is kept. (default: 24h)"
+    case .retentionCount: "Most finished jobs that are kept. (default: 1000000)"
+    case .retentionBytes: "Most bytes of finished jobs that are kept. (default: 1GiB)"
+    case .shutdownGrace:
+      "Seconds that running jobs get to finish after SIGTERM or SIGINT. (default: 8)"
+    case .portFile:
+      "File to write the port to when the service is ready; removed when it ends. (default: none)"
+    case .logLevel:
+      "trace, debug, info, notice, warning, error or critical. (default: info)"
+    }
+  }
+
+  /// Reads `text` into `settings`.
+  ///
+  /// - Throws: the reason, in words, when the text is no value of this setting.
+  func read(_ text: String, into settings: inout Settings) throws(InvalidValue) {
+    switch self {
+    case .listen: (settings.host, settings.port) = try Setting.address(text)
+    case .data: settings.directory = try notEmpty(text)
+    case .config: settings.configFile = try notEmpty(text)
+    case .portFile: settings.portFile = try notEmpty(text)
+    case .processes: settings.defaultPool.processes = try Setting.processes(text)
+    case .startMethod: settings.defaultPool.startMethod = try Setting.startMethod(text)
+    case .maxTasksPerChild:
+      settings.defaultPool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
+    case .sync: settings.sync = try Setting.sync(text)
+    case .snapshotInterval:
+      settings.snapshotInterval = try milliseconds(text, atLeast: 100)
+    case .maxBody: settings.bodyBytesMax = try bytes(text, atLeast: 1_024)
+    case .maxQueued: settings.limits.openJobsMax = try count(text, in: 1...100_000_000)
+    case .maxQueuedBytes: settings.limits.openBytesMax = try bytes(text, atLeast: 1_024)
+    case .retentionAge: settings.limits.retentionAge = try milliseconds(text, atLeast: 1_000)
+    case .retentionCount:
+      settings.limits.retentionJobsMax = try count(text, in: 0...100_000_000)
+    case .retentionBytes: settings.limits.retentionBytesMax = try bytes(text, atLeast: 0)
+    case .shutdownGrace: settings.shutdownGrace = try milliseconds(text, atLeast: 0)
+    case .logLevel: settings.logLevel = try Setting.logLevel(text)
+    }
+  }
+
+  /// A text that is no value of its setting: the reason.
+  struct InvalidValue: Error {
+    let reason: String
+  }
+}
+
+// MARK: Reading values
+
+extension Setting {
+  private func notEmpty(_ text: String) throws(InvalidValue) -> String {
+    guard !text.isEmpty else { throw InvalidValue(reason: "empty; a path is expected") }
+    return text
+  }
+
+  private func milliseconds(
+    _ text: String, atLeast least: Milliseconds
+  ) throws(InvalidValue) -> Milliseconds {
+    guard let value = Quantity.milliseconds(text), value >= least else {
+      throw InvalidValue(
+        reason: "'\(text)' is not a time of at least \(least) ms, like 0.5, 30, 250ms or 24h")
+    }
+    return value
+  }
+
+  private func bytes(_ text: String, atLeast least: Int) throws(InvalidValue) -> Int {
+    guard let value = Quantity.bytes(text), value >= least else {
+      throw InvalidValue(
+        reason: "'\(text)' is not a size of at least \(least) bytes, like 65536, 8MiB or 1GiB")
+    }
+    return value
+  }
+
+  private func count(_ text: String, in range: ClosedRange<Int>) throws(InvalidValue) -> Int {
+    guard let value = Quantity.count(text), range.contains(value) else {
+      throw InvalidValue(
+        reason: "'\(text)' is not a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return value
+  }
+
+  /// `host:port`, `[v6]:port`, `host` or `:port`.
+  static func address(_ text: String) throws(InvalidValue) -> (host: String, port: Int) {
+    let invalid = InvalidValue(
+      reason: "'\(text)' is not an address like 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80")
+    var host = text
+    var port = 8080
+    if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]"),
+      text.hasPrefix("[") || text.filter({ $0 == ":" }).count == 1
+    {
+      guard let number = Int(text[text.index(after: colon)...]), (0...65_535).contains(number)
+      else { throw invalid }
+      port = number
+      host = String(text[..<colon])
+    }
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    guard !host.contains(where: { $0 == " " || $0 == "/" }) else { throw invalid }
+    return (host.isEmpty ? "127.0.0.1" : host, port)
+  }
+
+  static func processes(_ text: String) throws(InvalidValue) -> Int? {
+    if text == "auto" { return nil }
+    guard let value = Quantity.count(text), (1...1_000).contains(value) else {
+      throw InvalidValue(reason: "'\(text)' is neither auto nor a number from 1 to 1000")
+    }
+    return value
+  }
+
+  static func startMethod(_ text: String) throws(InvalidValue) -> StartMethod {
+    guard let method = StartMethod(rawValue: text), method != .fork else {
+      throw InvalidValue(
+        reason: """
+          '\(text)' is not a start method of the service: forkserver or spawn \
+          (fork is for programs that use the library)
+          """)
+    }
+    return method
+  }
+
+  static func maxTasksPerChild(_ text: String) throws(InvalidValue) -> Int? {
+    guard let value = Quantity.count(text), value >= 0 else {
+      throw InvalidValue(reason: "'\(text)' is not a number of calls (0: never replaced)")
+    }
+    return value == 0 ? nil : value
+  }
+
+  static func sync(_ text: String) throws(InvalidValue) -> SyncPolicy {
+    do {
+      return try SyncPolicy(parsing: text)
+    } catch {
+      throw InvalidValue(reason: "\(error)")
+    }
+  }
+
+  static func logLevel(_ text: String) throws(InvalidValue) -> String {
+    let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+    guard levels.contains(text) else {
+      throw InvalidValue(reason: "'\(text)' is not one of \(levels.joined(separator: ", "))")
+    }
+    return text
+  }
+}

@@ -1,0 +1,34 @@
+/// Joins the places where settings come from: flag over environment over file over default.
+enum SettingSources {
+  /// The settings in force.
+  ///
+  /// - Parameters:
+  ///   - flags: what stood on the command line.
+  ///   - environment: the process's variables; only those named `LIDO_…` are looked at.
+  /// - Throws: `SettingError` for the first value that cannot be used, and for a variable that
+  ///   looks like a setting and is none.
+  static func join(
+    flags: [Setting: String], environment: [String: String]
+  ) throws(SettingError) -> Settings {
+    var settings = Settings()
+    var texts = [(setting: Setting, source: String, text: String)]()
+    for setting in Setting.allCases {
+      if let text = flags[setting] {
+        texts.append((setting, "--" + setting.rawValue, text))
+      } else if let text = environment[setting.variable] {
+        texts.append((setting, setting.variable, text))
+      }
+    }
+    if let config = texts.first(where: { $0.setting == .config }) {
+      try ConfigurationFile.read(config.text, into: &settings)
+    }
+    for (setting, source, text) in texts {
+      do {
+        try setting.read(text, into: &settings)
+      } catch {
+        throw SettingError(source: source, reason: error.reason)
+      }
+    }
+    return settings
+  }
+}

@@ -1,0 +1,51 @@
+import JobCore
+import JobStorage
+import Multiprocessing
+
+/// Everything that an operator can choose, after flags, environment, file and defaults were joined.
+struct Settings: Sendable {
+  /// One pool of the service.
+  struct Pool: Equatable, Sendable {
+    var name: String
+    /// Workers; nil: as many as this process may use CPUs.
+    var processes: Int?
+    var startMethod = StartMethod.forkserver
+    /// Calls after which a worker is replaced; nil: never.
+    var maxTasksPerChild: Int?
+  }
+
+  var host = "127.0.0.1"
+  var port = 8080
+  var directory = "lido-data"
+  var configFile: String?
+  var portFile: String?
+  var sync = SyncPolicy.every(milliseconds: 50)
+  var snapshotInterval: Milliseconds = 60_000
+  var bodyBytesMax = 8 << 20
+  var shutdownGrace: Milliseconds = 8_000
+  var logLevel = "info"
+  var limits = Limits()
+  var pools = [Pool(name: "default")]
+
+  /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.
+  var defaultPool: Pool {
+    get { pools.first { $0.name == "default" } ?? Pool(name: "default") }
+    set {
+      if let index = pools.firstIndex(where: { $0.name == "default" }) {
+        pools[index] = newValue
+      } else {
+        pools.insert(newValue, at: 0)
+      }
+    }
+  }
+}
+
+/// A value that cannot be used: what it is, where it came from, what would be right.
+struct SettingError: Error, Equatable, CustomStringConvertible {
+  /// Where the value stands: `--sync`, `LIDO_SYNC`, `lido.yaml:3`.
+  var source: String
+  /// The sentence.
+  var reason: String
+
+  var description: String { "\(source): \(reason)" }
+}

@@ -1,0 +1,261 @@
+import JSON
+import JobCore
+import Multiprocessing
+import Reactor
+
+/// Joins one pool of workers to the engine and the reactor: reports become events, effects become
+/// calls. It translates and decides nothing.
+final class PoolAdapter {
+  /// A worker that has ended, for the log and the metrics.
+  struct WorkerExit {
+    let pid: Int32
+    let exitcode: Int32
+    /// `retired`, `exited` or `signalled`.
+    let reason: String
+    /// Whether it ended as it was told to.
+    let isExpected: Bool
+  }
+
+  /// Its position among the configured pools; part of every slot's name.
+  let index: Int
+  let configured: Settings.Pool
+  /// How many workers it keeps.
+  let processes: Int
+  /// Why it runs nothing any more.
+  private(set) var brokenReason: String?
+  /// Whether all its workers are gone for good.
+  private(set) var isEnded = false
+
+  private let pool: WorkerPool
+  private var events: [Event] = []
+  private var exits: [WorkerExit] = []
+  private var hasAnnounced = false
+  private var hasHadReadyWorker = false
+  private var isEnding = false
+
+  var name: String { configured.name }
+
+  init(
+    index: Int, configured: Settings.Pool, resultBytesMax: Int, forkServer: ForkServer,
+    reactor: Reactor
+  ) throws {
+    self.index = index
+    self.configured = configured
+    processes = configured.processes ?? CPUCount.usable
+    var settings = PoolSettings(processes: processes)
+    settings.callsPerWorkerMax = configured.maxTasksPerChild
+    var workers = WorkerSettings()
+    workers.startMethod = configured.startMethod
+    workers.resultBytesMax = resultBytesMax
+    // Set below: the descriptors that the pool watches are read with the moment of their turn.
+    let owner = Owner()
+    pool = try WorkerPool(
+      settings, workers: workers, forkServer: forkServer,
+      watch: { descriptor, writable in
+        owner.watch(descriptor, writable: writable, on: reactor)
+      },
+      unwatch: { reactor.unwatch($0) })
+    owner.adapter = self
+  }
+
+  /// Breaks the circle of pool, reactor and adapter while the pool is being made.
+  private final class Owner {
+    weak var adapter: PoolAdapter?
+
+    func watch(_ descriptor: Int32, writable: Bool, on reactor: Reactor) {
+      let interest: Interest = writable ? [.readable, .writable] : .readable
+      do throws(ReactorError) {
+        if reactor.isWatched(descriptor) {
+          try reactor.setInterest(interest, of: descriptor)
+        } else {
+          try reactor.watch(descriptor, for: interest, precedence: .early) { [self] readiness in
+            adapter?.ready(descriptor, readiness)
+          }
+        }
+      } catch {
+        // Only a system out of memory or watches refuses a socket; the worker's start then times
+        // out, and the pool says so.
+        adapter?.pool.descriptorReady(
+          descriptor, readable: true, writable: true, at: SystemClock.monotonicNanoseconds)
+      }
+    }
+  }
+
+  // MARK: What happens
+
+  func start(at instant: Instant) {
+    pool.start(at: instant.nanoseconds)
+  }
+
+  private func ready(_ descriptor: Int32, _ readiness: Readiness) {
+    pool.descriptorReady(
+      descriptor,
+      readable: !readiness.isDisjoint(with: [.readable, .hungUp, .failed]),
+      writable: readiness.contains(.writable), at: SystemClock.monotonicNanoseconds)
+  }
+
+  func handle(_ event: ForkServerEvent, at instant: Instant) {
+    let isOurs = pool.forkServerEvent(event, at: instant.nanoseconds)
+    guard isOurs, case .exited(_, let status, _) = event, let gone = pool.goneWorkers.last else {
+      return
+    }
+    let reason =
+      switch status {
+      case .exited(0): "retired"
+      case .exited: "exited"
+      case .signalled: "signalled"
+      case .unknown: "lost"
+      }
+    exits.append(
+      WorkerExit(
+        pid: gone.process, exitcode: status.exitcode, reason: reason,
+        isExpected: status == .exited(0) || isEnding))
+  }
+
+  func passTime(at instant: Instant) {
+    guard let due = pool.nextDeadline, due <= instant.nanoseconds else { return }
+    pool.deadlineReached(at: instant.nanoseconds)
+  }
+
+  var nextDeadline: UInt64? { pool.nextDeadline }
+
+  /// Hands over what happened since the last time, in order.
+  func drainEvents(_ body: (Event) -> Void) {
+    if !hasAnnounced, let tasks = pool.taskNames {
+      hasAnnounced = true
+      body(.poolAnnounced(pool: index, tasks: tasks))
+    }
+    if !events.isEmpty {
+      for event in events { body(event) }
+      events.removeAll(keepingCapacity: true)
+    }
+    pool.drainReports { report in
+      if let event = event(of: report) { body(event) }
+    }
+  }
+
+  /// Takes the workers that ended since the last time.
+  func takeExits() -> [WorkerExit] {
+    defer { exits.removeAll() }
+    return exits
+  }
+
+  private func event(of report: PoolReport) -> Event? {
+    switch report {
+    case .slotReady(let slot, let credit):
+      if credit > 0 { hasHadReadyWorker = true }
+      return .slotReady(
+        SlotID(pool: index, index: slot), credit: credit, pid: pool.process(of: slot))
+    case .slotGone(let slot):
+      return .slotGone(SlotID(pool: index, index: slot))
+    case .callEnded(let call, .returned(let text)):
+      return .callReturned(CallID(rawValue: call), result: text)
+    case .callEnded(let call, .raised(let text)):
+      return .callRaised(CallID(rawValue: call), RaisedErrorReader.read(text))
+    case .callLost(let call, let status, let started, let reason):
+      return .callLost(
+        CallID(rawValue: call), loss(status, started: started, reason: reason))
+    case .poolBroke(let reason):
+      brokenReason = reason
+      return .poolBroke(pool: index, reason: reason)
+    case .poolEnded:
+      isEnded = true
+      return nil
+    }
+  }
+
+  private func loss(_ status: ExitStatus, started: Bool, reason: String?) -> Loss {
+    guard started else { return .notStarted }
+    if let reason { return .protocolBroken(reason) }
+    switch status {
+    case .unknown: return .interrupted
+    case .exited, .signalled: return .workerExited(exitcode: status.exitcode)
+    }
+  }
+
+  // MARK: What is to be done
+
+  /// Hands a call to its slot's worker; written by the next `flush`.
+  ///
+  /// The worker may have ended after the engine decided: then the call comes back as not started.
+  func assign(
+    _ call: CallID, attempt: Int, task: String, args: String, kwargs: String, at instant: Instant
+  ) {
+    guard pool.room(in: call.slot.index) > 0 else {
+      events.append(.callLost(call, .notStarted))
+      return
+    }
+    pool.assign(
+      call.rawValue, attempt: UInt32(attempt), task: task, args: args, kwargs: kwargs,
+      to: call.slot.index, at: instant.nanoseconds)
+  }
+
+  func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant) {
+    pool.end(
+      call.rawValue, grace: UInt64(graceMilliseconds) * 1_000_000, at: instant.nanoseconds)
+  }
+
+  func flush() {
+    pool.flush()
+  }
+
+  /// Ends all workers: SIGTERM now, SIGKILL after a second.
+  func terminate(at instant: Instant) {
+    guard !isEnding else { return }
+    isEnding = true
+    pool.terminate(grace: 1_000_000_000, at: instant.nanoseconds)
+  }
+
+  /// Whether events wait that no descriptor announces.
+  var hasEvents: Bool { !events.isEmpty }
+
+  // MARK: For people
+
+  /// Whether it has had a ready worker, or never will.
+  var isSettled: Bool { (hasAnnounced && hasHadReadyWorker) || brokenReason != nil }
+
+  /// `starting`, `running` or `broken`.
+  var condition: String {
+    if brokenReason != nil { return "broken" }
+    return isSettled ? "running" : "starting"
+  }
+
+  /// Workers by state.
+  var workerCounts: [(state: String, count: Int)] {
+    let workers = pool.workers
+    return ["starting", "idle", "busy", "ending"].map { state in
+      (state, workers.count { $0.state.rawValue == state })
+    }
+  }
+
+  /// The workers, and the last ones that are gone.
+  var workers: [WorkerSummary] {
+    pool.workers.sorted { $0.slot < $1.slot } + pool.goneWorkers
+  }
+}
+
+/// Reads an error as a worker tells it: `{"code":…,"type":…,"message":…,"traceback":…}`.
+enum RaisedErrorReader {
+  /// The error; one that says so if the text is not what was agreed.
+  static func read(_ text: String) -> RaisedError {
+    var error = RaisedError(type: "Error", message: "")
+    do {
+      try JSONReader.read(text) { (json) throws(JSONError) in
+        try json.beginObject()
+        while let name = try json.nextMember() {
+          switch name {
+          case "code": error.code = JobError.Code(rawValue: try json.readString()) ?? .raised
+          case "type": error.type = try json.readString()
+          case "message": error.message = try json.readString()
+          case "traceback": error.traceback = try json.readString()
+          default: try json.skipValue()
+          }
+        }
+      }
+    } catch {
+      return RaisedError(
+        type: "ProtocolError", message: "the worker's error cannot be read: \(text.prefix(500))")
+    }
+    return error
+  }
+}

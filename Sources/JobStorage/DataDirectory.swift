@@ -1,0 +1,114 @@
+/// The names in a data folder. Nothing but these is read, written or removed there:
+///
+/// | name | what it is |
+/// |---|---|
+/// | `journal-<seq>.jsonl` | a segment of the journal; `seq` is the number of its first record |
+/// | `snapshot-<seq>.json` | the state after the record with number `seq` |
+/// | `lock` | held by the server that uses the folder, with its process id inside |
+/// | any of the first two + `.tmp` | being written; worth nothing before it is renamed |
+/// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
+///
+/// `seq` is written with 20 digits, so that names sort like numbers.
+struct DataDirectory: Sendable {
+  /// The folder, without a slash at the end.
+  let path: String
+
+  /// What a folder holds.
+  struct Contents: Equatable, Sendable {
+    /// Sequence numbers of the snapshots, newest first.
+    var snapshots: [UInt64] = []
+    /// First sequence numbers of the segments, oldest first.
+    var segments: [UInt64] = []
+    /// Names of files that were never finished.
+    var temporaries: [String] = []
+  }
+
+  /// The lock file.
+  var lock: String { path + "/lock" }
+
+  /// The segment whose first record is `sequence`.
+  func segment(_ sequence: UInt64) -> String {
+    "\(path)/journal-\(DataDirectory.digits(sequence)).jsonl"
+  }
+
+  /// The snapshot of the state after record `sequence`.
+  func snapshot(_ sequence: UInt64) -> String {
+    "\(path)/snapshot-\(DataDirectory.digits(sequence)).json"
+  }
+
+  /// The name under which `path` is written before it is renamed.
+  static func temporary(_ path: String) -> String { path + ".tmp" }
+
+  /// Lists the folder. Names that are none of the above are left alone.
+  func contents(_ fileSystem: any FileSystem) throws(StorageError) -> Contents {
+    var contents = Contents()
+    for name in try fileSystem.list(path) {
+      if let sequence = DataDirectory.sequence(in: name, "journal-", ".jsonl") {
+        contents.segments.append(sequence)
+      } else if let sequence = DataDirectory.sequence(in: name, "snapshot-", ".json") {
+        contents.snapshots.append(sequence)
+      } else if DataDirectory.sequence(in: name, "journal-", ".jsonl.tmp") != nil
+        || DataDirectory.sequence(in: name, "snapshot-", ".json.tmp") != nil
+      {
+        contents.temporaries.append(name)
+      }
+    }
+    contents.segments.sort()
+    contents.snapshots.sort(by: >)
+    contents.temporaries.sort()
+    return contents
+  }
+
+  /// Removes files that were never finished.
+  func removeTemporaries(_ fileSystem: any FileSystem) throws(StorageError) {
+    for name in try contents(fileSystem).temporaries {
+      try fileSystem.remove("\(path)/\(name)")
+    }
+  }
+
+  /// Gives damaged snapshots another name: none of them may count as the one to fall back to.
+  func setAside(_ snapshots: [UInt64], _ fileSystem: any FileSystem) throws(StorageError) {
+    for sequence in snapshots {
+      try fileSystem.rename(snapshot(sequence), to: snapshot(sequence) + ".damaged")
+    }
+  }
+
+  /// Removes what recovery from the newest snapshot, `newest`, or from the one before it, does not
+  /// need: older snapshots, and segments that end before the older of the two.
+  ///
+  /// The one before is kept with the segments since, so that a newest snapshot that turns out
+  /// damaged costs nothing. While there is none before, every segment is kept. The folder holds at
+  /// most two snapshots and what was appended during two snapshot intervals.
+  ///
+  /// Snapshots go first and segments from the oldest on: wherever it stops, what is left is whole.
+  func removeObsolete(newest: UInt64, _ fileSystem: any FileSystem) throws(StorageError) {
+    let contents = try contents(fileSystem)
+    guard contents.snapshots.contains(newest) else { return }
+    let kept = contents.snapshots.first { $0 < newest } ?? 0
+    for sequence in contents.snapshots.reversed() where sequence < kept {
+      try fileSystem.remove(snapshot(sequence))
+    }
+    for (sequence, next) in zip(contents.segments, contents.segments.dropFirst())
+    where next <= kept + 1 {
+      try fileSystem.remove(segment(sequence))
+    }
+  }
+
+  private static func digits(_ sequence: UInt64) -> String {
+    let digits = String(sequence)
+    return String(repeating: "0", count: 20 - digits.utf8.count) + digits
+  }
+
+  private static func sequence(
+    in name: String, _ prefix: String, _ suffix: String
+  ) -> UInt64? {
+    guard name.utf8.count == prefix.utf8.count + 20 + suffix.utf8.count,
+      name.hasPrefix(prefix), name.hasSuffix(suffix)
+    else { return nil }
+    let digits = name.dropFirst(prefix.utf8.count).dropLast(suffix.utf8.count)
+    guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
+      return nil
+    }
+    return UInt64(digits)
+  }
+}

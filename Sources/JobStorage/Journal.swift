@@ -1,0 +1,237 @@
+internal import JobCore
+
+/// Writes records to the last segment of the journal: one write for all of an `append`, synced by
+/// policy, cut back to whole records when a write fails.
+///
+/// Three sequence numbers say how far each record has come; each is at most the one before:
+///
+/// - `assigned`: it has its number and waits in memory;
+/// - `appended`: it is in the file, so it survives the death of the process;
+/// - `synced`: it is on the disk, so it survives the loss of power.
+///
+/// What blocks: the write(2) of an append, and a rotation (up to three syncs). Nothing else does.
+final class Journal {
+  private let directory: DataDirectory
+  private let fileSystem: any FileSystem
+  private let background: any BackgroundSync
+  private let policy: SyncPolicy
+  private let segmentBytesMax: Int
+
+  /// The segment that is written to, the bytes in it that are whole lines, and whether more bytes
+  /// than those may be in the file.
+  private var file: OpenFile
+  private(set) var liveFirst: UInt64
+  private var length: Int
+  private var mustCut = false
+
+  /// The lines of the records that are assigned and not yet appended.
+  private var pending = RecordEncoder()
+
+  /// The number of the newest record.
+  private(set) var assigned: UInt64
+  /// The number of the newest record in the file.
+  private(set) var appended: UInt64
+  /// The number of the newest record that is known to be on the disk.
+  private(set) var synced: UInt64
+  /// The number of the newest record for which a sync was asked.
+  private var requested: UInt64
+  /// When the next sync is to be asked for; nil: nothing waits for one.
+  private(set) var nextDeadline: Instant?
+  /// Why nothing can be written any more.
+  private var failure: StorageError?
+
+  /// Goes on with the segment that begins with record `liveFirst`, of `length` bytes, open as
+  /// `file`. Everything up to `sequence` is on the disk.
+  init(
+    _ directory: DataDirectory, _ fileSystem: any FileSystem, _ background: any BackgroundSync,
+    policy: SyncPolicy, segmentBytesMax: Int, file: OpenFile, liveFirst: UInt64, length: Int,
+    sequence: UInt64
+  ) {
+    self.directory = directory
+    self.fileSystem = fileSystem
+    self.background = background
+    self.policy = policy
+    self.segmentBytesMax = segmentBytesMax
+    self.file = file
+    self.liveFirst = liveFirst
+    self.length = length
+    assigned = sequence
+    appended = sequence
+    synced = sequence
+    requested = sequence
+  }
+
+  // MARK: Appending
+
+  /// Gives the records their numbers and appends them, and before them those that an append could
+  /// not write. Answers how many bytes were written.
+  ///
+  /// - Throws: `appendFailed` or `callFailed`: nothing of what waits is acknowledged, all of it
+  ///   keeps waiting, and the file is, or before the next append will be, as it was. `syncFailed`,
+  ///   then and ever after: stop.
+  func append(_ records: [Record], at moment: Moment) throws(StorageError) -> Int {
+    for record in records {
+      assigned += 1
+      pending.append(record, sequence: assigned)
+    }
+    return try appendPending(at: moment)
+  }
+
+  /// Appends the records that wait; see `append`.
+  func appendPending(at moment: Moment) throws(StorageError) -> Int {
+    if let failure { throw failure }
+    guard pending.count > 0 else { return 0 }
+    try cut()
+    if length >= segmentBytesMax { try rotate(at: moment.timestamp) }
+    do throws(StorageError) {
+      try pending.write(to: file, fileSystem)
+    } catch {
+      mustCut = true
+      // If this fails too, the next append begins with it.
+      try? cut()
+      throw error
+    }
+    let count = pending.count
+    length += count
+    appended = assigned
+    pending.removeAll()
+    scheduleSync(at: moment.instant)
+    return count
+  }
+
+  private func cut() throws(StorageError) {
+    guard mustCut else { return }
+    try fileSystem.truncate(file, to: length)
+    mustCut = false
+  }
+
+  // MARK: Syncing
+
+  private func scheduleSync(at instant: Instant) {
+    switch policy {
+    case .always: request()
+    case .every(let milliseconds):
+      nextDeadline = nextDeadline ?? instant.advanced(byMilliseconds: milliseconds)
+    case .never: break
+    }
+  }
+
+  private func request() {
+    nextDeadline = nil
+    requested = appended
+    background.request(file, ticket: appended)
+  }
+
+  /// Asks for a sync if one is due. Does not block.
+  func deadlineReached(at instant: Instant) {
+    guard failure == nil, let deadline = nextDeadline, deadline <= instant else { return }
+    request()
+  }
+
+  /// Takes note of the syncs that have ended and answers `synced`. Does not block.
+  ///
+  /// - Throws: `syncFailed`, then and ever after.
+  func drainSyncs() throws(StorageError) -> UInt64 {
+    if let failure { throw failure }
+    try note { () throws(StorageError) in try background.drain() }
+    return synced
+  }
+
+  /// Blocks until everything that was appended is on the disk. The descriptor becomes readable as
+  /// with any sync, so that whoever waits for one hears of it.
+  func syncNow() throws(StorageError) {
+    if let failure { throw failure }
+    if requested < appended { request() }
+    try note { () throws(StorageError) in try background.settle() }
+  }
+
+  private func note(
+    _ ended: () throws(StorageError) -> UInt64
+  ) throws(StorageError) {
+    do throws(StorageError) {
+      synced = max(synced, try ended())
+    } catch {
+      failure = error
+      throw error
+    }
+  }
+
+  // MARK: Segments
+
+  /// Whether the segment that is written to holds a record.
+  var hasRecords: Bool { appended >= liveFirst }
+
+  /// Seals the segment: syncs it and goes on in a new one. Records that wait to be appended go to
+  /// the new one. A segment without records is left as it is.
+  ///
+  /// - Throws: `callFailed` or `appendFailed`: the segment is the live one as before. `syncFailed`:
+  ///   stop.
+  func rotate(at timestamp: Timestamp) throws(StorageError) {
+    if let failure { throw failure }
+    guard hasRecords else { return }
+    try cut()
+    // First, or the loss of power could leave a hole between the two.
+    try syncNow()
+    let first = appended + 1
+    let (next, headerLength): (OpenFile, Int)
+    do throws(StorageError) {
+      (next, headerLength) = try Journal.begin(first, at: timestamp, in: directory, fileSystem)
+    } catch {
+      if error.code == .syncFailed { failure = error }
+      throw error
+    }
+    fileSystem.close(file)
+    file = next
+    liveFirst = first
+    length = headerLength
+  }
+
+  /// Begins the segment whose first record will be `first`, and answers the file and its length.
+  /// It has its name when its first line is on the disk and not before, so that a segment without
+  /// a whole first line is always damage.
+  ///
+  /// - Throws: `callFailed` or `appendFailed`: nothing is left but, if removing fails too, a
+  ///   temporary file. `syncFailed`.
+  static func begin(
+    _ first: UInt64, at timestamp: Timestamp, in directory: DataDirectory,
+    _ fileSystem: any FileSystem
+  ) throws(StorageError) -> (OpenFile, length: Int) {
+    let path = directory.segment(first)
+    let temporary = DataDirectory.temporary(path)
+    let file = try fileSystem.open(temporary, for: .creating)
+    do throws(StorageError) {
+      var header = RecordEncoder()
+      header.appendHeader(first: first, createdAt: timestamp)
+      try header.write(to: file, fileSystem)
+      try fileSystem.sync(file)
+      try fileSystem.rename(temporary, to: path)
+      try fileSystem.syncDirectory(directory.path)
+      return (file, header.count)
+    } catch {
+      fileSystem.close(file)
+      try? fileSystem.remove(temporary)
+      throw error
+    }
+  }
+
+  /// Tries to write and to sync what waits, then gives the file back. Blocks.
+  func close(at moment: Moment) throws(StorageError) {
+    defer { fileSystem.close(file) }
+    _ = try appendPending(at: moment)
+    try syncNow()
+  }
+}
+
+extension RecordEncoder {
+  /// Appends the lines to a file.
+  ///
+  /// - Throws: `appendFailed`; a part of the lines may then be at the end of the file.
+  fileprivate func write(
+    to file: OpenFile, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    let result = bytes.withUnsafeBytes { lines in
+      Result { () throws(StorageError) in try fileSystem.appendAll(file, lines) }
+    }
+    try result.get()
+  }
+}

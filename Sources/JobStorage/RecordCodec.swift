@@ -1,0 +1,142 @@
+// THE FORMAT OF THE JOURNAL, VERSION 1
+//
+// A segment, `journal-<seq>.jsonl`, is text: one JSON object a line, each line ended by one line
+// feed (0x0A) and holding no other. The text is minified JSON (RFC 8259) in UTF-8.
+//
+//   {"crc":"1a2b3c4d",REST}
+//
+// Every line begins with exactly these 18 bytes: `{"crc":"`, eight lower-case hexadecimal digits,
+// `",`. The digits are the CRC-32C (Checksum.swift) of the bytes after the 18th up to the line
+// feed, which is not included. A line that breaks this was not written whole, or was damaged.
+//
+// The first line of a segment tells what the file is. `journal` is the version of the format,
+// `first` the sequence number of the first record to come (the same as in the file's name), and
+// `created_at` when the segment was begun:
+//
+//   {"crc":"…","journal":1,"first":17,"created_at":1767225600000}
+//
+// Every further line is a record: its sequence number, then one member whose name says what
+// happened. Sequence numbers begin at 1 and grow by one from line to line, from segment to segment:
+//
+//   {"crc":"…","seq":17,"job_submitted":{"job":5,"id":"…","task":"square","pool":"main",
+//                                        "at":1767225600123,"args":[7]}}
+//   {"crc":"…","seq":18,"attempt_started":{"job":5,"attempt":1,"at":1767225600124}}
+//   {"crc":"…","seq":19,"job_ended":{"job":5,"at":1767225600125,"result":49}}
+//
+// | record | members, in this order; [in brackets]: left out at the default |
+// |---|---|
+// | job_submitted | job, id, task, pool, at, args, [kwargs], [timeout_ms], [attempts_max], |
+// |               | [on_interrupt], [tags], [idempotency_key] |
+// | attempt_started | job, attempt, at |
+// | attempt_revoked | job, reason |
+// | attempt_failed | job, error, retry_at |
+// | job_queued | job |
+// | cancel_requested | job |
+// | job_ended | job, at, and one of: result, error, cancelled |
+// | job_forgotten | job |
+//
+// | member | value |
+// |---|---|
+// | job | the job's number, from 1 |
+// | id | the job's id, a string |
+// | task, pool | names |
+// | at, retry_at, created_at | milliseconds since 1970-01-01T00:00:00Z |
+// | args, kwargs, result | the JSON text as it came, minified, spliced in |
+// | timeout_ms | the bound on one attempt; default: none |
+// | attempts_max | default: 1. Written as 1 when options were given that are all defaults |
+// | on_interrupt | "requeue" (default) or "fail" |
+// | tags | an array of strings; default: empty |
+// | idempotency_key | a string; default: none |
+// | attempt | the attempt's number, from 1 |
+// | reason | "not_started", "interrupted" or "shutdown" |
+// | error | {"code":…,"type":…,"message":…,["traceback":…],["exitcode":…],"attempt":…} |
+// | cancelled | true |
+//
+// Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
+// needs the header's version to be known: there is no skipping of what is not understood, since a
+// record that is passed over leaves a state that never was.
+//
+// HOW TO CHANGE THE FORMAT
+//
+// 1. Raise `RecordCodec.version`. Version numbers cost nothing: never change what one means.
+// 2. Keep reading the old version: `RecordDecoder` gets the version of the segment's header; give
+//    each shape that changed (RecordShape.swift) one per version.
+// 3. Change the tables above, the shape and `RecordEncoder`, in this order.
+// 4. Add a folder written by the version before to the test's fixtures: it must be restored for
+//    ever. A new segment is begun at the first start after the change, as recovery never appends
+//    to a segment of another version.
+
+/// What a line of a journal segment is made of. The format is specified at the top of this file.
+enum RecordCodec {
+  /// The version of the journal's format that is written.
+  static let version = 1
+  /// How many arrays and objects may lie within one another in a line: 64 in a payload, and those
+  /// around it.
+  static let depthMax = 72
+  /// Bytes before the part of a line that the checksum covers.
+  static let prefixBytes = 18
+  /// Where the digits of the checksum begin.
+  static let digitsOffset = 8
+  /// What a line begins with, digits in place of the checksum's.
+  static let prefix: StaticString = "{\"crc\":\"00000000\","
+
+  /// Whether a line, given without its line feed, is whole: the 18 bytes are right and so is the
+  /// checksum.
+  static func isWhole(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard line.count > prefixBytes, let digits = checksum(in: line) else { return false }
+    let covered = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(line)[prefixBytes...])
+    return Checksum(of: covered).value == digits
+  }
+
+  /// Whether a whole line begins at any byte of `rest`. A line feed may be what is damaged, so
+  /// every place that looks like a beginning is tried.
+  static func holdsWholeLine(_ rest: UnsafeBufferPointer<UInt8>) -> Bool {
+    var start = 0
+    while rest.count - start > prefixBytes {
+      let tail = UnsafeBufferPointer(rebasing: rest[start...])
+      if checksum(in: tail) != nil {
+        // Without a line feed no line can be whole from here on.
+        guard let end = tail.firstIndex(of: UInt8(ascii: "\n")) else { return false }
+        if isWhole(UnsafeBufferPointer(rebasing: tail[..<end])) { return true }
+      }
+      start += 1
+    }
+    return false
+  }
+
+  /// The checksum that a line claims; nil when the 18 bytes are not as they must be.
+  private static func checksum(in line: UnsafeBufferPointer<UInt8>) -> UInt32? {
+    var value: UInt32 = 0
+    return prefix.withUTF8Buffer { pattern in
+      for index in 0..<digitsOffset where line[index] != pattern[index] { return nil }
+      for index in digitsOffset..<digitsOffset + 8 {
+        guard let digit = hexadecimal(line[index]) else { return nil }
+        value = value << 4 | UInt32(digit)
+      }
+      for index in digitsOffset + 8..<prefixBytes where line[index] != pattern[index] {
+        return nil
+      }
+      return value
+    }
+  }
+
+  /// Writes the eight digits of a checksum.
+  @inline(__always)
+  static func write(_ checksum: UInt32, to target: UnsafeMutableRawPointer) {
+    for index in 0..<8 {
+      let digit = UInt8(truncatingIfNeeded: checksum >> UInt32(28 - 4 * index)) & 0xF
+      let byte = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
+      target.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+    }
+  }
+
+  /// The value of a lower-case hexadecimal digit.
+  @inline(__always)
+  static func hexadecimal(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    default: nil
+    }
+  }
+}

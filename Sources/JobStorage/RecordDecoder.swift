@@ -1,0 +1,157 @@
+internal import JSON
+internal import JobCore
+
+/// Reads lines of the journal, and jobs of a snapshot. The formats are specified in
+/// `RecordCodec.swift` and `SnapshotCodec.swift`. Lines come without their line feed.
+struct RecordDecoder {
+  /// A line whose checksum is right and whose content is not.
+  enum Unreadable: Error, Equatable {
+    /// It was written in a version that this program does not know.
+    case version(Int)
+    /// Anything else, in words.
+    case content(String)
+  }
+
+  /// What the line that opens a segment tells.
+  struct Header: Equatable {
+    /// The sequence number of the first record to come.
+    var first: UInt64
+    /// When the segment was begun.
+    var createdAt: Timestamp
+  }
+
+  private var fields = RecordFields()
+
+  /// Reads the line that opens a segment.
+  func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
+    let values: [String: Int]
+    do throws(JSONError) {
+      values = try JSONReader.read(line) { (reader) throws(JSONError) in
+        try RecordDecoder.integers(&reader)
+      }
+    } catch {
+      throw .content(error.description)
+    }
+    // The version comes first: other versions may have other members.
+    guard let version = values["journal"] else {
+      throw .content("the first line does not say that this is a journal")
+    }
+    guard version == RecordCodec.version else { throw .version(version) }
+    guard let first = values["first"], first > 0, let createdAt = values["created_at"] else {
+      throw .content("the first line lacks \"first\" or \"created_at\"")
+    }
+    return Header(first: UInt64(first), createdAt: Timestamp(createdAt))
+  }
+
+  /// The members of an object that are numbers, which must be integers.
+  static func integers(_ reader: inout JSONReader) throws(JSONError) -> [String: Int] {
+    var values: [String: Int] = [:]
+    try reader.beginObject()
+    while let name = try reader.nextMember() {
+      if try reader.kind() == .number { values[name] = try reader.readInt() }
+    }
+    return values
+  }
+
+  /// Reads the line of a record.
+  mutating func record(
+    _ line: UnsafeBufferPointer<UInt8>
+  ) throws(Unreadable) -> (sequence: UInt64, record: Record) {
+    var sequence = 0
+    var shape: RecordShape?
+    var stranger: String?
+    do throws(JSONError) {
+      var reader = JSONReader(line, depthMax: RecordCodec.depthMax)
+      try reader.beginObject()
+      while let name = try reader.nextMember() {
+        if name == "crc" {
+          try reader.skipValue()
+        } else if name == "seq" {
+          sequence = try reader.readInt()
+        } else if shape == nil, let found = RecordShape.record(named: name) {
+          shape = found
+          try fields.read(&reader, found)
+        } else {
+          stranger = name
+        }
+      }
+      try reader.end()
+    } catch {
+      throw .content(error.description)
+    }
+    if let stranger { throw .content("\"\(stranger)\" has no place in this line") }
+    guard sequence > 0, let shape else { throw .content("the line holds no record") }
+    if let fault = fields.fault { throw .content(fault) }
+    return (UInt64(sequence), try record(shape.kind))
+  }
+
+  private func record(_ kind: RecordShape.Kind) throws(Unreadable) -> Record {
+    switch kind {
+    case .jobSubmitted: .jobSubmitted(fields.submission)
+    case .attemptStarted: .attemptStarted(fields.job, attempt: fields.attempt, at: fields.at)
+    case .attemptRevoked: .attemptRevoked(fields.job, fields.reason)
+    case .attemptFailed: .attemptFailed(fields.job, fields.error, retryAt: fields.retryAt)
+    case .jobQueued: .jobQueued(fields.job)
+    case .cancelRequested: .cancelRequested(fields.job)
+    case .jobEnded: .jobEnded(fields.job, try outcome(), at: fields.at)
+    case .jobForgotten: .jobForgotten(fields.job)
+    case .snapshotJob: preconditionFailure("a job of a snapshot is no record")
+    }
+  }
+
+  private func outcome() throws(Unreadable) -> Outcome {
+    switch fields.seen.intersection([.result, .error, .cancelled]) {
+    case .result: .succeeded(fields.result)
+    case .error: .failed(fields.error)
+    case .cancelled: .cancelled
+    default: throw .content("a job_ended needs one of \"result\", \"error\", \"cancelled\"")
+    }
+  }
+
+  /// Reads a job of a snapshot: one JSON object.
+  mutating func job(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> RestoredJob {
+    do throws(JSONError) {
+      var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
+      try fields.read(&reader, .snapshotJob)
+      try reader.end()
+    } catch {
+      throw .content(error.description)
+    }
+    if let fault = fields.fault { throw .content(fault) }
+    return try restored()
+  }
+
+  private func restored() throws(Unreadable) -> RestoredJob {
+    let seen = fields.seen
+    var job = RestoredJob(submitted: fields.submission, state: fields.state)
+    job.isCancelRequested = seen.contains(.cancelRequested)
+    job.losses = seen.contains(.losses) ? fields.losses : 0
+    job.attempt = seen.contains(.attempt) ? fields.attempt : 0
+    job.version = fields.version
+    job.startedAt = seen.contains(.startedAt) ? fields.startedAt : 0
+    if seen.contains(.endedAt) { job.endedOrDueAt = fields.endedAt }
+    if seen.contains(.dueAt) { job.endedOrDueAt = fields.dueAt }
+    switch seen.intersection([.result, .error]) {
+    case []: job.ending = .none
+    case .result: job.ending = .result(fields.result)
+    case .error: job.ending = .error(fields.error)
+    default: throw .content("a job has either a \"result\" or an \"error\"")
+    }
+    try check(job)
+    return job
+  }
+
+  /// Refuses what no sequence of records can lead to and what `JobStore` relies on.
+  private func check(_ job: RestoredJob) throws(Unreadable) {
+    let isWhole =
+      switch (job.state, job.ending) {
+      case (.succeeded, .result), (.failed, .error), (.cancelled, .none): true
+      case (.queued, .none), (.queued, .error), (.scheduled, .error): true
+      case (.running, .none), (.running, .error): job.attempt > 0
+      default: false
+      }
+    guard isWhole else {
+      throw .content("job \(job.submitted.number) cannot be \(job.state) with what it holds")
+    }
+  }
+}

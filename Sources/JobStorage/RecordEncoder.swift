@@ -1,0 +1,152 @@
+internal import Glibc
+internal import JSON
+internal import JobCore
+
+/// Writes lines of the journal into one buffer that is used again and again. The format is
+/// specified in `RecordCodec.swift`.
+struct RecordEncoder {
+  /// The capacity that is kept when the buffer is emptied; a larger one was for a rare large value.
+  private static let capacityKept = 4 << 20
+
+  private var writer = JSONWriter(capacity: 64 << 10)
+
+  /// Whole lines, each with its line feed.
+  var bytes: [UInt8] { writer.bytes }
+
+  /// How many bytes were written since the last `removeAll`.
+  var count: Int { writer.bytes.count }
+
+  /// Forgets the lines.
+  mutating func removeAll() {
+    if writer.bytes.capacity > RecordEncoder.capacityKept {
+      writer = JSONWriter(capacity: 64 << 10)
+    } else {
+      writer.removeAll()
+    }
+  }
+
+  /// Appends the line that opens a segment.
+  mutating func appendHeader(first: UInt64, createdAt: Timestamp) {
+    let start = begin()
+    writer.member("journal", integer: RecordCodec.version)
+    writer.member("first", integer: first)
+    writer.member("created_at", integer: createdAt)
+    end(start)
+  }
+
+  /// Appends the line of a record.
+  mutating func append(_ record: Record, sequence: UInt64) {
+    let start = begin()
+    writer.member("seq", integer: sequence)
+    switch record {
+    case .jobSubmitted(let submitted):
+      open("job_submitted", submitted.number)
+      writer.submission(
+        id: submitted.id, task: submitted.task, pool: submitted.pool, at: submitted.at,
+        args: submitted.args, options: submitted.options)
+    case .attemptStarted(let job, let attempt, let timestamp):
+      open("attempt_started", job)
+      writer.member("attempt", integer: attempt)
+      writer.member("at", integer: timestamp)
+    case .attemptRevoked(let job, let revocation):
+      open("attempt_revoked", job)
+      writer.member("reason", string: revocation.rawValue)
+    case .attemptFailed(let job, let error, let retryAt):
+      open("attempt_failed", job)
+      writer.member(error: error)
+      writer.member("retry_at", integer: retryAt)
+    case .jobQueued(let job): open("job_queued", job)
+    case .cancelRequested(let job): open("cancel_requested", job)
+    case .jobEnded(let job, let outcome, let timestamp):
+      open("job_ended", job)
+      writer.member("at", integer: timestamp)
+      append(outcome)
+    case .jobForgotten(let job): open("job_forgotten", job)
+    }
+    writer.endObject()
+    end(start)
+  }
+
+  private mutating func append(_ outcome: Outcome) {
+    switch outcome {
+    case .succeeded(let text): writer.member("result", text: text)
+    case .failed(let error): writer.member(error: error)
+    case .cancelled: writer.member("cancelled", bool: true)
+    }
+  }
+
+  @inline(__always)
+  private mutating func open(_ name: StaticString, _ job: JobNumber) {
+    writer.name(name)
+    writer.beginObject()
+    writer.member("job", integer: job)
+  }
+
+  @inline(__always)
+  private mutating func begin() -> Int {
+    let start = writer.bytes.count
+    writer.raw(RecordCodec.prefix)
+    return start
+  }
+
+  /// Closes the line that begins at `start` and puts the checksum in.
+  @inline(__always)
+  private mutating func end(_ start: Int) {
+    writer.endObject()
+    writer.bytes.withUnsafeMutableBytes { bytes in
+      let line = bytes.baseAddress! + start
+      let covered = UnsafeRawBufferPointer(
+        start: line + RecordCodec.prefixBytes,
+        count: bytes.count - start - RecordCodec.prefixBytes)
+      // A payload that is not minified would break the file for good; better to stop here.
+      precondition(
+        memchr(covered.baseAddress!, 0x0A, covered.count) == nil, "a line feed inside of a record")
+      RecordCodec.write(Checksum(of: covered).value, to: line + RecordCodec.digitsOffset)
+    }
+    writer.raw("\n")
+  }
+}
+
+extension JSONWriter {
+  /// The members of a submission after its number, those at their defaults left out.
+  mutating func submission(
+    id: JobID, task: String, pool: String, at: Timestamp, args: String, options: JobOptions?
+  ) {
+    member("id", string: id.text)
+    member("task", string: task)
+    member("pool", string: pool)
+    member("at", integer: at)
+    member("args", text: args)
+    if let options { members(options) }
+  }
+
+  private mutating func members(_ options: JobOptions) {
+    if !options.kwargs.isEmpty { member("kwargs", text: options.kwargs) }
+    memberIfPresent("timeout_ms", integer: options.timeout)
+    // Options that are all defaults are not the same as none: one member must tell.
+    if options.attemptsMax != 1 || options == .defaults {
+      member("attempts_max", integer: options.attemptsMax)
+    }
+    if options.onInterrupt != .requeue {
+      member("on_interrupt", string: options.onInterrupt.rawValue)
+    }
+    if !options.tags.isEmpty {
+      name("tags")
+      strings(options.tags)
+    }
+    memberIfPresent("idempotency_key", string: options.idempotencyKey)
+  }
+
+  /// The member `error`.
+  mutating func member(error: JobError) {
+    name("error")
+    beginObject()
+    member("code", string: error.code.rawValue)
+    member("type", string: error.type)
+    member("message", string: error.message)
+    memberIfPresent("traceback", string: error.traceback)
+    memberIfPresent("exitcode", integer: error.exitcode)
+    member("attempt", integer: error.attempt)
+    endObject()
+  }
+}

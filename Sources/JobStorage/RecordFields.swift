@@ -1,0 +1,194 @@
+internal import JSON
+internal import JobCore
+
+/// The values of an object's members as they are read; only those in `seen` mean anything, the
+/// others are left from the object before.
+struct RecordFields {
+  /// Which members the object has.
+  private(set) var seen: MemberSet = []
+  /// What is wrong with the object; nil: nothing.
+  private(set) var fault: String?
+
+  private(set) var job: JobNumber = 0
+  private(set) var id = JobID(version7At: 0, random: (0, 0))
+  private(set) var task = ""
+  private(set) var pool = ""
+  private(set) var at: Timestamp = 0
+  private(set) var args = ""
+  private(set) var attempt = 0
+  private(set) var reason = Revocation.notStarted
+  private(set) var error = JobError(code: .raised, type: "", message: "", attempt: 0)
+  private(set) var retryAt: Timestamp = 0
+  private(set) var result = ""
+  private(set) var state = JobState.queued
+  private(set) var version: UInt32 = 0
+  private(set) var losses = 0
+  private(set) var isCancelRequested = false
+  private(set) var startedAt: Timestamp = 0
+  private(set) var endedAt: Timestamp = 0
+  private(set) var dueAt: Timestamp = 0
+
+  private var kwargs = ""
+  private var timeout: Milliseconds = 0
+  private var attemptsMax = 0
+  private var onInterrupt = OnInterrupt.requeue
+  private var tags: [String] = []
+  private var idempotencyKey = ""
+
+  /// Reads an object of this shape; a member that does not belong, comes twice or is missing, and
+  /// a value that cannot be, is the fault.
+  mutating func read(_ reader: inout JSONReader, _ shape: RecordShape) throws(JSONError) {
+    seen = []
+    fault = nil
+    var place = 0
+    try reader.beginObject()
+    while let name = try reader.nextMember() {
+      guard let index = shape.index(of: name, from: place) else {
+        fault = "a \(shape.name) has no member \"\(name)\""
+        continue
+      }
+      let member = shape.members[index]
+      if seen.contains(member) { fault = "\"\(name)\" stands twice" }
+      seen.formUnion(MemberSet(member))
+      try read(&reader, member)
+      place = index + 1
+    }
+    let missing = shape.required.subtracting(seen)
+    if fault == nil, !missing.isEmpty { fault = "a \(shape.name) lacks \(missing.names)" }
+  }
+
+  private mutating func read(_ reader: inout JSONReader, _ member: Member) throws(JSONError) {
+    switch member {
+    case .job: job = JobNumber(try number(&reader, 1...Int.max, member))
+    case .id: id = try word(&reader, member, JobID.init(_:)) ?? id
+    case .task: task = try reader.readString()
+    case .pool: pool = try reader.readString()
+    case .at: at = try timestamp(&reader)
+    case .args: args = try reader.readText()
+    case .attempt: attempt = try number(&reader, 1...Int.max, member)
+    case .result: result = try reader.readText()
+    case .error: try readError(&reader)
+    case .reason: reason = try word(&reader, member, Revocation.init(rawValue:)) ?? reason
+    case .retryAt: retryAt = try timestamp(&reader)
+    case .cancelled: try readTrue(&reader, member)
+    case .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey:
+      try readOption(&reader, member)
+    case .state, .version, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt:
+      try readProgress(&reader, member)
+    }
+  }
+
+  private mutating func readOption(
+    _ reader: inout JSONReader, _ member: Member
+  ) throws(JSONError) {
+    switch member {
+    case .kwargs: kwargs = try reader.readText()
+    case .timeout: timeout = Milliseconds(try reader.readInt())
+    case .attemptsMax: attemptsMax = try reader.readInt()
+    case .onInterrupt:
+      onInterrupt = try word(&reader, member, OnInterrupt.init(rawValue:)) ?? onInterrupt
+    case .idempotencyKey: idempotencyKey = try reader.readString()
+    default:
+      tags.removeAll()
+      try reader.beginArray()
+      while try reader.nextElement() { tags.append(try reader.readString()) }
+    }
+  }
+
+  private mutating func readProgress(
+    _ reader: inout JSONReader, _ member: Member
+  ) throws(JSONError) {
+    switch member {
+    case .state: state = try word(&reader, member, JobState.init(rawValue:)) ?? state
+    case .version: version = UInt32(try number(&reader, 1...Int(UInt32.max), member))
+    case .losses: losses = try number(&reader, 1...Int(UInt8.max), member)
+    case .cancelRequested:
+      try readTrue(&reader, member)
+      isCancelRequested = true
+    case .startedAt: startedAt = try timestamp(&reader)
+    case .endedAt: endedAt = try timestamp(&reader)
+    default: dueAt = try timestamp(&reader)
+    }
+  }
+
+  /// An error's own members are few and errors are rare: plain and not fast.
+  private mutating func readError(_ reader: inout JSONReader) throws(JSONError) {
+    var parts: Set<String> = []
+    error = JobError(code: .raised, type: "", message: "", attempt: 0)
+    try reader.beginObject()
+    while let name = try reader.nextMember() {
+      if !parts.insert(name).inserted { fault = "\"\(name)\" of the error stands twice" }
+      switch name {
+      case "code": error.code = try word(&reader, .error, JobError.Code.init(rawValue:)) ?? .raised
+      case "type": error.type = try reader.readString()
+      case "message": error.message = try reader.readString()
+      case "traceback": error.traceback = try reader.readString()
+      case "exitcode":
+        error.exitcode = Int32(try number(&reader, Int(Int32.min)...Int(Int32.max), .error))
+      case "attempt": error.attempt = try reader.readInt()
+      default: fault = "an error has no member \"\(name)\""
+      }
+    }
+    if fault == nil, !parts.isSuperset(of: ["code", "type", "message", "attempt"]) {
+      fault = "an error lacks one of \"code\", \"type\", \"message\", \"attempt\""
+    }
+  }
+
+  private mutating func number(
+    _ reader: inout JSONReader, _ range: ClosedRange<Int>, _ member: Member
+  ) throws(JSONError) -> Int {
+    let number = try reader.readInt()
+    if range.contains(number) { return number }
+    fault = "\"\(member.name)\" cannot be \(number)"
+    return range.lowerBound
+  }
+
+  private func timestamp(_ reader: inout JSONReader) throws(JSONError) -> Timestamp {
+    Timestamp(try reader.readInt())
+  }
+
+  private mutating func word<Word>(
+    _ reader: inout JSONReader, _ member: Member, _ make: (String) -> Word?
+  ) throws(JSONError) -> Word? {
+    let text = try reader.readString()
+    let word = make(text)
+    if word == nil { fault = "\"\(member.name)\" cannot be \"\(text)\"" }
+    return word
+  }
+
+  private mutating func readTrue(
+    _ reader: inout JSONReader, _ member: Member
+  ) throws(JSONError) {
+    if try !reader.readBool() { fault = "\"\(member.name)\" can only be true" }
+  }
+}
+
+extension RecordFields {
+  /// The submission that was read.
+  var submission: JobSubmitted {
+    JobSubmitted(
+      number: job, id: id, task: task, pool: pool, args: args, options: options, at: at)
+  }
+
+  private var options: JobOptions? {
+    guard !seen.isDisjoint(with: RecordShape.options) else { return nil }
+    return JobOptions(
+      kwargs: seen.contains(.kwargs) ? kwargs : "",
+      timeout: seen.contains(.timeout) ? timeout : nil,
+      attemptsMax: seen.contains(.attemptsMax) ? attemptsMax : 1,
+      onInterrupt: seen.contains(.onInterrupt) ? onInterrupt : .requeue,
+      tags: seen.contains(.tags) ? tags : [],
+      idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil)
+  }
+}
+
+extension RecordShape {
+  /// The place of the member with this name in `members`, looked for from `start` on and then from
+  /// the front.
+  @inline(__always)
+  fileprivate func index(of name: String, from start: Int) -> Int? {
+    for index in start..<max(start, names.count) where names[index] == name { return index }
+    for index in 0..<min(start, names.count) where names[index] == name { return index }
+    return nil
+  }
+}

@@ -1,0 +1,156 @@
+/// Every member that a record, or a job in a snapshot, may have.
+enum Member: UInt8, CaseIterable {
+  case job, id, task, pool, at, args
+  case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey
+  case attempt, reason, error, retryAt, result, cancelled
+  case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
+
+  /// The name in the files.
+  var name: String {
+    switch self {
+    case .job: "job"
+    case .id: "id"
+    case .task: "task"
+    case .pool: "pool"
+    case .at: "at"
+    case .args: "args"
+    case .kwargs: "kwargs"
+    case .timeout: "timeout_ms"
+    case .attemptsMax: "attempts_max"
+    case .onInterrupt: "on_interrupt"
+    case .tags: "tags"
+    case .idempotencyKey: "idempotency_key"
+    case .attempt: "attempt"
+    case .reason: "reason"
+    case .error: "error"
+    case .retryAt: "retry_at"
+    case .result: "result"
+    case .cancelled: "cancelled"
+    case .state: "state"
+    case .version: "version"
+    case .losses: "losses"
+    case .cancelRequested: "cancel_requested"
+    case .startedAt: "started_at"
+    case .endedAt: "ended_at"
+    case .dueAt: "due_at"
+    }
+  }
+}
+
+/// A set of members.
+struct MemberSet: OptionSet, Sendable {
+  let rawValue: UInt32
+
+  init(rawValue: UInt32) {
+    self.rawValue = rawValue
+  }
+
+  /// Of one member.
+  init(_ member: Member) {
+    self.init(rawValue: 1 << UInt32(member.rawValue))
+  }
+
+  /// Of these members.
+  init(_ members: [Member]) {
+    self = members.reduce(into: []) { $0.formUnion(MemberSet($1)) }
+  }
+
+  /// The ways in which a job ends.
+  static let result = MemberSet(.result)
+  /// See `result`.
+  static let error = MemberSet(.error)
+  /// See `result`.
+  static let cancelled = MemberSet(.cancelled)
+
+  /// Whether `member` is in it.
+  func contains(_ member: Member) -> Bool {
+    rawValue & 1 << UInt32(member.rawValue) != 0
+  }
+
+  /// The members' names, for people.
+  var names: String {
+    Member.allCases.filter { contains($0) }.map { "\"\($0.name)\"" }.joined(separator: ", ")
+  }
+}
+
+/// Which members an object has: the tables of the formats' specifications, as data.
+struct RecordShape: Sendable {
+  /// The objects that have a shape.
+  enum Kind: Sendable {
+    case jobSubmitted, attemptStarted, attemptRevoked, attemptFailed, jobQueued, cancelRequested
+    case jobEnded, jobForgotten, snapshotJob
+  }
+
+  /// What the object is.
+  let kind: Kind
+  /// What the object is called: for a record, the name of its member in the line.
+  let name: String
+  /// All that it may have, in the order in which they are written: a reader that looks for each
+  /// name behind the last one finds it at once.
+  let members: [Member]
+  /// Their names, to compare with.
+  let names: [String]
+  /// Those that it must have.
+  let required: MemberSet
+
+  private init(
+    _ kind: Kind, _ name: String, _ members: [Member], required: [Member]? = nil
+  ) {
+    self.kind = kind
+    self.name = name
+    self.members = members
+    names = members.map(\.name)
+    self.required = MemberSet(required ?? members)
+  }
+
+  private static let submission: [Member] = [.job, .id, .task, .pool, .at, .args]
+  private static let optionMembers: [Member] = [
+    .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey,
+  ]
+  /// The members of which one is enough for a submission to have options.
+  static let options = MemberSet(optionMembers)
+
+  /// See the specification in `RecordCodec.swift`.
+  static let jobSubmitted = RecordShape(
+    .jobSubmitted, "job_submitted", submission + optionMembers, required: submission)
+  /// See the specification in `RecordCodec.swift`.
+  static let attemptStarted = RecordShape(
+    .attemptStarted, "attempt_started", [.job, .attempt, .at])
+  /// See the specification in `RecordCodec.swift`.
+  static let attemptRevoked = RecordShape(.attemptRevoked, "attempt_revoked", [.job, .reason])
+  /// See the specification in `RecordCodec.swift`.
+  static let attemptFailed = RecordShape(
+    .attemptFailed, "attempt_failed", [.job, .error, .retryAt])
+  /// See the specification in `RecordCodec.swift`.
+  static let jobQueued = RecordShape(.jobQueued, "job_queued", [.job])
+  /// See the specification in `RecordCodec.swift`.
+  static let cancelRequested = RecordShape(.cancelRequested, "cancel_requested", [.job])
+  /// See the specification in `RecordCodec.swift`.
+  static let jobEnded = RecordShape(
+    .jobEnded, "job_ended", [.job, .at, .result, .error, .cancelled], required: [.job, .at])
+  /// See the specification in `RecordCodec.swift`.
+  static let jobForgotten = RecordShape(.jobForgotten, "job_forgotten", [.job])
+  /// See the specification in `SnapshotCodec.swift`.
+  static let snapshotJob = RecordShape(
+    .snapshotJob, "job",
+    submission + optionMembers + [
+      .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
+      .result, .error,
+    ],
+    required: submission + [.state, .version])
+
+  /// The shape of a record by its name; nil when there is no such record.
+  static func record(named name: String) -> RecordShape? {
+    switch name {
+    case "job_submitted": jobSubmitted
+    case "attempt_started": attemptStarted
+    case "job_ended": jobEnded
+    case "job_forgotten": jobForgotten
+    case "attempt_revoked": attemptRevoked
+    case "attempt_failed": attemptFailed
+    case "job_queued": jobQueued
+    case "cancel_requested": cancelRequested
+    default: nil
+    }
+  }
+}

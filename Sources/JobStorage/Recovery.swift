@@ -1,0 +1,268 @@
+public import JobCore
+
+/// Reads a data folder: the newest snapshot that is whole, then each record after it. What it does
+/// about every kind of damage is decided in `RecoveryTable.swift`.
+///
+/// It changes nothing, so it also answers whether a folder is whole (`lido check`). On a folder
+/// that a server uses, it may find a tail that is just being written, or miss a file that is just
+/// being removed.
+public struct Recovery {
+  /// The state after the last record.
+  public private(set) var store: JobStore
+  /// What was done.
+  public private(set) var report = RecoveryReport()
+  /// The segment to go on with; nil: there is none yet.
+  private(set) var live: LiveSegment?
+  /// The damaged snapshots that were passed over.
+  private(set) var passedOver: [UInt64] = []
+  /// The size of the snapshot that it began with; 0: none.
+  private(set) var snapshotBytes = 0
+  /// Bytes of journal on top of the snapshot.
+  private(set) var journalBytes = 0
+
+  /// The last segment.
+  struct LiveSegment: Equatable {
+    /// The sequence number of its first record.
+    var first: UInt64
+    /// Its bytes up to the end of the last whole line.
+    var length: Int
+  }
+
+  private let directory: DataDirectory
+  private let fileSystem: any FileSystem
+  private var decoder = RecordDecoder()
+  private var expected: UInt64 = 1
+
+  /// Reads the folder `path` into a store that is empty.
+  ///
+  /// - Throws: `damaged`, `gap`, `unknownVersion` with the file and, where there is one, the line;
+  ///   `callFailed` when a file cannot be read.
+  public static func read(
+    _ path: String, into empty: JobStore = JobStore(),
+    fileSystem: any FileSystem = POSIXFileSystem()
+  ) throws(StorageError) -> Recovery {
+    try read(DataDirectory(path: path), into: empty, through: nil, fileSystem)
+  }
+
+  /// The same, or with `through`: the state after exactly that record, which ends a segment.
+  static func read(
+    _ directory: DataDirectory, into empty: JobStore, through: UInt64?,
+    _ fileSystem: any FileSystem
+  ) throws(StorageError) -> Recovery {
+    var recovery = Recovery(empty, directory, fileSystem)
+    var contents = try directory.contents(fileSystem)
+    if let through {
+      contents.segments.removeAll { $0 > through }
+      contents.snapshots.removeAll { $0 > through }
+    }
+    try recovery.chooseStart(contents, into: empty, through: through)
+    try recovery.replay(contents.segments, through: through)
+    recovery.report.lastSequence = recovery.expected - 1
+    recovery.report.jobs = recovery.store.count
+    return recovery
+  }
+
+  private init(_ empty: JobStore, _ directory: DataDirectory, _ fileSystem: any FileSystem) {
+    store = empty
+    self.directory = directory
+    self.fileSystem = fileSystem
+  }
+
+  // MARK: The state to begin with
+
+  private mutating func chooseStart(
+    _ contents: DataDirectory.Contents, into empty: JobStore, through: UInt64?
+  ) throws(StorageError) {
+    var newest: StorageError?
+    for sequence in contents.snapshots + [0] {
+      let path = directory.snapshot(sequence)
+      var content = RecoveryTable.Content.whole
+      var failure = newest
+      do throws(StorageError) {
+        try take(sequence, path, into: empty)
+      } catch  where error.code == .damaged {
+        content = .damaged
+        failure = failure ?? error
+      } catch  where error.code == .unknownVersion {
+        content = .unknownVersion
+        failure = error
+      }
+      let reach = reach(of: sequence, contents, through)
+      switch RecoveryTable.decision(content, reach, newest == nil ? .newest : .fallback) {
+      case .use: return
+      case .tryOlder:
+        newest = failure
+        passedOver.append(sequence)
+        report.notes.append("passed over a damaged snapshot: \(failure!)")
+      case .refuse(.gap): throw gap(after: sequence)
+      case .refuse: throw failure!
+      }
+    }
+    preconditionFailure("the empty state is whole: it is used or refused")
+  }
+
+  private mutating func take(
+    _ sequence: UInt64, _ path: String, into empty: JobStore
+  ) throws(StorageError) {
+    store = empty
+    report.snapshotSequence = sequence
+    snapshotBytes = 0
+    expected = sequence + 1
+    guard sequence > 0 else { return }
+    let content = try SnapshotReader.read(path, into: empty, fileSystem)
+    guard content.sequence == sequence else {
+      throw StorageError(
+        .damaged, path: path, line: 1,
+        reason: "the snapshot is of record \(content.sequence), not of the one in its name")
+    }
+    store = content.store
+    snapshotBytes = content.bytes
+  }
+
+  private func reach(
+    of sequence: UInt64, _ contents: DataDirectory.Contents, _ through: UInt64?
+  ) -> RecoveryTable.Reach {
+    if sequence == through { return .covered }
+    if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
+    return contents.segments.contains { $0 <= sequence + 1 } ? .covered : .missing
+  }
+
+  private func gap(after sequence: UInt64) -> StorageError {
+    StorageError(
+      .gap, path: directory.path,
+      reason: sequence == 0
+        ? "there is no snapshot, and the journal does not begin with record 1"
+        : "the newest snapshot holds the records up to \(sequence), and the segment of the journal"
+          + " with the next one is not there")
+  }
+
+  // MARK: The records
+
+  private mutating func replay(
+    _ segments: [UInt64], through: UInt64?
+  ) throws(StorageError) {
+    let base = expected - 1
+    let start = segments.lastIndex { $0 <= base + 1 } ?? segments.count
+    // A snapshot that is asked to hold what the newest one holds already needs no segment.
+    guard through != base else { return }
+    for index in segments.indices[start...] {
+      let first = segments[index]
+      guard index == start || first == expected else {
+        throw StorageError(
+          .gap, path: directory.segment(first),
+          reason: "it begins with record \(first), and the segment before it ends with"
+            + " \(expected - 1)")
+      }
+      let isLive = through == nil && index == segments.count - 1
+      try replay(segment: first, after: base, isLive ? .live : .sealed)
+    }
+    let last = expected - 1
+    guard last >= base, last == through ?? last else {
+      throw StorageError(
+        .gap, path: directory.path,
+        reason: "the journal ends with record \(last), but there was record \(through ?? base)")
+    }
+  }
+
+  private mutating func replay(
+    segment first: UInt64, after base: UInt64, _ place: RecoveryTable.Place
+  ) throws(StorageError) {
+    let path = directory.segment(first)
+    let lines = try LineReader(path, fileSystem)
+    var length = try header(lines, path, first)
+    let headerLength = length
+    expected = first
+    while let line = try lines.next() {
+      if let (fault, reason) = apply(line, after: base) {
+        try decide(fault, reason, line, path, place)
+        break
+      }
+      expected += 1
+      length = lines.bytesRead
+    }
+    journalBytes += expected > base + 1 ? length - headerLength : 0
+    if place == .live { live = LiveSegment(first: first, length: length) }
+  }
+
+  /// Reads the first line of a segment and answers its length.
+  private mutating func header(
+    _ lines: LineReader, _ path: String, _ first: UInt64
+  ) throws(StorageError) -> Int {
+    var reason = "the first line of the segment was not written whole, or is damaged"
+    if let line = try lines.next(), line.isTerminated, RecordCodec.isWhole(line.bytes) {
+      do throws(RecordDecoder.Unreadable) {
+        let header = try decoder.header(line.bytes)
+        if header.first == first { return lines.bytesRead }
+        reason = "the segment begins with record \(header.first), not with the one in its name"
+      } catch {
+        throw StorageError(error, path: path, line: 1)
+      }
+    }
+    throw StorageError(.damaged, path: path, line: 1, reason: reason)
+  }
+
+  /// Applies the record of a line if it comes after `base`, or says what is wrong with the line.
+  private mutating func apply(
+    _ line: LineReader.Line, after base: UInt64
+  ) -> (RecoveryTable.LineFault, String)? {
+    guard line.isTerminated, RecordCodec.isWhole(line.bytes) else {
+      return (.torn, "the line is damaged: its checksum is wrong")
+    }
+    do throws(RecordDecoder.Unreadable) {
+      let (sequence, record) = try decoder.record(line.bytes)
+      guard sequence == expected else {
+        return (.sequence, "record \(expected) should stand here, and \(sequence) does")
+      }
+      guard sequence > base else { return nil }
+      do throws(JobStore.Misfit) {
+        try store.apply(record)
+      } catch {
+        return (.misfit, Recovery.reason(error))
+      }
+      report.recordsReplayed += 1
+      return nil
+    } catch {
+      switch error {
+      case .version(let version): return (.version, "version \(version)")
+      case .content(let reason): return (.content, reason)
+      }
+    }
+  }
+
+  private static func reason(_ misfit: JobStore.Misfit) -> String {
+    let found = misfit.found.map { "is \($0.rawValue)" } ?? "is not held, or its id is taken"
+    return "the record does not fit the state before it: its job \(found)"
+  }
+
+  /// Drops a torn tail, or refuses.
+  private mutating func decide(
+    _ fault: RecoveryTable.LineFault, _ reason: String, _ line: LineReader.Line, _ path: String,
+    _ place: RecoveryTable.Place
+  ) throws(StorageError) {
+    let (rest, size) = try rest(of: path, after: line.offset)
+    switch RecoveryTable.decision(fault, place, rest) {
+    case .dropTail:
+      report.tornBytes = size - line.offset
+      report.notes.append(
+        "\(path), line \(line.number): the last \(report.tornBytes) bytes are not of a whole"
+          + " record; whoever sent it was never told that it was taken; dropped")
+    case .refuse(let code):
+      throw StorageError(code, path: path, line: line.number, reason: reason)
+    }
+  }
+
+  /// Whether whole lines begin anywhere behind `offset`, and the size of the file.
+  private func rest(
+    of path: String, after offset: Int
+  ) throws(StorageError) -> (RecoveryTable.Rest, size: Int) {
+    let size = try fileSystem.size(path)
+    let file = try fileSystem.open(path, for: .reading)
+    defer { fileSystem.close(file) }
+    let bytes = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(size - offset - 1, 1), alignment: 1)
+    defer { bytes.deallocate() }
+    let count = try fileSystem.read(file, at: offset + 1, into: bytes)
+    let tail = UnsafeRawBufferPointer(rebasing: bytes[..<count]).bindMemory(to: UInt8.self)
+    return (RecordCodec.holdsWholeLine(tail) ? .wholeLines : .nothing, size)
+  }
+}

@@ -1,0 +1,108 @@
+/// What recovery decides, as data: one row per case, each case in exactly one row (a test walks
+/// them all). The rule behind the rows: never start with a hole. What was acknowledged is there, or
+/// the service does not start and says which file and line is to blame.
+enum RecoveryTable {
+  /// What reading a state to begin with came to. The empty state is always whole.
+  enum Content: CaseIterable {
+    case whole, damaged, unknownVersion
+  }
+
+  /// Whether the segments go on from that state: the first record after it is there, or is the
+  /// next to be written.
+  enum Reach: CaseIterable {
+    case covered, missing
+  }
+
+  /// Whether a newer snapshot was passed over.
+  enum Rank: CaseIterable {
+    case newest, fallback
+  }
+
+  /// What to do about a state to begin with.
+  enum StartDecision: Equatable {
+    case use
+    case tryOlder
+    case refuse(StorageError.Code)
+  }
+
+  /// Which state to begin with: the newest snapshot, then the older ones, then the empty state.
+  /// nil stands for any.
+  static let starts: [(Content, Reach?, Rank?, StartDecision)] = [
+    // It was written by a newer service: an older snapshot would only hide that.
+    (.unknownVersion, nil, nil, .refuse(.unknownVersion)),
+    // The one before is kept, and the segments since, for this.
+    (.damaged, nil, nil, .tryOlder),
+    (.whole, .covered, nil, .use),
+    // Records are gone, though every file that is there is whole.
+    (.whole, .missing, .newest, .refuse(.gap)),
+    // The damaged snapshot is to blame, not this one.
+    (.whole, .missing, .fallback, .refuse(.damaged)),
+  ]
+
+  /// What is wrong with a line of a segment, the first wrong one.
+  enum LineFault: CaseIterable {
+    /// The first line does not say what the file is, or says another one.
+    case header
+    /// The first line is of a version that this program does not know.
+    case version
+    /// No line feed, or the checksum is wrong: not written whole, or damaged.
+    case torn
+    /// The checksum is right and the sequence number is not the next.
+    case sequence
+    /// The checksum is right and the content cannot be read.
+    case content
+    /// The record does not fit the state that it meets.
+    case misfit
+  }
+
+  /// Whether records may still be written to the segment: it is the last.
+  enum Place: CaseIterable {
+    case live, sealed
+  }
+
+  /// What follows the wrong line.
+  enum Rest: CaseIterable {
+    case nothing, wholeLines
+  }
+
+  /// What to do about a wrong line.
+  enum LineDecision: Equatable {
+    /// Cut the file before it and go on, with a note.
+    case dropTail
+    case refuse(StorageError.Code)
+  }
+
+  /// nil stands for any.
+  static let lines: [(LineFault, Place?, Rest?, LineDecision)] = [
+    // A segment has its name only once its first line is on the disk.
+    (.header, nil, nil, .refuse(.damaged)),
+    (.version, nil, nil, .refuse(.unknownVersion)),
+    // The one damage that is to be expected: the write was cut off, so nobody was told of it.
+    (.torn, .live, .nothing, .dropTail),
+    // What was written later is there: the line was once whole.
+    (.torn, .live, .wholeLines, .refuse(.damaged)),
+    // A segment is synced before the next one is begun.
+    (.torn, .sealed, nil, .refuse(.damaged)),
+    (.sequence, nil, nil, .refuse(.gap)),
+    (.content, nil, nil, .refuse(.damaged)),
+    (.misfit, nil, nil, .refuse(.damaged)),
+  ]
+
+  /// Looks a state up.
+  static func decision(_ content: Content, _ reach: Reach, _ rank: Rank) -> StartDecision {
+    for row in starts
+    where row.0 == content && row.1 ?? reach == reach && row.2 ?? rank == rank {
+      return row.3
+    }
+    preconditionFailure("no row for \(content), \(reach), \(rank)")
+  }
+
+  /// Looks a wrong line up.
+  static func decision(_ fault: LineFault, _ place: Place, _ rest: Rest) -> LineDecision {
+    for row in lines
+    where row.0 == fault && row.1 ?? place == place && row.2 ?? rest == rest {
+      return row.3
+    }
+    preconditionFailure("no row for \(fault), \(place), \(rest)")
+  }
+}

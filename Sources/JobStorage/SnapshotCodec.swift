@@ -1,0 +1,61 @@
+// THE FORMAT OF A SNAPSHOT, VERSION 1
+//
+// `snapshot-<seq>.json` is one JSON document in UTF-8, minified but for its line feeds, which stand
+// exactly as shown: a reader goes line by line and builds no tree.
+//
+//   {"snapshot":1,"seq":19,"created_at":1767225660000,"next_number":6,
+//   "forgotten":["00f067aa0ba902b7","4bf92f3577b34da6"],
+//   "jobs":[
+//   {"job":4,…},
+//   {"job":5,…}
+//   ],"count":2,"crc":"1a2b3c4d"}
+//
+// | member | value |
+// |---|---|
+// | snapshot | the version of the format |
+// | seq | the sequence number of the last record that the state holds |
+// | created_at | when it was begun, in milliseconds since 1970-01-01T00:00:00Z |
+// | next_number | the number that the next submitted job gets |
+// | forgotten | hashes of dropped ids (`JobID.stableHash`), oldest first: 16 lower-case |
+// |           | hexadecimal digits, as a 64-bit integer is more than most JSON readers take |
+// | jobs | the finished jobs in the order in which they finished, then the others by number |
+// | count | how many jobs there are |
+// | crc | CRC-32C of every byte of the file before its eight digits |
+//
+// A job has the members of a job_submitted record (`RecordCodec.swift`), then, those in [brackets]
+// left out when 0 or false:
+//
+//   state, version, [attempt], [losses], [cancel_requested], [started_at],
+//   [ended_at] of a final job or [due_at] of another, [result or error]
+//
+// `attempt` is the attempt that runs or ran last; `due_at` is the moment that a scheduled job waits
+// for; `error` of a job that is not final is how its last attempt failed.
+//
+// The recipe for a change is the one in `RecordCodec.swift`; the versions are counted apart.
+
+internal import JSON
+internal import JobCore
+
+/// The words of a snapshot that its writer and reader share. The format is specified at the top of
+/// this file.
+enum SnapshotCodec {
+  /// The version of the snapshot's format that is written.
+  static let version = 1
+  /// The line before the first job.
+  static let jobsOpening: StaticString = "\"jobs\":[\n"
+  /// What the second line begins with.
+  static let forgottenOpening: StaticString = "\"forgotten\":["
+  /// What the last line begins with.
+  static let countOpening: StaticString = "],\"count\":"
+  /// What stands between the count and the digits of the checksum.
+  static let checksumOpening: StaticString = ",\"crc\":\""
+  /// What stands after those digits.
+  static let ending: StaticString = "\"}\n"
+}
+
+extension StaticString {
+  /// Its bytes.
+  var bytes: UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(start: utf8Start, count: utf8CodeUnitCount)
+  }
+}

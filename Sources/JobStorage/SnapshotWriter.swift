@@ -1,0 +1,152 @@
+internal import JSON
+internal import JobCore
+
+/// Writes a snapshot in pieces of about 1 MiB, so that its size costs no memory. The format is
+/// specified in `SnapshotCodec.swift`.
+struct SnapshotWriter {
+  /// Bytes that are gathered before they are written.
+  private static let pieceBytes = 1 << 20
+
+  private let fileSystem: any FileSystem
+  private let file: OpenFile
+  private var writer = JSONWriter(capacity: pieceBytes + (64 << 10))
+  private var checksum = Checksum()
+  private var bytesWritten = 0
+
+  /// Writes the state `store` after record `sequence` into the folder, and answers how many bytes
+  /// it takes. Blocks for as long as the disk does: it is for the process that makes snapshots.
+  ///
+  /// The file has its name when every byte of it is on the disk and not before; on an error nothing
+  /// is left of it but, if that fails too, the temporary file, which the next start removes.
+  static func write(
+    _ store: JobStore, sequence: UInt64, createdAt: Timestamp, into directory: DataDirectory,
+    _ fileSystem: any FileSystem
+  ) throws(StorageError) -> Int {
+    let path = directory.snapshot(sequence)
+    let temporary = DataDirectory.temporary(path)
+    let file = try fileSystem.open(temporary, for: .creating)
+    var bytes = 0
+    do throws(StorageError) {
+      defer { fileSystem.close(file) }
+      var writer = SnapshotWriter(fileSystem: fileSystem, file: file)
+      bytes = try writer.write(store, sequence: sequence, createdAt: createdAt)
+      try fileSystem.sync(file)
+      try fileSystem.rename(temporary, to: path)
+    } catch {
+      try? fileSystem.remove(temporary)
+      throw error
+    }
+    try fileSystem.syncDirectory(directory.path)
+    return bytes
+  }
+
+  private init(fileSystem: any FileSystem, file: OpenFile) {
+    self.fileSystem = fileSystem
+    self.file = file
+  }
+
+  private mutating func write(
+    _ store: JobStore, sequence: UInt64, createdAt: Timestamp
+  ) throws(StorageError) -> Int {
+    writer.beginObject()
+    writer.member("snapshot", integer: SnapshotCodec.version)
+    writer.member("seq", integer: sequence)
+    writer.member("created_at", integer: createdAt)
+    writer.member("next_number", integer: store.nextNumber)
+    writer.raw(",\n")
+    writer.raw(SnapshotCodec.forgottenOpening)
+    for hash in store.forgotten.hashes { writer.string(SnapshotWriter.digits(hash)) }
+    writer.raw("],\n")
+    writer.raw(SnapshotCodec.jobsOpening)
+    try append(store)
+    writer.raw(store.count > 0 ? "\n" : "")
+    writer.raw(SnapshotCodec.countOpening)
+    writer.integer(store.count)
+    writer.raw(SnapshotCodec.checksumOpening)
+    writer.bytes.withUnsafeBytes { checksum.update($0) }
+    withUnsafeTemporaryAllocation(byteCount: 8, alignment: 1) { digits in
+      RecordCodec.write(checksum.value, to: digits.baseAddress!)
+      writer.bytes.append(contentsOf: digits)
+    }
+    writer.raw(SnapshotCodec.ending)
+    try flush()
+    return bytesWritten
+  }
+
+  private mutating func append(_ store: JobStore) throws(StorageError) {
+    var failure: StorageError?
+    var isFirst = true
+    store.forEachInSnapshotOrder { job in
+      guard failure == nil else { return }
+      if !isFirst { writer.raw(",\n") }
+      isFirst = false
+      writer.job(job, names: store.names)
+      guard writer.bytes.count >= SnapshotWriter.pieceBytes else { return }
+      do throws(StorageError) {
+        writer.bytes.withUnsafeBytes { checksum.update($0) }
+        try flush()
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Writes what was gathered. Its checksum is the caller's, as the last piece's covers less.
+  private mutating func flush() throws(StorageError) {
+    let result = writer.bytes.withUnsafeBytes { bytes in
+      Result { () throws(StorageError) in try fileSystem.appendAll(file, bytes) }
+    }
+    try result.get()
+    bytesWritten += writer.bytes.count
+    writer.removeAll()
+  }
+
+  private static func digits(_ hash: UInt64) -> String {
+    let digits = String(hash, radix: 16)
+    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+  }
+}
+
+extension FileSystem {
+  /// Appends every byte: with one call, unless it takes only a part.
+  ///
+  /// - Throws: `appendFailed`; a part of the bytes may then be at the end of the file.
+  func appendAll(_ file: OpenFile, _ bytes: UnsafeRawBufferPointer) throws(StorageError) {
+    var rest = bytes
+    while rest.count > 0 {
+      do throws(StorageError) {
+        rest = UnsafeRawBufferPointer(rebasing: rest[try append(file, rest)...])
+      } catch {
+        throw error.recoded(.appendFailed)
+      }
+    }
+  }
+}
+
+extension JSONWriter {
+  /// A job as a snapshot holds it; see `SnapshotCodec.swift`.
+  fileprivate mutating func job(_ job: Job, names: NameTable) {
+    beginObject()
+    member("job", integer: job.number)
+    submission(
+      id: job.id, task: names[job.task], pool: names[job.pool], at: job.createdAt,
+      args: job.args, options: job.options)
+    member("state", string: job.state.rawValue)
+    member("version", integer: job.version)
+    if job.attempt != 0 { member("attempt", integer: job.attempt) }
+    if job.losses != 0 { member("losses", integer: job.losses) }
+    if job.isCancelRequested { member("cancel_requested", bool: true) }
+    if job.startedAt != 0 { member("started_at", integer: job.startedAt) }
+    if job.endedOrDueAt != 0 {
+      name(job.state.isFinal ? "ended_at" : "due_at")
+      integer(job.endedOrDueAt)
+    }
+    switch job.ending {
+    case .none: break
+    case .result(let text): member("result", text: text)
+    case .error(let error): member(error: error)
+    }
+    endObject()
+  }
+}

@@ -1,0 +1,38 @@
+/// What a pool is made with. All times are in nanoseconds of a monotonic clock.
+public struct PoolSettings: Equatable, Sendable {
+  /// How many slots are kept filled with workers; at least 1.
+  public var processes: Int
+  /// How many calls a worker runs before it is replaced (`maxtasksperchild`); nil: no limit but
+  /// `ordinalsMax`.
+  public var callsPerWorkerMax: Int?
+  /// How many starts may fail in a row, with no worker ready, before the pool breaks; nil: three
+  /// for each process.
+  public var startFailuresMax: Int?
+  /// How long a worker that is to go has before the next step of the ladder.
+  public var grace: UInt64 = 5_000_000_000
+  /// How long a started process has to say hello. What its initializer takes is not bounded.
+  public var helloMax: UInt64 = 10_000_000_000
+  /// The wait after the first failed start; it doubles with each further one.
+  public var backOffMin: UInt64 = 50_000_000
+  /// The longest wait between failed starts.
+  public var backOffMax: UInt64 = 5_000_000_000
+  /// The most calls that may be in flight in one slot: one running and the rest prefetched.
+  public var creditMax: Int = 32
+  /// How long a call may run before those prefetched behind it are taken back.
+  public var recallAfter: UInt64 = 5_000_000
+  /// Whether the workers claim their calls (`Claims`), so that the pool can take back those not
+  /// started and knows of a dead worker's calls which had been.
+  public var hasClaims: Bool = true
+
+  /// Ordinals of calls are 32 bits wide: a worker is replaced before they run out.
+  public static let ordinalsMax = 1 << 31
+  /// A call that lasts less, in microseconds, doubles its slot's credit.
+  public static let shortCallMicroseconds: UInt32 = 250
+  /// A call that lasts as long, in microseconds, takes its slot's credit back to 1.
+  public static let longCallMicroseconds: UInt32 = 1000
+
+  /// A pool of `processes` workers, everything else by default.
+  public init(processes: Int) {
+    self.processes = processes
+  }
+}

@@ -1,0 +1,144 @@
+internal import DequeModule
+
+/// What the workers do. An event about a worker that is gone is ignored: it was on its way when
+/// the worker died.
+extension PoolState {
+  /// The process of `worker` runs.
+  public mutating func started(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    workers[index]!.deadline = now + settings.helloMax
+  }
+
+  /// The process of `worker` could not be started. A machine short of processes or memory is
+  /// tried again for ever, with growing pauses; anything else counts towards breaking the pool.
+  public mutating func startFailed(
+    _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
+  ) {
+    guard let index = place(of: worker) else { return }
+    let slot = forget(index)
+    noteFailure("a worker cannot be started: \(failure)", counts: !failure.isTransient, at: now)
+    refill(slot, at: now)
+  }
+
+  /// `worker` speaks our protocol and runs its initializer now.
+  public mutating func saidHello(_ worker: PoolWorkerID) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    workers[index]!.deadline = nil
+  }
+
+  /// `worker` takes calls.
+  public mutating func becameReady(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    failuresInARow = 0
+    failedStartsInARow = 0
+    workers[index]!.phase = .ready
+    workers[index]!.deadline = nil
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// The initializer of `worker` failed; its exit is to follow.
+  public mutating func initializerFailed(
+    _ worker: PoolWorkerID, message: String, at now: UInt64
+  ) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    workers[index]!.reason = "the initializer failed: \(message)"
+    workers[index]!.deadline = now + settings.grace
+  }
+
+  /// `worker` answered its first call in flight after `microseconds` of running it, and if it
+  /// `isRetiring` will end by itself. Returns false if that is not the call it owes an answer to:
+  /// then it `misbehaved`.
+  public mutating func answered(
+    _ worker: PoolWorkerID, call: UInt64, _ outcome: CallOutcome, microseconds: UInt32,
+    isRetiring: Bool, at now: UInt64
+  ) -> Bool {
+    guard let index = place(of: worker) else { return true }
+    guard workers[index]!.inFlight.first?.call == call else { return false }
+    workers[index]!.inFlight.removeFirst()
+    workers[index]!.answered += 1
+    workers[index]!.headSince = now
+    idleDeathsInARow = 0
+    adjustCredit(index, after: microseconds)
+    reports.append(.callEnded(call: call, outcome: outcome))
+    proceed(index, isRetiring: isRetiring, at: now)
+    reportCredit(of: workers[index]!.slot)
+    return true
+  }
+
+  /// `worker` ends by itself, by its own decision.
+  public mutating func announcedRetirement(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker) else { return }
+    proceed(index, isRetiring: true, at: now)
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
+  /// and is ended by the ladder.
+  public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase <= .leaving else { return }
+    workers[index]!.deadline = now + settings.grace
+  }
+
+  /// `worker` broke the protocol: it is killed, and the call that it ran is lost for this reason.
+  public mutating func misbehaved(_ worker: PoolWorkerID, reason: String, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase < .killed else { return }
+    workers[index]!.reason = reason
+    kill(index)
+  }
+
+  /// The process of `worker` is gone, and everything that it had sent was taken in before.
+  /// `claimed` is the ordinal of the last call it claimed; nil where workers do not claim, and then
+  /// the first unanswered call is the one that it ran.
+  public mutating func exited(
+    _ worker: PoolWorkerID, _ status: ExitStatus, claimed: UInt32?, at now: UInt64
+  ) {
+    guard let index = place(of: worker), let gone = workers[index] else { return }
+    for (place, item) in gone.inFlight.enumerated() {
+      let started = claimed.map { item.ordinal <= $0 } ?? (place == 0)
+      reports.append(
+        .callLost(
+          call: item.call, exitStatus: status, started: started,
+          reason: started ? gone.reason : nil))
+    }
+    let isCurrent = slots[gone.slot].worker == worker
+    let slot = forget(index)
+    if isCurrent { noteDeath(of: gone, status, at: now) }
+    refill(slot, at: now)
+  }
+
+  /// The answer to `PoolAction.revoke`: the calls of `worker` above the ordinal `claimed` will not
+  /// run.
+  public mutating func revoked(_ worker: PoolWorkerID, claimed: UInt32, at now: UInt64) {
+    guard let index = place(of: worker) else { return }
+    let kept = workers[index]!.inFlight.firstIndex { $0.ordinal > claimed }
+    if let kept {
+      for item in workers[index]!.inFlight[kept...] {
+        reports.append(
+          .callLost(call: item.call, exitStatus: .unknown, started: false, reason: nil))
+      }
+      workers[index]!.inFlight.removeSubrange(kept...)
+    }
+    // A call that is to end may have been claimed. The last one claimed may be running; those
+    // before it have run, and their answers are on the way.
+    if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace {
+      terminate(index, grace: grace, at: now)
+    }
+    proceed(index, isRetiring: false, at: now)
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// It is `now`: everything that was due is done.
+  public mutating func deadlineReached(at now: UInt64) {
+    for index in workers.indices {
+      if let deadline = workers[index]?.deadline, deadline <= now { overdue(index, at: now) }
+      if let recall = workers[index]?.recallDue(settings), recall <= now {
+        workers[index]!.credit = 1
+        workers[index]!.headSince = now
+        revoke(index)
+      }
+    }
+    for slot in slots.indices {
+      if let start = slots[slot].startAt, start <= now { refill(slot, at: now) }
+    }
+  }
+}

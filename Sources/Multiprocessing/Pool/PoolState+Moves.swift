@@ -1,0 +1,238 @@
+internal import DequeModule
+
+/// The moves that the events are made of.
+extension PoolState {
+  // MARK: Slots
+
+  mutating func addSlots(_ count: Int, at now: UInt64) {
+    for _ in 0..<count {
+      slots.append(Slot())
+      refill(slots.count - 1, at: now)
+    }
+  }
+
+  /// Takes a slot away from the driver, and ends its worker once it owes nothing.
+  mutating func remove(_ slot: Int, at now: UInt64) {
+    slots[slot].isRemoved = true
+    slots[slot].startAt = nil
+    if let worker = slots[slot].worker, let index = place(of: worker) {
+      if workers[index]!.phase == .starting {
+        terminate(index, grace: settings.grace, at: now)
+      } else {
+        leave(index, at: now)
+        if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
+      }
+    }
+    reportCredit(of: slot)
+    reportIfGone(slot)
+  }
+
+  /// Starts a worker in a slot that should have one and has none, or arranges for that.
+  mutating func refill(_ slot: Int, at now: UInt64) {
+    defer { reportCredit(of: slot) }
+    slots[slot].startAt = nil
+    guard phase == .running, !slots[slot].isRemoved else { return reportIfGone(slot) }
+    guard slots[slot].worker == nil else { return }
+    // The worker before last may not have gone yet; one on its way out by force is waited for, so
+    // that no more calls run at a time than the pool has slots.
+    guard !isBeingEnded(slot) else { return }
+    guard notBefore <= now else {
+      slots[slot].startAt = notBefore
+      return
+    }
+    generation += 1
+    let index = freeIndices.popLast() ?? workers.count
+    let id = PoolWorkerID(generation: generation, index: index)
+    let worker = PoolWorker(id: id, slot: slot)
+    if index == workers.count { workers.append(worker) } else { workers[index] = worker }
+    slots[slot].worker = id
+    actions.append(.start(worker: id, slot: slot))
+  }
+
+  private func isBeingEnded(_ slot: Int) -> Bool {
+    workers.contains { worker in
+      guard let worker, worker.slot == slot else { return false }
+      return worker.phase >= .terminated || !worker.inFlight.isEmpty
+    }
+  }
+
+  /// Tells the driver how many calls the slot may have in flight, if that has changed.
+  mutating func reportCredit(of slot: Int) {
+    var credit = 0
+    if phase == .running, !slots[slot].isRemoved, let id = slots[slot].worker,
+      let worker = workers[id.index], worker.phase == .ready
+    {
+      credit = min(worker.credit, worker.inFlight.count + worker.callsLeft(of: settings))
+    }
+    guard credit != slots[slot].credit else { return }
+    slots[slot].credit = credit
+    reports.append(.slotReady(slot: slot, credit: credit))
+  }
+
+  /// Tells the driver that a removed slot is gone when the last of its workers is.
+  mutating func reportIfGone(_ slot: Int) {
+    guard slots[slot].isRemoved, !slots[slot].isGone else { return }
+    guard !workers.contains(where: { $0?.slot == slot }) else { return }
+    slots[slot].isGone = true
+    reports.append(.slotGone(slot: slot))
+    endIfEmpty()
+  }
+
+  mutating func endIfEmpty() {
+    guard phase != .running, !isEnded else { return }
+    guard workers.allSatisfy({ $0 == nil }), slots.allSatisfy(\.isGone) else { return }
+    isEnded = true
+    reports.append(.poolEnded)
+  }
+
+  // MARK: Workers
+
+  /// Where `worker` is in `workers`; nil: it is gone.
+  func place(of worker: PoolWorkerID) -> Int? {
+    let index = worker.index
+    return index < workers.count && workers[index]?.id == worker ? index : nil
+  }
+
+  /// Drops a worker whose process is gone. Returns its slot.
+  mutating func forget(_ index: Int) -> Int {
+    let worker = workers[index]!
+    workers[index] = nil
+    freeIndices.append(index)
+    if slots[worker.slot].worker == worker.id { slots[worker.slot].worker = nil }
+    return worker.slot
+  }
+
+  /// What follows when a call is no longer in flight.
+  mutating func proceed(_ index: Int, isRetiring: Bool, at now: UInt64) {
+    let worker = workers[index]!
+    guard worker.phase == .ready || worker.phase == .leaving else { return }
+    if isRetiring {
+      workers[index]!.phase = .leaving
+      workers[index]!.deadline = now + settings.grace
+      detach(index, at: now)
+    } else if worker.phase == .ready, worker.inFlight.isEmpty,
+      worker.callsLeft(of: settings) <= 0
+    {
+      leave(index, at: now)  // It has run out of calls, or of ordinals, without knowing it.
+    } else if worker.phase == .leaving, worker.inFlight.isEmpty, worker.deadline == nil {
+      stop(index, at: now)
+    } else if !settings.hasClaims, let grace = worker.inFlight.first?.endGrace {
+      terminate(index, grace: grace, at: now)
+    }
+  }
+
+  /// Takes the worker out of its slot, whose next worker is started before this one is gone.
+  mutating func leave(_ index: Int, at now: UInt64) {
+    guard workers[index]!.phase == .ready else { return }
+    workers[index]!.phase = .leaving
+    if workers[index]!.inFlight.isEmpty { stop(index, at: now) }
+    detach(index, at: now)
+  }
+
+  private mutating func stop(_ index: Int, at now: UInt64) {
+    actions.append(.stop(worker: workers[index]!.id))
+    workers[index]!.deadline = now + settings.grace
+  }
+
+  private mutating func detach(_ index: Int, at now: UInt64) {
+    let slot = workers[index]!.slot
+    guard slots[slot].worker == workers[index]!.id else { return }
+    slots[slot].worker = nil
+    refill(slot, at: now)
+  }
+
+  /// First step of the ladder, unless it was taken: SIGTERM, and SIGKILL after `grace`. A second
+  /// wish can only shorten the grace.
+  mutating func terminate(_ index: Int, grace: UInt64, at now: UInt64) {
+    guard workers[index]!.phase < .killed else { return }
+    let deadline = now &+ min(grace, UInt64.max / 2)
+    if workers[index]!.phase == .terminated {
+      workers[index]!.deadline = min(workers[index]!.deadline ?? deadline, deadline)
+      return
+    }
+    workers[index]!.phase = .terminated
+    workers[index]!.deadline = deadline
+    actions.append(.terminate(worker: workers[index]!.id))
+    if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// Last step of the ladder.
+  mutating func kill(_ index: Int) {
+    workers[index]!.phase = .killed
+    workers[index]!.deadline = nil
+    actions.append(.kill(worker: workers[index]!.id))
+    if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  mutating func revoke(_ index: Int) {
+    actions.append(.revoke(worker: workers[index]!.id, last: workers[index]!.lastOrdinal))
+  }
+
+  /// The worker's phase has lasted too long.
+  mutating func overdue(_ index: Int, at now: UInt64) {
+    switch workers[index]!.phase {
+    case .starting:
+      if workers[index]!.reason == nil { workers[index]!.reason = "it did not say hello in time" }
+      kill(index)
+    case .ready:
+      workers[index]!.reason = "the worker closed its channel and went on"
+      terminate(index, grace: settings.grace, at: now)
+    case .leaving:
+      terminate(index, grace: settings.grace, at: now)
+    case .terminated, .killed:
+      kill(index)
+    }
+  }
+
+  /// Calls well under a millisecond double the credit; one of a millisecond takes it back to 1.
+  mutating func adjustCredit(_ index: Int, after microseconds: UInt32) {
+    if microseconds >= PoolSettings.longCallMicroseconds {
+      workers[index]!.credit = 1
+    } else if microseconds < PoolSettings.shortCallMicroseconds {
+      workers[index]!.credit = min(workers[index]!.credit * 2, settings.creditMax)
+    }
+  }
+
+  // MARK: Failures
+
+  /// A worker died while its slot counted on it.
+  mutating func noteDeath(of worker: PoolWorker, _ status: ExitStatus, at now: UInt64) {
+    // With the fork server all workers go, which says nothing about them.
+    guard status != .unknown else { return }
+    switch worker.phase {
+    case .starting:
+      let reason = worker.reason ?? "a worker ended before it was ready"
+      noteFailure("\(reason) (\(status))", counts: true, at: now)
+    case .killed where worker.reason != nil && worker.answered == 0 && worker.inFlight.isEmpty:
+      noteFailure("\(worker.reason!) (\(status))", counts: true, at: now)
+    case .ready where worker.answered == 0 && worker.inFlight.isEmpty:
+      // Nobody was harmed, but starting it again at once could go on for ever.
+      idleDeathsInARow += 1
+      notBefore = max(notBefore, now + backOff(after: idleDeathsInARow))
+    default:
+      break
+    }
+  }
+
+  /// A start failed. With enough of them in a row and no worker ready, the pool breaks. One that
+  /// does not count only prolongs the wait before the next.
+  mutating func noteFailure(_ reason: String, counts: Bool, at now: UInt64) {
+    guard phase == .running else { return }
+    failedStartsInARow += 1
+    if counts { failuresInARow += 1 }
+    notBefore = max(notBefore, now + backOff(after: failedStartsInARow))
+    let most = settings.startFailuresMax ?? 3 * settings.processes
+    guard counts, failuresInARow >= most, readyWorkers == 0 else { return }
+    phase = .broken(reason: reason)
+    reports.append(.poolBroke(reason: reason))
+    for slot in slots.indices where !slots[slot].isRemoved { remove(slot, at: now) }
+    endIfEmpty()
+  }
+
+  private func backOff(after failures: Int) -> UInt64 {
+    let doublings = UInt64(min(failures - 1, 20))
+    return min(settings.backOffMin << doublings, settings.backOffMax)
+  }
+}

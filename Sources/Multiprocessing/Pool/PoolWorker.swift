@@ -1,0 +1,59 @@
+internal import DequeModule
+
+/// One worker process as `PoolState` knows it.
+struct PoolWorker: Equatable {
+  /// Where it is in its life. Moves only forward.
+  enum Phase: Int, Comparable {
+    /// Asked for; its initializer may be running.
+    case starting
+    /// Takes calls.
+    case ready
+    /// Takes no more calls, ends by itself when those in flight are answered.
+    case leaving
+    /// SIGTERM was sent to its group.
+    case terminated
+    /// SIGKILL was sent to its group.
+    case killed
+
+    static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  /// A call that was written to the channel and is not answered.
+  struct InFlight: Equatable {
+    var call: UInt64
+    var ordinal: UInt32
+    /// How long its worker has between SIGTERM and SIGKILL, if it is to be ended; nil if not.
+    var endGrace: UInt64?
+  }
+
+  let id: PoolWorkerID
+  let slot: Int
+  var phase = Phase.starting
+  /// In the order in which they were written, which is that of the answers.
+  var inFlight = Deque<InFlight>()
+  /// The ordinal of the last call written.
+  var lastOrdinal: UInt32 = 0
+  /// How many calls it has answered.
+  var answered = 0
+  /// How many calls may be in flight, from how long the last ones took.
+  var credit = 1
+  /// Since when the first call in flight may have been running.
+  var headSince: UInt64 = 0
+  /// When `phase` has lasted too long; nil: never.
+  var deadline: UInt64?
+  /// Why the pool ends it, for those who lose a call by it.
+  var reason: String?
+
+  /// How many calls it may still be given, of those that a worker runs in its life.
+  func callsLeft(of settings: PoolSettings) -> Int {
+    let most = min(settings.callsPerWorkerMax ?? .max, PoolSettings.ordinalsMax)
+    // Revoked calls used up ordinals but did not run.
+    return min(most - answered - inFlight.count, PoolSettings.ordinalsMax - Int(lastOrdinal))
+  }
+
+  /// When the calls behind the first are to be taken back; nil: there are none.
+  func recallDue(_ settings: PoolSettings) -> UInt64? {
+    guard settings.hasClaims, phase == .ready, inFlight.count > 1 else { return nil }
+    return headSince + settings.recallAfter
+  }
+}

@@ -1,0 +1,81 @@
+import CPlatform
+import Glibc
+
+/// The server's end of one worker: its socket, its claims, and what is under way between them.
+final class WorkerChannel {
+  let worker: PoolWorkerID
+  let slot: Int
+  let descriptor: Int32
+  let claims: OpaquePointer
+  let startedAt: UInt64
+  var token: ProcessToken?
+  var process: Int32 = 0
+  /// Written by nobody but `append…`; `sent` bytes of it are gone already.
+  var output: [UInt8] = []
+  var sent = 0
+  /// Whether it is on the pool's list of those to flush.
+  var isDirty = false
+  var isWatchedForWriting = false
+  /// The worker's end is closed; there is nothing more to read or to watch.
+  var isEnded = false
+  var input = FrameInput()
+
+  init(
+    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64
+  ) {
+    self.worker = worker
+    self.slot = slot
+    self.descriptor = descriptor
+    self.claims = claims
+    self.startedAt = startedAt
+  }
+
+  deinit {
+    close(descriptor)
+    lido_claims_unmap(claims)
+  }
+
+  /// The first frame, which the worker finds when it begins to read.
+  func appendSetup(_ settings: WorkerSettings, callsMax: Int?) {
+    let start = output.beginFrame(.setup)
+    output.append(littleEndian: UInt32(callsMax ?? 0))
+    output.append(littleEndian: UInt32(settings.resultBytesMax))
+    output.append(name: settings.initializer ?? "")
+    output.append(utf8: settings.initializerArguments)
+    output.endFrame(start)
+  }
+
+  func appendCall(_ call: UInt64, attempt: UInt32, task: String, args: String, kwargs: String) {
+    let start = output.beginFrame(.call, call: call)
+    output.append(littleEndian: attempt)
+    output.append(name: task)
+    output.append(littleEndian: UInt32(args.utf8.count))
+    output.append(utf8: args)
+    output.append(utf8: kwargs)
+    output.endFrame(start)
+  }
+
+  func appendStop() {
+    output.endFrame(output.beginFrame(.stop))
+  }
+
+  /// Writes what the socket takes, in one call. Returns whether all of it is gone.
+  func flush() -> Bool {
+    let count = output.withUnsafeBytes { bytes in
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+      return send(
+        descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+    }
+    if count < 0 {
+      if errno == EAGAIN || errno == EINTR || errno == ENOBUFS { return false }
+      // The worker is gone, and its exit will say what becomes of its calls.
+      sent = output.count
+    } else {
+      sent += count
+    }
+    guard sent == output.count else { return false }
+    output.removeAll(keepingCapacity: output.count <= 1 << 18)
+    sent = 0
+    return true
+  }
+}

@@ -1,0 +1,96 @@
+/// What workers say, and what they are.
+extension WorkerPool {
+  /// Takes one frame. Returns what is wrong with it, nil if nothing is.
+  func take(_ frame: Frame, from channel: WorkerChannel, at now: UInt64) -> String? {
+    switch FrameKind(rawValue: frame.kind) {
+    case .returned: return takeAnswer(frame, from: channel, isError: false, at: now)
+    case .raised: return takeAnswer(frame, from: channel, isError: true, at: now)
+    case .hello: return takeHello(frame, from: channel)
+    case .ready:
+      state.becameReady(channel.worker, at: now)
+      return nil
+    case .initializerFailed:
+      let message = String(decoding: frame.payload, as: UTF8.self)
+      state.initializerFailed(channel.worker, message: message, at: now)
+      return nil
+    default:
+      return "a frame of kind \(frame.kind)"
+    }
+  }
+
+  private func takeAnswer(
+    _ frame: Frame, from channel: WorkerChannel, isError: Bool, at now: UInt64
+  ) -> String? {
+    var reader = PayloadReader(frame.payload)
+    guard let flags = reader.number(UInt8.self), let microseconds = reader.number(UInt32.self)
+    else { return "an answer without its header" }
+    // Not validated: the worker is this same program, and its codecs check what they did not make.
+    let text = String(decoding: reader.rest(), as: UTF8.self)
+    let isOwed = state.answered(
+      channel.worker, call: frame.call, isError ? .raised(text) : .returned(text),
+      microseconds: microseconds, isRetiring: flags & 1 != 0, at: now)
+    return isOwed ? nil : "an answer to call \(frame.call), which it does not owe"
+  }
+
+  private func takeHello(_ frame: Frame, from channel: WorkerChannel) -> String? {
+    var reader = PayloadReader(frame.payload)
+    guard let version = reader.number(UInt32.self), reader.number(UInt32.self) != nil else {
+      return "a hello without its header"
+    }
+    guard version == FrameKind.protocolVersion else {
+      return "protocol version \(version) instead of \(FrameKind.protocolVersion)"
+    }
+    if taskNames == nil {
+      var names: [String] = []
+      while !reader.isAtEnd {
+        guard let name = reader.name() else { return "a hello that is cut off" }
+        names.append(name)
+      }
+      taskNames = names
+    }
+    state.saidHello(channel.worker)
+    return nil
+  }
+
+  /// The workers that live, in the order of their places.
+  public var workers: [WorkerSummary] {
+    channels.compactMap { channel in channel.flatMap(summary(of:)) }
+  }
+
+  func summary(of channel: WorkerChannel) -> WorkerSummary? {
+    guard let index = state.place(of: channel.worker), let worker = state.workers[index] else {
+      return nil
+    }
+    let call = worker.inFlight.first?.call
+    let summaryState: WorkerSummary.State =
+      switch worker.phase {
+      case .starting: .starting
+      case .ready: call == nil ? .idle : .busy
+      case .leaving, .terminated, .killed: .ending
+      }
+    return WorkerSummary(
+      slot: worker.slot, process: channel.process, state: summaryState, call: call,
+      callsDone: worker.answered, startedAt: channel.startedAt)
+  }
+
+  /// How many workers take calls.
+  public var readyWorkers: Int { state.readyWorkers }
+
+  /// How many further calls may be assigned to a slot at this moment. A driver that decides on
+  /// reports and assigns later asks first: the slot's worker may have ended in between.
+  public func room(in slot: Int) -> Int { state.room(in: slot) }
+
+  /// The process of a slot's worker; 0 while it has none.
+  public func process(of slot: Int) -> Int32 {
+    state.worker(of: slot).flatMap { channels[$0.index]?.process } ?? 0
+  }
+
+  /// Why the pool broke; nil if it did not.
+  public var brokenReason: String? { state.brokenReason }
+
+  /// Whether the last worker of a pool that takes no more calls is gone.
+  public var isEnded: Bool { state.isEnded }
+
+  /// How many processes it is to have.
+  public var processes: Int { state.settings.processes }
+}

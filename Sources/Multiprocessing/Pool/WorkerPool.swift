@@ -1,0 +1,331 @@
+import CPlatform
+import Glibc
+
+/// A pool of Swift workers: performs what `PoolState` decides, and nothing else.
+///
+/// It has no thread and no epoll of its own. Its owner watches the descriptors that `watch` names,
+/// tells it what happens, and after each of these calls takes its `drainReports`; once a turn it
+/// calls `flush`. Everything is non-blocking and belongs to one thread. Times are nanoseconds of
+/// one monotonic clock, the owner's.
+public final class WorkerPool {
+  /// Watches a descriptor for reading and, if so asked, for writing; called again to change that.
+  public typealias Watch = (_ descriptor: Int32, _ writable: Bool) -> Void
+
+  var state: PoolState
+  let settings: WorkerSettings
+  let forkServer: ForkServer
+  private let watch: Watch
+  private let unwatch: (_ descriptor: Int32) -> Void
+  /// By `PoolWorkerID.index`.
+  var channels: [WorkerChannel?] = []
+  /// By descriptor.
+  private var channelsByDescriptor: [WorkerChannel?] = []
+  private var channelsByToken: [ProcessToken: WorkerChannel] = [:]
+  private var dirty: [WorkerChannel] = []
+  private var reports: [PoolReport] = []
+  private let readBuffer: UnsafeMutableRawBufferPointer
+  /// The last 16 workers that are gone, the latest last.
+  public private(set) var goneWorkers: [WorkerSummary] = []
+  /// The names of the tasks that the workers announced; nil until the first said hello.
+  public var taskNames: [String]?
+
+  /// A pool that starts nothing before `start`. `unwatch` is called before a descriptor is closed.
+  ///
+  /// `StartMethod.fork` is refused: it would fork the server itself.
+  public init(
+    _ pool: PoolSettings, workers: WorkerSettings, forkServer: ForkServer,
+    watch: @escaping Watch, unwatch: @escaping (_ descriptor: Int32) -> Void
+  ) throws(UnsupportedStartMethod) {
+    if workers.startMethod == .fork { throw UnsupportedStartMethod(startMethod: .fork) }
+    var pool = pool
+    pool.hasClaims = true
+    state = PoolState(pool)
+    settings = workers
+    self.forkServer = forkServer
+    self.watch = watch
+    self.unwatch = unwatch
+    readBuffer = .allocate(byteCount: 256 << 10, alignment: 16)
+  }
+
+  deinit {
+    for channel in channelsByDescriptor.compactMap(\.self) where !channel.isEnded {
+      unwatch(channel.descriptor)
+    }
+    readBuffer.deallocate()
+  }
+
+  // MARK: The owner's wishes
+
+  /// Starts the workers.
+  public func start(at now: UInt64) {
+    state.begin(at: now)
+    perform(at: now)
+  }
+
+  /// Puts a call in flight in a slot with credit. It is written by the next `flush`. `args` must be
+  /// a JSON array and `kwargs` an object, both valid and minified; the task's name one of
+  /// `taskNames`.
+  public func assign(
+    _ call: UInt64, attempt: UInt32, task: String, args: String, kwargs: String, to slot: Int,
+    at now: UInt64
+  ) {
+    let (worker, _) = state.assign(call, to: slot, at: now)
+    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    channel.appendCall(call, attempt: attempt, task: task, args: args, kwargs: kwargs)
+    noteDirty(channel)
+  }
+
+  /// Writes what was assigned: one system call for each worker that has something.
+  public func flush() {
+    for channel in dirty {
+      channel.isDirty = false
+      flush(channel)
+    }
+    dirty.removeAll(keepingCapacity: true)
+  }
+
+  /// See `PoolState.end`.
+  public func end(_ call: UInt64, grace: UInt64, at now: UInt64) {
+    state.end(call, grace: grace, at: now)
+    perform(at: now)
+  }
+
+  /// See `PoolState.resize`.
+  public func resize(to processes: Int, at now: UInt64) {
+    state.resize(to: processes, at: now)
+    perform(at: now)
+  }
+
+  /// See `PoolState.close`.
+  public func close(at now: UInt64) {
+    state.close(at: now)
+    perform(at: now)
+  }
+
+  /// See `PoolState.terminate`.
+  public func terminate(grace: UInt64, at now: UInt64) {
+    state.terminate(grace: grace, at: now)
+    perform(at: now)
+  }
+
+  // MARK: What happens
+
+  /// Something can be read from, or written to, a descriptor. Returns false if it is not one of
+  /// this pool's. Takes at most 256 KiB; what is left makes the descriptor ready again.
+  @discardableResult
+  public func descriptorReady(
+    _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
+  ) -> Bool {
+    guard descriptor < channelsByDescriptor.count,
+      let channel = channelsByDescriptor[Int(descriptor)]
+    else { return false }
+    if writable { flush(channel) }
+    if readable { _ = read(channel, at: now) }
+    if !state.actions.isEmpty { perform(at: now) }
+    return true
+  }
+
+  /// The fork server told something. Returns false if it is about another's process.
+  @discardableResult
+  public func forkServerEvent(_ event: ForkServerEvent, at now: UInt64) -> Bool {
+    switch event {
+    case .started(let token, let process, _):
+      guard let channel = channelsByToken[token] else { return false }
+      channel.process = process
+      state.started(channel.worker, at: now)
+    case .startFailed(let token, let failure):
+      guard let channel = channelsByToken[token] else { return false }
+      drop(channel)
+      state.startFailed(channel.worker, failure, at: now)
+    case .exited(let token, let status, _):
+      guard let channel = channelsByToken[token] else { return false }
+      // What it had answered before it died counts.
+      while !channel.isEnded, read(channel, at: now) {}
+      noteGone(channel, status)
+      let claimed = lido_claims_last(channel.claims)
+      drop(channel)
+      state.exited(channel.worker, status, claimed: claimed, at: now)
+    case .lost:
+      return false
+    }
+    perform(at: now)
+    return true
+  }
+
+  /// It is `now`: what was due is done.
+  public func deadlineReached(at now: UInt64) {
+    state.deadlineReached(at: now)
+    perform(at: now)
+  }
+
+  /// The earliest time at which `deadlineReached` has something to do; nil: never.
+  public var nextDeadline: UInt64? { state.nextDeadline }
+
+  /// Calls `body` with every report since the last time, in order. It may assign and end calls;
+  /// reports that follow from that come with the next call.
+  public func drainReports(_ body: (PoolReport) -> Void) {
+    guard !state.reports.isEmpty else { return }
+    swap(&reports, &state.reports)
+    for report in reports { body(report) }
+    reports.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Performing
+
+  private func perform(at now: UInt64) {
+    // What is done may lead to more to do, at the end of the list.
+    var next = 0
+    while next < state.actions.count {
+      switch state.actions[next] {
+      case .start(let worker, let slot): startWorker(worker, slot: slot, at: now)
+      case .terminate(let worker): signal(worker, SIGTERM)
+      case .kill(let worker): signal(worker, SIGKILL)
+      case .stop(let worker):
+        guard let channel = channel(of: worker) else { break }
+        channel.appendStop()
+        noteDirty(channel)
+      case .revoke(let worker, let last):
+        guard let channel = channel(of: worker) else { break }
+        state.revoked(worker, claimed: lido_claims_revoke(channel.claims, last), at: now)
+      }
+      next += 1
+    }
+    state.actions.removeAll(keepingCapacity: true)
+  }
+
+  private func channel(of worker: PoolWorkerID) -> WorkerChannel? {
+    guard worker.index < channels.count, let channel = channels[worker.index],
+      channel.worker == worker
+    else { return nil }
+    return channel
+  }
+
+  private func signal(_ worker: PoolWorkerID, _ number: Int32) {
+    if let token = channel(of: worker)?.token { forkServer.signal(token, number) }
+  }
+
+  private func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
+    do throws(StartFailure) {
+      let (channel, theirs, page) = try openChannel(worker, slot: slot, at: now)
+      defer {
+        Glibc.close(theirs)
+        Glibc.close(page)
+      }
+      var specification = ProcessSpecification(
+        settings.startMethod == .spawn
+          ? Bootstrap.spawnedWorker() : .fork(EntryPoint(code: EntryPoint.worker)))
+      specification.descriptors = [
+        .init(theirs, as: Bootstrap.channelDescriptor),
+        .init(page, as: Bootstrap.claimsDescriptor),
+      ]
+      specification.nice = settings.nice
+      specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
+      let token = try forkServer.startProcess(specification)
+      channel.token = token
+      channelsByToken[token] = channel
+      register(channel)
+    } catch {
+      state.startFailed(worker, error, at: now)
+    }
+  }
+
+  /// A socket pair and a page of claims; the worker's ends are the caller's to close.
+  private func openChannel(
+    _ worker: PoolWorkerID, slot: Int, at now: UInt64
+  ) throws(StartFailure) -> (WorkerChannel, theirs: Int32, page: Int32) {
+    var ends: [Int32] = [-1, -1]
+    let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
+      throw StartFailure(stage: .descriptors, errorNumber: errno)
+    }
+    var page: Int32 = -1
+    guard let claims = lido_claims_create(&page) else {
+      let number = errno
+      for end in ends { Glibc.close(end) }
+      throw StartFailure(stage: .descriptors, errorNumber: number)
+    }
+    let channel = WorkerChannel(
+      worker: worker, slot: slot, descriptor: ends[0], claims: claims, startedAt: now)
+    return (channel, ends[1], page)
+  }
+
+  private func register(_ channel: WorkerChannel) {
+    let index = channel.worker.index
+    while channels.count <= index { channels.append(nil) }
+    channels[index] = channel
+    let place = Int(channel.descriptor)
+    while channelsByDescriptor.count <= place { channelsByDescriptor.append(nil) }
+    channelsByDescriptor[place] = channel
+    watch(channel.descriptor, false)
+    channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
+    noteDirty(channel)
+  }
+
+  /// Forgets a channel; it closes with the last reference.
+  private func drop(_ channel: WorkerChannel) {
+    endReading(channel)
+    channelsByDescriptor[Int(channel.descriptor)] = nil
+    channels[channel.worker.index] = nil
+    if let token = channel.token { channelsByToken[token] = nil }
+    if channel.isDirty { dirty.removeAll { $0 === channel } }
+  }
+
+  private func endReading(_ channel: WorkerChannel) {
+    guard !channel.isEnded else { return }
+    channel.isEnded = true
+    unwatch(channel.descriptor)
+  }
+
+  private func noteGone(_ channel: WorkerChannel, _ status: ExitStatus) {
+    guard var summary = summary(of: channel) else { return }
+    summary.state = .gone
+    summary.exitStatus = status
+    if goneWorkers.count == 16 { goneWorkers.removeFirst() }
+    goneWorkers.append(summary)
+  }
+
+  // MARK: Writing and reading
+
+  private func noteDirty(_ channel: WorkerChannel) {
+    guard !channel.isDirty else { return }
+    channel.isDirty = true
+    dirty.append(channel)
+  }
+
+  private func flush(_ channel: WorkerChannel) {
+    guard !channel.isEnded, !channel.output.isEmpty else { return }
+    let isWaiting = !channel.flush()
+    if isWaiting != channel.isWatchedForWriting {
+      channel.isWatchedForWriting = isWaiting
+      watch(channel.descriptor, isWaiting)
+    }
+  }
+
+  /// Reads once. Returns whether there may be more.
+  private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
+    guard !channel.isEnded else { return false }
+    let count = recv(
+      channel.descriptor, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
+    if count < 0 && errno == EINTR { return true }
+    if count < 0 && errno == EAGAIN { return false }
+    guard count > 0 else {
+      endReading(channel)
+      state.channelEnded(channel.worker, at: now)
+      return false
+    }
+    let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
+    var fault: String?
+    do throws(FrameError) {
+      try channel.input.take(bytes) { frame in
+        fault = take(frame, from: channel, at: now)
+        return fault == nil
+      }
+    } catch {
+      fault = error.reason
+    }
+    guard let fault else { return true }
+    endReading(channel)
+    state.misbehaved(channel.worker, reason: "the worker broke the protocol: \(fault)", at: now)
+    return false
+  }
+}

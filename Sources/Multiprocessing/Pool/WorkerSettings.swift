@@ -1,0 +1,18 @@
+/// What the workers of a pool are, beside how many.
+public struct WorkerSettings: Sendable {
+  /// How they come into being.
+  public var startMethod = StartMethod.forkserver
+  /// The initializer that each runs before its first call, by its name in the `TaskRegistry`.
+  public var initializer: String?
+  /// What it is called with, a JSON array.
+  public var initializerArguments = "[]"
+  /// The longest result, in bytes of JSON; a longer one fails the call with `output_limit`.
+  public var resultBytesMax = 8 << 20
+  /// Added to their niceness.
+  public var nice: Int32 = 0
+  /// For the kernel's out-of-memory killer: positive makes a worker die before the server.
+  public var outOfMemoryAdjustment: Int32 = 0
+
+  /// Workers by default.
+  public init() {}
+}

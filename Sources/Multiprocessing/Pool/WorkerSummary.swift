@@ -1,0 +1,31 @@
+/// One worker as a listing shows it.
+public struct WorkerSummary: Equatable, Sendable {
+  /// Where it is in its life.
+  public enum State: String, Sendable {
+    /// Asked for, or running its initializer.
+    case starting
+    /// Ready, with no call.
+    case idle
+    /// Runs a call.
+    case busy
+    /// On its way out.
+    case ending
+    /// Gone.
+    case gone
+  }
+
+  /// The slot it works for.
+  public var slot: Int
+  /// Its process id; 0 until it has started.
+  public var process: Int32
+  /// Where it is in its life.
+  public var state: State
+  /// The call it runs.
+  public var call: UInt64?
+  /// How many calls it has answered.
+  public var callsDone: Int
+  /// When it was asked for, in nanoseconds of the owner's monotonic clock.
+  public var startedAt: UInt64
+  /// How it ended; nil while it lives.
+  public var exitStatus: ExitStatus?
+}

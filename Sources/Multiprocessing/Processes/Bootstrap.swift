@@ -1,0 +1,84 @@
+import CPlatform
+import Glibc
+
+/// The first steps of every process of this program.
+public enum Bootstrap {
+  /// The environment variable that tells a process executed from this same program what it is:
+  /// `forkserver:<descriptor>` or `worker:<descriptor>`.
+  static let variable = "LIDO_BOOT"
+
+  /// The descriptor under which a worker gets its channel.
+  public static let channelDescriptor: Int32 = 3
+  /// The descriptor under which a Swift worker gets its page of claims.
+  static let claimsDescriptor: Int32 = 4
+
+  /// To be the first statement of a synchronous `main`. Returns at once in a process that was
+  /// started by anyone else. In one that was executed to be the fork server or a spawned worker it
+  /// takes that role and never returns; `entries` runs what is to run in a child.
+  ///
+  /// An `async` main has started threads before its first statement, in which the fork server must
+  /// not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
+  public static func takeRole(entries: (EntryPoint) -> Never) {
+    guard let value = getenv(variable) else { return }
+    let role = String(cString: value)
+    unsetenv(variable)  // Not for what this process may start.
+    requireOneThread("\(variable) is \(role)")
+    switch role {
+    case "forkserver:3":
+      var entry = lido_entry()
+      // Returns in a child only; the server itself ends inside.
+      let result = lido_forkserver_run(3, &entry)
+      precondition(result == 0)
+      entries(EntryPoint(taking: entry))
+    case "worker:3":
+      entries(EntryPoint(code: EntryPoint.worker))
+    default:
+      stop("\(variable) has an unknown value: \(role)")
+    }
+  }
+
+  /// How a worker is started by the `spawn` method: this same program, whatever has become of its
+  /// file since.
+  static func spawnedWorker() -> ProcessSpecification.Program {
+    var environment: [String] = []
+    var next = environ
+    while let variable = next.pointee {
+      environment.append(String(cString: variable))
+      next += 1
+    }
+    return .exec(
+      path: "/proc/self/exe", arguments: [CommandLine.arguments.first ?? "lido"],
+      environment: environment + ["\(variable)=worker:\(channelDescriptor)"])
+  }
+
+  /// Ends the process with an explanation if it has more than one thread.
+  static func requireOneThread(_ occasion: String) {
+    let count = threadCount()
+    guard count != 1 else { return }
+    stop(
+      """
+      \(occasion), but this process has \(count) threads; it must have one. \
+      Make main synchronous and Bootstrap.takeRole its first statement: \
+      an async main starts threads before it.
+      """)
+  }
+
+  /// The number of threads of this process. 1 if /proc does not tell.
+  static func threadCount() -> Int {
+    guard let folder = opendir("/proc/self/task") else { return 1 }
+    defer { closedir(folder) }
+    var count = 0
+    while let entry = readdir(folder) {
+      let first = entry.pointee.d_name.0
+      if first != CChar(UInt8(ascii: ".")) { count += 1 }
+    }
+    return count
+  }
+
+  /// Says why this process cannot go on, and ends it.
+  static func stop(_ reason: String) -> Never {
+    let line = "lido: \(reason)\n"
+    _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
+    _exit(70)
+  }
+}

@@ -1,0 +1,16 @@
+/// What a process forked by the fork server, or executed as a spawned worker, is to do.
+public struct EntryPoint: Sendable {
+  /// The code of a pool's worker. Other codes are the program's own.
+  public static let worker: UInt32 = 1
+
+  /// Which role.
+  public let code: UInt32
+  /// What the one who asked for the process gave it.
+  public let payload: [UInt8]
+
+  /// An entry with a payload of its own making.
+  public init(code: UInt32, payload: [UInt8] = []) {
+    self.code = code
+    self.payload = payload
+  }
+}

@@ -1,0 +1,95 @@
+import CPlatform
+import Glibc
+
+/// A process that outlived the fork server for a moment.
+struct Leftover {
+  /// nil: a stray, whom nobody asked for.
+  var token: ProcessToken?
+  var process: Int32
+}
+
+extension ForkServer {
+  /// Starts another fork server after `.lost`, by executing this program anew: by now this process
+  /// may have threads, and must not be forked.
+  ///
+  /// Processes of the lost one are still reported when they are gone.
+  public func replace() throws(SystemCallError) {
+    precondition(isLost, "only a lost fork server is replaced")
+    var newProcess: Int32 = 0
+    var newSocket: Int32 = -1
+    let failure = lido_forkserver_spawn(
+      "/proc/self/exe", "\(Bootstrap.variable)=forkserver:3", &newProcess, &newSocket)
+    guard failure == 0 else { throw SystemCallError("fork server", number: failure) }
+    process = newProcess
+    socket = newSocket
+    watch(socket, writable: false, isNew: true)
+  }
+
+  /// The socket has ended. The children are being killed by the kernel (PDEATHSIG); each is
+  /// reported once its sentinel says that it is gone, so that what it did is not done twice.
+  func lose(into report: inout [ForkServerEvent]) {
+    close(socket)
+    socket = -1
+    // It has ended or hangs on a socket that it no longer has; it must not go on either way.
+    kill(process, SIGKILL)
+    waitpid(process, nil, 0)
+    process = 0
+    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    waiting.removeAll()
+    report.append(.lost)
+    for (token, child) in children.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      if child.sentinel < 0 {
+        // If it was forked at all, the kernel has killed it before it could run anything.
+        let failure = StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET)
+        report.append(.startFailed(token: token, failure: failure))
+      } else {
+        leftovers[child.sentinel] = Leftover(token: token, process: child.process)
+        watch(child.sentinel, writable: false, isNew: true)
+      }
+    }
+    children.removeAll()
+    adoptStrays()
+    collectLeftovers(into: &report)
+  }
+
+  /// Reports the leftovers that are gone. Never waits.
+  func collectLeftovers(into report: inout [ForkServerEvent]) {
+    var isSearchDue = false
+    for (sentinel, leftover) in leftovers where Self.hasEnded(sentinel) {
+      isSearchDue = true
+      leftovers[sentinel] = nil
+      if adoptsOrphans {
+        // Its zombie is ours, so the number of its group cannot be another's yet.
+        kill(-leftover.process, SIGKILL)
+        waitpid(leftover.process, nil, WNOHANG)
+      }
+      close(sentinel)
+      if let token = leftover.token {
+        report.append(.exited(token: token, status: .unknown, use: ResourceUse()))
+      }
+    }
+    if isSearchDue { adoptStrays() }
+  }
+
+  private static func hasEnded(_ sentinel: Int32) -> Bool {
+    var query = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+    return poll(&query, 1, 0) == 1
+  }
+
+  /// Kills the children that were reparented to this process because all that was above them is
+  /// gone, and waits for each by a sentinel.
+  private func adoptStrays() {
+    guard adoptsOrphans else { return }
+    let found = [Int32](unsafeUninitializedCapacity: 4096) { buffer, count in
+      count = lido_list_children(buffer.baseAddress, buffer.count)
+    }
+    let known = Set(leftovers.values.map(\.process))
+    for stray in found where stray != process && !known.contains(stray) {
+      let sentinel = pidfd_open(stray, 0)
+      guard sentinel >= 0 else { continue }
+      kill(stray, SIGKILL)
+      leftovers[sentinel] = Leftover(token: nil, process: stray)
+      watch(sentinel, writable: false, isNew: true)
+    }
+  }
+}

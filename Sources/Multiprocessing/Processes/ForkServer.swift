@@ -1,0 +1,248 @@
+import CPlatform
+import Glibc
+
+/// The client's side of the fork server: the one process that starts all others.
+///
+/// It belongs to one thread, never waits, and is told what happens by `drain`, to be called
+/// whenever `fileDescriptor` is readable. The server process ends, and kills everything that it
+/// has started, when this object's process ends, however that happens.
+public final class ForkServer {
+  /// A process that was asked for and is not known to be gone.
+  struct Child {
+    var process: Int32
+    /// -1 until it has started.
+    var sentinel: Int32
+  }
+
+  /// A request that the socket did not take, with descriptors of its own.
+  struct Waiting {
+    var message: RequestMessage
+    var descriptors: [Int32]
+  }
+
+  /// Whether processes that lose the fork server are reparented to this process and reaped by it.
+  let adoptsOrphans: Bool
+  /// Holds the socket, and after a loss the sentinels: readable when `drain` has something to do.
+  let events: Int32
+  /// The fork server's process id; 0 once it is lost.
+  public internal(set) var process: Int32
+  /// -1 while there is no fork server.
+  var socket: Int32
+  var children: [ProcessToken: Child] = [:]
+  var waiting: [Waiting] = []
+  /// What a loss left to report by the next `drain`.
+  var unreported: [ForkServerEvent] = []
+  /// Processes of a lost fork server that are not known to be gone, by sentinel.
+  var leftovers: [Int32: Leftover] = [:]
+  private var lastToken: UInt64 = 0
+
+  private init(process: Int32, socket: Int32, events: Int32, adoptsOrphans: Bool) {
+    self.process = process
+    self.socket = socket
+    self.events = events
+    self.adoptsOrphans = adoptsOrphans
+  }
+
+  /// Forks the fork server. Call it at the very start of `main`, after `Bootstrap.takeRole`: this
+  /// process must have one thread, and everything it has allocated or opened until then is copied
+  /// into every worker.
+  ///
+  /// Returns only in the calling process. In each process that the fork server forks, `entries`
+  /// runs and never returns.
+  ///
+  /// With `adoptsOrphans` this process becomes a subreaper and takes over what a *killed* fork
+  /// server leaves behind, so that it can end and reap it: right for a program that starts
+  /// children by no other means, because any other child would be ended as well.
+  public static func start(
+    adoptsOrphans: Bool, entries: (EntryPoint) -> Never
+  ) throws(SystemCallError) -> ForkServer {
+    Bootstrap.requireOneThread("the fork server is started")
+    let events = epoll_create1(Int32(EPOLL_CLOEXEC))
+    guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
+    var process: Int32 = 0
+    var socket: Int32 = -1
+    var entry = lido_entry()
+    switch lido_forkserver_start(&process, &socket, &entry) {
+    case 0:
+      entries(EntryPoint(taking: entry))
+    case 1:
+      if adoptsOrphans { lido_become_subreaper() }
+      let server = ForkServer(
+        process: process, socket: socket, events: events, adoptsOrphans: adoptsOrphans)
+      server.watch(socket, writable: false, isNew: true)
+      return server
+    default:
+      let number = errno
+      close(events)
+      throw SystemCallError("fork server", number: number)
+    }
+  }
+
+  deinit {
+    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
+    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    if socket >= 0 { close(socket) }
+    close(events)
+  }
+
+  /// Readable when `drain` has something to do. The same number for this object's whole life.
+  public var fileDescriptor: Int32 { events }
+
+  /// Whether there is no fork server, so that `replace` is due.
+  public var isLost: Bool { socket < 0 }
+
+  /// Asks for a process; what became of it comes by `drain`. The descriptors it is to inherit stay
+  /// the caller's, who may close them at once.
+  ///
+  /// Throws what is wrong with the request itself: it is too large (EMSGSIZE: argv and environment
+  /// of 128 KiB together always fit) or a descriptor is not open (EBADF).
+  public func startProcess(
+    _ specification: ProcessSpecification
+  ) throws(StartFailure) -> ProcessToken {
+    lastToken += 1
+    let token = ProcessToken(rawValue: lastToken)
+    let message = RequestMessage(starting: specification, token: token)
+    if message.bytes.count > LIDO_REQUEST_BYTES_MAX {
+      throw StartFailure(stage: .request, errorNumber: EMSGSIZE)
+    }
+    if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
+    try send(message, descriptors: specification.descriptors.map(\.source))
+    children[token] = Child(process: 0, sentinel: -1)
+    return token
+  }
+
+  /// Sends a signal to the whole group of a process. Nothing happens if it has ended: its number
+  /// cannot be another's, because the fork server sends it, before it reaps.
+  public func signal(_ token: ProcessToken, _ number: Int32) {
+    guard !isLost, children[token] != nil else { return }
+    // The only failure left is that the server is lost, and then the process is as well.
+    try? send(RequestMessage(signalling: token, number: number), descriptors: [])
+  }
+
+  /// Appends everything that has happened, in order, and returns. To be called when
+  /// `fileDescriptor` is readable; harmless at any other time.
+  public func drain(into report: inout [ForkServerEvent]) {
+    sendWaiting()
+    report.append(contentsOf: unreported)
+    unreported.removeAll()
+    if !isLost { receive(into: &report) }
+    if !leftovers.isEmpty { collectLeftovers(into: &report) }
+  }
+
+  // MARK: Sending
+
+  private func send(_ message: RequestMessage, descriptors: [Int32]) throws(StartFailure) {
+    if waiting.isEmpty {
+      let number = transmit(message, descriptors)
+      if number == 0 { return }
+      guard Self.isFull(number) else {
+        // A dead socket is found out by `drain`; the token ends there like all others.
+        if number == EPIPE || number == ECONNRESET { return }
+        throw StartFailure(stage: .request, errorNumber: number)
+      }
+    }
+    var copies: [Int32] = []
+    for descriptor in descriptors {
+      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+      guard copy >= 0 else {
+        let number = errno
+        for made in copies { close(made) }
+        throw StartFailure(stage: .request, errorNumber: number)
+      }
+      copies.append(copy)
+    }
+    waiting.append(Waiting(message: message, descriptors: copies))
+    watch(socket, writable: true)
+  }
+
+  /// Returns 0, or the error number.
+  private func transmit(_ message: RequestMessage, _ descriptors: [Int32]) -> Int32 {
+    message.bytes.withUnsafeBytes { bytes in
+      lido_send_message(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count)
+        == 0 ? 0 : errno
+    }
+  }
+
+  private static func isFull(_ number: Int32) -> Bool {
+    number == EAGAIN || number == ENOBUFS || number == ETOOMANYREFS
+  }
+
+  private func sendWaiting() {
+    guard !isLost, !waiting.isEmpty else { return }
+    var sent = 0
+    for request in waiting {
+      if Self.isFull(transmit(request.message, request.descriptors)) { break }
+      for descriptor in request.descriptors { close(descriptor) }
+      sent += 1
+    }
+    waiting.removeFirst(sent)
+    if waiting.isEmpty { watch(socket, writable: false) }
+  }
+
+  func watch(_ descriptor: Int32, writable: Bool, isNew: Bool = false) {
+    var event = epoll_event()
+    event.events = EPOLLIN.rawValue | (writable ? EPOLLOUT.rawValue : 0)
+    event.data.fd = descriptor
+    let operation = isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
+    let result = epoll_ctl(events, operation, descriptor, &event)
+    precondition(result == 0, "epoll_ctl: \(errno)")  // Only memory can lack.
+  }
+
+  // MARK: Receiving
+
+  private func receive(into report: inout [ForkServerEvent]) {
+    while true {
+      var reply = lido_reply()
+      var sentinel: Int32 = -1
+      var count = 1
+      let length = lido_receive_message(
+        socket, &reply, MemoryLayout<lido_reply>.size, &sentinel, &count)
+      if length < 0 && errno == EAGAIN { return }
+      // The server died with requests unread. What it had sent is still to be read.
+      if length < 0 && errno == ECONNRESET { continue }
+      // This process has no free descriptor (MSG_CTRUNC): the message came without its sentinel.
+      let isBereft = length < 0 && errno == EMSGSIZE
+      guard isBereft || length == MemoryLayout<lido_reply>.size else {
+        return lose(into: &report)
+      }
+      take(reply, sentinel: count == 1 ? sentinel : -1, into: &report)
+    }
+  }
+
+  private func take(
+    _ reply: lido_reply, sentinel: Int32, into report: inout [ForkServerEvent]
+  ) {
+    let token = ProcessToken(rawValue: reply.token)
+    switch lido_reply_kind(reply.kind) {
+    case LIDO_REPLY_STARTED:
+      children[token] = Child(process: reply.process, sentinel: sentinel)
+      report.append(.started(token: token, process: reply.process, sentinel: sentinel))
+    case LIDO_REPLY_START_FAILED:
+      // A signal refused for its number has no child either, but then nobody waits for it.
+      guard children.removeValue(forKey: token) != nil else { return }
+      let stage = StartFailure.Stage(rawValue: reply.stage) ?? .request
+      report.append(
+        .startFailed(
+          token: token, failure: StartFailure(stage: stage, errorNumber: reply.error_number)))
+    default:
+      if let child = children.removeValue(forKey: token), child.sentinel >= 0 {
+        close(child.sentinel)
+      }
+      report.append(
+        .exited(
+          token: token, status: ExitStatus(waitStatus: reply.wait_status),
+          use: ResourceUse(
+            cpuMicroseconds: reply.cpu_microseconds,
+            residentKilobytesMax: reply.resident_kilobytes_max)))
+    }
+  }
+}
+
+extension EntryPoint {
+  /// Takes over what the C loop has allocated.
+  init(taking entry: lido_entry) {
+    let bytes = UnsafeBufferPointer(start: entry.payload, count: Int(entry.payload_length))
+    self.init(code: entry.code, payload: Array(bytes))
+    free(entry.payload)
+  }
+}

@@ -1,0 +1,103 @@
+import JSON
+
+/// The arguments of one call, as minified and validated JSON: `args` an array, `kwargs` an object.
+struct CallArguments {
+  let args: UnsafeBufferPointer<UInt8>
+  let kwargs: UnsafeBufferPointer<UInt8>
+
+  /// How arguments meet a Swift task: a single one decodes as the task's `Argument` by itself;
+  /// several as an array; named ones as an object; none only as `NoArgument`.
+  func decode<Argument: Decodable>(_ type: Argument.Type) throws(TaskFailure) -> Argument {
+    let hasNamed = kwargs.count > 2  // "{}" or nothing
+    let given = try positionalCount()
+    switch (given, hasNamed) {
+    case (.none, false):
+      if let nothing = NoArgument() as? Argument { return nothing }
+      throw .argument("an argument is missing")
+    case (_, _) where type == NoArgument.self:
+      throw .argument("the task takes no argument")
+    case (.none, true):
+      return try Self.decode(type, from: kwargs)
+    case (_, true):
+      throw .argument("a task takes its arguments by place or by name, not both")
+    case (.one(let place), false):
+      return try Self.decode(type, from: UnsafeBufferPointer(rebasing: args[place]))
+    case (.several, false):
+      return try Self.decode(type, from: args)
+    }
+  }
+
+  private enum Given {
+    case none
+    case one(Range<Int>)
+    case several
+  }
+
+  /// Whether there are none, one (and where it stands) or several positional arguments.
+  private func positionalCount() throws(TaskFailure) -> Given {
+    if args.count <= 2 { return .none }  // "[]"
+    do throws(JSONError) {
+      var reader = JSONReader(args)
+      try reader.beginArray()
+      guard try reader.nextElement() else { return .none }
+      let first = try reader.skipValue()
+      return try reader.nextElement() ? .several : .one(first)
+    } catch {
+      throw .argument("\(error)")  // The server sends valid JSON; this says that it did not.
+    }
+  }
+
+  private static func decode<Argument: Decodable>(
+    _ type: Argument.Type, from json: UnsafeBufferPointer<UInt8>
+  ) throws(TaskFailure) -> Argument {
+    if let direct = type as? any DirectJSON.Type {
+      return try read(direct, from: json) as! Argument  // It is the same type.
+    }
+    if let convertible = type as? any JSONTextConvertible.Type {
+      do {
+        let value = try convertible.init(jsonText: String(decoding: json, as: UTF8.self))
+        return value as! Argument  // It is the same type.
+      } catch {
+        throw .argument("\(error)")
+      }
+    }
+    return try FoundationCodec.decode(type, from: json)
+  }
+
+  private static func read<Value: DirectJSON>(
+    _ type: Value.Type, from json: UnsafeBufferPointer<UInt8>
+  ) throws(TaskFailure) -> Value {
+    do throws(JSONError) {
+      return try JSONReader.read(json) { (reader) throws(JSONError) in try Value.read(&reader) }
+    } catch {
+      throw .argument("\(error)")
+    }
+  }
+}
+
+/// Writes results as JSON.
+enum ResultEncoder {
+  /// Writes `value`, by the shortest way that its type has.
+  static func write<Value: Encodable>(
+    _ value: Value, to writer: inout JSONWriter
+  ) throws(TaskFailure) {
+    if let direct = value as? any DirectJSON {
+      do throws(Unwritable) {
+        try direct.write(to: &writer)
+      } catch {
+        throw TaskFailure(.resultEncoding, type: "EncodingError", message: error.reason)
+      }
+    } else if let convertible = value as? any JSONTextConvertible {
+      do {
+        // Checked here, because the server passes on what a worker writes without looking.
+        writer.text(try minifiedJSON(try convertible.jsonText))
+      } catch {
+        throw TaskFailure(.resultEncoding, type: "\(type(of: error))", message: "\(error)")
+      }
+    } else if value is NoResult {
+      writer.null()
+    } else {
+      writer.text(try FoundationCodec.encode(value))
+    }
+  }
+}

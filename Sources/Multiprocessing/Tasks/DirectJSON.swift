@@ -1,0 +1,90 @@
+import JSON
+
+/// A type that is read and written without `Codable`, whose JSON coders take a second and more for
+/// a million integers.
+protocol DirectJSON {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> Self
+  /// Throws the reason in words if JSON has no such value.
+  func write(to writer: inout JSONWriter) throws(Unwritable)
+}
+
+/// A value that JSON cannot express.
+struct Unwritable: Error {
+  let reason: String
+}
+
+/// An element whose arrays are read and written as a whole.
+protocol DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Self]
+  static func writeArray(_ values: [Self], to writer: inout JSONWriter) throws(Unwritable)
+}
+
+extension Array: DirectJSON where Element: DirectElement {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> [Element] {
+    try Element.readArray(&reader)
+  }
+
+  func write(to writer: inout JSONWriter) throws(Unwritable) {
+    try Element.writeArray(self, to: &writer)
+  }
+}
+
+extension Int: DirectJSON, DirectElement {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> Int { try reader.readInt() }
+  func write(to writer: inout JSONWriter) { writer.integer(self) }
+
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Int] {
+    try reader.readInts()
+  }
+
+  static func writeArray(_ values: [Int], to writer: inout JSONWriter) { writer.ints(values) }
+}
+
+extension Double: DirectJSON, DirectElement {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> Double {
+    try reader.readDouble()
+  }
+
+  func write(to writer: inout JSONWriter) throws(Unwritable) {
+    guard isFinite else { throw Unwritable(reason: "JSON has no number for \(self)") }
+    writer.number(self)
+  }
+
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Double] {
+    try reader.readDoubles()
+  }
+
+  static func writeArray(_ values: [Double], to writer: inout JSONWriter) throws(Unwritable) {
+    if let index = values.firstIndex(where: { !$0.isFinite }) {
+      throw Unwritable(reason: "[\(index)]: JSON has no number for \(values[index])")
+    }
+    writer.doubles(values)
+  }
+}
+
+extension String: DirectJSON, DirectElement {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> String {
+    try reader.readString()
+  }
+
+  func write(to writer: inout JSONWriter) { writer.string(self) }
+
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [String] {
+    try reader.readStrings()
+  }
+
+  static func writeArray(_ values: [String], to writer: inout JSONWriter) {
+    writer.strings(values)
+  }
+}
+
+extension Bool: DirectJSON, DirectElement {
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> Bool { try reader.readBool() }
+  func write(to writer: inout JSONWriter) { writer.bool(self) }
+
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Bool] {
+    try reader.readBools()
+  }
+
+  static func writeArray(_ values: [Bool], to writer: inout JSONWriter) { writer.bools(values) }
+}

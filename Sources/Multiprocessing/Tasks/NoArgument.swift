@@ -1,0 +1,5 @@
+/// The argument of a task that takes none.
+public struct NoArgument: Codable, Sendable, Equatable {
+  /// Nothing.
+  public init() {}
+}

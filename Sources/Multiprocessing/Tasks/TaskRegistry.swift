@@ -1,0 +1,28 @@
+/// The tasks of a program, by name. Built the same way in every process, before anything is
+/// started.
+public struct TaskRegistry: Sendable {
+  private let tasks: [String: AnyTask]
+  private let initializers: [String: AnyTask]
+  /// The names of the tasks, in the order in which they were given.
+  public let names: [String]
+
+  /// A registry of `tasks`, and of `initializers`, which a pool may have each of its workers run
+  /// before its first call but which nobody can call. Two of one name are a programming error.
+  public init(_ tasks: [AnyTask], initializers: [AnyTask] = []) {
+    self.tasks = Self.index(tasks)
+    self.initializers = Self.index(initializers)
+    names = tasks.map(\.name)
+  }
+
+  private static func index(_ tasks: [AnyTask]) -> [String: AnyTask] {
+    Dictionary(tasks.map { ($0.name, $0) }) { first, _ in
+      preconditionFailure("two tasks are named \(first.name)")
+    }
+  }
+
+  /// The task of that name, if there is one.
+  func task(named name: String) -> AnyTask? { tasks[name] }
+
+  /// The initializer of that name, if there is one.
+  func initializer(named name: String) -> AnyTask? { initializers[name] }
+}

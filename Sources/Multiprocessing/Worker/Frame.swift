@@ -1,0 +1,86 @@
+// The channel between the server and a Swift worker: a stream socket that carries frames,
+// all numbers little-endian:
+//
+//     u32 length of what follows | u8 kind | u64 call | payload
+//
+// Both ends are the same program, so a frame that breaks these rules means a damaged process.
+//
+// kind             direction  call  payload
+// hello            worker →   0     u32 protocol version, u32 pid, then names: u8 length, bytes
+// ready            worker →   0
+// initializerFailed worker →  0     message
+// returned         worker →   yes   u8 1 if retiring, u32 run time in µs, result as JSON
+// raised           worker →   yes   u8 1 if retiring, u32 run time in µs, error as JSON
+// setup            → worker   0     u32 calls to run at most (0: no limit), u32 largest result,
+//                                   u8 length of the initializer's name, name, its args as JSON
+// call             → worker   yes   u32 attempt, u8 length of the task's name, name,
+//                                   u32 length of args, args, kwargs, both JSON
+// stop             → worker   0
+
+/// The kinds of frame.
+enum FrameKind: UInt8 {
+  case hello = 1
+  case ready = 2
+  case initializerFailed = 3
+  case returned = 4
+  case raised = 5
+  case setup = 16
+  case call = 17
+  case stop = 18
+
+  /// What both ends must agree on; goes up with every change of the table above.
+  static let protocolVersion: UInt32 = 1
+}
+
+/// One frame, in the memory that it was read into; valid while that is.
+struct Frame {
+  /// What precedes the payload, the length included.
+  static let headerBytes = 13
+  /// The longest frame, without its length field.
+  static let bytesMax = 256 << 20
+
+  let kind: UInt8
+  let call: UInt64
+  let payload: UnsafeRawBufferPointer
+}
+
+/// Why a stream of bytes is not one of frames.
+struct FrameError: Error, Equatable {
+  let reason: String
+}
+
+extension [UInt8] {
+  /// Appends the header of a frame whose payload is to follow. Returns where it begins, for
+  /// `endFrame`.
+  mutating func beginFrame(_ kind: FrameKind, call: UInt64 = 0) -> Int {
+    let start = count
+    append(littleEndian: UInt32(0))
+    append(kind.rawValue)
+    append(littleEndian: call)
+    return start
+  }
+
+  /// Fills in the length of the frame that began at `start`.
+  mutating func endFrame(_ start: Int) {
+    let length = UInt32(count - start - 4)
+    withUnsafeMutableBytes {
+      $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+    }
+  }
+
+  mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(littleEndian number: Number) {
+    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+  }
+
+  /// Appends a string's UTF-8 in one copy.
+  mutating func append(utf8 text: String) {
+    var text = text
+    text.withUTF8 { append(contentsOf: $0) }
+  }
+
+  /// Appends a name with its length before it; names have at most 255 bytes.
+  mutating func append(name: String) {
+    append(UInt8(name.utf8.count))
+    append(utf8: name)
+  }
+}

@@ -1,0 +1,194 @@
+import CPlatform
+import Glibc
+import JSON
+
+/// What a Swift worker does all its life: reads calls from its channel, runs them one after the
+/// other, answers in that order.
+///
+/// Each answer is written before the next call starts. That is one system call per call, and it
+/// keeps both promises that matter: no result waits behind a call that may take for ever, and
+/// nobody has to guess which will. The server still reads many answers at once when it is busy.
+public struct WorkerLoop {
+  private let tasks: TaskRegistry
+  private let channel: Int32
+  private let claims: OpaquePointer
+  private var output: [UInt8] = []
+  private var result = JSONWriter()
+  private var callsMax: UInt32 = 0
+  private var resultBytesMax = 0
+  private var callsRun: UInt32 = 0
+  private var lastOrdinal: UInt32 = 0
+
+  /// Is a worker in this process, which the fork server has started for a `WorkerPool`, and never
+  /// returns. SIGTERM ends it, SIGINT does not: an interrupt from a terminal is for the server.
+  public static func run(tasks: TaskRegistry) -> Never {
+    let channel = Bootstrap.channelDescriptor
+    // They are not for what a task may start.
+    for descriptor in [channel, Bootstrap.claimsDescriptor] {
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+    guard let claims = lido_claims_map(Bootstrap.claimsDescriptor) else {
+      Bootstrap.stop("a worker cannot map its claims: \(String(cString: strerror(errno)))")
+    }
+    close(Bootstrap.claimsDescriptor)
+    signal(SIGINT, SIG_IGN)
+    // What a task prints is its log: whole lines at once, none lost when it dies.
+    lido_buffer_stdout_by_line()
+    var loop = WorkerLoop(tasks: tasks, channel: channel, claims: claims)
+    loop.sayHello()
+    loop.serve()
+  }
+
+  private init(tasks: TaskRegistry, channel: Int32, claims: OpaquePointer) {
+    self.tasks = tasks
+    self.channel = channel
+    self.claims = claims
+  }
+
+  /// Reads and works until it is told to stop, has run its calls, or nobody is there any more.
+  private mutating func serve() -> Never {
+    var input = FrameInput()
+    let size = 256 << 10
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
+    while true {
+      let count = recv(channel, buffer.baseAddress, size, 0)
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { Self.leave() }  // The server is gone.
+      do throws(FrameError) {
+        try input.take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) { frame in
+          take(frame)
+          return true
+        }
+      } catch {
+        Bootstrap.stop("a worker's channel is damaged: \(error.reason)")
+      }
+    }
+  }
+
+  private mutating func take(_ frame: Frame) {
+    switch FrameKind(rawValue: frame.kind) {
+    case .call: runCall(frame)
+    case .setup: setUp(frame.payload)
+    case .stop: Self.leave()
+    default: Bootstrap.stop("a worker's channel is damaged: kind \(frame.kind)")
+    }
+  }
+
+  // MARK: Before the first call
+
+  private mutating func sayHello() {
+    let start = output.beginFrame(.hello)
+    output.append(littleEndian: FrameKind.protocolVersion)
+    output.append(littleEndian: UInt32(getpid()))
+    for name in tasks.names { output.append(name: name) }
+    output.endFrame(start)
+    flush()
+  }
+
+  private mutating func setUp(_ payload: UnsafeRawBufferPointer) {
+    var reader = PayloadReader(payload)
+    guard let calls = reader.number(UInt32.self), let bytes = reader.number(UInt32.self),
+      let initializer = reader.name()
+    else { Bootstrap.stop("a worker's channel is damaged: setup") }
+    callsMax = calls
+    resultBytesMax = Int(bytes)
+    if !initializer.isEmpty, let message = initialize(initializer, args: reader.rest()) {
+      let start = output.beginFrame(.initializerFailed)
+      output.append(utf8: message)
+      output.endFrame(start)
+      flush()
+      fflush(nil)
+      _exit(1)
+    }
+    output.endFrame(output.beginFrame(.ready))
+    flush()
+  }
+
+  /// Returns what went wrong.
+  private mutating func initialize(_ name: String, args: UnsafeBufferPointer<UInt8>) -> String? {
+    guard let task = tasks.initializer(named: name) else { return "there is no \(name)" }
+    let none = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+    defer { result.removeAll() }
+    return task.run(CallArguments(args: args, kwargs: none), &result).map {
+      "\($0.type): \($0.message)"
+    }
+  }
+
+  // MARK: Calls
+
+  private mutating func runCall(_ frame: Frame) {
+    lastOrdinal += 1
+    guard lido_claims_take(claims, lastOrdinal) == 1 else { return }  // Taken back in time.
+    var reader = PayloadReader(frame.payload)
+    guard reader.number(UInt32.self) != nil, let name = reader.name(),
+      let argsLength = reader.number(UInt32.self), let args = reader.piece(Int(argsLength))
+    else { Bootstrap.stop("a worker's channel is damaged: call") }
+    let arguments = CallArguments(args: args, kwargs: reader.rest())
+
+    let began = Self.now()
+    var failure = run(name, arguments)
+    if failure == nil && result.bytes.count > resultBytesMax {
+      failure = TaskFailure(
+        .outputLimit, type: "ResultTooLarge",
+        message: "the result has \(result.bytes.count) bytes; \(resultBytesMax) are allowed")
+    }
+    if let failure {
+      result.removeAll()
+      failure.write(to: &result)
+    }
+    let microseconds = UInt32(clamping: (Self.now() - began) / 1000)
+    answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
+  }
+
+  private mutating func run(_ name: String, _ arguments: CallArguments) -> TaskFailure? {
+    guard let task = tasks.task(named: name) else {
+      return TaskFailure(.raised, type: "UnknownTask", message: "there is no task \(name)")
+    }
+    return task.run(arguments, &result)
+  }
+
+  private mutating func answer(_ call: UInt64, _ kind: FrameKind, after microseconds: UInt32) {
+    callsRun &+= 1
+    let isRetiring = callsMax != 0 && callsRun >= callsMax
+    let start = output.beginFrame(kind, call: call)
+    output.append(isRetiring ? 1 : 0)
+    output.append(littleEndian: microseconds)
+    output += result.bytes
+    output.endFrame(start)
+    if result.bytes.count > 1 << 20 {
+      result = JSONWriter()  // One large result shall not be remembered as memory for ever.
+    } else {
+      result.removeAll()
+    }
+    flush()
+    if isRetiring { Self.leave() }
+  }
+
+  /// Writes everything. Waits for the server to take it; that never waits for us.
+  private mutating func flush() {
+    output.withUnsafeBytes { bytes in
+      var sent = 0
+      while sent < bytes.count {
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+        let count = send(channel, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+        if count < 0 && errno == EINTR { continue }
+        guard count >= 0 else { Self.leave() }  // The server is gone.
+        sent += count
+      }
+    }
+    output.removeAll(keepingCapacity: output.count <= 1 << 20)
+  }
+
+  private static func now() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+
+  /// Ends the process. Not by `exit`: a forked worker would run what the server registered with
+  /// `atexit`.
+  private static func leave() -> Never {
+    fflush(nil)
+    _exit(0)
+  }
+}

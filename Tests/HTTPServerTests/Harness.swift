@@ -1,0 +1,158 @@
+import Glibc
+import Testing
+
+@testable import HTTPServer
+
+/// A server, its clients, and the loop that joins them, all on the test's thread. Waiting is
+/// poll(2) on every descriptor, bounded; nothing sleeps. Time is the real clock plus `skew`.
+final class Harness {
+  private static let boundNanoseconds: UInt64 = 10_000_000_000
+
+  let server: HTTPServer
+  private(set) var clients: [Client] = []
+  /// Nanoseconds that the server is told have passed beyond those that have.
+  var skew: UInt64 = 0
+  /// What the owner does after each run: its turn.
+  var afterRun: () -> Void = {}
+  let world: World
+
+  /// What the routes below did.
+  final class World {
+    var owed: [PendingResponse] = []
+    var observed: [HTTPObservation] = []
+    var requests: [HTTPRequest] = []
+  }
+
+  init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+    signal(SIGPIPE, SIG_IGN)
+    let world = World()
+    self.world = world
+    var settings = HTTPServerSettings(
+      port: 0, fieldsKept: ["content-type", "prefer", "x-request-id"])
+    settings.bodyBytesMax = 1_000
+    adjust(&settings)
+    server = try HTTPServer(
+      settings: settings, router: Self.router(world),
+      problem: { .text($0.code, status: $0.status) },
+      observe: { world.observed.append($0) })
+  }
+
+  private static func router(_ world: World) -> Router {
+    Router([
+      Route(.get, "/", name: "root") { request, _ in
+        world.requests.append(request)
+        return .now(.text("root"))
+      },
+      Route(.post, "/echo", name: "echo") { request, _ in
+        world.requests.append(request)
+        return .now(HTTPResponse(status: 200, contentType: "text/plain", body: request.body))
+      },
+      Route(.get, "/jobs/{id}", name: "job") { request, _ in
+        .now(.text(request.parameters["id"] ?? "none"))
+      },
+      Route(.delete, "/jobs/{id}", name: "forget") { _, _ in .now(.empty()) },
+      Route(.get, "/query", name: "query") { request, _ in
+        .now(.text(request.query.all("a").joined(separator: "|")))
+      },
+      Route(.get, "/large", name: "large") { _, _ in
+        .now(HTTPResponse(status: 200, body: [UInt8](repeating: 97, count: 4 << 20)))
+      },
+      Route(.get, "/injected", name: "injected") { _, _ in
+        .now(HTTPResponse(status: 200, headers: [("X-A", "b\r\nX-C: d"), ("X-E", "f")]))
+      },
+      Route(.get, "/constant", name: "constant") { _, _ in
+        .now(HTTPResponse(status: 200, contentType: "text/plain", constant: "unchanging"))
+      },
+      Route(.get, "/at-once", name: "at-once") { _, later in
+        later().resume(with: .text("at once"))
+        return .later
+      },
+      Route(.get, "/dropped", name: "dropped") { _, later in
+        _ = later()
+        return .later
+      },
+      Route(.get, "/changed-mind", name: "changed-mind") { _, later in
+        world.owed.append(later())
+        return .now(.text("now"))
+      },
+      Route(.post, "/later", name: "later") { request, later in
+        world.requests.append(request)
+        world.owed.append(later())
+        return .later
+      },
+    ])
+  }
+
+  func client() throws -> Client {
+    let client = try Client(port: server.port)
+    clients.append(client)
+    return client
+  }
+
+  /// A client that leaves at once, its FIN (or reset) sent.
+  func disconnect(_ client: Client) {
+    clients.removeAll { $0 === client }
+  }
+
+  /// The moment that the server is told.
+  func moment() -> UInt64 { Self.clock() + skew }
+
+  /// Turns the loop until the condition holds; `false` when it does not within 10 s.
+  func run(until condition: () -> Bool) -> Bool {
+    let bound = Self.clock() + Self.boundNanoseconds
+    while !condition() {
+      guard Self.clock() < bound else { return false }
+      turn()
+    }
+    return true
+  }
+
+  /// Turns the loop while anything is ready: with nothing left to do, and every byte that clients
+  /// sent delivered (loopback delivers within `send`).
+  func settle() {
+    repeat { server.run(at: moment()) } while isReady()
+    for client in clients { client.receive() }
+  }
+
+  private func isReady() -> Bool {
+    var entry = pollfd(fd: server.fileDescriptor, events: Int16(POLLIN), revents: 0)
+    let now = moment()
+    return poll(&entry, 1, 0) > 0 || server.nextDeadline(at: now) == now
+  }
+
+  /// Sends on a new connection and waits for the first whole answer.
+  func ask(_ text: String, isHead: Bool = false) throws -> Client.Answer {
+    let client = try client()
+    client.send(text)
+    _ = run { !client.answers(isHead: isHead).isEmpty || client.isEnded }
+    return try #require(
+      client.answers(isHead: isHead).first, "no answer to \(text.debugDescription)")
+  }
+
+  private func turn() {
+    let now = moment()
+    var wait: Int32 = 1_000
+    if let deadline = server.nextDeadline(at: now) {
+      wait = Int32(min(1_000, (deadline - now + 999_999) / 1_000_000))
+    }
+    var entries = [pollfd(fd: server.fileDescriptor, events: Int16(POLLIN), revents: 0)]
+    for client in clients where !client.isEnded {
+      entries.append(pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0))
+    }
+    poll(&entries, nfds_t(entries.count), wait)
+    server.run(at: moment())
+    afterRun()
+    for client in clients { client.receive() }
+  }
+
+  private static func clock() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+  }
+}
+
+extension UInt64 {
+  /// Seconds as nanoseconds.
+  static func seconds(_ count: UInt64) -> UInt64 { count * 1_000_000_000 }
+}

@@ -1,0 +1,232 @@
+import Glibc
+import Testing
+
+@testable import HTTPServer
+
+@Suite struct PendingTests {
+  private let request = "POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
+
+  /// A client whose answer is owed, and whose connection is suspended.
+  private func waiting(_ harness: Harness) throws -> Client {
+    let before = harness.server.pendingCount
+    let client = try harness.client()
+    client.send(request)
+    try #require(harness.run { harness.server.pendingCount == before + 1 })
+    harness.settle()
+    return client
+  }
+
+  @Test func `an answer given at the end of the turn goes out`() throws {
+    let harness = try Harness()
+    let world = harness.world
+    harness.afterRun = {
+      for pending in world.owed { pending.resume(with: .text("turn")) }
+      world.owed = []
+    }
+    let client = try harness.client()
+    for count in 1...3 {
+      client.send(request)
+      #expect(harness.run { client.answers().count == count })
+    }
+    #expect(client.answers().map(\.body) == ["turn", "turn", "turn"])
+    #expect(harness.server.pendingCount == 0)
+  }
+
+  @Test func `an answer given much later goes out and the connection goes on`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    harness.skew += .seconds(50)
+    harness.settle()
+    #expect(client.received.isEmpty)
+    #expect(harness.world.requests[0].body == [97, 98])
+    harness.world.owed[0].resume(with: .text("late"))
+    let now = harness.moment()
+    #expect(harness.server.nextDeadline(at: now) == now)
+    #expect(harness.run { client.answers().count == 1 })
+    #expect(client.answers()[0].body == "late")
+    #expect(harness.world.observed.map(\.route) == ["later"])
+    #expect(harness.world.observed[0].nanoseconds >= .seconds(50))
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    #expect(harness.run { client.answers().count == 2 })
+  }
+
+  @Test func `waiting costs no turns`() throws {
+    let harness = try Harness()
+    _ = try waiting(harness)
+    harness.skew += .seconds(1)
+    harness.settle()
+    let now = harness.moment()
+    #expect(harness.server.nextDeadline(at: now) != now)
+    var entry = pollfd(fd: harness.server.fileDescriptor, events: Int16(POLLIN), revents: 0)
+    #expect(poll(&entry, 1, 0) == 0)
+  }
+
+  @Test func `requests sent behind one that waits are answered after it`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /jobs/1 HTTP/1.1\r\nHost: h\r\n\r\n")
+    harness.settle()
+    #expect(client.received.isEmpty)
+    harness.world.owed[0].resume(with: .text("first"))
+    #expect(harness.run { client.answers().count == 3 })
+    #expect(client.answers().map(\.body) == ["first", "root", "1"])
+  }
+
+  @Test(arguments: [12, 1_200])
+  func `many that wait are answered together`(count: Int) throws {
+    let harness = try Harness()
+    let clients = try (0..<count).map { _ in try harness.client() }
+    for client in clients { client.send(request) }
+    #expect(harness.run { harness.server.pendingCount == count })
+    harness.settle()
+    harness.skew += .seconds(1)
+    harness.settle()
+    for (index, pending) in harness.world.owed.enumerated() {
+      pending.resume(with: .text("\(index)"))
+    }
+    #expect(harness.server.pendingCount == 0)
+    #expect(harness.run { clients.allSatisfy { $0.answers().count == 1 } })
+    let bodies = Set(clients.compactMap { Int($0.answers()[0].body) })
+    #expect(bodies == Set(0..<count))
+  }
+
+  @Test func `an answer given within the action goes out`() throws {
+    let harness = try Harness()
+    let answer = try harness.ask("GET /at-once HTTP/1.1\r\nHost: h\r\n\r\n")
+    #expect(answer.body == "at once")
+    #expect(harness.server.pendingCount == 0)
+  }
+
+  @Test func `an answer that nobody holds any more becomes 500`() throws {
+    let harness = try Harness()
+    let dropped = try harness.ask("GET /dropped HTTP/1.1\r\nHost: h\r\n\r\n")
+    #expect(dropped.status == 500)
+    let client = try waiting(harness)
+    harness.world.owed = []
+    #expect(harness.run { client.answers().count == 1 })
+    #expect(client.answers()[0].body == "internal_error")
+    #expect(harness.server.pendingCount == 0)
+  }
+
+  @Test func `an action that takes a pending response may still answer at once`() throws {
+    let harness = try Harness()
+    let answer = try harness.ask("GET /changed-mind HTTP/1.1\r\nHost: h\r\n\r\n")
+    #expect(answer.body == "now")
+    #expect(harness.server.pendingCount == 0)
+    harness.world.owed[0].resume(with: .text("no effect"))
+  }
+
+  @Test func `a client that resets while its answer is owed is noticed, and freed`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    let pending = harness.world.owed[0]
+    var told = 0
+    pending.onAbandoned = { told += 1 }
+    client.resetOnClose()
+    harness.disconnect(client)
+    try dropLast(client)
+    harness.skew += .seconds(1)
+    #expect(harness.run { pending.isAbandoned })
+    harness.settle()
+    #expect(told == 1)
+    #expect(harness.server.pendingCount == 0)
+    #expect(harness.server.connections.allSatisfy { $0 == nil })
+    pending.resume(with: .text("no effect"))
+    harness.settle()
+    #expect(harness.world.observed.isEmpty)
+  }
+
+  /// Closes now, whoever still holds the object.
+  private func dropLast(_ client: Client) throws {
+    let spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+    try #require(dup2(spare, client.descriptor) == client.descriptor)
+    close(spare)
+  }
+
+  @Test func `a client that closes while its answer is owed is noticed, and may be answered`()
+    throws
+  {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    let pending = harness.world.owed[0]
+    var told = 0
+    pending.onAbandoned = {
+      told += 1
+      pending.resume(with: .text("to nobody"))
+    }
+    harness.disconnect(client)
+    try dropLast(client)
+    harness.skew += .seconds(1)
+    #expect(harness.run { harness.server.connections.allSatisfy { $0 == nil } })
+    #expect(told == 1)
+    #expect(harness.server.pendingCount == 0)
+  }
+
+  @Test func `a client that half-closes is told of as gone, and still gets its answer`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    let pending = harness.world.owed[0]
+    client.halfClose()
+    harness.skew += .seconds(1)
+    #expect(harness.run { pending.isAbandoned })
+    harness.settle()
+    #expect(harness.server.pendingCount == 1)
+    let now = harness.moment()
+    #expect(harness.server.nextDeadline(at: now) != now)
+    pending.resume(with: .text("still here"))
+    #expect(harness.run { client.answers().count == 1 && client.isEnded })
+    #expect(client.answers()[0].body == "still here")
+  }
+
+  @Test func `a half-closed client that then resets is let go`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    let pending = harness.world.owed[0]
+    client.halfClose()
+    harness.skew += .seconds(1)
+    #expect(harness.run { pending.isAbandoned })
+    client.resetOnClose()
+    harness.disconnect(client)
+    try dropLast(client)
+    #expect(harness.run { harness.server.pendingCount == 0 })
+    harness.settle()
+    #expect(harness.server.connections.allSatisfy { $0 == nil })
+  }
+
+  @Test func `stopping answers all that is owed, and what is resumed later has no effect`() throws {
+    let harness = try Harness()
+    let clients = try (0..<20).map { _ in try waiting(harness) }
+    let descriptor = harness.server.fileDescriptor
+    harness.server.stop()
+    for client in clients { client.receive() }
+    #expect(clients.allSatisfy { $0.answers().map(\.body) == ["draining"] })
+    #expect(clients.allSatisfy { $0.answers()[0].status == 503 && $0.isEnded })
+    #expect(harness.server.pendingCount == 0)
+    #expect(harness.server.fileDescriptor == -1)
+    #expect(fcntl(descriptor, F_GETFD) == -1)
+    for pending in harness.world.owed { pending.resume(with: .text("no effect")) }
+    harness.server.stop()
+    harness.server.run(at: harness.moment())
+    #expect(harness.server.nextDeadline(at: harness.moment()) == nil)
+  }
+
+  @Test func `stopping more than one slice of waiting clients does not abort`() throws {
+    let harness = try Harness()
+    let clients = try (0..<700).map { _ in try harness.client() }
+    for client in clients { client.send(request) }
+    #expect(harness.run { harness.server.pendingCount == 700 })
+    harness.settle()
+    harness.server.stop()
+    for client in clients { client.receive() }
+    #expect(clients.allSatisfy { $0.answers().first?.status == 503 })
+  }
+
+  @Test func `a pending response may outlive its server`() throws {
+    var harness: Harness? = try Harness()
+    let world = try #require(harness?.world)
+    try _ = waiting(#require(harness))
+    harness = nil
+    world.owed[0].resume(with: .text("no effect"))
+    world.owed = []
+  }
+}

@@ -1,0 +1,89 @@
+@testable import JobCore
+
+extension Turn {
+  /// The records, then `>`, then the effects, a word each: for tables of expectations.
+  var inWords: String {
+    (records.map(\.word) + [">"] + effects.map(\.word)).joined(separator: " ")
+  }
+}
+
+extension String {
+  /// Without spaces at its ends.
+  var trimmingSpaces: String {
+    String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+  }
+}
+
+extension Record {
+  /// The kind of fact, with what tells it from others of its kind.
+  var word: String {
+    switch self {
+    case .jobSubmitted: "submitted"
+    case .attemptStarted: "started"
+    case .attemptRevoked(_, let revocation): "revoked(\(revocation.rawValue))"
+    case .attemptFailed(_, let error, _): "attemptFailed(\(error.code.rawValue))"
+    case .jobQueued: "queued"
+    case .cancelRequested: "cancelRequested"
+    case .jobEnded(_, .succeeded, _): "ended(succeeded)"
+    case .jobEnded(_, .failed(let error), _): "ended(\(error.code.rawValue))"
+    case .jobEnded(_, .cancelled, _): "ended(cancelled)"
+    case .jobForgotten: "forgotten"
+    }
+  }
+
+  /// The job that it is about.
+  var job: JobNumber {
+    switch self {
+    case .jobSubmitted(let submitted): submitted.number
+    case .attemptStarted(let number, _, _), .attemptRevoked(let number, _),
+      .attemptFailed(let number, _, _), .jobQueued(let number), .cancelRequested(let number),
+      .jobEnded(let number, _, _), .jobForgotten(let number):
+      number
+    }
+  }
+}
+
+extension Effect {
+  /// The kind of deed; for an answer, the answer.
+  var word: String {
+    switch self {
+    case .answer(_, let answer): answer.word
+    case .dispatch: "dispatch"
+    case .endCall(_, let grace): "endCall(\(grace))"
+    case .jobChanged: "changed"
+    case .finishDrain: "finishDrain"
+    }
+  }
+}
+
+extension Answer {
+  /// The kind of answer.
+  var word: String {
+    switch self {
+    case .accepted(_, let isReplay): isReplay ? "replay" : "accepted"
+    case .cancelled: "cancelled"
+    case .forgotten: "forgotten"
+    case .refused(let refusal): "refused(\(refusal.word))"
+    }
+  }
+}
+
+extension Refusal {
+  /// The kind of refusal.
+  var word: String {
+    switch self {
+    case .unknownTask: "unknownTask"
+    case .ambiguousTask: "ambiguousTask"
+    case .unknownPool: "unknownPool"
+    case .taskNotInPool: "taskNotInPool"
+    case .poolNotRunning: "poolNotRunning"
+    case .queueFull: "queueFull"
+    case .idempotencyMismatch: "mismatch"
+    case .draining: "draining"
+    case .readOnly: "readOnly"
+    case .notCancellable(let state): state.rawValue
+    case .notFinal: "notFinal"
+    case .unknownJob: "unknownJob"
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Glibc
+import Multiprocessing
+
+/// Scenarios that need processes of their own, one per run: a test runner has threads, and a fork
+/// server is to be started by a process that has one. Prints what went wrong and exits with 1.
+@main
+enum ProcessTestProgram {
+  static let registry = TaskRegistry(
+    TestTasks.all, initializers: [TestTasks.warm.erased, TestTasks.cold.erased])
+
+  static func enter(_ entry: EntryPoint) -> Never {
+    switch entry.code {
+    case EntryPoint.worker: WorkerLoop.run(tasks: registry)
+    case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
+    case WorkerScenarios.garbageEntry: WorkerScenarios.speakGarbage()
+    default: exit(99)
+    }
+  }
+
+  static func main() throws {
+    Bootstrap.takeRole(entries: enter)
+    let name = CommandLine.arguments.dropFirst().first ?? ""
+    guard let scenario = scenarios[name] else { fail("no scenario \(name)") }
+    // The descriptors of the test runner are none of our business.
+    let forkServer = try ForkServer.start(adoptsOrphans: true, entries: enter)
+    try scenario(forkServer)
+    print("ok")
+  }
+
+  static let scenarios: [String: @Sendable (ForkServer) throws -> Void] = [
+    "calls-in-order": CallScenarios.callsInOrder,
+    "deaths": CallScenarios.deaths,
+    "arguments": CallScenarios.arguments,
+    "large-values": CallScenarios.largeValues,
+    "ladder": CallScenarios.ladder,
+    "end-prefetched": CallScenarios.endPrefetched,
+    "recall": CallScenarios.recall,
+    "spawn": CallScenarios.spawn,
+    "fork-refused": CallScenarios.forkRefused,
+    "maxtasksperchild": WorkerScenarios.maxTasksPerChild,
+    "initializer-fails": WorkerScenarios.initializerFails,
+    "initializer-runs": WorkerScenarios.initializerRuns,
+    "garbage": WorkerScenarios.garbage,
+    "hundred-workers": WorkerScenarios.hundredWorkers,
+    "descriptors": WorkerScenarios.descriptors,
+    "resize": WorkerScenarios.resize,
+    "fork-server-killed": ForkScenarios.forkServerKilled,
+    "fork-server-signals": ForkScenarios.forkServerSignals,
+    "exec": ForkScenarios.exec,
+    "exec-fails": ForkScenarios.execFails,
+    "large-request": ForkScenarios.largeRequest,
+    "fork-payload": ForkScenarios.forkPayload,
+    "slow-client": ForkScenarios.slowClient,
+    "group-dies": ForkScenarios.groupDies,
+    "victim": ForkScenarios.victim,
+    "measure": MeasureScenarios.measure,
+  ]
+}
+
+/// Ends the scenario.
+func fail(_ message: String, line: Int = #line) -> Never {
+  print("failed at line \(line): \(message)")
+  exit(1)
+}
+
+/// Ends the scenario unless `condition` holds.
+func check(_ condition: Bool, _ message: @autoclosure () -> String, line: Int = #line) {
+  if !condition { fail(message(), line: line) }
+}
+
+/// Ends the scenario unless both are equal.
+func check<Value: Equatable>(_ value: Value, equals wanted: Value, line: Int = #line) {
+  if value != wanted { fail("\(value) instead of \(wanted)", line: line) }
+}
+
+/// Nanoseconds of the monotonic clock.
+func now() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+}
+
+/// The numbers of the open descriptors of this process, without the one that reads them.
+func openDescriptors() -> [Int] {
+  guard let folder = opendir("/proc/self/fd") else { return [] }
+  defer { closedir(folder) }
+  var numbers: [Int] = []
+  while let entry = readdir(folder) {
+    let name = withUnsafeBytes(of: entry.pointee.d_name) {
+      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if let number = Int(name), number != Int(dirfd(folder)) { numbers.append(number) }
+  }
+  return numbers.sorted()
+}

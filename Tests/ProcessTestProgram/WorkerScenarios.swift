@@ -1,0 +1,109 @@
+import Glibc
+import Multiprocessing
+
+/// The life of workers.
+enum WorkerScenarios {
+  static let garbageEntry: UInt32 = 77
+
+  static func speakGarbage() -> Never { exit(1) }
+
+  static func maxTasksPerChild(_ forkServer: ForkServer) throws {
+    let driver = try PoolDriver(forkServer, configure: { $0.callsPerWorkerMax = 1 })
+    let calls = (0..<2000).map { _ in driver.call("process") }
+    driver.run(until: "all calls", within: 60) { driver.endings.count == calls.count }
+    var processes = Set<String>()
+    for call in calls {
+      guard case .ended(.returned(let process)) = driver.endings[call]! else { fail("lost") }
+      processes.insert(process)
+    }
+    check(processes.count > 1900, "only \(processes.count) processes for 2000 calls")
+    driver.end()
+  }
+
+  static func initializerFails(_ forkServer: ForkServer) throws {
+    var workers = WorkerSettings()
+    workers.initializer = "cold"
+    let driver = try PoolDriver(
+      forkServer, configure: { $0.backOffMin = 1_000_000 }, workers: workers)
+    driver.run(until: "the pool breaks") { driver.brokenReason != nil }
+    check(driver.brokenReason!.contains("not today"), driver.brokenReason!)
+    driver.run(until: "the end") { driver.isEnded }
+    let exits = driver.events.filter { if case .exited = $0 { true } else { false } }.count
+    check(exits >= 6 && exits <= 7, "\(exits) workers were tried")
+    check(driver.pool.workers, equals: [])
+  }
+
+  static func initializerRuns(_ forkServer: ForkServer) throws {
+    var workers = WorkerSettings()
+    workers.initializer = "warm"
+    workers.initializerArguments = "[\"very\"]"
+    let driver = try PoolDriver(forkServer, workers: workers)
+    check(driver.result("warmed"), equals: "\"very\"")
+    check(driver.pool.taskNames!.contains("warm"), equals: false)
+    driver.end()
+  }
+
+  static func garbage(_ forkServer: ForkServer) throws {
+    let driver = try PoolDriver(forkServer)
+    driver.waitReady(2)
+    for task in ["garbage", "lie"] {
+      driver.waitReady(2)
+      let other = driver.call("wait", "[100]")
+      let ending = driver.ending(of: driver.call(task))
+      guard case .lost(.signalled(SIGKILL), true, let reason?) = ending else { fail("\(ending)") }
+      check(reason.contains("protocol"), reason)
+      check(driver.ending(of: other), equals: .ended(.returned("null")))
+    }
+    driver.waitReady(2)
+    check(driver.result("square", "[3]"), equals: "9")
+    driver.end()
+  }
+
+  static func hundredWorkers(_ forkServer: ForkServer) throws {
+    let before = openDescriptors()
+    let driver = try PoolDriver(forkServer, processes: 100)
+    driver.waitReady(100, within: 30)
+    let calls = (0..<1000).map { driver.call("square", "[\($0)]") }
+    driver.run(until: "all calls") { driver.endings.count == calls.count }
+    driver.end()
+    check(driver.pool.workers, equals: [])
+    check(openDescriptors(), equals: before)
+  }
+
+  /// Every worker sees the same few descriptors, and none is left when all are gone.
+  static func descriptors(_ forkServer: ForkServer) throws {
+    let before = openDescriptors()
+    // Strangers that must not be inherited, one of them beyond a gap.
+    let stranger = open("/dev/null", O_RDONLY)
+    check(dup2(stranger, 500), equals: 500)
+    let driver = try PoolDriver(forkServer, processes: 5)
+    driver.waitReady(5)
+    let calls = (0..<5).map { _ in driver.call("descriptors") }
+    driver.run(until: "all") { calls.allSatisfy { driver.endings[$0] != nil } }
+    for call in calls {
+      check(driver.endings[call]!, equals: .ended(.returned("[0,1,2,3]")))
+    }
+    driver.end()
+    close(stranger)
+    close(500)
+    check(openDescriptors(), equals: before)
+  }
+
+  static func resize(_ forkServer: ForkServer) throws {
+    let driver = try PoolDriver(forkServer, processes: 1)
+    driver.waitReady(1)
+    driver.pool.resize(to: 4, at: now())
+    driver.waitReady(4)
+    let running = (0..<4).map { _ in driver.call("wait", "[200]") }
+    driver.settle()
+    driver.pool.resize(to: 1, at: now())
+    driver.run(until: "slots gone") { driver.goneSlots.count == 3 }
+    for call in running { check(driver.ending(of: call), equals: .ended(.returned("null"))) }
+    check(driver.goneSlots.sorted(), equals: [1, 2, 3])
+    check(driver.pool.workers.count, equals: 1)
+    check(driver.result("square", "[3]"), equals: "9")
+    driver.pool.close(at: now())
+    driver.run(until: "the end") { driver.isEnded }
+    check(driver.pool.goneWorkers.last?.exitStatus, equals: .exited(0))
+  }
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Everything that CI runs, on a Debian machine that has only the Swift toolchain (root or sudo):
+# installs what is missing, builds, runs the tests, then every executable script of Tests/EndToEnd
+# against a release build. Stops at the first step that fails and says which.
+#
+#   SCRATCH          where SwiftPM builds (default .build)
+#   SCRIPT_SECONDS   the most that one end-to-end script may take (default 300)
+#
+# An end-to-end script gets LIDO_BIN, the path of the program, and has passed when it exits 0.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. deploy/install.sh
+
+scratch=${SCRATCH:-.build}
+script_seconds=${SCRIPT_SECONDS:-300}
+current="getting ready"
+
+# say WORDS: one line with the seconds since the start.
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
+
+# step NAME COMMAND...: what runs from here on has that name, should it fail.
+step() {
+  current=$1
+  shift
+  say "$current"
+  "$@"
+}
+
+report_failure() {
+  local status=$?
+  if [ "$status" -ne 0 ]; then say "FAILED (exit $status): $current" >&2; fi
+}
+trap report_failure EXIT
+
+build_release() {
+  local arguments=(-c release --static-swift-stdlib --product lido --scratch-path "$scratch")
+  swift build "${arguments[@]}"
+  LIDO_BIN=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)/lido
+  export LIDO_BIN
+}
+
+run_tests() {
+  timeout --kill-after=10 600 \
+    swift test --skip-build --disable-xctest --scratch-path "$scratch"
+}
+
+# Runs them all, so that one report names every one that fails.
+run_scripts() {
+  local script passed=0 failed=() start
+  for script in Tests/EndToEnd/*.sh Tests/EndToEnd/*.py; do
+    if [ ! -f "$script" ] || [ ! -x "$script" ]; then continue; fi
+    say "$script"
+    start=$SECONDS
+    if timeout --kill-after=10 "$script_seconds" "$script"; then
+      passed=$((passed + 1))
+      say "$script passed in $((SECONDS - start)) s"
+    else
+      say "$script FAILED (exit $?) after $((SECONDS - start)) s"
+      failed+=("$script")
+    fi
+  done
+  say "end to end: ${failed[*]:-nothing failed}"
+  echo "$passed passed, ${#failed[@]} failed"
+  [ ${#failed[@]} -eq 0 ]
+}
+
+step "looking for the Swift toolchain" require_swift
+step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
+step "building the tests" swift build --build-tests --scratch-path "$scratch"
+step "running the tests" run_tests
+step "building the release" build_release
+step "running the end-to-end scripts" run_scripts
