@@ -213,9 +213,9 @@ class Torture:
     def _kill(self):
         with self.service.connection() as http:
             self.queued.append(http.get("/v1/pools/default").json["queued"])
-            running = http.get("/v1/jobs?state=running&limit=1000").json["jobs"]
+            workers = http.get("/v1/pools/default/workers").json["workers"]
         self.service.kill()
-        self.kills.append((time.time(), {job["id"] for job in running}))
+        self.kills.append((time.time(), {w["job"] for w in workers if "job" in w}))
 
 
 def drain(torture):
