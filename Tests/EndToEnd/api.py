@@ -13,6 +13,15 @@ from lido_process import Service, wait_until
 BODY_MAX = 1 << 20
 
 
+def still_lives(checks, service):
+    """A service that ended is a failed check, and is started again for the next part."""
+    if service.process.poll() is None:
+        return
+    checks.that("the service outlives this part", False, "to live",
+                f"status {service.process.returncode}; its log ends {service.log_text()[-900:]!r}")
+    service.start()
+
+
 def nothing_is_left(checks, service):
     """At the end: no open job, a clean exit, no process."""
     with service.connection() as http:
@@ -35,7 +44,9 @@ def main():
     chosen = [p for p in parts if not wanted or any(w in p.__name__ for w in wanted)]
     try:
         with Service("--processes", 2, "--max-body", BODY_MAX) as service:
-            checks.run(*((part, service) for part in chosen))
+            for part in chosen:
+                checks.run((part, service))
+                still_lives(checks, service)
             if not wanted or "large" in wanted:
                 checks.run((errors.bodies_that_are_too_large, service, BODY_MAX))
             checks.run((nothing_is_left, service))

@@ -381,6 +381,7 @@ def what_survives(checks):
             wait_for_state(http, "asked-to-end", "running")
             http.submit("square", 1, id="cancelled")
             http.post("/v1/jobs/cancelled/cancel", {})
+            finished(http, "cancelled")
             http.submit("square", 8, id="queued", headers={"Idempotency-Key": "k"})
             before = {i: http.get(f"/v1/jobs/{i}?include=args").json
                       for i in ("done", "failed", "cancelled", "queued", "retried")}

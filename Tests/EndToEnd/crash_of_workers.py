@@ -4,7 +4,6 @@
 Usage: LIDO_BIN=PATH crash_of_workers.py
 """
 
-import os
 import signal
 import sys
 import threading
@@ -184,7 +183,7 @@ def killed_from_outside(checks, service):
         job = http.submit("sleep", 30).json["id"]
         pid = wait_for_state(http, job, "running")["worker"]["pid"]
         began = time.monotonic()
-        os.kill(pid, signal.SIGKILL)
+        service.signal_worker(pid, signal.SIGKILL)
         handle = finished(http, job)
         took = (time.monotonic() - began) * 1_000
         check_death(checks, "kill -9 of its worker", handle, "signalled", -9)
@@ -192,7 +191,7 @@ def killed_from_outside(checks, service):
         wait_until(lambda: is_full(http), 10)
         idle = [worker["pid"] for worker in workers(http)]
         for pid in idle:
-            os.kill(pid, signal.SIGKILL)
+            service.signal_worker(pid, signal.SIGKILL)
         done = http.submit("square", 12, target="/v1/jobs?wait=10").json
         check_handle(checks, "a job after kill -9 of every idle worker", done, state="succeeded",
                      attempt=1, result=144)
@@ -206,13 +205,17 @@ def the_fork_server_dies(checks, service):
     with service.connection() as http:
         job = http.submit("sleep", 1).json["id"]
         pid = wait_for_state(http, job, "running")["worker"]["pid"]
-        fork_server = look_at(pid).parent
+        worker = look_at(pid)
+        checks.that("a running job names a living worker", worker is not None, "a process", pid)
+        if worker is None:
+            return
+        fork_server = worker.parent
         below = {process.pid for process in descendants(service.pid)}
         checks.that("workers are children of a process below the service",
                     fork_server in below, below, fork_server)
         if fork_server not in below:
             return
-        os.kill(fork_server, signal.SIGKILL)
+        service.signal_worker(fork_server, signal.SIGKILL)
         handle = finished(http, job)
         check_handle(checks, "a job that ran when the fork server was killed", handle,
                      state="succeeded", attempt=1, interruptions=1)
@@ -223,9 +226,7 @@ def the_fork_server_dies(checks, service):
         crashed = http.submit("crash", {"signal": 9}, target="/v1/jobs?wait=10").json
         check_death(checks, "a crash below the new fork server", crashed, "signalled", -9)
         wait_until(lambda: is_full(http), 10)
-        old = look_at(pid)
-        checks.that("no worker of the old one is left", old is None or not old.is_alive, "none",
-                    old)
+        checks.that("no worker of the old one is left", not worker.is_alive, "none", worker)
 
 
 def main():

@@ -15,7 +15,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    Service, binary, descendants, look_at, wait_for_state, wait_until)
+    Service, binary, look_at, wait_for_state, wait_until)
 
 PROCESSES = 2
 BOUND = 1.0
@@ -89,7 +89,8 @@ def after_kill_with_stopped_workers(checks, _):
         with Service("--processes", PROCESSES, "--shutdown-grace", 1) as service:
             with service.connection() as http:
                 for job in run_sleeps(http, PROCESSES):
-                    os.kill(http.get(f"/v1/jobs/{job}").json["worker"]["pid"], signal.SIGSTOP)
+                    pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+                    service.signal_worker(pid, signal.SIGSTOP)
             service.remember_processes()
             if how == "kill -9":
                 service.kill()
@@ -123,10 +124,10 @@ def after_the_fork_server(checks, _):
         with service.connection() as http:
             job = run_sleeps(http, PROCESSES)[0]
             worker = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
-        service.remember_processes()
-        fork_server = look_at(worker).parent
-        if fork_server in {process.pid for process in descendants(service.pid)}:
-            os.kill(fork_server, signal.SIGKILL)
+        process = look_at(worker)
+        checks.that("a running job names a living worker", process is not None, "a process",
+                    worker)
+        service.signal_worker(process.parent, signal.SIGKILL)
         service.kill()
         check_nothing_left(checks, "kill -9 of fork server and service", service)
 

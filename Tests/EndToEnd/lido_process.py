@@ -212,6 +212,11 @@ class Service:
             raise NotReady(f"the service {state}; its log ends: {self.log_text()[-600:]!r}")
         with open(self.port_file, encoding="utf-8") as file:
             self.port = int(file.read())
+        try:
+            with self.connection(timeout=5) as http:
+                http.get("/livez")
+        except Broken as error:
+            raise NotReady(f"the service wrote its port and then: {error}") from error
         return self
 
     def start(self, *more_flags):
@@ -251,6 +256,14 @@ class Service:
     def signal(self, number):
         """Sends a signal to the service's own process."""
         self.process.send_signal(number)
+
+    def signal_worker(self, pid, number):
+        """Sends a signal to a process that the service named, after a look whether it is one of
+        its own: a wrong or old pid must not hit anybody else's process."""
+        process = look_at(pid)
+        if process is None or pid not in {own.pid for own in self.remember_processes()}:
+            raise AssertionError(f"pid {pid} is no living process of the service: {process}")
+        os.kill(pid, number)
 
     def wait_end(self, seconds):
         """The exit status, or None when it still runs after `seconds`."""

@@ -124,7 +124,7 @@ def defaults(checks):
 def other_places(checks):
     """listen, data, port-file and config from the environment; listen and data from the file."""
     folder = temporary_folder()
-    data, port_file = os.path.join(folder, "d", "e"), os.path.join(folder, "p")
+    data, port_file = os.path.join(folder, "d"), os.path.join(folder, "p")
     path = yaml_file(f"listen: 127.0.0.1:0\ndata: {data}\nlog_level: debug\n")
     with Running([], {"LIDO_CONFIG": path, "LIDO_PORT_FILE": port_file}) as this:
         ready = wait_until(lambda: os.path.exists(port_file), 10)
@@ -168,7 +168,7 @@ def help_texts(checks):
 
 def _run(arguments, environment=None, mark=None):
     return subprocess.run(
-        [binary(), *arguments], capture_output=True, text=True, timeout=10, check=False,
+        [binary(), *arguments], capture_output=True, text=True, timeout=3, check=False,
         env={**clean_environment(), **(environment or {}), MARK: mark or uuid.uuid4().hex},
         cwd=temporary_folder(), stdin=subprocess.DEVNULL)
 

@@ -37,12 +37,14 @@ def check_files(checks, service):
         name = os.path.basename(path)
         with open(path, encoding="utf-8") as file:
             text = file.read()
+        texts = text.split("\n") if path in journals else [text]
         try:
-            lines = [json.loads(line) for line in text.split("\n") if line]
+            values = [json.loads(part) for part in texts if part]
             fault = None if text == "" or text.endswith("\n") else "no line feed at the end"
         except ValueError as error:
-            lines, fault = [], str(error)
-        checks.that(f"{name} is JSON, a value a line ({len(lines)})", fault is None, "JSON", fault)
+            values, fault = [], str(error)
+        how = "JSON, a value a line" if path in journals else "JSON"
+        checks.that(f"{name} is {how} ({len(values)})", fault is None, "JSON", fault)
         if shutil.which("jq"):
             run = subprocess.run(
                 ["jq", "-c", ".", path], capture_output=True, timeout=30, check=False)

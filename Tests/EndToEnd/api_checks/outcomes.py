@@ -18,12 +18,15 @@ EXACT = [
 
 
 def echo_of(http, text):
-    """The bytes of the result of `echo` of a JSON text."""
+    """The bytes of the result of `echo` of a JSON text; the job is forgotten, as what is odd in
+    the text would be odd in every list."""
     body = b'{"task":"echo","args":[' + text + b"]}"
-    response = http.post("/v1/jobs?wait=10", body)
-    if response.status != 200:
+    response = http.post("/v1/jobs", body)
+    if response.status != 202:
         return response
-    return http.get(f"{response.get('location')}/result").body
+    result = http.get(f"{response.get('location')}/result?wait=10")
+    http.delete(response.get("location"))
+    return result.body if result.status == 200 else result
 
 
 def values_are_exact(checks, service):
@@ -53,6 +56,7 @@ def built_in_tasks(checks, service):
             handle = http.submit(task, *args, target="/v1/jobs?wait=20", **members).json
             return handle.get("result", handle.get("error", handle))
         checks.equal("square(-12)", value("square", -12), 144)
+        checks.equal("square(10^30)", value("square", 10 ** 30), 10 ** 60)
         factorials = [value("factorial", n) for n in (5, 8, 10, 15, 3, 6, 4, 0)]
         checks.equal("factorials", factorials,
                      [120, 40320, 3628800, 1307674368000, 6, 720, 24, 1])
@@ -101,7 +105,7 @@ def arguments_that_do_not_decode(checks, service):
         ("square", {"args": ["x"]}), ("square", {"args": []}), ("square", {"args": [None]}),
         ("square", {"args": [1, 2]}), ("square", {"args": [[1]]}), ("square", {"args": [1.5]}),
         ("square", {"kwargs": {"n": 7}}), ("sort", {"args": [["a", 1]]}),
-        ("square", {"args": [10 ** 30]}), ("sleep", {"args": [True]}),
+        ("sleep", {"args": [True]}),
         ("crash", {"args": [{"signal": "nine"}]}),
     ]
     with service.connection() as http:
