@@ -66,9 +66,8 @@ def is_right(handle, task, argument):
     result = handle["result"]
     if task == "square":
         return result == argument * argument
-    if task == "burn":
-        return argument <= result < argument + 10_000
-    return True
+    # `burn` answers its milliseconds, `sleep` its seconds.
+    return result == argument
 
 
 class Client(threading.Thread):

@@ -176,12 +176,20 @@ def all_workers_die_at_once(checks, service):
                     f"{PROCESSES} living workers", workers(http))
 
 
+def run_sleep(http, duration):
+    """A sleeping job that its worker has begun, and not only been sent: a call that it never took
+    up goes to another worker when it dies. The job's id and its worker's pid."""
+    job = http.submit("sleep", duration).json["id"]
+    wait_for_state(http, job, "running")
+    time.sleep(0.1)
+    return job, http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+
+
 def killed_from_outside(checks, service):
     """Somebody else kills workers: one with a job, one without, all that are idle."""
     with service.connection() as http:
         wait_until(lambda: is_full(http), 10)
-        job = http.submit("sleep", 30).json["id"]
-        pid = wait_for_state(http, job, "running")["worker"]["pid"]
+        job, pid = run_sleep(http, 30)
         began = time.monotonic()
         service.signal_worker(pid, signal.SIGKILL)
         handle = finished(http, job)
@@ -203,8 +211,7 @@ def killed_from_outside(checks, service):
 def the_fork_server_dies(checks, service):
     """The server starts another; what ran is interrupted, not failed."""
     with service.connection() as http:
-        job = http.submit("sleep", 1).json["id"]
-        pid = wait_for_state(http, job, "running")["worker"]["pid"]
+        job, pid = run_sleep(http, 1)
         worker = look_at(pid)
         checks.that("a running job names a living worker", worker is not None, "a process", pid)
         if worker is None:

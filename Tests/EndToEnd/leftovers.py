@@ -15,7 +15,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    Service, binary, look_at, wait_for_state, wait_until)
+    Service, binary, descendants, look_at, wait_for_state, wait_until)
 
 PROCESSES = 2
 BOUND = 1.0
@@ -71,16 +71,25 @@ def after_sigterm(checks, method):
 
 
 def after_kill_during_snapshots(checks, _):
-    """The process that writes snapshots is one of the service's, too."""
+    """The process that writes snapshots is one of the service's, too. It is killed as soon as it
+    is seen: a process beside the fork server and the workers."""
+    caught = 0
     for number in range(5):
         with Service("--processes", PROCESSES, "--snapshot-interval", 0.1) as service:
+            usual = len(descendants(service.pid))
             with service.connection() as http:
                 for value in range(3_000):
                     http.submit("square", value)
-                run_sleeps(http, PROCESSES)
-            service.remember_processes()
+                deadline = time.monotonic() + 2
+                is_seen = False
+                while not is_seen and time.monotonic() < deadline:
+                    http.submit("square", 1)
+                    is_seen = len(descendants(service.pid)) > usual
             service.kill()
+            caught += is_seen
             check_nothing_left(checks, f"kill -9 amid snapshots, {number + 1}", service)
+    checks.that(f"{caught} of 5 times a snapshot was being written", caught > 0, "at least 1",
+                caught)
 
 
 def after_kill_with_stopped_workers(checks, _):

@@ -144,6 +144,16 @@ def marked(mark):
     return found
 
 
+def end_processes(processes):
+    """`kill -9` of those that still live."""
+    for process in processes:
+        if process.is_alive:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # It ended by itself in between.
+
+
 # The service
 
 
@@ -290,9 +300,7 @@ class Service:
             self.remember_processes()
             self.kill()
         wait_until(lambda: not self.left(), 1.0)
-        for process in self.left():
-            if process.is_alive:
-                os.kill(process.pid, signal.SIGKILL)
+        end_processes(self.left())
 
 
 def clean_environment():
@@ -347,7 +355,7 @@ def all_jobs(connection, query="limit=1000"):
 
 
 __all__ = [
-    "Broken", "Connection", "FINAL", "NotReady", "Process", "Service", "all_jobs", "binary",
-    "clean_environment", "descendants", "finished", "free_port", "look_at", "marked", "pages",
-    "temporary_folder", "wait_for_state", "wait_until",
+    "Broken", "Connection", "FINAL", "MARK", "NotReady", "Process", "Service", "all_jobs",
+    "binary", "clean_environment", "descendants", "end_processes", "finished", "free_port",
+    "look_at", "marked", "pages", "temporary_folder", "wait_for_state", "wait_until",
 ]

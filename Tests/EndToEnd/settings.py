@@ -5,7 +5,6 @@ Usage: LIDO_BIN=PATH settings.py
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import uuid
 
 from checks import Checks
 from lido_process import (
-    MARK, Service, binary, clean_environment, marked, temporary_folder, wait_until)
+    MARK, Service, binary, clean_environment, end_processes, marked, temporary_folder,
+    wait_until)
 
 #: Flag (without dashes): how /v1/info or /v1/pools/default shows it, three values as text, and the
 #: three as they show. The key and the variable follow from the flag.
@@ -192,8 +192,7 @@ class Running:
         self._process.kill()
         self._process.wait()
         wait_until(lambda: not marked(self._mark), 1)
-        for process in marked(self._mark):
-            os.kill(process.pid, signal.SIGKILL)
+        end_processes(marked(self._mark))
 
     def output(self):
         """What it wrote."""
@@ -215,8 +214,7 @@ def check_refusal(checks, what, arguments, environment, mentions, data=None):
     try:
         run = _run(["serve", *arguments], environment, mark)
     except subprocess.TimeoutExpired:
-        for process in marked(mark):
-            os.kill(process.pid, signal.SIGKILL)
+        end_processes(marked(mark))
         checks.that(f"{what} is refused", False, "to end", "it runs")
         return None
     took = time.monotonic() - began
