@@ -222,20 +222,20 @@ def cancel_requests_that_are_wrong(checks, service):
         check_problem(checks, "cancel of an unknown job",
                       http.post("/v1/jobs/nobody/cancel", {}), 404, "not_found")
         with Occupied(http, 1) as occupied:
+            check_problem(checks, "DELETE of a running job",
+                          http.delete(f"/v1/jobs/{occupied.jobs[0]}"), 409, "conflict")
             target = f"/v1/jobs/{occupied.jobs[0]}/cancel"
             for what, body, pointer in (
                 ("a grace that is no number", {"grace": "1"}, "/grace"),
                 ("a negative grace", {"grace": -1}, "/grace"),
                 ("an unknown member", {"graze": 1}, "/graze"),
-                ("a repeated member", b'{"grace":1,"grace":2}', "/grace"),
                 ("no JSON", b"{", None), ("no object", [], None),
+                ("a repeated member", b'{"grace":1,"grace":2}', "/grace"),
             ):
                 check_problem(checks, f"cancel with {what}", http.post(target, body), 400,
                               "invalid_request", pointer)
             check_handle(checks, "… and the job runs on",
                          http.get(f"/v1/jobs/{occupied.jobs[0]}").json, state="running")
-            check_problem(checks, "DELETE of a running job",
-                          http.delete(f"/v1/jobs/{occupied.jobs[0]}"), 409, "conflict")
 
 
 def forgetting(checks, service):
