@@ -83,6 +83,9 @@ let package = Package(
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
+    .executableTarget(
+      name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],
+      path: "Tests/ServiceTestProgram", swiftSettings: strict),
     .testTarget(name: "JobServerTests", dependencies: ["JobServer"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]

@@ -1,0 +1,1 @@
+"""The parts of `api.py`: one file per side of the HTTP surface."""
