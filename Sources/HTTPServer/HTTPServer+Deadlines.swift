@@ -58,6 +58,17 @@ extension HTTPServer {
     watchCount += 1
   }
 
+  /// The epoll instance that the owner watches; -1 when there is no descriptor left.
+  static func makeInstance() -> Int32 {
+    epoll_create1(Int32(EPOLL_CLOEXEC))
+  }
+
+  /// Nests libmicrohttpd's own instance in it.
+  func watch(_ daemon: Daemon) -> Bool {
+    var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: .max))
+    return epoll_ctl(fileDescriptor, EPOLL_CTL_ADD, daemon.descriptor, &event) == 0
+  }
+
   @discardableResult
   private func change(_ connection: Connection, _ operation: Int32, events: UInt32) -> Bool {
     let key = UInt64(connection.serial) << 32 | UInt64(UInt32(connection.descriptor))

@@ -75,7 +75,7 @@ public final class HTTPServer {
       settings.headerTimeout.nanoseconds, settings.bodyTimeout.nanoseconds,
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
     ])
-    fileDescriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
+    fileDescriptor = Self.makeInstance()
     try start(address: address)
   }
 
@@ -173,8 +173,7 @@ public final class HTTPServer {
       close(fileDescriptor)
       throw HTTPServerError(.systemFailure, address: address)
     }
-    var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: .max))
-    guard epoll_ctl(fileDescriptor, EPOLL_CTL_ADD, daemon.descriptor, &event) == 0 else {
+    guard watch(daemon) else {
       let number = errno
       stop()
       throw HTTPServerError(errorNumber: number, address: address)

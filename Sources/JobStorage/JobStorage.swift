@@ -5,8 +5,8 @@ public import JobCore
 ///
 /// For the thread of the loop only. Nothing here blocks for the disk but: `open` and `close`, the
 /// write(2) of an append, the rotation of a segment (in `sealForSnapshot`, and in an append once
-/// the segment is full), and the unlink(2) of old files in `snapshotFinished` and `snapshotFailed`. Syncs are done by a
-/// thread of a few lines of C.
+/// the segment is full), and the unlink(2) of old files in `snapshotFinished` and
+/// `snapshotFailed`. Syncs are done by a thread of a few lines of C.
 ///
 /// What happens when the disk fails is the server's to decide; here is what holds: after an error
 /// of an append nothing of that turn was promised, and the records wait in memory for the next

@@ -1,5 +1,5 @@
-public import Multiprocessing
 import JobServer
+public import Multiprocessing
 
 /// The whole service with tasks of your own. To be the only statement of a synchronous `main`:
 ///

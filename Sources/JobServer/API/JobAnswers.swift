@@ -24,7 +24,7 @@ enum JobAnswers {
     var status = 200
     if presentation.isAcceptance {
       headers.append(("Location", "/v1/jobs/" + job.id.text))
-      status = job.state.isFinal && presentation.preferenceApplied != nil ? 200 : 202
+      status = job.state.isFinal && presentation.isWaited ? 200 : 202
     }
     return HTTPResponse(
       status: status, contentType: "application/json", headers: headers, body: writer.bytes)

@@ -51,6 +51,7 @@ extension Server {
     var pending = Request(response: later())
     pending.presentation.isAcceptance = true
     pending.presentation.preferenceApplied = wish.applied
+    pending.presentation.isWaited = wish.milliseconds > 0 || wish.applied != nil
     pending.wait = wish.milliseconds
     ask(pending) { .submissionReceived(submission, request: $0) }
     return .later

@@ -35,7 +35,8 @@ extension Server {
   /// A route whose action may refuse by a problem.
   func route(
     _ method: HTTPMethod, _ template: String, _ name: String,
-    _ action: @escaping (Server, inout HTTPRequest, () -> PendingResponse) throws(Problem) ->
+    _ action:
+      @escaping (Server, inout HTTPRequest, () -> PendingResponse) throws(Problem) ->
       HTTPAnswer
   ) -> Route {
     Route(method, template, name: name) { [unowned self] request, later in

@@ -149,7 +149,9 @@ struct SubmissionReader {
   }
 
   private mutating func readTags(_ json: inout JSONReader) throws(JSONError) {
-    guard try json.kind() == .array else { return refuse("tags is an array of strings", at: "/tags") }
+    guard try json.kind() == .array else {
+      return refuse("tags is an array of strings", at: "/tags")
+    }
     try json.beginArray()
     while try json.nextElement() {
       let tag = try json.readString()

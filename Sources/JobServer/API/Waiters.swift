@@ -120,6 +120,8 @@ struct Presentation {
   var preferenceApplied: String?
   /// Whether the answer is to a submission or cancel (202 while not final) or to a GET (200).
   var isAcceptance = false
+  /// Whether the client asked to wait, by header or query: a final handle then answers 200.
+  var isWaited = false
   /// The version that the client holds already, from `If-None-Match`.
   var heldVersion: UInt32?
 }

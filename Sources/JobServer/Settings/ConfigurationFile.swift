@@ -29,7 +29,8 @@ struct ConfigurationFile {
 
   private func contents() throws(SettingError) -> String {
     guard let file = fopen(path, "r") else {
-      throw SettingError(source: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
+      throw SettingError(
+        source: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
     }
     defer { fclose(file) }
     var bytes: [UInt8] = []

@@ -51,12 +51,12 @@ struct CallArguments {
     _ type: Argument.Type, from json: UnsafeBufferPointer<UInt8>
   ) throws(TaskFailure) -> Argument {
     if let direct = type as? any DirectJSON.Type {
-      return try read(direct, from: json) as! Argument  // It is the same type.
+      return try read(direct, from: json) as! Argument  // reason: it is the same type.
     }
     if let convertible = type as? any JSONTextConvertible.Type {
       do {
         let value = try convertible.init(jsonText: String(decoding: json, as: UTF8.self))
-        return value as! Argument  // It is the same type.
+        return value as! Argument  // reason: it is the same type.
       } catch {
         throw .argument("\(error)")
       }
