@@ -1,4 +1,7 @@
 /// The header names that matter, found by length first; made once per server.
+///
+/// It remembers the last value of each: the requests of a client are alike, and a value that came
+/// before needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
   enum Role { case none, host, contentLength, transferEncoding }
@@ -9,12 +12,15 @@ final class FieldTable {
     let bytes: [UInt8]
     let role: Role
     let isKept: Bool
+    /// Where the last value is remembered.
+    let place: Int
   }
 
   private static let lengthMax = 64
 
   /// Entries by length of name; index 0 is unused.
   private let entriesByLength: [[Entry]]
+  private var lastValues: [String] = []
   /// For each byte its lower case, or 0 where the byte is not allowed in a name (RFC 9110, 5.6.2).
   private let lower: [UInt8]
 
@@ -33,7 +39,9 @@ final class FieldTable {
       precondition((1...Self.lengthMax).contains(bytes.count), "header name of 1 to 64 bytes")
       precondition(bytes.allSatisfy { lower[Int($0)] == $0 }, "\(name) is no lower-case token")
       let isKept = role == .none || kept.contains(name)
-      entries[bytes.count].append(Entry(name: name, bytes: bytes, role: role, isKept: isKept))
+      entries[bytes.count].append(
+        Entry(name: name, bytes: bytes, role: role, isKept: isKept, place: lastValues.count))
+      lastValues.append("")
     }
     entriesByLength = entries
     self.lower = lower
@@ -61,6 +69,15 @@ final class FieldTable {
       }
       return true
     }
+  }
+
+  /// The value of an entry as a string. Bytes that are no UTF-8 become U+FFFD.
+  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: borrowing Entry) -> String {
+    let isLast = lastValues[entry.place].withUTF8 { last in
+      last.count == value.count && last.elementsEqual(value)
+    }
+    if !isLast { lastValues[entry.place] = String(decoding: value, as: UTF8.self) }
+    return lastValues[entry.place]
   }
 
   private static func lowerTable() -> [UInt8] {

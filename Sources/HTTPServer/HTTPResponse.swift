@@ -15,13 +15,13 @@ public struct HTTPResponse: Sendable {
   /// The `Content-Type`, when it is one of the program's own; another goes in `headers`.
   public var contentType: StaticString?
   /// Further headers, sent in this order.
-  public var headers: [(name: String, value: String)]
+  public var headers: HTTPHeaders
   /// What follows the headers; left out for `HEAD`, whose `Content-Length` still counts it.
   public var body: Body
 
   /// An answer with bytes made for it.
   public init(
-    status: Int, contentType: StaticString? = nil, headers: [(name: String, value: String)] = [],
+    status: Int, contentType: StaticString? = nil, headers: HTTPHeaders = HTTPHeaders(),
     body: [UInt8] = []
   ) {
     self.status = status
@@ -32,7 +32,7 @@ public struct HTTPResponse: Sendable {
 
   /// An answer whose bytes are part of the program.
   public init(
-    status: Int, contentType: StaticString? = nil, headers: [(name: String, value: String)] = [],
+    status: Int, contentType: StaticString? = nil, headers: HTTPHeaders = HTTPHeaders(),
     constant: StaticString
   ) {
     self.status = status

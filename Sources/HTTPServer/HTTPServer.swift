@@ -108,9 +108,12 @@ public final class HTTPServer {
     if watchCount > 0 { drainWatch() }
     expireDeadlines()
     let hasResumed = answerSettled()
+    let before = serial
     daemon.run()
-    // A resumed connection has its answer built in one run and sent in the next.
-    if hasResumed { daemon.run() }
+    // A resumed connection has its answer built in one run and sent in the next; and a request is
+    // seen in one run and read in the next. Once requests were read, what else is pending can
+    // wait for the next turn: by then, most of their answers are there.
+    if hasResumed || serial == before && daemon.timeout() == 0 { daemon.run() }
   }
 
   /// Accepts no further connection, and closes the listening socket. Open connections are served

@@ -62,22 +62,25 @@ struct HeaderScan {
         codings += 1
         isChunked = Self.isChunked(value)
       }
-      if entry.isKept { keep(entry.name, value) }
+      if entry.isKept { keep(entry, value) }
     }
     if !isToken { isMalformed = true }
   }
 
-  private mutating func keep(_ name: String, _ value: UnsafeBufferPointer<UInt8>) {
+  private mutating func keep(
+    _ entry: borrowing FieldTable.Entry, _ value: UnsafeBufferPointer<UInt8>
+  ) {
     for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F {
       isMalformed = true
       return
     }
-    let text = String(decoding: value, as: UTF8.self)
-    if let index = fields.firstIndex(where: { $0.name == name }) {
+    let text = table.string(value, of: entry)
+    for index in fields.indices where fields[index].name == entry.name {
       fields[index].value += ", " + text
-    } else {
-      fields.append(HTTPRequest.Field(name: name, value: text))
+      return
     }
+    if fields.isEmpty { fields.reserveCapacity(4) }
+    fields.append(HTTPRequest.Field(name: entry.name, value: text))
   }
 
   private static func number(_ text: UnsafeBufferPointer<UInt8>) -> Int {

@@ -8,6 +8,20 @@ extension JSONWriter {
     value.withUTF8 { string($0) }
   }
 
+  /// Writes a string of exactly `count` bytes, which `write` puts in place. They must be printable
+  /// ASCII that needs no escape: digits, ids, moments.
+  public mutating func plainString(count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) {
+    let comma = commaCount
+    append(atMost: count &+ 3) { target in
+      target[0] = Byte.comma
+      let place = target + comma
+      place[0] = Byte.quote
+      write(place + 1)
+      place[count &+ 1] = Byte.quote
+      return comma &+ count &+ 2
+    }
+  }
+
   /// The same for text as UTF-8, which must be valid.
   @inline(__always)
   private mutating func string(_ text: UnsafeBufferPointer<UInt8>) {

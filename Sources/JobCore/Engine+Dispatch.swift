@@ -23,13 +23,13 @@ extension Engine {
       return
     }
     let line = Int(name.index)
-    while let number = nextQueued(in: line), let job = store[number] {
+    while let number = nextQueued(in: line), let attempt = store[number]?.attempt {
       guard let index = chooseSlot(pool: pool) else { return }
       let slot = SlotID(pool: pool, index: index)
       ready[line].removeFirst()
       lastSerial += 1
       let call = Call(id: CallID(serial: lastSerial, slot: slot), job: number)
-      emit(.attemptStarted(number, attempt: Int(job.attempt) + 1, at: moment.timestamp), &turn)
+      emit(.attemptStarted(number, attempt: Int(attempt) + 1, at: moment.timestamp), &turn)
       let isFirst = pools[pool].update(slot: index) { held in
         held.calls.append(call)
         return held.calls.count == 1
@@ -43,7 +43,7 @@ extension Engine {
   /// The first entry of a line that still holds; stale ones before it are dropped.
   private mutating func nextQueued(in line: Int) -> JobNumber? {
     while let number = ready[line].first {
-      if store[number]?.state == .queued { return number }
+      if store.state(of: number) == .queued { return number }
       ready[line].removeStaleFirst()
     }
     return nil

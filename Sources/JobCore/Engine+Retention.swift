@@ -3,9 +3,7 @@
 extension Engine {
   /// Whether a finished job is beyond a bound at this moment.
   func hasRetentionWork(at moment: Moment) -> Bool {
-    guard let oldest = store.oldestFinished, let finishedAt = oldest.finishedAt else {
-      return false
-    }
+    guard let finishedAt = store.oldestFinishedAt else { return false }
     return store.finishedCount > limits.retentionJobsMax
       || store.finishedBytes > limits.retentionBytesMax
       || moment.timestamp - finishedAt >= limits.retentionAge

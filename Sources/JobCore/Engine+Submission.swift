@@ -92,8 +92,13 @@ extension Engine {
           : .failure(Refused(reason: .taskNotInPool(task: submission.task, pool: name)))
       }
     }
-    let knowing = pools.indices.filter { pools[$0].tasks?.contains(submission.task) == true }
-    if knowing.count == 1 { return isOpen(pool: knowing[0]).map { _ in knowing[0] } }
+    func isKnowing(_ index: Int) -> Bool { pools[index].tasks?.contains(submission.task) == true }
+    if let first = pools.indices.first(where: isKnowing),
+      !pools.indices.dropFirst(first + 1).contains(where: isKnowing)
+    {
+      return isOpen(pool: first).map { _ in first }
+    }
+    let knowing = pools.indices.filter(isKnowing)
     if let index = knowing.first(where: { pools[$0].name == "default" }) {
       return isOpen(pool: index).map { _ in index }
     }
@@ -129,8 +134,10 @@ extension Engine {
 
   /// Puts a queued job at the end of its pool's line, or where its age belongs.
   mutating func enqueue(_ number: JobNumber, byAge: Bool = false) {
-    guard let job = store[number] else { preconditionFailure("job \(number) is not held") }
-    let line = Int(job.pool.index)
+    guard let pool = store[number]?.pool else {
+      preconditionFailure("job \(number) is not held")
+    }
+    let line = Int(pool.index)
     while ready.count <= line { ready.append(ReadyQueue()) }
     if byAge {
       ready[line].putBack(number) { [store] in store[$0]?.state != .queued }

@@ -94,7 +94,7 @@ public struct Engine: Sendable {
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
-    let retention = store.oldestFinished?.finishedAt.map { finishedAt in
+    let retention = store.oldestFinishedAt.map { finishedAt in
       let age = moment.timestamp - finishedAt
       let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
       return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)

@@ -6,6 +6,16 @@ public struct JobID: Hashable, Sendable {
   private enum Storage: Hashable {
     case uuid(high: UInt64, low: UInt64)
     case text(String)
+
+    /// Without the discriminator, which the lookup of every request need not mix in.
+    func hash(into hasher: inout Hasher) {
+      switch self {
+      case .uuid(let high, let low):
+        hasher.combine(high)
+        hasher.combine(low)
+      case .text(let text): hasher.combine(text)
+      }
+    }
   }
 
   private let storage: Storage
@@ -15,8 +25,20 @@ public struct JobID: Hashable, Sendable {
 
   /// Takes an id from a client; nil when it breaks the rule above.
   public init?(_ text: String) {
-    guard JobID.isValid(text) else { return nil }
-    storage = JobID.packed(text) ?? .text(text)
+    var text = text
+    guard let id = text.withUTF8({ JobID($0) }) else { return nil }
+    self = id
+  }
+
+  /// The same from the bytes of the text: a UUID, the usual case, needs no string.
+  public init?(_ bytes: UnsafeBufferPointer<UInt8>) {
+    if let packed = JobID.packed(bytes) {
+      storage = packed
+    } else if JobID.isValid(bytes) {
+      storage = .text(String(decoding: bytes, as: UTF8.self))
+    } else {
+      return nil
+    }
   }
 
   /// A UUID of version 7: 48 bits of `timestamp`, then the low 74 bits of `random` in its places.
@@ -31,7 +53,30 @@ public struct JobID: Hashable, Sendable {
   public var text: String {
     switch storage {
     case .text(let text): text
-    case .uuid(let high, let low): JobID.unpacked(high, low)
+    case .uuid:
+      String(unsafeUninitializedCapacity: JobID.uuidLength) { buffer in
+        if let start = buffer.baseAddress { write(to: start) }
+        return JobID.uuidLength
+      }
+    }
+  }
+
+  /// How many bytes `text` has.
+  public var byteCount: Int {
+    switch storage {
+    case .text(let text): text.utf8.count
+    case .uuid: JobID.uuidLength
+    }
+  }
+
+  /// Writes the bytes of `text` to where `byteCount` of them have room.
+  public func write(to target: UnsafeMutablePointer<UInt8>) {
+    switch storage {
+    case .text(var text):
+      text.withUTF8 { bytes in
+        if let start = bytes.baseAddress { target.initialize(from: start, count: bytes.count) }
+      }
+    case .uuid(let high, let low): JobID.unpack(high, low, to: target)
     }
   }
 
@@ -53,14 +98,16 @@ public struct JobID: Hashable, Sendable {
     return hash
   }
 
-  private static func isValid(_ text: String) -> Bool {
-    let length = text.utf8.count
-    guard length >= 1, length <= lengthMax, text != ".", text != ".." else { return false }
-    return text.utf8.allSatisfy { byte in
+  private static let uuidLength = 36
+
+  private static func isValid(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    guard text.count >= 1, text.count <= lengthMax else { return false }
+    let dot = UInt8(ascii: ".")
+    if text.count <= 2, text.allSatisfy({ $0 == dot }) { return false }
+    return text.allSatisfy { byte in
       switch byte {
       case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "."), UInt8(ascii: "_"),
-        UInt8(ascii: "-"):
+        UInt8(ascii: "a")...UInt8(ascii: "z"), dot, UInt8(ascii: "_"), UInt8(ascii: "-"):
         true
       default: false
       }
@@ -68,11 +115,11 @@ public struct JobID: Hashable, Sendable {
   }
 
   /// The 16 bytes of a UUID in its canonical form (lower case, dashes at 8, 13, 18, 23).
-  private static func packed(_ text: String) -> Storage? {
-    guard text.utf8.count == 36 else { return nil }
+  private static func packed(_ text: UnsafeBufferPointer<UInt8>) -> Storage? {
+    guard text.count == uuidLength else { return nil }
     var words: (UInt64, UInt64) = (0, 0)
-    var digits = 0
-    for (position, byte) in text.utf8.enumerated() {
+    for position in 0..<uuidLength {
+      let byte = text[position]
       if position == 8 || position == 13 || position == 18 || position == 23 {
         guard byte == UInt8(ascii: "-") else { return nil }
         continue
@@ -83,42 +130,35 @@ public struct JobID: Hashable, Sendable {
       case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
       default: return nil
       }
-      if digits < 16 {
+      if position <= 18 {
         words.0 = words.0 << 4 | UInt64(digit)
       } else {
         words.1 = words.1 << 4 | UInt64(digit)
       }
-      digits += 1
     }
     return .uuid(high: words.0, low: words.1)
   }
 
-  private static func unpacked(_ high: UInt64, _ low: UInt64) -> String {
-    String(unsafeUninitializedCapacity: 36) { buffer in
-      var position = 0
-      func put(_ word: UInt64, _ from: UInt64, _ count: UInt64) {
-        for index in from..<from + count {
-          let digit = UInt8(truncatingIfNeeded: word >> (60 - 4 * index) & 0xF)
-          buffer[position] =
-            digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
-          position += 1
-        }
-      }
-      func dash() {
-        buffer[position] = UInt8(ascii: "-")
+  private static func unpack(
+    _ high: UInt64, _ low: UInt64, to target: UnsafeMutablePointer<UInt8>
+  ) {
+    var position = 0
+    func put(_ word: UInt64, _ digits: Range<UInt64>) {
+      for index in digits {
+        let digit = UInt8(truncatingIfNeeded: word >> (60 - 4 * index) & 0xF)
+        target[position] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
         position += 1
       }
-      put(high, 0, 8)
-      dash()
-      put(high, 8, 4)
-      dash()
-      put(high, 12, 4)
-      dash()
-      put(low, 0, 4)
-      dash()
-      put(low, 4, 12)
-      return 36
+      if position < uuidLength {
+        target[position] = UInt8(ascii: "-")
+        position += 1
+      }
     }
+    put(high, 0..<8)
+    put(high, 8..<12)
+    put(high, 12..<16)
+    put(low, 0..<4)
+    put(low, 4..<16)
   }
 }
 

@@ -51,6 +51,10 @@ public struct JobStore: Equatable, Sendable {
   /// The job with `number`.
   public subscript(number: JobNumber) -> Job? { table[number] }
 
+  /// The state of the job with `number`.
+  @inline(__always)
+  func state(of number: JobNumber) -> JobState? { table[number]?.state }
+
   /// The number of the job with `id`.
   public func number(of id: JobID) -> JobNumber? { numbers[id] }
 
@@ -59,6 +63,9 @@ public struct JobStore: Equatable, Sendable {
 
   /// The finished job that finished first.
   public var oldestFinished: Job? { finishOrder.first.flatMap { table[$0] } }
+
+  /// When that one finished.
+  var oldestFinishedAt: Timestamp? { finishOrder.first.flatMap { table[$0]?.endedOrDueAt } }
 
   /// Places in the order of finishing, those that dropped jobs left behind included.
   var finishOrderCount: Int { finishOrder.count }

@@ -16,10 +16,12 @@ struct JobTable: Equatable, Sendable {
   private var firstPage: JobNumber = 0
   private(set) var count = 0
 
-  /// The job with `number`, or nil if it is not held.
+  /// The job with `number`, or nil if it is not held. Inlined, so that whoever looks at one member
+  /// does not pay for a copy of all.
+  @inline(__always)
   subscript(number: JobNumber) -> Job? {
-    guard let index = pageIndex(of: number), let page = pages[index] else { return nil }
-    return page.jobs[Int(number % JobTable.pageSize)]
+    guard let index = pageIndex(of: number) else { return nil }
+    return pages[index]?.jobs[Int(number % JobTable.pageSize)]
   }
 
   /// Adds a job whose number is not held. Numbers may come in any order, but a page far below the

@@ -92,7 +92,7 @@ extension Server {
   // MARK: Answers
 
   private func perform(_ answer: Answer, to id: RequestID) {
-    guard let request = requests.removeValue(forKey: id) else { return }
+    guard let request = requests.remove(id) else { return }
     switch answer {
     case .accepted(let number, let isReplay):
       var presentation = request.presentation
@@ -123,9 +123,9 @@ extension Server {
     _ presentation: Presentation, milliseconds: JobCore.Milliseconds
   ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
-    let serial = waiters.add(
+    let handle = waiters.add(
       response, for: number, goal: goal, presentation, until: deadline.nanoseconds)
-    response.onAbandoned = { [unowned self] in waiters.remove(number, serial: serial) }
+    response.onAbandoned = { [unowned self] in waiters.remove(handle) }
   }
 
   private func jobChanged(_ number: JobNumber) {
@@ -136,8 +136,8 @@ extension Server {
   }
 
   /// The wait is over: the client hears of the job as it is.
-  func waitIsOver(_ number: JobNumber, _ waiter: Waiters.Waiter) {
-    guard let job = engine.store[number] else { return waiter.response.resume(with: gone) }
+  func waitIsOver(_ waiter: Waiters.Waiter) {
+    guard let job = engine.store[waiter.number] else { return waiter.response.resume(with: gone) }
     waiter.response.resume(with: response(to: waiter.goal, job, waiter.presentation))
   }
 }

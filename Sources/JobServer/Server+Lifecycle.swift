@@ -156,7 +156,7 @@ extension Server {
     if closingBegunAt == nil {
       closingBegunAt = now.instant
       for pool in pools { pool.terminate(at: now.instant) }
-      for (number, waiter) in waiters.removeAll() { waitIsOver(number, waiter) }
+      for waiter in waiters.removeAll() { waitIsOver(waiter) }
     }
     if let deadline = closingDeadline, deadline <= now.instant.nanoseconds {
       log.error("the end took too long; what is left is ended by force")

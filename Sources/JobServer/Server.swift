@@ -33,11 +33,12 @@ final class Server {
   /// no answer of this turn shows what the journal does not hold yet.
   var inbox: [Event] = []
   /// Requests whose answer the engine decides.
-  var requests: [RequestID: Request] = [:]
-  var lastRequest: RequestID = 0
+  var requests = RequestTable()
   /// Submissions that came before the pools told their tasks.
   var early: [Event] = []
   var waiters = Waiters()
+  /// The last wish to wait that was read: clients utter the same again and again.
+  var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
@@ -145,9 +146,7 @@ final class Server {
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
-    while let (number, waiter) = waiters.popExpired(at: instant.nanoseconds) {
-      waitIsOver(number, waiter)
-    }
+    while let waiter = waiters.popExpired(at: instant.nanoseconds) { waitIsOver(waiter) }
     try passStorageTime()
   }
 
@@ -176,9 +175,7 @@ final class Server {
   /// Asks the engine on behalf of a client. A submission that comes before the pools told their
   /// tasks waits until they have: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
-    lastRequest += 1
-    requests[lastRequest] = request
-    let event = event(lastRequest)
+    let event = event(requests.add(request))
     if phase == .starting, case .submissionReceived = event {
       early.append(event)
     } else {

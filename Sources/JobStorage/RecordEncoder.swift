@@ -112,7 +112,8 @@ extension JSONWriter {
   mutating func submission(
     id: JobID, task: String, pool: String, at: Timestamp, args: String, options: JobOptions?
   ) {
-    member("id", string: id.text)
+    name("id")
+    plainString(count: id.byteCount) { id.write(to: $0) }
     member("task", string: task)
     member("pool", string: pool)
     member("at", integer: at)

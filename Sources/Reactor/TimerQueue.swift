@@ -111,6 +111,21 @@ public struct TimerQueue<Payload> {
     return remove(at: position)
   }
 
+  /// What a pending timer carries; nil when it is not pending any more.
+  @inlinable
+  public subscript(_ handle: Handle) -> Payload? {
+    position(of: handle) == nil ? nil : slots[Int(handle.slot)].payload
+  }
+
+  /// Replaces what a pending timer carries. False when it is not pending any more.
+  @inlinable
+  @discardableResult
+  public mutating func replace(_ handle: Handle, with payload: Payload) -> Bool {
+    guard position(of: handle) != nil else { return false }
+    slots[Int(handle.slot)].payload = payload
+    return true
+  }
+
   /// Removes the earliest timer if its deadline is `now` or before, else answers nil.
   ///
   /// One a call, so that its caller can stop: a payload that schedules its successor in the past

@@ -58,7 +58,7 @@ final class Harness {
         .now(HTTPResponse(status: 200, body: [UInt8](repeating: 97, count: 4 << 20)))
       },
       Route(.get, "/injected", name: "injected") { _, _ in
-        .now(HTTPResponse(status: 200, headers: [("X-A", "b\r\nX-C: d"), ("X-E", "f")]))
+        .now(HTTPResponse(status: 200, headers: ["X-A": "b\r\nX-C: d", "X-E": "f"]))
       },
       Route(.get, "/constant", name: "constant") { _, _ in
         .now(HTTPResponse(status: 200, contentType: "text/plain", constant: "unchanging"))

@@ -7,9 +7,8 @@ enum HandleWriter {
   static func write(
     _ job: Job, of engine: Engine, includeArguments: Bool = false, to writer: inout JSONWriter
   ) {
-    let id = job.id.text
     writer.beginObject()
-    writer.member("id", string: id)
+    writer.member("id", id: job.id)
     writer.member("task", string: engine.store.names[job.task])
     writer.member("pool", string: engine.store.names[job.pool])
     writer.member("state", string: job.state.rawValue)
@@ -39,7 +38,8 @@ enum HandleWriter {
       write(error, to: &writer)
     }
     writer.name("result_url")
-    writer.string("/v1/jobs/" + id + "/result")
+    let path = JobPath(id: job.id, suffix: "/result")
+    writer.plainString(count: path.byteCount) { path.write(to: $0) }
     writer.endObject()
   }
 
@@ -65,14 +65,14 @@ enum HandleWriter {
   private static func writeMoments(
     _ job: Job, retentionAge: Milliseconds, to writer: inout JSONWriter
   ) {
-    writer.member("created_at", string: RFC3339.text(of: job.createdAt))
-    if let runAt = job.runAt { writer.member("run_at", string: RFC3339.text(of: runAt)) }
+    writer.member("created_at", moment: job.createdAt)
+    if let runAt = job.runAt { writer.member("run_at", moment: runAt) }
     if job.startedAt != 0 {
-      writer.member("started_at", string: RFC3339.text(of: job.startedAt))
+      writer.member("started_at", moment: job.startedAt)
     }
     if let finishedAt = job.finishedAt {
-      writer.member("finished_at", string: RFC3339.text(of: finishedAt))
-      writer.member("expires_at", string: RFC3339.text(of: finishedAt + retentionAge))
+      writer.member("finished_at", moment: finishedAt)
+      writer.member("expires_at", moment: finishedAt + retentionAge)
     }
   }
 

@@ -8,13 +8,15 @@ enum JobAnswers {
   static func handle(
     of job: Job, in engine: Engine, _ presentation: Presentation
   ) -> HTTPResponse {
-    let tag = entityTag(of: job, includesArguments: presentation.includesArguments)
-    var headers: [(name: String, value: String)] = [("ETag", tag), ("Vary", "Prefer")]
+    var headers = HTTPHeaders()
+    headers.add(
+      "ETag", entityTag(of: job, includesArguments: presentation.includesArguments))
+    headers.add("Vary", "Prefer")
     if let applied = presentation.preferenceApplied {
-      headers.append(("Preference-Applied", applied))
+      headers.add("Preference-Applied", applied)
     }
-    if presentation.isReplay { headers.append(("Idempotent-Replayed", "true")) }
-    if !job.state.isFinal { headers.append(("Retry-After", "1")) }
+    if presentation.isReplay { headers.add("Idempotent-Replayed", "true") }
+    if !job.state.isFinal { headers.add("Retry-After", "1") }
     if presentation.heldVersion == job.version {
       return HTTPResponse(status: 304, headers: headers)
     }
@@ -23,7 +25,8 @@ enum JobAnswers {
       job, of: engine, includeArguments: presentation.includesArguments, to: &writer)
     var status = 200
     if presentation.isAcceptance {
-      headers.append(("Location", "/v1/jobs/" + job.id.text))
+      let path = JobPath(id: job.id)
+      headers.add("Location", count: path.byteCount) { path.write(to: $0) }
       status = job.state.isFinal && presentation.isWaited ? 200 : 202
     }
     return HTTPResponse(
@@ -32,7 +35,7 @@ enum JobAnswers {
 
   /// The strong validator of a handle: its version, and whether arguments are shown.
   static func entityTag(of job: Job, includesArguments: Bool) -> String {
-    includesArguments ? "\"\(job.version)-args\"" : "\"\(job.version)\""
+    "\"" + String(job.version) + (includesArguments ? "-args\"" : "\"")
   }
 
   /// The version in an `If-None-Match` header that was one of ours for this form; `*` and lists
@@ -52,8 +55,8 @@ enum JobAnswers {
 
   /// The bare result of a job, or why there is none.
   static func result(of job: Job, _ preferenceApplied: String?) -> HTTPResponse {
-    var headers: [(name: String, value: String)] = [("Vary", "Prefer")]
-    if let preferenceApplied { headers.append(("Preference-Applied", preferenceApplied)) }
+    var headers: HTTPHeaders = ["Vary": "Prefer"]
+    if let preferenceApplied { headers.add("Preference-Applied", preferenceApplied) }
     if case .result(let text) = job.ending, job.state == .succeeded {
       return HTTPResponse(
         status: 200, contentType: "application/json", headers: headers, body: [UInt8](text.utf8))
@@ -78,11 +81,11 @@ enum JobAnswers {
 
   /// A problem as a response.
   static func problem(
-    _ problem: Problem, _ headers: [(name: String, value: String)] = []
+    _ problem: Problem, _ headers: HTTPHeaders = HTTPHeaders()
   ) -> HTTPResponse {
     var headers = headers
-    if let seconds = problem.retryAfter { headers.append(("Retry-After", "\(seconds)")) }
-    if let allow = problem.allow { headers.append(("Allow", allow)) }
+    if let seconds = problem.retryAfter { headers.add("Retry-After", "\(seconds)") }
+    if let allow = problem.allow { headers.add("Allow", allow) }
     return HTTPResponse(
       status: problem.status, contentType: "application/problem+json", headers: headers,
       body: problem.body)

@@ -142,7 +142,12 @@ extension Server {
   // MARK: Parts of requests
 
   private func waitWish(_ request: HTTPRequest) throws(Problem) -> WaitWish {
-    try WaitWish(prefer: request.header("prefer"), query: request.query.first("wait"))
+    let prefer = request.header("prefer")
+    let query = request.query.first("wait")
+    if let lastWish, lastWish.prefer == prefer, lastWish.query == query { return lastWish.wish }
+    let wish = try WaitWish(prefer: prefer, query: query)
+    lastWish = (prefer, query, wish)
+    return wish
   }
 
   private func includesArguments(_ request: HTTPRequest) throws(Problem) -> Bool {

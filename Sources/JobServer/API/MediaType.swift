@@ -10,6 +10,8 @@ enum MediaType {
       try refuseBrowser(request, "no Content-Type")
       return
     }
+    // Nearly every request; the rest may cost more.
+    if header == "application/json" { return }
     let type = header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
     if type == "application/json" { return }
     if type.hasPrefix("application/"), type.hasSuffix("+json") { return }

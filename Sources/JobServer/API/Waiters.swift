@@ -20,11 +20,12 @@ struct Waiters {
   /// One waiting client.
   struct Waiter {
     let response: PendingResponse
+    let number: JobNumber
     let goal: Goal
     /// How the handle is to be shown.
     let presentation: Presentation
-    /// Distinguishes the waiters of one job.
-    let serial: UInt64
+    /// The next one that waits for the same job.
+    fileprivate(set) var next: Handle?
 
     /// Whether a job in this condition is what the client waits for.
     func isSatisfied(by job: Job) -> Bool {
@@ -35,78 +36,91 @@ struct Waiters {
     }
   }
 
-  private struct Place {
-    let number: JobNumber
-    let serial: UInt64
+  /// Names one waiter for as long as it waits.
+  struct Handle: Equatable {
+    fileprivate let timer: TimerQueue<Waiter>.Handle
   }
 
-  private var byJob: [JobNumber: [Waiter]] = [:]
-  private var timers = TimerQueue<Place>()
-  private var lastSerial: UInt64 = 0
+  /// The timers hold the waiters; those of one job are a list, for most jobs have one or none.
+  private var timers = TimerQueue<Waiter>()
+  private var firstByJob: [JobNumber: Handle] = [:]
 
   /// When the next waiter's time is over, in monotonic nanoseconds.
   var nextDeadline: UInt64? { timers.nextDeadline }
 
   /// How many clients wait.
-  private(set) var count = 0
+  var count: Int { timers.count }
 
-  /// Lets a client wait until `deadline`; answers the serial by which it can be removed.
+  /// Lets a client wait until `deadline`; answers the handle by which it can be removed.
   mutating func add(
     _ response: PendingResponse, for number: JobNumber, goal: Goal, _ presentation: Presentation,
     until deadline: UInt64
-  ) -> UInt64 {
-    lastSerial += 1
+  ) -> Handle {
     let waiter = Waiter(
-      response: response, goal: goal, presentation: presentation, serial: lastSerial)
-    byJob[number, default: []].append(waiter)
-    _ = timers.schedule(Place(number: number, serial: lastSerial), at: deadline)
-    count += 1
-    return lastSerial
+      response: response, number: number, goal: goal, presentation: presentation,
+      next: firstByJob[number])
+    let handle = Handle(timer: timers.schedule(waiter, at: deadline))
+    firstByJob[number] = handle
+    return handle
   }
 
   /// Takes out a waiter whose client went away.
-  mutating func remove(_ number: JobNumber, serial: UInt64) {
-    guard let index = byJob[number]?.firstIndex(where: { $0.serial == serial }) else { return }
-    take(index, of: number)
+  mutating func remove(_ handle: Handle) {
+    guard let waiter = timers.cancel(handle.timer) else { return }
+    unlink(waiter)
   }
 
   /// Takes out the waiters that `job` satisfies now.
   mutating func satisfied(by job: Job, _ body: (Waiter) -> Void) {
-    guard !byJob.isEmpty, let waiters = byJob[job.number] else { return }
-    for index in waiters.indices.reversed() where waiters[index].isSatisfied(by: job) {
-      take(index, of: job.number)
+    guard let first = firstByJob[job.number] else { return }
+    var next: Handle? = first
+    var rest: Handle?
+    while let handle = next, var waiter = timers[handle.timer] {
+      next = waiter.next
+      if waiter.isSatisfied(by: job) {
+        timers.cancel(handle.timer)
+        body(waiter)
+      } else {
+        waiter.next = rest
+        timers.replace(handle.timer, with: waiter)
+        rest = handle
+      }
     }
-    for waiter in waiters where waiter.isSatisfied(by: job) { body(waiter) }
+    firstByJob[job.number] = rest
   }
 
   /// Takes out one waiter whose time is over at `now`.
-  mutating func popExpired(at now: UInt64) -> (number: JobNumber, waiter: Waiter)? {
-    while let place = timers.popExpired(at: now) {
-      guard let index = byJob[place.number]?.firstIndex(where: { $0.serial == place.serial })
-      else { continue }
-      return (place.number, take(index, of: place.number))
-    }
-    return nil
+  mutating func popExpired(at now: UInt64) -> Waiter? {
+    guard let waiter = timers.popExpired(at: now) else { return nil }
+    unlink(waiter)
+    return waiter
   }
 
   /// Takes out all waiters, for the end of the service.
-  mutating func removeAll() -> [(number: JobNumber, waiter: Waiter)] {
-    defer {
-      byJob = [:]
-      timers = TimerQueue()
-      count = 0
-    }
-    return byJob.flatMap { number, waiters in waiters.map { (number, $0) } }
+  mutating func removeAll() -> [Waiter] {
+    var waiters: [Waiter] = []
+    while let waiter = timers.popExpired(at: .max) { waiters.append(waiter) }
+    firstByJob = [:]
+    return waiters
   }
 
-  @discardableResult
-  private mutating func take(_ index: Int, of number: JobNumber) -> Waiter {
-    guard let waiter = byJob[number]?.remove(at: index) else {
-      preconditionFailure("job \(number) has no waiter \(index)")
+  /// Takes a waiter that is not pending any more out of its job's list: there, its handle is the
+  /// one that names nothing.
+  private mutating func unlink(_ gone: Waiter) {
+    guard let first = firstByJob[gone.number] else { return }
+    guard timers[first.timer] != nil else {
+      firstByJob[gone.number] = gone.next
+      return
     }
-    if byJob[number]?.isEmpty == true { byJob[number] = nil }
-    count -= 1
-    return waiter
+    var place = first
+    while var waiter = timers[place.timer], let next = waiter.next {
+      if timers[next.timer] == nil {
+        waiter.next = gone.next
+        timers.replace(place.timer, with: waiter)
+        return
+      }
+      place = next
+    }
   }
 }
 
