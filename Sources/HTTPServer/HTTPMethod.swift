@@ -17,6 +17,9 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
   case delete = "DELETE"
   /// Ask which methods are allowed; answered here unless a route is declared for it.
   case options = "OPTIONS"
+  /// Ask for the request itself. Known, so that it is refused with 405; no route may be for it, as
+  /// it would show a client what a proxy added.
+  case trace = "TRACE"
 
   /// Reads a NUL-terminated name, without making a `String` of it.
   init?(cString name: UnsafePointer<CChar>) {
@@ -28,6 +31,7 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
     case UInt8(ascii: "P") where strcmp(name, "PATCH") == 0: self = .patch
     case UInt8(ascii: "D") where strcmp(name, "DELETE") == 0: self = .delete
     case UInt8(ascii: "O") where strcmp(name, "OPTIONS") == 0: self = .options
+    case UInt8(ascii: "T") where strcmp(name, "TRACE") == 0: self = .trace
     default: return nil
     }
   }
@@ -42,6 +46,7 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
     case .patch: 4
     case .delete: 5
     case .options: 6
+    case .trace: 7
     }
   }
 }
