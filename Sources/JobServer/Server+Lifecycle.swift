@@ -44,10 +44,7 @@ extension Server {
 
   /// How a refusal of the HTTP server itself looks.
   private static func response(to refusal: HTTPRefusal) -> HTTPResponse {
-    var problem = Problem(
-      status: refusal.status, code: refusal.code, detail: refusal.detail)
-    if case .draining = refusal { problem.retryAfter = 5 }
-    return JobAnswers.problem(problem)
+    JobAnswers.problem(Problem(refusal))
   }
 
   private func note(_ observation: HTTPObservation) {
