@@ -73,6 +73,7 @@ import Testing
     Case("GET * HTTP/1.1\r\n\(lines)\r\n", 400, "invalid_request"),
     Case("FOO / HTTP/1.1\r\n\(lines)\r\n", 501, "not_implemented"),
     Case("TRACE / HTTP/1.1\r\n\(lines)\r\n", 405, "method_not_allowed"),
+    Case("QUERY / HTTP/1.1\r\n\(lines)\r\n", 405, "method_not_allowed"),
     Case("TRACE /nowhere HTTP/1.1\r\n\(lines)\r\n", 404, "not_found"),
     Case("TRACE * HTTP/1.1\r\n\(lines)\r\n", 400, "invalid_request"),
     Case("trace / HTTP/1.1\r\n\(lines)\r\n", 501, "not_implemented"),
