@@ -65,9 +65,9 @@ public enum ServiceProgram {
 
   /// Serves until a signal has drained the service.
   static func serve(_ settings: Settings, _ forkServer: ForkServer) throws {
-    if let path = settings.portFile { try check(portFile: path) }
     let log = makeLog(settings)
     raiseDescriptorLimit()
+    if let path = settings.portFile { try check(portFile: path) }
     let signals = try SignalSource([SIGTERM, SIGINT])
     let now = Moment(
       instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),

@@ -82,10 +82,10 @@ import Yams
   @Test func `the bounds of a submission are those of its reader`() {
     let members = document.at("components", "schemas", "Submission", "properties")
     func bound(_ member: String, _ name: String) -> JSONTree? { members?.at(member, name) }
-    #expect(bound("task", "maxLength") == .number("\(SubmissionReader.taskBytesMax)"))
+    #expect(bound("task", "maxLength") == .number("\(SubmissionReader.taskLengthMax)"))
     #expect(bound("tags", "maxItems") == .number("\(SubmissionReader.tagsMax)"))
     #expect(
-      members?.at("tags", "items", "maxLength") == .number("\(SubmissionReader.tagBytesMax)"))
+      members?.at("tags", "items", "maxLength") == .number("\(SubmissionReader.tagLengthMax)"))
     #expect(bound("max_attempts", "maximum") == .number("\(SubmissionReader.attemptsMax)"))
     #expect(bound("timeout", "maximum") == .number("\(Int(SubmissionReader.timeoutMax))"))
     let grace = document.at("components", "schemas", "CancelRequest", "properties", "grace")

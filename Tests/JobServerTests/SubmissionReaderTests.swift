@@ -53,11 +53,12 @@ import Testing
 
   @Test(arguments: [
     ("task", "\"\(String(repeating: "t", count: 200))\""),
+    ("tags", "[\"\(String(repeating: "👩", count: 100))\"]"),
     ("id", "\"\(String(repeating: "i", count: 64))\""),
     ("timeout", "31536000"), ("timeout", "0.0001"), ("timeout", "1e-300"),
     ("max_attempts", "1"), ("max_attempts", "100"), ("max_attempts", "6.0"),
     ("max_attempts", "0.6e1"),
-    ("tags", "[\"\(String(repeating: "é", count: 50))\"]"),
+    ("tags", "[\"\(String(repeating: "e\u{301}", count: 50))\"]"),
     ("tags", "[\(Array(repeating: "\"t\"", count: 32).joined(separator: ","))]"),
     ("args", String(repeating: "[", count: 63) + String(repeating: "]", count: 63)),
     ("on_interrupt", "\"requeue\""), ("pool", "\"any name\""),
@@ -77,7 +78,7 @@ import Testing
     (#"{}"#, "/task"), (#"{"task":null}"#, "/task"), (#"{"task":""}"#, "/task"),
     (#"{"task":7}"#, "/task"),
     ("{\"task\":\"\(String(repeating: "t", count: 201))\"}", "/task"),
-    ("{\"task\":\"\(String(repeating: "é", count: 101))\"}", "/task"),
+    ("{\"task\":\"\(String(repeating: "é", count: 201))\"}", "/task"),
     (#"{"task":"a","args":{}}"#, "/args"), (#"{"task":"a","args":"x"}"#, "/args"),
     (#"{"task":"a","kwargs":[]}"#, "/kwargs"), (#"{"task":"a","kwargs":true}"#, "/kwargs"),
     (#"{"task":"a","pool":1}"#, "/pool"), (#"{"task":"a","pool":["x"]}"#, "/pool"),
@@ -93,6 +94,7 @@ import Testing
     (#"{"task":"a","tags":[null]}"#, "/tags/0"), (#"{"task":"a","tags":["a","b",[]]}"#, "/tags/2"),
     (#"{"task":"a","tags":[""]}"#, "/tags/0"),
     ("{\"task\":\"a\",\"tags\":[\"a\",\"\(String(repeating: "t", count: 101))\"]}", "/tags/1"),
+    ("{\"task\":\"a\",\"tags\":[\"\(String(repeating: "e\u{301}", count: 51))\"]}", "/tags/0"),
     (
       "{\"task\":\"a\",\"tags\":[\(Array(repeating: "\"t\"", count: 33).joined(separator: ","))]}",
       "/tags"

@@ -7,11 +7,11 @@ import JobCore
 /// members are refused, so that a typing error never passes silently; `null` for an optional member
 /// is the same as leaving it out.
 struct SubmissionReader {
-  /// Longest name of a task, in bytes.
-  static let taskBytesMax = 200
-  /// Most tags of a job, and the longest one in bytes.
+  /// Longest name of a task, in characters as JSON Schema counts them: Unicode scalars.
+  static let taskLengthMax = 200
+  /// Most tags of a job, and the longest one in such characters.
   static let tagsMax = 32
-  static let tagBytesMax = 100
+  static let tagLengthMax = 100
   /// Most attempts.
   static let attemptsMax = 100
   /// Longest time limit, in seconds: a year.
@@ -136,8 +136,8 @@ struct SubmissionReader {
 
   private mutating func readTask(_ json: inout JSONReader) throws(JSONError) {
     task = try json.readString()
-    if task.isEmpty || task.utf8.count > SubmissionReader.taskBytesMax {
-      refuse("a task's name has 1 to \(SubmissionReader.taskBytesMax) bytes", at: "/task")
+    if !hasLength(task, atMost: Self.taskLengthMax) {
+      refuse("a task's name has 1 to \(Self.taskLengthMax) characters", at: "/task")
     }
   }
 
@@ -147,6 +147,12 @@ struct SubmissionReader {
       return refuse("seconds, more than 0 and at most \(Int(Self.timeoutMax))", at: "/timeout")
     }
     timeout = max(1, Milliseconds((seconds * 1_000).rounded()))
+  }
+
+  /// Whether a text has at least one and at most so many Unicode scalars.
+  private func hasLength(_ text: String, atMost most: Int) -> Bool {
+    // A scalar takes a byte at least, so the usual text needs no counting.
+    !text.isEmpty && (text.utf8.count <= most || text.unicodeScalars.count <= most)
   }
 
   /// A whole number however it is written: 6, 6.0 and 0.6e1 are one integer to JSON Schema.
@@ -166,9 +172,8 @@ struct SubmissionReader {
     while try json.nextElement() {
       place = "/tags/\(tags.count)"
       let tag = try json.readString()
-      guard !tag.isEmpty, tag.utf8.count <= SubmissionReader.tagBytesMax else {
-        return refuse(
-          "a tag has 1 to \(SubmissionReader.tagBytesMax) bytes", at: place)
+      guard hasLength(tag, atMost: Self.tagLengthMax) else {
+        return refuse("a tag has 1 to \(Self.tagLengthMax) characters", at: place)
       }
       guard tags.count < SubmissionReader.tagsMax else {
         return refuse("at most \(SubmissionReader.tagsMax) tags", at: "/tags")

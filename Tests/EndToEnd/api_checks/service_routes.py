@@ -299,8 +299,9 @@ def another_start_method(checks, _service):
             checks.equal("… and reports a crash", crashed.get("error", {}).get("exitcode"), -9)
             done = http.submit("square", 5, target="/v1/jobs?wait=10").json
             checks.equal("… and goes on", done.get("result"), 25)
-            # The successor of the one that crashed has pid 0 until it has started.
-            pid = next(worker["pid"] for worker in _present(http) if worker["pid"] > 0)
+            # 0: the successor of the one that crashed has not started yet.
+            listed = http.get("/v1/pools/default/workers").json["workers"]
+            pid = next(worker["pid"] for worker in listed if worker["pid"] > 0)
             checks.that("… with workers below the service", look_at(pid) is not None and pid in {
                 process.pid for process in descendants(service.pid)}, pid, "not there")
 

@@ -62,7 +62,7 @@ def all_members_are_taken(checks, service):
         checks.that("args do not show without", not {"args", "kwargs"} & set(without),
                     "neither args nor kwargs", without)
         bounds = {
-            "task": "square", "args": [2], "id": "i" * 64, "tags": ["t" * 100] * 32,
+            "task": "square", "args": [2], "id": "i" * 64, "tags": ["ü" * 100] * 32,
             "max_attempts": 100, "timeout": 31_536_000,
         }
         checks.equal("the largest members are accepted",
