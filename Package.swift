@@ -87,7 +87,14 @@ let package = Package(
     .executableTarget(
       name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],
       path: "Tests/ServiceTestProgram", swiftSettings: strict),
-    .testTarget(name: "JobServerTests", dependencies: ["JobServer"], swiftSettings: strict),
+    .testTarget(
+      name: "JobServerTests",
+      dependencies: [
+        "JobServer", "HTTPServer", "JSON", "JobCore", "JobStorage", "Multiprocessing",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )

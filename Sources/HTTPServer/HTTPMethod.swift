@@ -17,6 +17,14 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
   case delete = "DELETE"
   /// Ask which methods are allowed; answered here unless a route is declared for it.
   case options = "OPTIONS"
+  /// Ask for the request itself: not routed, since the answer would show a client what a proxy
+  /// added.
+  case trace = "TRACE"
+  /// As `get`, with the question in the body (draft-ietf-httpbis-safe-method-w-body): not routed.
+  case query = "QUERY"
+
+  /// Whether a route may be for it. The others are known so that a path refuses them with 405.
+  var isRouted: Bool { self != .trace && self != .query }
 
   /// Reads a NUL-terminated name, without making a `String` of it.
   init?(cString name: UnsafePointer<CChar>) {
@@ -28,6 +36,8 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
     case UInt8(ascii: "P") where strcmp(name, "PATCH") == 0: self = .patch
     case UInt8(ascii: "D") where strcmp(name, "DELETE") == 0: self = .delete
     case UInt8(ascii: "O") where strcmp(name, "OPTIONS") == 0: self = .options
+    case UInt8(ascii: "Q") where strcmp(name, "QUERY") == 0: self = .query
+    case UInt8(ascii: "T") where strcmp(name, "TRACE") == 0: self = .trace
     default: return nil
     }
   }
@@ -42,6 +52,8 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
     case .patch: 4
     case .delete: 5
     case .options: 6
+    case .trace: 7
+    case .query: 8
     }
   }
 }

@@ -216,7 +216,7 @@ extension HTTPServer {
   }
 
   private func sendOptions(_ connection: Connection) -> MHD_Result {
-    var methods = HTTPMethod.allCases
+    var methods = HTTPMethod.allCases.filter(\.isRouted)
     if case .resource(let index) = connection.destination {
       methods = router.resources[index].allow
     }

@@ -21,6 +21,9 @@ public final class PendingResponse {
   /// Called at most once, when `isAbandoned` becomes true, from within `HTTPServer.run(at:)`.
   public var onAbandoned: (() -> Void)?
 
+  /// A response that is owed to nobody, for the tests of what stands behind the routes.
+  public init() {}
+
   init(connection: Connection) {
     self.connection = connection
   }

@@ -47,12 +47,14 @@ public struct Router {
   /// The patterns with n slashes are `patterns[bucketStarts[n]..<bucketStarts[n + 1]]`.
   private let bucketStarts: [Int]
 
-  /// A template that is malformed, or a method that is given twice for one path, is a programmer
-  /// error.
+  /// A template that is malformed, a method that is given twice for one path, or one that is not
+  /// routed is a programmer error.
   public init(_ routes: [Route]) {
     var resources: [Resource] = []
     var flat: [[UInt8]] = []
     for (index, route) in routes.enumerated() {
+      precondition(
+        route.method.isRouted, "\(route.template) has a route for \(route.method.rawValue)")
       let (pattern, names) = Self.flattened(route.template)
       let place: Int
       if let known = flat.firstIndex(of: pattern) {

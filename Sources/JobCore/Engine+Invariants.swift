@@ -10,10 +10,12 @@ extension Engine {
       if !holds { broken.append(name()) }
     }
     var counts: [JobState: Int] = [:]
+    var poolCounts: [Name: [JobState: Int]] = [:]
     var openBytes = 0
     var finishedBytes = 0
     store.forEachInSnapshotOrder { job in
       counts[job.state, default: 0] += 1
+      poolCounts[job.pool, default: [:]][job.state, default: 0] += 1
       if job.state.isFinal {
         finishedBytes += job.retainedBytes
         expect(!deadlines.contains(job.number), "final job \(job.number) has a deadline")
@@ -32,6 +34,16 @@ extension Engine {
     for state in JobState.allCases {
       expect(
         counts[state, default: 0] == store.count(of: state), "the count of \(state) is wrong")
+    }
+    let pools = store.poolsOfJobs
+    expect(
+      poolCounts.count == pools.count && pools.allSatisfy { poolCounts[$0] != nil },
+      "the pools that jobs are of are wrong")
+    for pool in pools {
+      let counted = JobState.allCases.map { poolCounts[pool]?[$0] ?? 0 }
+      expect(
+        counted == JobState.allCases.map { store.count(of: $0, pool: pool) },
+        "the counts of pool \(store.names[pool]) are wrong")
     }
     expect(openBytes == store.openBytes, "the bytes of open jobs are wrong")
     expect(finishedBytes == store.finishedBytes, "the bytes of finished jobs are wrong")

@@ -20,6 +20,9 @@ public struct JobStore: Equatable, Sendable {
   private var numbers: [JobID: JobNumber] = [:]
   private var keys: [String: JobNumber] = [:]
   private var counts = [Int](repeating: 0, count: JobState.allCases.count)
+  /// The same for each pool: as many numbers, at the place of the pool's name.
+  private var poolCounts: [Int] = []
+  private static let stateCount = JobState.allCases.count
   /// Finished jobs in the order in which they finished; a dropped one leaves its place behind until
   /// it comes to the front.
   private var finishOrder: Deque<JobNumber> = []
@@ -38,6 +41,20 @@ public struct JobStore: Equatable, Sendable {
   /// How many jobs are in `state`.
   public func count(of state: JobState) -> Int {
     counts[Int(state.index)]
+  }
+
+  /// How many jobs of `pool` are in `state`.
+  public func count(of state: JobState, pool: Name) -> Int {
+    let place = place(of: state, pool: pool)
+    return place < poolCounts.count ? poolCounts[place] : 0
+  }
+
+  /// The pools that jobs are held of, in the order in which they were first named.
+  public var poolsOfJobs: [Name] {
+    let width = JobStore.stateCount
+    return (0..<poolCounts.count / width).lazy
+      .filter { poolCounts[$0 * width..<($0 + 1) * width].contains { $0 > 0 } }
+      .map { Name(index: UInt16($0)) }
   }
 
   /// How many jobs are not final.
@@ -113,8 +130,7 @@ public struct JobStore: Equatable, Sendable {
       held.ending = job.ending
     }
     guard job.state != .queued else { return }
-    counts[Int(JobState.queued.index)] -= 1
-    counts[Int(job.state.index)] += 1
+    recount(table.update(submitted.number) { $0.pool }, from: .queued, to: job.state)
     if job.state.isFinal { settle(submitted.number) }
   }
 
@@ -177,7 +193,7 @@ public struct JobStore: Equatable, Sendable {
     table.insert(job)
     numbers[submitted.id] = submitted.number
     if let key = submitted.options?.idempotencyKey { keys[key] = submitted.number }
-    counts[Int(JobState.queued.index)] += 1
+    recount(job.pool, from: nil, to: .queued)
     openBytes += job.submittedBytes
   }
 
@@ -187,13 +203,35 @@ public struct JobStore: Equatable, Sendable {
     guard let from = table[number]?.state, let to = from.after(move) else {
       throw Misfit(record: record, found: table[number]?.state)
     }
-    table.update(number) { job in
+    let pool = table.update(number) { job in
       job.state = to
       job.version += 1
       change(&job)
+      return job.pool
     }
-    counts[Int(from.index)] -= 1
-    counts[Int(to.index)] += 1
+    recount(pool, from: from, to: to)
+  }
+
+  /// Counts a job of `pool` that goes from one state to another; nil: it comes, or it goes.
+  private mutating func recount(_ pool: Name, from: JobState?, to: JobState?) {
+    if let from {
+      counts[Int(from.index)] -= 1
+      poolCounts[place(of: from, pool: pool)] -= 1
+    }
+    if let to {
+      counts[Int(to.index)] += 1
+      let place = place(of: to, pool: pool)
+      if place >= poolCounts.count {
+        let missing = (Int(pool.index) + 1) * JobStore.stateCount - poolCounts.count
+        poolCounts.append(contentsOf: repeatElement(0, count: missing))
+      }
+      poolCounts[place] += 1
+    }
+  }
+
+  /// Where a pool's number of jobs in a state is kept.
+  private func place(of state: JobState, pool: Name) -> Int {
+    Int(pool.index) * JobStore.stateCount + Int(state.index)
   }
 
   private mutating func end(
@@ -226,7 +264,7 @@ public struct JobStore: Equatable, Sendable {
     _ = table.remove(number)
     numbers[job.id] = nil
     if let key = job.options?.idempotencyKey { keys[key] = nil }
-    counts[Int(job.state.index)] -= 1
+    recount(job.pool, from: job.state, to: nil)
     finishedBytes -= job.retainedBytes
     forgotten.insert(job.id.stableHash, bound: forgottenIDsMax)
     while let first = finishOrder.first, table[first] == nil { finishOrder.removeFirst() }

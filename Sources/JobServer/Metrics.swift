@@ -13,8 +13,10 @@ struct Metrics {
     private(set) var count = 0
     private(set) var sum = 0.0
 
-    /// Adds one duration.
+    /// Adds one duration. One between two readings of the wall clock is negative when that was set
+    /// back; it counts as 0, for a sum that falls is a restart to Prometheus.
     mutating func observe(seconds: Double) {
+      let seconds = max(seconds, 0)
       count += 1
       sum += seconds
       if let index = Histogram.bounds.firstIndex(where: { seconds <= $0 }) { counts[index] += 1 }
@@ -76,7 +78,8 @@ struct Metrics {
 
   /// Counts the end of a worker.
   mutating func noteWorkerExit(pool: String, reason: String) {
-    exits["pool=\"\(pool)\",reason=\"\(reason)\"", default: 0] += 1
+    let labels = "\(Metrics.label("pool", pool)),\(Metrics.label("reason", reason))"
+    exits[labels, default: 0] += 1
   }
 }
 
@@ -98,15 +101,19 @@ extension Metrics {
       }
     }
     func labels(_ line: Line) -> String {
-      "task=\"\(Metrics.escaped(store.names[line.task]))\",pool=\"\(store.names[line.pool])\""
+      Metrics.label("task", store.names[line.task]) + ","
+        + Metrics.label("pool", store.names[line.pool])
     }
     family(
       "lido_jobs_submitted_total", "counter", "Jobs accepted since the start.",
       submitted.map { (labels($0.key), "\($0.value)") }.sorted { $0.labels < $1.labels })
     family(
       "lido_jobs_finished_total", "counter", "Jobs that became final since the start.",
-      finished.map { (labels($0.key) + ",outcome=\"\($0.key.state.rawValue)\"", "\($0.value)") }
-        .sorted { $0.labels < $1.labels })
+      finished.map {
+        (
+          labels($0.key) + "," + Metrics.label("outcome", $0.key.state.rawValue), "\($0.value)"
+        )
+      }.sorted { $0.labels < $1.labels })
     for gauge in gauges { family(gauge.name, "gauge", gauge.help, gauge.samples) }
     family(
       "lido_worker_exits_total", "counter", "Workers that ended, by reason.",
@@ -114,10 +121,11 @@ extension Metrics {
     family(
       "lido_http_requests_total", "counter", "Requests answered.",
       requests.map {
-        (
-          "route=\"\($0.key.route)\",method=\"\($0.key.method)\",code=\"\($0.key.status)\"",
-          "\($0.value)"
-        )
+        let labels = [
+          Metrics.label("route", $0.key.route), Metrics.label("method", $0.key.method),
+          Metrics.label("code", "\($0.key.status)"),
+        ]
+        return (labels.joined(separator: ","), "\($0.value)")
       }.sorted { $0.labels < $1.labels })
     text += Metrics.text(
       of: wait, "lido_job_wait_seconds", "From acceptance to the start of the last attempt.")
@@ -140,17 +148,31 @@ extension Metrics {
     return text + "\(name)_sum \(histogram.sum)\n\(name)_count \(histogram.count)\n"
   }
 
-  /// A label's value: backslash, quote and line feed escaped.
-  static func escaped(_ value: String) -> String {
-    var text = ""
-    for character in value {
-      switch character {
+  /// How many jobs are held in each state, for each of `pools` and for every other pool that jobs
+  /// of an earlier configuration belong to.
+  static func jobCounts(of store: JobStore, pools: [String]) -> [Sample] {
+    let others = store.poolsOfJobs.map { store.names[$0] }.filter { !pools.contains($0) }
+    return (pools + others).flatMap { pool in
+      let name = store.names.find(pool)
+      return JobState.allCases.map { state in
+        let count = name.map { store.count(of: state, pool: $0) } ?? 0
+        return (label("state", state.rawValue) + "," + label("pool", pool), "\(count)")
+      }
+    }
+  }
+
+  /// A label with its value: backslash, quote and line feed are escaped. By scalars, since CR LF is
+  /// one `Character`.
+  static func label(_ name: String, _ value: String) -> String {
+    var text = name + "=\""
+    for scalar in value.unicodeScalars {
+      switch scalar {
       case "\\": text += "\\\\"
       case "\"": text += "\\\""
       case "\n": text += "\\n"
-      default: text.append(character)
+      default: text.unicodeScalars.append(scalar)
       }
     }
-    return text
+    return text + "\""
   }
 }

@@ -44,10 +44,7 @@ extension Server {
 
   /// How a refusal of the HTTP server itself looks.
   private static func response(to refusal: HTTPRefusal) -> HTTPResponse {
-    var problem = Problem(
-      status: refusal.status, code: refusal.code, detail: refusal.detail)
-    if case .draining = refusal { problem.retryAfter = 5 }
-    return JobAnswers.problem(problem)
+    JobAnswers.problem(Problem(refusal))
   }
 
   private func note(_ observation: HTTPObservation) {
@@ -103,16 +100,12 @@ extension Server {
 
   private func writePortFile(_ path: String) {
     guard let port = http?.port else { return }
-    let temporary = path + ".tmp"
-    let text = "\(port)\n"
-    guard let file = fopen(temporary, "w") else {
-      return log.error("the port file cannot be written", metadata: ["path": "\(path)"])
-    }
-    fputs(text, file)
-    fclose(file)
-    // Whoever waits for the file never sees it half written.
-    if rename(temporary, path) != 0 {
-      log.error("the port file cannot be written", metadata: ["path": "\(path)"])
+    do throws(PortFile.Unwritable) {
+      try PortFile.write(port, to: path)
+    } catch {
+      log.error(
+        "the port file cannot be written",
+        metadata: ["path": "\(path)", "reason": "\(error.reason)"])
     }
   }
 
@@ -140,7 +133,7 @@ extension Server {
   }
 
   private func removePortFile() {
-    if let path = settings.portFile { unlink(path) }
+    if let path = settings.portFile { PortFile.remove(path) }
   }
 
   // MARK: The end

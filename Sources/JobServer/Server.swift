@@ -19,7 +19,8 @@ final class Server {
   let storage: JobStorage
   let pools: [PoolAdapter]
   let signals: SignalSource
-  let startedAt: Timestamp
+  /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
+  let beganAt: Moment
 
   /// Made by `open()`, after the routes that need the server exist.
   var http: HTTPServer?
@@ -80,7 +81,7 @@ final class Server {
     self.signals = signals
     self.storage = storage
     self.now = now
-    startedAt = now.timestamp
+    beganAt = now
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits, seed: seed)
     pools = try settings.pools.enumerated().map { index, pool in

@@ -67,11 +67,14 @@ public enum ServiceProgram {
   static func serve(_ settings: Settings, _ forkServer: ForkServer) throws {
     let log = makeLog(settings)
     raiseDescriptorLimit()
+    if let path = settings.portFile { try check(portFile: path) }
     let signals = try SignalSource([SIGTERM, SIGINT])
     let now = Moment(
       instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
       timestamp: SystemClock.wallMilliseconds)
     let (storage, store, report) = try openStorage(settings, at: now)
+    // The folder is ours now, so a port file that stands there is one that a crash left behind.
+    if let path = settings.portFile { PortFile.remove(path) }
     for note in report.notes { log.warning("recovery", metadata: ["note": "\(note)"]) }
     log.info(
       "recovered",
@@ -92,6 +95,15 @@ public enum ServiceProgram {
       settings.directory, into: JobStore(forgottenIDsMax: settings.limits.forgottenIDsMax),
       sync: settings.sync, snapshotInterval: settings.snapshotInterval, processID: getpid(),
       at: now)
+  }
+
+  /// Refuses a port file that could not be written later: whoever waits for it would wait for ever.
+  private static func check(portFile path: String) throws(SettingError) {
+    do throws(PortFile.Unwritable) {
+      try PortFile.check(path)
+    } catch {
+      throw SettingError(source: "port file \(path)", reason: "cannot be written: \(error.reason)")
+    }
   }
 
   private static func makeLog(_ settings: Settings) -> Logger {

@@ -242,7 +242,14 @@ def wrong_values(checks):
     check_refusal(checks, "a flag without its value", ["--processes"], {}, ["--processes"])
     check_refusal(checks, "an argument too many", ["extra"], {}, ["extra"])
     check_refusal(checks, "an unknown variable LIDO_…", [], {"LIDO_PROCESESS": "2"},
-                  ["LIDO_PROCESESS"])
+                  ["LIDO_PROCESESS", "did you mean LIDO_PROCESSES?", "LIDO_MAX_BODY"])
+    check_refusal(checks, "an unknown variable without a name near it", [], {"LIDO_COLOUR": ""},
+                  ["LIDO_COLOUR", "LIDO_LISTEN"])
+    others = {"LIDO_SEED": "1", "LIDO_BIN": "x", "LIDO_URL": "http://127.0.0.1:1",
+              "LIDO_PORT": "tcp://10.0.0.1:8080", "LIDO_SERVICE_HOST": "10.0.0.1"}
+    with Service(environment=others) as service, service.connection() as http:
+        checks.equal("variables of tests, clients and Kubernetes are left alone",
+                     http.get("/livez").status, 200)
 
 
 def wrong_files(checks):
@@ -279,8 +286,30 @@ def places_that_are_taken(checks):
     check_refusal(checks, "a data folder that is a file", ["--data", path], {}, [path])
     check_refusal(checks, "a data folder that cannot be made", ["--data", path + "/below"], {},
                   [path])
-    check_refusal(checks, "a port file that cannot be written",
-                  ["--port-file", "/nowhere/port"], {}, ["/nowhere/port"])
+    for what, file, reason in (
+        ("in a folder that is not there", "/nowhere/port", "No such file"),
+        ("below a file", path + "/port", "Not a directory"),
+        ("that is a folder", folder, "folder"),
+        ("in a folder that takes no files", "/proc/port", "No such file"),
+    ):
+        check_refusal(checks, f"a port file {what}", ["--port-file", file], {}, [file, reason])
+    checks.equal("… and nothing is left of it", sorted(os.listdir(folder)), ["file"])
+    stale = os.path.join(folder, "stale")
+    with open(stale, "w", encoding="utf-8") as file:
+        file.write("1\n")
+    flags = ["--port-file", stale, "--listen", "127.0.0.1:0", "--data", folder + "/data"]
+    with Running(flags, {}) as this:
+        checks.that("a port file that a crash left is replaced", wait_until(
+            lambda: (_read(stale) or "1\n") != "1\n", 5), "another port", this.output())
+
+
+def _read(path):
+    """The text of a file; None while it is not there."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def logs(checks):

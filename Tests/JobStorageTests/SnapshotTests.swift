@@ -38,6 +38,40 @@ struct SnapshotTests {
     }
   }
 
+  /// A request and a result have at most 64 levels; the journal and the snapshot lay some around
+  /// them.
+  @Test func `payloads as deep as JSON may be survive in journal and snapshot`() throws {
+    func brackets(_ depth: Int) -> String {
+      String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+    }
+    var records: [Record] = []
+    for number in 1...2 as ClosedRange<JobNumber> {
+      records += [
+        .jobSubmitted(
+          JobSubmitted(
+            number: number, id: JobID("deep.\(number)")!, task: "echo", pool: "main",
+            args: brackets(64), options: JobOptions(kwargs: "{\"a\":\(brackets(63))}"), at: 1)),
+        .attemptStarted(number, attempt: 1, at: 2),
+        .jobEnded(number, .succeeded(brackets(64)), at: 3),
+      ]
+    }
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .always, processID: 1, at: .at(0), fileSystem: fileSystem)
+    try storage.append(Array(records[..<3]), at: .at(1))
+    let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
+    _ = try Compaction.run("/data", through: sequence, at: 3, fileSystem: fileSystem)
+    try storage.snapshotFinished(took: 1, at: Moment.at(3).instant)
+    try storage.append(Array(records[3...]), at: .at(4))
+    try storage.close(at: .at(5))
+    let recovery = try Recovery.read("/data", fileSystem: fileSystem)
+    #expect(recovery.report.snapshotSequence == 3 && recovery.report.notes.isEmpty)
+    for number in 1...2 as ClosedRange<JobNumber> {
+      #expect(recovery.store[number]?.args == brackets(64))
+      #expect(recovery.store[number]?.ending == .result(brackets(64)))
+    }
+  }
+
   @Test func `the folder keeps two snapshots and the journal since the older`() throws {
     let fileSystem = try folder(Story(seed: 9, count: 120), parts: 6)
     let contents = try directory.contents(fileSystem)

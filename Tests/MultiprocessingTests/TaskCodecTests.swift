@@ -76,6 +76,48 @@ import Testing
     #expect(run(broken, "[]").hasPrefix("result_encoding: "))
   }
 
+  private indirect enum Nest: Codable, Sendable {
+    case end
+    case of(Nest)
+
+    init(depth: Int) { self = depth == 0 ? .end : .of(Nest(depth: depth - 1)) }
+
+    init(from decoder: any Decoder) throws {
+      var container = try decoder.unkeyedContainer()
+      self = container.isAtEnd ? .end : .of(try container.decode(Nest.self))
+    }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.unkeyedContainer()
+      if case .of(let nest) = self { try container.encode(nest) }
+    }
+  }
+
+  private func brackets(_ depth: Int) -> String {
+    String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+  }
+
+  /// The journal takes 64 levels of a result; one with more could not be read after a restart.
+  @Test func `a result as deep as JSON may be passes and a deeper one fails the call`() {
+    let nested = TaskDefinition<Int, Nest>("nested") { Nest(depth: $0) }.erased
+    #expect(run(nested, "[63]") == brackets(64))
+    #expect(run(nested, "[64]").hasPrefix("result_encoding: too many arrays and objects"))
+    #expect(run(nested, "[300]").hasPrefix("result_encoding: "))
+    let text = TaskDefinition<Int, JSONValueText>("text") { depth in
+      JSONValueText(jsonText: brackets(depth))
+    }.erased
+    #expect(run(text, "[64]") == brackets(64))
+    #expect(run(text, "[65]").hasPrefix("result_encoding: "))
+  }
+
+  @Test func `arguments as deep as the service takes them reach the task`() {
+    let args = brackets(63)
+    #expect(run(identity(JSONValueText.self), args) == String(args.dropFirst().dropLast()))
+    #expect(run(identity(Nest.self), args) == String(args.dropFirst().dropLast()))
+    let kwargs = "{\"a\":\(brackets(62))}"
+    #expect(run(identity([String: Nest].self), "[]", kwargs) == kwargs)
+  }
+
   @Test func `what a task throws is told with its type`() {
     struct Refusal: Error, CustomStringConvertible {
       var description: String { "not \"today\"" }

@@ -64,12 +64,12 @@ enum JobAnswers {
     guard job.state.isFinal else {
       return problem(
         Problem(
-          status: 409, code: "not_ready",
+          status: 409, code: .notReady,
           detail: "the job is \(job.state.rawValue); ask again, or wait with ?wait=seconds",
           retryAfter: 1), headers)
     }
     var refusal = Problem(
-      status: 424, code: "job_failed", detail: "the job was cancelled and has no result")
+      status: 424, code: .jobFailed, detail: "the job was cancelled and has no result")
     if case .error(let error) = job.ending {
       refusal.detail = "the job failed: \(error.message)"
       var writer = JSONWriter(capacity: 256)
@@ -96,56 +96,56 @@ enum JobAnswers {
     switch refusal {
     case .unknownTask(let task):
       Problem(
-        status: 422, code: "unknown_task",
+        status: 422, code: .unknownTask,
         detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
         mistakes: [.init(detail: "not a known task", pointer: "/task")])
     case .ambiguousTask(let task, let pools):
       Problem(
-        status: 422, code: "ambiguous_task",
+        status: 422, code: .ambiguousTask,
         detail: "'\(task)' is known to the pools \(pools.joined(separator: ", ")); name one",
         mistakes: [.init(detail: "name a pool", pointer: "/pool")])
     case .unknownPool(let pool):
       Problem(
-        status: 422, code: "unknown_pool",
+        status: 422, code: .unknownPool,
         detail: "there is no pool named '\(pool)'; GET /v1/pools lists them",
         mistakes: [.init(detail: "not a pool", pointer: "/pool")])
     case .taskNotInPool(let task, let pool):
       Problem(
-        status: 422, code: "unknown_task",
+        status: 422, code: .unknownTask,
         detail: "the pool '\(pool)' does not know a task named '\(task)'",
         mistakes: [.init(detail: "not a task of this pool", pointer: "/task")])
     case .poolNotRunning(let pool, let reason):
       Problem(
-        status: 409, code: "pool_not_running", detail: "the pool '\(pool)' runs nothing: \(reason)")
+        status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
     case .queueFull(let seconds):
       Problem(
-        status: 503, code: "queue_full",
+        status: 503, code: .queueFull,
         detail: "the queue is full; at the present rate there is room in about \(seconds) s",
         retryAfter: seconds)
     case .idempotencyMismatch(let id):
       Problem(
-        status: 422, code: "idempotency_mismatch",
+        status: 422, code: .idempotencyMismatch,
         detail: "this id or key belongs to job \(id), which was submitted with another payload")
     case .draining:
       Problem(
-        status: 503, code: "draining", detail: "the service is shutting down", retryAfter: 5)
+        status: 503, code: .draining, detail: "the service is shutting down", retryAfter: 5)
     case .readOnly: readOnly
     case .notCancellable(let state):
       Problem(
-        status: 409, code: "not_cancellable",
+        status: 409, code: .notCancellable,
         detail: "the job is \(state.rawValue), which is final")
     case .notFinal(let state):
       Problem(
-        status: 409, code: "conflict",
+        status: 409, code: .conflict,
         detail: "the job is \(state.rawValue); cancel it first, or wait until it is final")
     case .unknownJob:
-      Problem(status: 404, code: "not_found", detail: "there is no such job")
+      Problem(status: 404, code: .notFound, detail: "there is no such job")
     }
   }
 
   /// The journal takes no records at the moment.
   static let readOnly = Problem(
-    status: 503, code: "read_only",
+    status: 503, code: .readOnly,
     detail: "the journal cannot be written at the moment (see the log); nothing is accepted",
     retryAfter: 5)
 }

@@ -12,26 +12,27 @@ extension Server {
     var wait: Milliseconds = 0
   }
 
-  /// The routes of jobs.
-  func jobRoutes() -> [Route] {
+  /// The operations on jobs.
+  static var jobOperations: [Operation] {
     [
-      route(.post, "/v1/jobs", "submit_job") { (server, request, later) throws(Problem) in
+      Operation(.post, "/v1/jobs", "submit_job") { (server, request, later) throws(Problem) in
         try server.submit(request, later)
       },
-      route(.get, "/v1/jobs", "list_jobs") { (server, request, later) throws(Problem) in
+      Operation(.get, "/v1/jobs", "list_jobs") { (server, request, later) throws(Problem) in
         try server.list(request, later)
       },
-      route(.get, "/v1/jobs/{id}", "get_job") { (server, request, later) throws(Problem) in
+      Operation(.get, "/v1/jobs/{id}", "get_job") { (server, request, later) throws(Problem) in
         try server.showJob(request, later)
       },
-      route(.delete, "/v1/jobs/{id}", "delete_job") { (server, request, later) throws(Problem) in
+      Operation(.delete, "/v1/jobs/{id}", "delete_job") {
+        (server, request, later) throws(Problem) in
         try server.forget(request, later)
       },
-      route(.get, "/v1/jobs/{id}/result", "get_result") {
+      Operation(.get, "/v1/jobs/{id}/result", "get_result") {
         (server, request, later) throws(Problem) in
         try server.showResult(request, later)
       },
-      route(.post, "/v1/jobs/{id}/cancel", "cancel_job") {
+      Operation(.post, "/v1/jobs/{id}/cancel", "cancel_job") {
         (server, request, later) throws(Problem) in
         try server.cancel(request, later)
       },
@@ -51,7 +52,7 @@ extension Server {
     var pending = Request(response: later())
     pending.presentation.isAcceptance = true
     pending.presentation.preferenceApplied = wish.applied
-    pending.presentation.isWaited = wish.milliseconds > 0 || wish.applied != nil
+    pending.presentation.isWaited = wish.granted != nil
     pending.wait = wish.milliseconds
     ask(pending) { .submissionReceived(submission, request: $0) }
     return .later
@@ -136,7 +137,7 @@ extension Server {
   /// What somebody hears who waited for a job that was dropped meanwhile.
   var gone: HTTPResponse {
     JobAnswers.problem(
-      Problem(status: 410, code: "gone", detail: "the job was dropped while you waited"))
+      Problem(status: 410, code: .gone, detail: "the job was dropped while you waited"))
   }
 
   // MARK: Parts of requests
@@ -169,53 +170,16 @@ extension Server {
     let text = request.parameters[0]
     guard let id = JobID(text) else {
       throw Problem(
-        status: 404, code: "not_found",
+        status: 404, code: .notFound,
         detail: "an id is 1 to 64 of A-Z a-z 0-9 . _ -; there is no job like this")
     }
     if let number = engine.store.number(of: id) { return number }
     if engine.store.forgotten.contains(id.stableHash) {
       throw Problem(
-        status: 410, code: "gone",
+        status: 410, code: .gone,
         detail: "job \(text) was dropped: by a DELETE, or because finished jobs are not kept longer"
       )
     }
-    throw Problem(status: 404, code: "not_found", detail: "there is no job \(text)")
-  }
-}
-
-/// Reads the optional body of a cancel request.
-enum CancelReader {
-  /// The wait between SIGTERM and SIGKILL when the client says nothing, in milliseconds.
-  static let graceDefault: Milliseconds = 5_000
-  /// The longest such wait, in seconds.
-  static let graceMax = 300.0
-
-  static func grace(of request: HTTPRequest) throws(Problem) -> Milliseconds {
-    guard !request.body.isEmpty else { return graceDefault }
-    try MediaType.requireJSON(request)
-    var grace = graceDefault
-    var mistake: Problem?
-    do {
-      try JSONReader.read(request.body) { (json) throws(JSONError) in
-        try json.beginObject()
-        while let name = try json.nextMember() {
-          guard name == "grace" else {
-            mistake = mistake ?? .invalid("unknown member; the only one is grace", at: "/" + name)
-            try json.skipValue()
-            continue
-          }
-          let seconds = try json.readDouble()
-          guard seconds >= 0, seconds <= graceMax else {
-            mistake = mistake ?? .invalid("seconds, 0 to \(Int(graceMax))", at: "/grace")
-            continue
-          }
-          grace = Milliseconds((seconds * 1_000).rounded())
-        }
-      }
-    } catch {
-      throw Problem.invalid("the body is not {\"grace\": seconds}: \(error)", at: "")
-    }
-    if let mistake { throw mistake }
-    return grace
+    throw Problem(status: 404, code: .notFound, detail: "there is no job \(text)")
   }
 }

@@ -20,14 +20,14 @@ enum MediaType {
       return
     }
     throw Problem(
-      status: 415, code: "unsupported_media_type",
+      status: 415, code: .unsupportedMediaType,
       detail: "the body is '\(type)'; it must be application/json")
   }
 
   private static func refuseBrowser(_ request: HTTPRequest, _ found: String) throws(Problem) {
     guard request.header("origin") != nil else { return }
     throw Problem(
-      status: 415, code: "unsupported_media_type",
+      status: 415, code: .unsupportedMediaType,
       detail: "a request with an Origin must say Content-Type: application/json (it has \(found))")
   }
 }

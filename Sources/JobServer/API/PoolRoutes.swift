@@ -5,19 +5,20 @@ import Multiprocessing
 
 /// The pools and their workers, to look at.
 extension Server {
-  func poolRoutes() -> [Route] {
+  /// The operations that look at pools.
+  static var poolOperations: [Operation] {
     [
-      route(.get, "/v1/pools", "list_pools") { (server, request, _) throws(Problem) in
+      Operation(.get, "/v1/pools", "list_pools") { (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         return .now(server.listPools())
       },
-      route(.get, "/v1/pools/{name}", "get_pool") { (server, request, _) throws(Problem) in
+      Operation(.get, "/v1/pools/{name}", "get_pool") { (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         var writer = JSONWriter(capacity: 512)
         server.write(try server.pool(request), to: &writer)
         return .now(.json(writer.bytes))
       },
-      route(.get, "/v1/pools/{name}/workers", "list_workers") {
+      Operation(.get, "/v1/pools/{name}/workers", "list_workers") {
         (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
         return .now(server.listWorkers(of: try server.pool(request)))
@@ -29,7 +30,7 @@ extension Server {
     let name = request.parameters[0]
     guard let pool = pools.first(where: { $0.name == name }) else {
       throw Problem(
-        status: 404, code: "not_found",
+        status: 404, code: .notFound,
         detail: "there is no pool '\(name)'; GET /v1/pools lists them")
     }
     return pool
@@ -92,9 +93,10 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  /// What the wall clock showed at a monotonic moment, if it did not jump since.
+  /// What the wall clock showed at a monotonic moment, if it did not jump since the start. From one
+  /// pair of readings: two of now would answer another millisecond each time.
   private func wallTime(of nanoseconds: UInt64) -> Timestamp {
-    let ago = now.instant.nanoseconds > nanoseconds ? now.instant.nanoseconds - nanoseconds : 0
-    return now.timestamp - Timestamp(ago / 1_000_000)
+    let since = Int64(bitPattern: nanoseconds &- beganAt.instant.nanoseconds)
+    return beganAt.timestamp + since / 1_000_000
   }
 }

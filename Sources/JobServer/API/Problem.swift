@@ -1,3 +1,4 @@
+import HTTPServer
 import JSON
 
 /// An error as a client sees it: `application/problem+json` (RFC 9457) with a stable `code`.
@@ -8,10 +9,35 @@ struct Problem: Error, Equatable {
     var pointer: String
   }
 
+  /// The stable words that a program acts on; `openapi.yaml` lists the same.
+  enum Code: String, CaseIterable {
+    case invalidRequest = "invalid_request"
+    case notFound = "not_found"
+    case methodNotAllowed = "method_not_allowed"
+    case gone
+    case notReady = "not_ready"
+    case notCancellable = "not_cancellable"
+    case conflict
+    case poolNotRunning = "pool_not_running"
+    case payloadTooLarge = "payload_too_large"
+    case headersTooLarge = "headers_too_large"
+    case unsupportedMediaType = "unsupported_media_type"
+    case unknownTask = "unknown_task"
+    case ambiguousTask = "ambiguous_task"
+    case unknownPool = "unknown_pool"
+    case idempotencyMismatch = "idempotency_mismatch"
+    case jobFailed = "job_failed"
+    case internalError = "internal_error"
+    case notImplemented = "not_implemented"
+    case queueFull = "queue_full"
+    case draining
+    case readOnly = "read_only"
+  }
+
   /// The HTTP status.
   var status: Int
-  /// The stable word that a program acts on.
-  var code: String
+  /// Which of the stable words.
+  var code: Code
   /// What, where and what would be right, for people.
   var detail: String
   /// Mistakes in the body, if that is what it is about.
@@ -25,13 +51,13 @@ struct Problem: Error, Equatable {
 
   /// A request that is wrong as a whole.
   static func invalid(_ detail: String) -> Problem {
-    Problem(status: 400, code: "invalid_request", detail: detail)
+    Problem(status: 400, code: .invalidRequest, detail: detail)
   }
 
   /// A request with a mistake at `pointer` in its body.
   static func invalid(_ detail: String, at pointer: String) -> Problem {
     Problem(
-      status: 400, code: "invalid_request", detail: detail,
+      status: 400, code: .invalidRequest, detail: detail,
       mistakes: [Mistake(detail: detail, pointer: pointer)])
   }
 
@@ -43,7 +69,7 @@ struct Problem: Error, Equatable {
     writer.member("title", string: Problem.title(of: status))
     writer.member("status", integer: status)
     writer.member("detail", string: detail)
-    writer.member("code", string: code)
+    writer.member("code", string: code.rawValue)
     if !mistakes.isEmpty {
       writer.name("errors")
       writer.beginArray()
@@ -79,5 +105,16 @@ struct Problem: Error, Equatable {
     case 503: "Service Unavailable"
     default: "Error"
     }
+  }
+}
+
+extension Problem {
+  /// What the HTTP server refused by itself. It has words of its own, all of them ours: a test goes
+  /// through them.
+  init(_ refusal: HTTPRefusal) {
+    self.init(
+      status: refusal.status, code: Code(rawValue: refusal.code) ?? .internalError,
+      detail: refusal.detail)
+    if case .draining = refusal { retryAfter = 5 }
   }
 }

@@ -10,42 +10,31 @@ extension Server {
   /// The version of this program.
   static let version = "0.1.0"
 
-  /// Every route, for the router; the test of `openapi.yaml` reads this list.
-  func allRoutes() -> [Route] {
-    jobRoutes() + poolRoutes() + serviceRoutes()
-  }
-
-  private func serviceRoutes() -> [Route] {
+  /// What the service answers about itself. Health, metrics and the document ignore their query:
+  /// probes and browsers add words of their own to it.
+  static var serviceOperations: [Operation] {
     [
-      route(.get, "/v1/info", "get_info") { server, _, _ in .now(server.info()) },
-      route(.get, "/v1/tasks", "list_tasks") { server, _, _ in .now(server.tasks()) },
-      route(.get, "/livez", "livez") { _, _, _ in .now(.text("ok\n")) },
-      route(.get, "/readyz", "readyz") { server, _, _ in .now(server.readiness()) },
-      route(.get, "/healthz", "healthz") { server, _, _ in .now(server.readiness()) },
-      route(.get, "/metrics", "metrics") { server, _, _ in .now(server.metricsPage()) },
-      route(.get, "/openapi.yaml", "openapi_yaml") { _, _, _ in
+      Operation(.get, "/v1/info", "get_info") { (server, request, _) throws(Problem) in
+        try server.requireQuery(request, [])
+        return .now(server.info())
+      },
+      Operation(.get, "/v1/tasks", "list_tasks") { (server, request, _) throws(Problem) in
+        try server.requireQuery(request, [])
+        return .now(server.tasks())
+      },
+      Operation(.get, "/livez", "livez") { _, _, _ in .now(.text("ok\n")) },
+      Operation(.get, "/readyz", "readyz") { server, _, _ in .now(server.readiness()) },
+      Operation(.get, "/healthz", "healthz") { server, _, _ in .now(server.readiness()) },
+      Operation(.get, "/metrics", "metrics") { server, _, _ in .now(server.metricsPage()) },
+      Operation(.get, "/openapi.yaml", "openapi_yaml") { _, _, _ in
         .now(
           HTTPResponse(
             status: 200, contentType: "application/yaml", body: OpenAPIDocument.yaml))
       },
-      route(.get, "/openapi.json", "openapi_json") { _, _, _ in .now(.json(OpenAPIDocument.json)) },
+      Operation(.get, "/openapi.json", "openapi_json") { _, _, _ in
+        .now(.json(OpenAPIDocument.json))
+      },
     ]
-  }
-
-  /// A route whose action may refuse by a problem.
-  func route(
-    _ method: HTTPMethod, _ template: String, _ name: String,
-    _ action:
-      @escaping (Server, inout HTTPRequest, () -> PendingResponse) throws(Problem) ->
-      HTTPAnswer
-  ) -> Route {
-    Route(method, template, name: name) { [unowned self] request, later in
-      do throws(Problem) {
-        return try action(self, &request, later)
-      } catch {
-        return .now(JobAnswers.problem(error))
-      }
-    }
   }
 
   /// Refuses a query with names that the operation does not know, or with one of them twice.
@@ -71,7 +60,7 @@ extension Server {
     writer.member("name", string: "lido")
     writer.member("version", string: Server.version)
     writer.member("pid", integer: Int(getpid()))
-    writer.member("started_at", string: RFC3339.text(of: startedAt))
+    writer.member("started_at", string: RFC3339.text(of: beganAt.timestamp))
     writer.member("ready", bool: phase == .ready)
     writer.member("cpu_count", integer: CPUCount.usable)
     writer.name("start_methods")
@@ -168,22 +157,22 @@ extension Server {
   private func metricsPage() -> HTTPResponse {
     typealias Gauge = (name: String, help: String, samples: [Metrics.Sample])
     let store = engine.store
-    let states = JobState.allCases.map {
-      (labels: "state=\"\($0.rawValue)\"", value: "\(store.count(of: $0))")
-    }
     var ages: [Metrics.Sample] = []
     var workers: [Metrics.Sample] = []
     for (index, pool) in pools.enumerated() {
-      let label = "pool=\"\(pool.name)\""
+      let label = Metrics.label("pool", pool.name)
       let age = engine.oldestQueuedAt(pool: index).map { max(now.timestamp - $0, 0) } ?? 0
       ages.append((label, "\(Double(age) / 1_000)"))
       for (state, count) in pool.workerCounts {
-        workers.append((label + ",state=\"\(state)\"", "\(count)"))
+        workers.append(("\(label),\(Metrics.label("state", state))", "\(count)"))
       }
     }
     let gauges: [Gauge] = [
-      ("lido_build_info", "The version.", [("version=\"\(Server.version)\"", "1")]),
-      ("lido_jobs", "Jobs held, by state.", states),
+      ("lido_build_info", "The version.", [(Metrics.label("version", Server.version), "1")]),
+      (
+        "lido_jobs", "Jobs held, by state and pool.",
+        Metrics.jobCounts(of: store, pools: pools.map(\.name))
+      ),
       ("lido_queue_oldest_job_age_seconds", "Age of the job that waits longest.", ages),
       ("lido_workers", "Workers, by state.", workers),
       ("lido_open_bytes", "Bytes that unfinished jobs brought.", [("", "\(store.openBytes)")]),

@@ -7,11 +7,11 @@ import JobCore
 /// members are refused, so that a typing error never passes silently; `null` for an optional member
 /// is the same as leaving it out.
 struct SubmissionReader {
-  /// Longest name of a task, in bytes.
-  static let taskBytesMax = 200
-  /// Most tags of a job, and the longest one in bytes.
+  /// Longest name of a task, in characters as JSON Schema counts them: Unicode scalars.
+  static let taskLengthMax = 200
+  /// Most tags of a job, and the longest one in such characters.
   static let tagsMax = 32
-  static let tagBytesMax = 100
+  static let tagLengthMax = 100
   /// Most attempts.
   static let attemptsMax = 100
   /// Longest time limit, in seconds: a year.
@@ -35,6 +35,8 @@ struct SubmissionReader {
   private var attemptsMax = 1
   private var onInterrupt = OnInterrupt.requeue
   private var problem: Problem?
+  /// The pointer to the value that is being read.
+  private var place = ""
 
   private init() {}
 
@@ -74,7 +76,7 @@ struct SubmissionReader {
     while let name = try json.nextMember() {
       guard let member = Member(rawValue: name) else {
         let known = Member.allCases.map(\.rawValue).joined(separator: ", ")
-        refuse("unknown member; the members are: \(known)", at: "/" + escaped(name))
+        refuse("unknown member; the members are: \(known)", at: JSONPointer.member(name))
         return
       }
       guard seen & member.bit == 0 else {
@@ -82,12 +84,15 @@ struct SubmissionReader {
         return
       }
       seen |= member.bit
+      place = "/" + name
       do {
         try readValue(of: member, &json)
       } catch {
-        // A wrong type is the client's mistake in this member; anything else is not JSON at all.
-        if case .wrongType = error.reason { refuse("\(error)", at: "/" + name) }
-        if case .numberOutOfRange = error.reason { refuse("\(error)", at: "/" + name) }
+        // A value of the wrong kind is a mistake at its place; anything else is not JSON at all.
+        switch error.reason {
+        case .wrongType, .numberOutOfRange, .tooDeep: refuse("\(error)", at: place)
+        default: break
+        }
         throw error
       }
       if problem != nil { return }
@@ -120,11 +125,7 @@ struct SubmissionReader {
       }
     case .timeout: try readTimeout(&json)
     case .tags: try readTags(&json)
-    case .attemptsMax:
-      attemptsMax = try json.readInt()
-      if !(1...SubmissionReader.attemptsMax).contains(attemptsMax) {
-        refuse("between 1 and \(SubmissionReader.attemptsMax)", at: "/max_attempts")
-      }
+    case .attemptsMax: try readAttemptsMax(&json)
     case .onInterrupt:
       guard let choice = OnInterrupt(rawValue: try json.readString()) else {
         return refuse("\"requeue\" or \"fail\"", at: "/on_interrupt")
@@ -135,8 +136,8 @@ struct SubmissionReader {
 
   private mutating func readTask(_ json: inout JSONReader) throws(JSONError) {
     task = try json.readString()
-    if task.isEmpty || task.utf8.count > SubmissionReader.taskBytesMax {
-      refuse("a task's name has 1 to \(SubmissionReader.taskBytesMax) bytes", at: "/task")
+    if !hasLength(task, atMost: Self.taskLengthMax) {
+      refuse("a task's name has 1 to \(Self.taskLengthMax) characters", at: "/task")
     }
   }
 
@@ -148,16 +149,31 @@ struct SubmissionReader {
     timeout = max(1, Milliseconds((seconds * 1_000).rounded()))
   }
 
+  /// Whether a text has at least one and at most so many Unicode scalars.
+  private func hasLength(_ text: String, atMost most: Int) -> Bool {
+    // A scalar takes a byte at least, so the usual text needs no counting.
+    !text.isEmpty && (text.utf8.count <= most || text.unicodeScalars.count <= most)
+  }
+
+  /// A whole number however it is written: 6, 6.0 and 0.6e1 are one integer to JSON Schema.
+  private mutating func readAttemptsMax(_ json: inout JSONReader) throws(JSONError) {
+    let number = try json.readDouble()
+    guard number >= 1, number <= Double(Self.attemptsMax), number == number.rounded() else {
+      return refuse("a whole number from 1 to \(Self.attemptsMax)", at: "/max_attempts")
+    }
+    attemptsMax = Int(number)
+  }
+
   private mutating func readTags(_ json: inout JSONReader) throws(JSONError) {
     guard try json.kind() == .array else {
       return refuse("tags is an array of strings", at: "/tags")
     }
     try json.beginArray()
     while try json.nextElement() {
+      place = "/tags/\(tags.count)"
       let tag = try json.readString()
-      guard !tag.isEmpty, tag.utf8.count <= SubmissionReader.tagBytesMax else {
-        return refuse(
-          "a tag has 1 to \(SubmissionReader.tagBytesMax) bytes", at: "/tags/\(tags.count)")
+      guard hasLength(tag, atMost: Self.tagLengthMax) else {
+        return refuse("a tag has 1 to \(Self.tagLengthMax) characters", at: place)
       }
       guard tags.count < SubmissionReader.tagsMax else {
         return refuse("at most \(SubmissionReader.tagsMax) tags", at: "/tags")
@@ -168,18 +184,5 @@ struct SubmissionReader {
 
   private mutating func refuse(_ detail: String, at pointer: String) {
     if problem == nil { problem = .invalid(detail, at: pointer) }
-  }
-
-  /// A name as a JSON pointer's token (RFC 6901): `~` is `~0`, `/` is `~1`.
-  private func escaped(_ name: String) -> String {
-    var token = ""
-    for character in name {
-      switch character {
-      case "~": token += "~0"
-      case "/": token += "~1"
-      default: token.append(character)
-      }
-    }
-    return token
   }
 }

@@ -28,10 +28,7 @@ struct ConfigurationFile {
   }
 
   private func contents() throws(SettingError) -> String {
-    guard let file = fopen(path, "r") else {
-      throw SettingError(
-        source: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
-    }
+    guard let file = fopen(path, "re") else { throw unreadable }
     defer { fclose(file) }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -40,10 +37,17 @@ struct ConfigurationFile {
       guard count > 0 else { break }
       bytes += buffer[..<count]
     }
+    // A folder can be opened, but not read.
+    guard ferror(file) == 0 else { throw unreadable }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw SettingError(source: path, reason: "not UTF-8")
     }
     return text
+  }
+
+  /// For the call that has just failed.
+  private var unreadable: SettingError {
+    SettingError(source: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
   }
 
   private func read(

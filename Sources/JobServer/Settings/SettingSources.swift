@@ -10,6 +10,7 @@ enum SettingSources {
   static func join(
     flags: [Setting: String], environment: [String: String]
   ) throws(SettingError) -> Settings {
+    try ForeignVariables.refuse(in: environment)
     var settings = Settings()
     var texts = [(setting: Setting, source: String, text: String)]()
     for setting in Setting.allCases {

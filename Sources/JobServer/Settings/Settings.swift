@@ -3,7 +3,7 @@ import JobStorage
 import Multiprocessing
 
 /// Everything that an operator can choose, after flags, environment, file and defaults were joined.
-struct Settings: Sendable {
+struct Settings: Equatable, Sendable {
   /// One pool of the service.
   struct Pool: Equatable, Sendable {
     var name: String
@@ -16,7 +16,7 @@ struct Settings: Sendable {
 
   var host = "127.0.0.1"
   var port = 8080
-  var directory = "lido-data"
+  var directory = "./lido-data"
   var configFile: String?
   var portFile: String?
   var sync = SyncPolicy.every(milliseconds: 50)

@@ -97,7 +97,19 @@ enum ResultEncoder {
     } else if value is NoResult {
       writer.null()
     } else {
-      writer.text(try FoundationCodec.encode(value))
+      let text = try FoundationCodec.encode(value)
+      try requireDepth(of: text)
+      writer.text(text)
+    }
+  }
+
+  /// Refuses what lies deeper than JSON is read anywhere in the service. Foundation writes values
+  /// of any depth, and a journal that holds one too deep could not be read again.
+  private static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
+    do throws(JSONError) {
+      try JSONReader.read(text) { (reader) throws(JSONError) in _ = try reader.skipValue() }
+    } catch {
+      throw TaskFailure(.resultEncoding, type: "EncodingError", message: "\(error)")
     }
   }
 }

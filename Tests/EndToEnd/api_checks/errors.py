@@ -10,7 +10,7 @@ WRONG_MEMBERS = [
     ("a task that is a number", {"task": 7}, "/task"),
     ("a task that is null", {"task": None}, "/task"),
     ("a task without a name", {"task": ""}, "/task"),
-    ("a task of 201 bytes", {"task": "t" * 201}, "/task"),
+    ("a task of 201 characters", {"task": "t" * 201}, "/task"),
     ("args that are an object", {"task": "square", "args": {}}, "/args"),
     ("args that are a number", {"task": "square", "args": 7}, "/args"),
     ("kwargs that are an array", {"task": "square", "kwargs": []}, "/kwargs"),
@@ -24,12 +24,13 @@ WRONG_MEMBERS = [
     ("tags that are a text", {"task": "square", "tags": "a"}, "/tags"),
     ("a tag that is a number", {"task": "square", "tags": ["a", 1]}, "/tags/1"),
     ("a tag without a letter", {"task": "square", "tags": ["a", "b", ""]}, "/tags/2"),
-    ("a tag of 101 bytes", {"task": "square", "tags": ["t" * 101]}, "/tags/0"),
+    ("a tag of 101 characters", {"task": "square", "tags": ["t" * 101]}, "/tags/0"),
     ("33 tags", {"task": "square", "tags": [f"t{n}" for n in range(33)]}, "/tags"),
     ("max_attempts 0", {"task": "square", "max_attempts": 0}, "/max_attempts"),
     ("max_attempts 101", {"task": "square", "max_attempts": 101}, "/max_attempts"),
     ("max_attempts 1.5", {"task": "square", "max_attempts": 1.5}, "/max_attempts"),
     ("max_attempts as a text", {"task": "square", "max_attempts": "2"}, "/max_attempts"),
+    ("max_attempts 1e400", b'{"task":"square","max_attempts":1e400}', "/max_attempts"),
     ("max_attempts 10^30", {"task": "square", "max_attempts": 10 ** 30}, "/max_attempts"),
     ("max_attempts true", {"task": "square", "max_attempts": True}, "/max_attempts"),
     ("on_interrupt of another word", {"task": "square", "on_interrupt": "x"}, "/on_interrupt"),
@@ -126,8 +127,15 @@ def methods_and_paths(checks, service):
             check_problem(checks, f"GET {target}", http.get(target), 404, "not_found")
         for target in ("/v1/jobs/%zz", "/v1/jobs/a%00b", "/v1/jobs/%ff"):
             check_problem(checks, f"GET {target}", http.get(target), 400, "invalid_request")
-        response = http.request("BREW", "/v1/jobs")
-        checks.member("an unknown method", response.status, {405, 501})
+        for target, allowed in (("/v1/jobs", "GET, HEAD, POST, OPTIONS"),
+                                ("/livez", "GET, HEAD, OPTIONS")):
+            response = http.request("TRACE", target)
+            check_problem(checks, f"TRACE {target}", response, 405, "method_not_allowed")
+            checks.equal("… with Allow", response.get("allow"), allowed)
+        check_problem(checks, "TRACE where nothing is", http.request("TRACE", "/v1/nothing"), 404,
+                      "not_found")
+        check_problem(checks, "an unknown method", http.request("BREW", "/v1/jobs"), 501,
+                      "not_implemented")
 
 
 def tasks_and_pools_that_are_not_there(checks, service):

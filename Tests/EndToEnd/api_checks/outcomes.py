@@ -3,7 +3,7 @@
 import json
 import time
 
-from lido_process import finished, wait_for_state
+from lido_process import Service, finished, wait_for_state
 
 from .expectations import check_handle, seconds
 
@@ -182,7 +182,33 @@ def further_attempts(checks, service):
         check_handle(checks, "… at once", response.json, state="cancelled", attempt=1)
 
 
+def deep_values_survive_a_restart(checks, _service):
+    """A body may lie 64 levels deep; journal, snapshot and worker lay some of their own around."""
+    def nested(levels):
+        return b"[" * levels + b"]" * levels
+    bodies = {
+        b"args": b'{"task":"echo","id":"args","args":' + nested(63) + b"}",
+        b"kwargs": b'{"task":"echo","id":"kwargs","kwargs":{"value":' + nested(62) + b"}}",
+    }
+    with Service("--processes", 1) as service:
+        with service.connection() as http:
+            for name, body in bodies.items():
+                response = http.post("/v1/jobs?wait=5", body)
+                checks.equal(f"{name.decode()} as deep as a body may lie are taken", (
+                    response.status, response.json.get("state")), (200, "succeeded"))
+        for end in ("a crash", "an orderly end"):
+            service.kill() if end == "a crash" else service.terminate()
+            service.start()
+            with service.connection() as http:
+                result = http.get("/v1/jobs/args/result")
+                checks.equal(f"… their result is there after {end}", (
+                    result.status, result.body), (200, nested(62)))
+                held = http.get("/v1/jobs/kwargs?include=args")
+                checks.that("… and so are they", b'"kwargs":{"value":' + nested(62) in held.body,
+                            nested(62), held.body)
+
+
 PARTS = [
     values_are_exact, built_in_tasks, raised_errors, arguments_that_do_not_decode, crashes,
-    time_limits, further_attempts,
+    time_limits, further_attempts, deep_values_survive_a_restart,
 ]

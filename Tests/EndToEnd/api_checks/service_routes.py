@@ -55,6 +55,14 @@ def tasks_and_what_is_in_force(checks, service):
             info.get("start_methods", [])), "forkserver and spawn", info)
         checks.that("… durability", "sync" in info.get("durability", {}), "sync", info)
         checks.that("… limits", len(info.get("limits", {})) >= 3, "limits", info)
+        for target in ("/v1/tasks", "/v1/info", "/v1/pools", "/v1/pools/default",
+                       "/v1/pools/default/workers"):
+            check_problem(checks, f"{target} refuses a query that it does not know",
+                          http.get(target + "?pool=default"), 400, "invalid_request",
+                          mentions=["pool"])
+        for target in ("/livez", "/readyz", "/healthz", "/metrics", "/openapi.json",
+                       "/openapi.yaml"):
+            checks.equal(f"{target} ignores its query", http.get(target + "?_=1").status, 200)
 
 
 def pools_and_workers(checks, service):
@@ -74,6 +82,8 @@ def pools_and_workers(checks, service):
             worker["pid"] for worker in workers} <= own, own, workers)
         checks.that("… with their start", all(MOMENT.match(w["started_at"]) for w in workers),
                     "moments", workers)
+        starts = {tuple(w["started_at"] for w in _present(http)) for _ in range(100)}
+        checks.equal("… which stays the same", len(starts), 1)
         job = http.submit("sleep", 1).json["id"]
         busy = wait_until(lambda: [w for w in _present(http) if w.get("job") == job], 5)
         checks.that("a worker shows the job that it runs", bool(busy), job, _present(http))
@@ -190,6 +200,11 @@ def metrics(checks, service):
         checks.equal("11 requests more were submissions", moved(
             "lido_http_requests_total", method="POST", code="202"), 11.0)
         checks.equal("11 more jobs are kept", moved("lido_jobs"), 11.0)
+        checks.equal("7 of them succeeded, in the pool", moved(
+            "lido_jobs", state="succeeded", pool="default"), 7.0)
+        states = {dict(pairs)["state"] for name, pairs in after if name == "lido_jobs"}
+        checks.equal("lido_jobs has every state", states, {
+            "scheduled", "queued", "running", "succeeded", "failed", "cancelled"})
         checks.equal("two workers are there", total(after, "lido_workers", pool="default"), 2.0)
         checks.that("no job's id is in them", not any(job in response.text for job in jobs),
                     "none", "an id")
@@ -284,7 +299,9 @@ def another_start_method(checks, _service):
             checks.equal("… and reports a crash", crashed.get("error", {}).get("exitcode"), -9)
             done = http.submit("square", 5, target="/v1/jobs?wait=10").json
             checks.equal("… and goes on", done.get("result"), 25)
-            pid = http.get("/v1/pools/default/workers").json["workers"][0]["pid"]
+            # 0: the successor of the one that crashed has not started yet.
+            listed = http.get("/v1/pools/default/workers").json["workers"]
+            pid = next(worker["pid"] for worker in listed if worker["pid"] > 0)
             checks.that("… with workers below the service", look_at(pid) is not None and pid in {
                 process.pid for process in descendants(service.pid)}, pid, "not there")
 

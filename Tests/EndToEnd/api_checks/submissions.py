@@ -62,11 +62,14 @@ def all_members_are_taken(checks, service):
         checks.that("args do not show without", not {"args", "kwargs"} & set(without),
                     "neither args nor kwargs", without)
         bounds = {
-            "task": "square", "args": [2], "id": "i" * 64, "tags": ["t" * 100] * 32,
+            "task": "square", "args": [2], "id": "i" * 64, "tags": ["ü" * 100] * 32,
             "max_attempts": 100, "timeout": 31_536_000,
         }
         checks.equal("the largest members are accepted",
                      http.post("/v1/jobs", bounds).status, 202)
+        whole = http.post(
+            "/v1/jobs", b'{"task":"square","args":[2],"max_attempts":6.0}')
+        checks.equal("6.0 attempts are 6", (whole.status, whole.json.get("max_attempts")), (202, 6))
         small = {"task": "square", "args": [2], "timeout": 30, "max_attempts": 1, "id": "i"}
         checks.equal("the smallest members are accepted", http.post("/v1/jobs", small).status, 202)
 
@@ -118,6 +121,12 @@ def preferences(checks, service):
         response = http.submit("square", 3, headers={"Prefer": "handling=lenient, wait=5; x=1"})
         checks.equal("unknown preferences are ignored", (response.status, tokens(
             response, "preference-applied")), (200, {"wait=5"}))
+        response = http.submit("sleep", 1, headers={"Prefer": "wait=0.2"})
+        checks.equal("a part of a second is waited, and told as granted", (
+            response.status, response.get("preference-applied")), (202, "wait=0.2"))
+        response = http.submit("sleep", 1, target="/v1/jobs?wait=0", headers={"Prefer": "wait=5"})
+        checks.equal("?wait= wins over Prefer, which is then not applied", (
+            response.status, response.get("preference-applied")), (202, None))
         response = http.submit("square", 3, headers={"Prefer": "wait=soon"})
         checks.equal("a malformed preference is ignored", (response.status, response.get(
             "preference-applied")), (202, None))

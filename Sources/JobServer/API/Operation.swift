@@ -1,0 +1,43 @@
+import HTTPServer
+
+/// One operation of the API: a method on a path, its name in `openapi.yaml` and in the metrics, and
+/// what a server does about it, which may refuse by a problem.
+struct Operation {
+  /// What is done; as `Route.Action`, with the server that does it.
+  typealias Action = (Server, inout HTTPRequest, () -> PendingResponse) throws(Problem) ->
+    HTTPAnswer
+
+  let method: HTTPMethod
+  let template: String
+  /// The `operationId` in `openapi.yaml`.
+  let name: String
+  let action: Action
+
+  init(_ method: HTTPMethod, _ template: String, _ name: String, _ action: @escaping Action) {
+    self.method = method
+    self.template = template
+    self.name = name
+    self.action = action
+  }
+
+  /// Every operation; a test holds this list against `openapi.yaml`.
+  static var all: [Operation] {
+    Server.jobOperations + Server.poolOperations + Server.serviceOperations
+  }
+}
+
+extension Server {
+  /// Every operation as a route of this server, which must outlive the router.
+  func allRoutes() -> [Route] {
+    Operation.all.map { operation in
+      Route(operation.method, operation.template, name: operation.name) {
+        [unowned self] request, later in
+        do throws(Problem) {
+          return try operation.action(self, &request, later)
+        } catch {
+          return .now(JobAnswers.problem(error))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/// Variables named `LIDO_…` that are no settings: which may stand in the environment, and what is
+/// said of the others, since a misspelt setting that is passed over is one that somebody believes
+/// in.
+enum ForeignVariables {
+  /// Names that other parts of this project, its tests and its clients read.
+  static let known: Set = [
+    "LIDO_ALLOW_PICKLE", "LIDO_BIN", "LIDO_BOOT", "LIDO_FUZZ_CASES", "LIDO_SEED", "LIDO_TEST_BIN",
+    "LIDO_TOKENS", "LIDO_URL",
+  ]
+
+  /// Refuses the first variable, by name, that looks like a setting and is none.
+  static func refuse(in environment: [String: String]) throws(SettingError) {
+    let settings = Setting.allCases.map(\.variable)
+    let strangers = environment.filter { name, value in
+      name.hasPrefix("LIDO_") && !settings.contains(name) && !known.contains(name)
+        && !isFromKubernetes(name, value)
+    }
+    guard let stranger = strangers.keys.min() else { return }
+    let nearest = settings.map { (name: $0, distance: distance(stranger, $0)) }
+      .min { $0.distance < $1.distance }
+    let hint = nearest.flatMap { $0.distance <= 3 ? " (did you mean \($0.name)?)" : nil } ?? ""
+    throw SettingError(
+      source: stranger,
+      reason: "no such setting\(hint); the settings are: \(settings.joined(separator: ", "))")
+  }
+
+  /// Kubernetes gives every container of a namespace with a service `lido` or `lido-…` variables
+  /// like `LIDO_SERVICE_HOST=10.0.0.1` and `LIDO_PORT=tcp://10.0.0.1:8080`.
+  private static func isFromKubernetes(_ name: String, _ value: String) -> Bool {
+    if name.hasSuffix("_SERVICE_HOST") || name.hasSuffix("_SERVICE_PORT") { return true }
+    if name.contains("_SERVICE_PORT_") || name.hasSuffix("_PORT") && value.contains("://") {
+      return true
+    }
+    return ["_TCP", "_UDP", "_SCTP"].contains { name.contains($0) } && name.contains("_PORT_")
+  }
+
+  /// How many letters have to be put in, left out or replaced to make one name of the other.
+  static func distance(_ left: String, _ right: String) -> Int {
+    let right = Array(right.utf8)
+    var row = Array(0...right.count)
+    for (line, byte) in left.utf8.enumerated() {
+      var diagonal = row[0]
+      row[0] = line + 1
+      for (column, other) in right.enumerated() {
+        let replaced = diagonal + (byte == other ? 0 : 1)
+        diagonal = row[column + 1]
+        row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+      }
+    }
+    return row[right.count]
+  }
+}

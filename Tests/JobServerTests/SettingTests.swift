@@ -1,0 +1,105 @@
+import ArgumentParser
+import JobCore
+import JobStorage
+import Multiprocessing
+import Testing
+
+@testable import JobServer
+
+@Suite struct SettingTests {
+  @Test(arguments: Setting.allCases)
+  func `the default in the help is the default in force`(setting: Setting) throws {
+    let stated = try #require(setting.help.split(separator: "(default: ").last)
+    #expect(setting.help.hasSuffix(")"))
+    let text = String(stated.dropLast())
+    var settings = Settings()
+    if text != "none" { try setting.read(text, into: &settings) }
+    #expect(settings == Settings())
+  }
+
+  @Test(arguments: Setting.allCases)
+  func `flag, variable and key are one name`(setting: Setting) {
+    let words = setting.rawValue.split(separator: "-")
+    #expect(setting.key == words.joined(separator: "_"))
+    #expect(setting.variable == "LIDO_" + words.map { $0.uppercased() }.joined(separator: "_"))
+    #expect(!setting.placeholder.isEmpty)
+  }
+
+  @Test func `every setting is a flag`() throws {
+    var arguments: [String] = []
+    for setting in Setting.allCases { arguments += ["--\(setting.rawValue)", "v-\(setting.key)"] }
+    let flags = try ServeCommand.parse(arguments).flags
+    #expect(flags == Dictionary(uniqueKeysWithValues: Setting.allCases.map { ($0, "v-\($0.key)") }))
+    #expect(try ServeCommand.parse([]).flags.isEmpty)
+    let help = ServeCommand.helpMessage(columns: 1_000)
+    for setting in Setting.allCases {
+      #expect(help.contains("--\(setting.rawValue) <\(setting.placeholder)>"))
+      #expect(help.contains("[\(setting.variable)]"))
+    }
+  }
+
+  typealias Value = (setting: Setting, text: String, isInForce: @Sendable (Settings) -> Bool)
+
+  private static let values: [Value] = [
+    (.listen, "0.0.0.0:80", { $0.host == "0.0.0.0" && $0.port == 80 }),
+    (.listen, "[::1]:81", { $0.host == "::1" && $0.port == 81 }),
+    (.listen, "[::1]", { $0.host == "::1" && $0.port == 8080 }),
+    (.listen, "::1", { $0.host == "::1" && $0.port == 8080 }),
+    (.listen, "example.org", { $0.host == "example.org" && $0.port == 8080 }),
+    (.listen, ":0", { $0.host == "127.0.0.1" && $0.port == 0 }),
+    (.data, "/var/lib/lido", { $0.directory == "/var/lib/lido" }),
+    (.config, "a.yaml", { $0.configFile == "a.yaml" }),
+    (.portFile, "port", { $0.portFile == "port" }),
+    (.processes, "7", { $0.defaultPool.processes == 7 }),
+    (.processes, "auto", { $0.defaultPool.processes == nil }),
+    (.startMethod, "spawn", { $0.defaultPool.startMethod == .spawn }),
+    (.maxTasksPerChild, "10", { $0.defaultPool.maxTasksPerChild == 10 }),
+    (.maxTasksPerChild, "0", { $0.defaultPool.maxTasksPerChild == nil }),
+    (.sync, "always", { $0.sync == .always }), (.sync, "never", { $0.sync == .never }),
+    (.sync, "20", { $0.sync == .every(milliseconds: 20) }),
+    (.snapshotInterval, "2m", { $0.snapshotInterval == 120_000 }),
+    (.maxBody, "1MiB", { $0.bodyBytesMax == 1 << 20 }),
+    (.maxQueued, "12", { $0.limits.openJobsMax == 12 }),
+    (.maxQueuedBytes, "64KiB", { $0.limits.openBytesMax == 65_536 }),
+    (.retentionAge, "48h", { $0.limits.retentionAge == 172_800_000 }),
+    (.retentionCount, "0", { $0.limits.retentionJobsMax == 0 }),
+    (.retentionBytes, "0", { $0.limits.retentionBytesMax == 0 }),
+    (.shutdownGrace, "500ms", { $0.shutdownGrace == 500 }),
+    (.logLevel, "debug", { $0.logLevel == "debug" }),
+  ]
+
+  @Test func `every setting does what it says`() throws {
+    for value in Self.values {
+      var settings = Settings()
+      try value.setting.read(value.text, into: &settings)
+      #expect(value.isInForce(settings), "\(value.setting) \(value.text)")
+    }
+    #expect(Set(Self.values.map(\.setting)) == Set(Setting.allCases))
+  }
+
+  @Test(
+    arguments: [
+      (.listen, "127.0.0.1:99999", "127.0.0.1:8080"), (.listen, "nonsense:port", "8080"),
+      (.listen, "a b:1", "8080"), (.listen, "http://a:1", "8080"), (.data, "", "path"),
+      (.config, "", "path"), (.portFile, "", "path"), (.processes, "0", "1000"),
+      (.processes, "many", "auto"), (.processes, "1001", "1000"), (.startMethod, "thread", "spawn"),
+      (.startMethod, "fork", "forkserver"), (.maxTasksPerChild, "-1", "0"), (.sync, "-5", "always"),
+      (.sync, "sometimes", "always"), (.snapshotInterval, "99ms", "100 ms"),
+      (.snapshotInterval, "soon", "24h"), (.maxBody, "1023", "1024"), (.maxBody, "big", "MiB"),
+      (.maxQueued, "0", "from 1"), (.maxQueued, "1.5", "from 1"), (.maxQueuedBytes, "1", "1024"),
+      (.retentionAge, "0.5", "1000 ms"), (.retentionAge, "1y", "24h"),
+      (.retentionCount, "-3", "from 0"), (.retentionBytes, "lots", "MiB"),
+      (.shutdownGrace, "-1", "0 ms"), (.logLevel, "loud", "debug"),
+    ] as [(Setting, String, String)])
+  func `a wrong value is refused with what would be right`(
+    setting: Setting, text: String, right: String
+  ) {
+    var settings = Settings()
+    let invalid = #expect(throws: Setting.InvalidValue.self) {
+      try setting.read(text, into: &settings)
+    }
+    #expect(invalid?.reason.contains(right) == true, "\(invalid?.reason ?? "")")
+    #expect(text.isEmpty || invalid?.reason.contains(text) == true, "\(invalid?.reason ?? "")")
+    #expect(settings == Settings())
+  }
+}
