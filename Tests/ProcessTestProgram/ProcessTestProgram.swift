@@ -45,6 +45,7 @@ enum ProcessTestProgram {
     "spawn": CallScenarios.spawn,
     "fork-refused": CallScenarios.forkRefused,
     "maxtasksperchild": WorkerScenarios.maxTasksPerChild,
+    "hello-first": WorkerScenarios.helloFirst,
     "initializer-fails": WorkerScenarios.initializerFails,
     "initializer-runs": WorkerScenarios.initializerRuns,
     "garbage": WorkerScenarios.garbage,
