@@ -41,11 +41,15 @@ final class Server {
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
+  /// Jobs of which memory knows more than is durable, with the last record that is not.
+  var undurable: [JobNumber: UInt64] = [:]
   var isHTTPReady = true
   var snapshot = SnapshotRun()
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
   var phase = Phase.starting
+  /// When the first signal came.
+  var drainBegunAt: Instant?
   /// When the end was begun.
   var closingBegunAt: Instant?
   /// What ends the service at once: a sync that failed.
