@@ -93,8 +93,15 @@ extension Server {
     }
   }
 
-  /// The wait is over: the client hears of the job as it is.
+  /// The wait is over: the client hears of the job as it is. Who submitted it must hear that it was
+  /// accepted, or would do it again; if nothing later may be told, the handle is that of then.
   func waitIsOver(_ number: JobNumber, _ waiter: Waiters.Waiter) {
+    if !engine.isWritable, !isDurable(number), waiter.presentation.isAcceptance,
+      let job = engine.store[number]
+    {
+      return waiter.response.resume(
+        with: JobAnswers.handle(of: job.asAccepted, in: engine, waiter.presentation))
+    }
     tell(waiter.response, of: number, waiter.goal, waiter.presentation)
   }
 
@@ -106,5 +113,14 @@ extension Server {
       guard let job = server.engine.store[number] else { return server.gone }
       return server.response(to: goal, job, presentation)
     }
+  }
+}
+
+extension Job {
+  /// The job as it was when it had just been accepted.
+  fileprivate var asAccepted: Job {
+    Job(
+      number: number, id: id, task: task, pool: pool, args: args, options: options,
+      createdAt: createdAt)
   }
 }
