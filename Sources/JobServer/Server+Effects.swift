@@ -109,10 +109,14 @@ extension Server {
     _ response: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
-    speak(of: number, to: response) { server in
-      guard let job = server.engine.store[number] else { return server.gone }
-      return server.response(to: goal, job, presentation)
+    guard isDurable(number) else {
+      return tellLater(response, of: number) { server in
+        guard let job = server.engine.store[number] else { return server.gone }
+        return server.response(to: goal, job, presentation)
+      }
     }
+    guard let job = engine.store[number] else { return response.resume(with: gone) }
+    response.resume(with: self.response(to: goal, job, presentation))
   }
 }
 

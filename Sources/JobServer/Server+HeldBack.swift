@@ -78,14 +78,12 @@ extension Server {
     return .later
   }
 
-  /// The same for a client that waits already.
-  func speak(
-    of number: JobNumber, to response: PendingResponse,
+  /// Answers a client that waits already, about a job that is not durable.
+  func tellLater(
+    _ response: PendingResponse, of number: JobNumber,
     _ render: @escaping (Server) -> HTTPResponse
   ) {
-    if isDurable(number) {
-      response.resume(with: render(self))
-    } else if engine.isWritable {
+    if engine.isWritable {
       heldBack.append(HeldBack(sequence: assignedSequence, deed: .read(response, render)))
     } else {
       response.resume(with: JobAnswers.problem(JobAnswers.readOnly))

@@ -121,7 +121,8 @@ def read_only_and_back(checks, sync):
             waiter.send("GET", "/v1/jobs/waiting?wait=30")
             submitter.send(
                 "POST", "/v1/jobs?wait=3",
-                b'{"task":"sleep","args":[2],"id":"submitted"}', {"content-type": "application/json"})
+                b'{"task":"sleep","args":[2],"id":"submitted"}',
+                {"content-type": "application/json"})
             wait_for_state(http, "submitted", "running")
             disk.fill()
             refused, took, lost = submit_until_refused(http, acknowledged)

@@ -191,6 +191,11 @@ def metrics(checks, service):
             "lido_http_requests_total", method="POST", code="202"), 11.0)
         checks.equal("11 more jobs are kept", moved("lido_jobs"), 11.0)
         checks.equal("two workers are there", total(after, "lido_workers", pool="default"), 2.0)
+        def syncs():
+            return total(read_metrics(http)[1], "lido_journal_sync_seconds_count")
+        # The default is a sync 50 ms after a write.
+        checks.that("syncs of the journal are timed", wait_until(
+            lambda: syncs() > total(before, "lido_journal_sync_seconds_count"), 2), "more", syncs())
         checks.that("no job's id is in them", not any(job in response.text for job in jobs),
                     "none", "an id")
         routes = {dict(p).get("route") for (n, p) in after if n == "lido_http_requests_total"}
@@ -284,7 +289,9 @@ def another_start_method(checks, _service):
             checks.equal("… and reports a crash", crashed.get("error", {}).get("exitcode"), -9)
             done = http.submit("square", 5, target="/v1/jobs?wait=10").json
             checks.equal("… and goes on", done.get("result"), 25)
-            pid = http.get("/v1/pools/default/workers").json["workers"][0]["pid"]
+            # 0: the successor of the one that crashed has not started yet.
+            listed = http.get("/v1/pools/default/workers").json["workers"]
+            pid = next(worker["pid"] for worker in listed if worker["pid"] > 0)
             checks.that("… with workers below the service", look_at(pid) is not None and pid in {
                 process.pid for process in descendants(service.pid)}, pid, "not there")
 
@@ -306,7 +313,8 @@ def replacement_of_workers(checks, _service):
 
 
 def bounds_of_the_service(checks, _service):
-    flags = ("--processes", 1, "--max-queued", 5, "--retention-count", 3)
+    flags = ("--processes", 1, "--max-queued", 5, "--retention-count", 3,
+             "--max-queued-bytes", 1_024)
     with Service(*flags) as service, service.connection() as http:
         jobs = [http.submit("sleep", 1) for _ in range(5)]
         checks.equal("--max-queued 5 takes 5 jobs", [job.status for job in jobs], [202] * 5)
@@ -314,6 +322,9 @@ def bounds_of_the_service(checks, _service):
         checks.equal("… and refuses the sixth", faults_of_problem(refused, 503, "queue_full"), [])
         after = refused.get("retry-after") or ""
         checks.that("… with Retry-After", after.isdigit() and int(after) >= 1, "seconds", refused)
+        too_large = http.submit("echo", "x" * 1_024)
+        checks.equal("one that is larger than --max-queued-bytes is not told to come back",
+                     faults_of_problem(too_large, 413, "payload_too_large"), [])
         for job in jobs[1:]:
             http.post(f"/v1/jobs/{job.json['id']}/cancel", {})
         checks.equal("then it takes jobs again", http.submit("square", 1).status, 202)
