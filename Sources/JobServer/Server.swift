@@ -45,6 +45,8 @@ final class Server {
   var undurable: [JobNumber: UInt64] = [:]
   var isHTTPReady = true
   var snapshot = SnapshotRun()
+  /// When a fork server is tried to be started again; nil while there is one.
+  var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
   var phase = Phase.starting
@@ -141,11 +143,13 @@ final class Server {
     consider(http?.nextDeadline(at: nanoseconds))
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
+    consider(forkServerRetryAt?.nanoseconds)
     return earliest
   }
 
   private func passTime() throws(StorageError) {
     let instant = now.instant
+    passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
