@@ -60,6 +60,7 @@ enum ProcessTestProgram {
     "fork-payload": ForkScenarios.forkPayload,
     "slow-client": ForkScenarios.slowClient,
     "group-dies": ForkScenarios.groupDies,
+    "signalled-at-once": ForkScenarios.signalledAtOnce,
     "chaos": WorkerScenarios.chaos,
     "closed-stdio": WorkerScenarios.closedStandardDescriptors,
     "end": ForkScenarios.end,
