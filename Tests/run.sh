@@ -6,7 +6,8 @@
 #   SCRATCH          where SwiftPM builds (default .build)
 #   SCRIPT_SECONDS   the most that one end-to-end script may take (default 300)
 #
-# An end-to-end script gets LIDO_BIN, the path of the program, and has passed when it exits 0.
+# An end-to-end script gets LIDO_BIN, the path of the program, and LIDO_TEST_BIN, that of
+# Tests/ServiceTestProgram; it has passed when it exits 0.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/install.sh
@@ -32,11 +33,13 @@ report_failure() {
 }
 trap report_failure EXIT
 
+# The program, and a second one on its library whose tasks start processes; they share all modules.
 build_release() {
-  local arguments=(-c release --static-swift-stdlib --product lido --scratch-path "$scratch")
-  swift build "${arguments[@]}"
-  LIDO_BIN=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)/lido
-  export LIDO_BIN
+  local arguments=(-c release --static-swift-stdlib --scratch-path "$scratch") folder
+  swift build "${arguments[@]}" --product lido
+  swift build "${arguments[@]}" --product ServiceTestProgram
+  folder=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)
+  export LIDO_BIN=$folder/lido LIDO_TEST_BIN=$folder/ServiceTestProgram
 }
 
 run_tests() {

@@ -185,12 +185,18 @@ static int start(struct server *server, const struct lido_order *order, struct l
     reply_start_failed(server, token, LIDO_STAGE_FORK, errno);
     return 0;
   }
+  // What this process ignores is kept for the child until it has dispositions of its own and
+  // unblocks it (a blocked signal is never ignored): an early SIGTERM must not get lost.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
   pid_t process = fork();
   if (process == 0) {
     lido_become(order, setup[1], server->self, entry);
     return 1;
   }
   int failure = errno;
+  sigprocmask(SIG_SETMASK, &before, NULL);
   close(setup[1]);
   if (process < 0) {
     close(setup[0]);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 struct sync_thread {
@@ -19,6 +20,12 @@ struct sync_thread {
   int is_stopping;
   struct sync_report report;
 };
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
 
 static int sync_file(int file) {
   int result;
@@ -42,12 +49,18 @@ static void *run(void *argument) {
     int error = self->report.error;
     pthread_mutex_unlock(&self->lock);
 
+    uint64_t began = now();
     if (error == 0) error = sync_file(file);
+    uint64_t took = now() - began;
 
     pthread_mutex_lock(&self->lock);
     self->is_running = 0;
     self->report.error = error;
-    if (error == 0) self->report.ticket = ticket;
+    if (error == 0) {
+      self->report.ticket = ticket;
+      self->report.count++;
+      self->report.nanoseconds += took;
+    }
     pthread_cond_broadcast(&self->changed);
     uint64_t one = 1;
     // It cannot fail: the counter is emptied long before 2^64 - 1.

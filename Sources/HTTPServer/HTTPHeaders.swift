@@ -39,6 +39,15 @@ public struct HTTPHeaders: Sendable {
     bytes.append(0)
   }
 
+  /// The values of the headers of a name, which is compared as it was written.
+  public func values(of name: String) -> [String] {
+    var values: [String] = []
+    forEach { candidate, value in
+      if String(cString: candidate) == name { values.append(String(cString: value)) }
+    }
+    return values
+  }
+
   /// Calls `body` with each name and value, NUL-terminated and valid during the call.
   func forEach(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Void) {
     bytes.withUnsafeBytes { bytes in

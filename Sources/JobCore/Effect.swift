@@ -38,6 +38,8 @@ public enum Refusal: Equatable, Sendable {
   case poolNotRunning(pool: String, reason: String)
   /// A bound on open jobs or their bytes is met; room is expected after so many seconds.
   case queueFull(retryAfter: Int)
+  /// The submission alone has more bytes than all open jobs together may have: it never fits.
+  case payloadTooLarge(bytesMax: Int)
   /// The id or key belongs to a job with another payload.
   case idempotencyMismatch(JobID)
   /// The service is about to end.

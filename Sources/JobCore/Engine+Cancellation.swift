@@ -21,13 +21,39 @@ extension Engine {
     if job.state == .running {
       cancelRunning(job, grace, &turn)
     } else {
-      deadlines.remove(number)
-      end(number, .cancelled, at: moment, &turn)
-      if job.state == .queued {
-        ready[Int(job.pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
-      }
+      endUnstarted(job, at: moment, &turn)
     }
     turn.effects.append(.answer(request, .cancelled(number)))
+  }
+
+  /// Ends a job that no slot holds.
+  private mutating func endUnstarted(_ job: Job, at moment: Moment, _ turn: inout Turn) {
+    deadlines.remove(job.number)
+    end(job.number, .cancelled, at: moment, &turn)
+    if job.state == .queued {
+      ready[Int(job.pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
+    }
+  }
+
+  /// Drops a job that nobody was told of. If a slot holds it, its worker does not know yet.
+  mutating func withdraw(_ number: JobNumber, at moment: Moment, _ turn: inout Turn) {
+    guard let job = store[number], !job.state.isFinal else { return }
+    if job.state == .running, let id = call(of: number) {
+      _ = take(id, at: moment, &turn)
+      end(number, .cancelled, at: moment, &turn)
+    } else {
+      endUnstarted(job, at: moment, &turn)
+    }
+    emit(.jobForgotten(number), &turn)
+  }
+
+  private func call(of number: JobNumber) -> CallID? {
+    for pool in pools {
+      for slot in pool.slots {
+        if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
+      }
+    }
+    return nil
   }
 
   /// Ends the worker of a running job. A job that is only next in line is ended when it comes to

@@ -58,7 +58,7 @@ extension Engine {
 
   /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
   /// waits for.
-  private mutating func take(
+  mutating func take(
     _ id: CallID, at moment: Moment, _ turn: inout Turn
   ) -> Call? {
     let slot = id.slot

@@ -21,6 +21,22 @@ extension Engine {
     }
   }
 
+  /// Open jobs by pool, of pools that are not configured (any more): they wait until one of that
+  /// name is, or until they are cancelled. In the order of their oldest jobs; O(jobs held).
+  public func jobsWithoutPool() -> [(pool: String, count: Int)] {
+    var found: [(pool: Name, count: Int)] = []
+    let known = pools.compactMap { store.names.find($0.name) }
+    store.forEachOpen { job in
+      if known.contains(job.pool) { return }
+      if let place = found.firstIndex(where: { $0.pool == job.pool }) {
+        found[place].count += 1
+      } else {
+        found.append((job.pool, 1))
+      }
+    }
+    return found.map { (store.names[$0.pool], $0.count) }
+  }
+
   private mutating func rescue(_ job: Job, at moment: Moment, _ turn: inout Turn) {
     if job.isCancelRequested {
       emit(.jobEnded(job.number, .cancelled, at: moment.timestamp), &turn)

@@ -72,6 +72,9 @@ extension Engine {
     case .success(let index): pool = index
     }
     let bytes = submission.args.utf8.count + (submission.options?.bytes ?? 0)
+    guard bytes <= limits.openBytesMax else {
+      return .failure(Refused(reason: .payloadTooLarge(bytesMax: limits.openBytesMax)))
+    }
     guard
       store.openCount < limits.openJobsMax, store.openBytes + bytes <= limits.openBytesMax
     else {

@@ -49,6 +49,8 @@ public struct Engine: Sendable {
     switch event {
     case .submissionReceived(let submission, let request):
       submit(submission, request, at: moment, &turn)
+    case .submissionWithdrawn(let number):
+      withdraw(number, at: moment, &turn)
     case .cancelReceived(let number, let grace, let request):
       cancel(number, grace, request, at: moment, &turn)
     case .forgetReceived(let number, let request):

@@ -45,6 +45,10 @@ public enum Event: Equatable, Sendable {
   // Clients.
   /// Somebody asks for a call of a task.
   case submissionReceived(Submission, request: RequestID)
+  /// A submission was accepted, but its record could not be written and nobody was told: its client
+  /// hears `readOnly` instead, so the job is dropped. To come before its dispatch is performed, and
+  /// the one event that makes records while the journal takes none: they follow the submission's.
+  case submissionWithdrawn(JobNumber)
   /// Somebody asks that a job be ended; its worker gets `grace` between SIGTERM and SIGKILL.
   case cancelReceived(JobNumber, grace: Milliseconds, request: RequestID)
   /// Somebody asks that a final job be dropped.

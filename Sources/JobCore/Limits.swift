@@ -2,7 +2,8 @@
 public struct Limits: Equatable, Sendable {
   /// Open jobs (not final) at most; a submission beyond is refused with `queue_full`.
   public var openJobsMax = 1_000_000
-  /// Bytes of arguments and options of open jobs at most; beyond: `queue_full`.
+  /// Bytes of arguments and options of open jobs at most; beyond: `queue_full`. A submission that
+  /// has more by itself would never fit: `payload_too_large`.
   public var openBytesMax = 1 << 30
   /// Finished jobs are kept this long, in milliseconds …
   public var retentionAge: Milliseconds = 24 * 3600 * 1000

@@ -17,6 +17,17 @@ public enum Record: Equatable, Sendable {
   case jobEnded(JobNumber, Outcome, at: Timestamp)
   /// The job, its result and its key are dropped.
   case jobForgotten(JobNumber)
+
+  /// The job that it is about.
+  public var job: JobNumber {
+    switch self {
+    case .jobSubmitted(let submitted): submitted.number
+    case .attemptStarted(let number, _, _), .attemptRevoked(let number, _),
+      .attemptFailed(let number, _, _), .jobQueued(let number), .cancelRequested(let number),
+      .jobEnded(let number, _, _), .jobForgotten(let number):
+      number
+    }
+  }
 }
 
 /// An accepted submission.

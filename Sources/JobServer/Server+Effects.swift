@@ -1,4 +1,3 @@
-import DequeModule
 import HTTPServer
 import JobCore
 import JobStorage
@@ -6,17 +5,6 @@ import Multiprocessing
 
 /// Persist, then speak: records to the journal, then the effects that depend on them.
 extension Server {
-  /// Something that waits until the journal is durable up to a record.
-  struct HeldBack {
-    enum Deed {
-      case effects([Effect])
-      case read(PendingResponse, (Server) -> HTTPResponse)
-    }
-
-    let sequence: UInt64
-    let deed: Deed
-  }
-
   /// Appends the records of the turn, in one write, and performs its effects; or holds them back
   /// until the journal has taken the records (and synced them, with `--sync always`).
   func commit() throws(StorageError) {
@@ -31,47 +19,14 @@ extension Server {
     }
     if heldBack.isEmpty, speakableSequence >= assignedSequence {
       for effect in turn.effects { perform(effect) }
+      turn.reset()
     } else {
-      heldBack.append(
-        HeldBack(sequence: assignedSequence, deed: .effects(turn.effects)))
-    }
-    turn.reset()
-  }
-
-  /// The newest record that the engine has decided.
-  private var assignedSequence: UInt64 {
-    storage.appendedSequence + UInt64(storage.pendingCount)
-  }
-
-  /// The newest record that may be spoken of: with `--sync always` one that is on the disk.
-  private var speakableSequence: UInt64 {
-    settings.sync == .always ? storage.syncedSequence : storage.appendedSequence
-  }
-
-  /// Performs what was held back and is durable now.
-  func release() {
-    while let first = heldBack.first, first.sequence <= speakableSequence {
-      heldBack.removeFirst()
-      switch first.deed {
-      case .effects(let effects): for effect in effects { perform(effect) }
-      case .read(let response, let render): response.resume(with: render(self))
-      }
+      try holdBack()
     }
   }
 
-  /// Answers a read: at once if everything that it may show is durable, otherwise when it is. While
-  /// the journal takes nothing, what it does not hold is not shown.
-  func speak(
-    of number: JobNumber?, _ later: () -> PendingResponse,
-    _ render: @escaping (Server) -> HTTPResponse
-  ) throws(Problem) -> HTTPAnswer {
-    if heldBack.isEmpty { return .now(render(self)) }
-    guard engine.isWritable else { throw JobAnswers.readOnly }
-    heldBack.append(HeldBack(sequence: assignedSequence, deed: .read(later(), render)))
-    return .later
-  }
-
-  private func perform(_ effect: Effect) {
+  /// Does one thing that the engine asked for; what it tells must be durable.
+  func perform(_ effect: Effect) {
     switch effect {
     case .answer(let request, let answer): perform(answer, to: request)
     case .dispatch(let call, let number): dispatch(call, number)
@@ -98,16 +53,14 @@ extension Server {
       var presentation = request.presentation
       presentation.isReplay = isReplay
       guard let job = engine.store[number] else { return request.response.resume(with: gone) }
-      if request.wait > 0, !job.state.isFinal {
+      if request.wait > 0, !(job.state.isFinal && isDurable(number)) {
         wait(
           request.response, for: number, .final, presentation, milliseconds: request.wait)
       } else {
-        request.response.resume(with: JobAnswers.handle(of: job, in: engine, presentation))
+        tell(request.response, of: number, .final, presentation)
       }
     case .cancelled(let number):
-      guard let job = engine.store[number] else { return request.response.resume(with: gone) }
-      request.response.resume(
-        with: JobAnswers.handle(of: job, in: engine, request.presentation))
+      tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
       request.response.resume(with: .empty())
     case .refused(let refusal):
@@ -125,19 +78,54 @@ extension Server {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
     let handle = waiters.add(
       response, for: number, goal: goal, presentation, until: deadline.nanoseconds)
-    response.onAbandoned = { [unowned self] in waiters.remove(handle) }
+    // A client that only closed its sending side still reads, so it hears how far the job is. One
+    // that left does not, and by the answer its connection is given back at once.
+    response.onAbandoned = { [unowned self] in
+      if let waiter = waiters.remove(handle) { waitIsOver(waiter) }
+    }
   }
 
   private func jobChanged(_ number: JobNumber) {
-    guard waiters.count > 0, let job = engine.store[number] else { return }
+    // If memory is ahead of what is durable, a later effect tells of the rest.
+    guard waiters.count > 0, isDurable(number), let job = engine.store[number] else { return }
     waiters.satisfied(by: job) { waiter in
       waiter.response.resume(with: response(to: waiter.goal, job, waiter.presentation))
     }
   }
 
-  /// The wait is over: the client hears of the job as it is.
+  /// The wait is over: the client hears of the job as it is. Who submitted it must hear that it was
+  /// accepted, or would do it again; if nothing later may be told, the handle is that of then.
   func waitIsOver(_ waiter: Waiters.Waiter) {
-    guard let job = engine.store[waiter.number] else { return waiter.response.resume(with: gone) }
-    waiter.response.resume(with: response(to: waiter.goal, job, waiter.presentation))
+    let number = waiter.number
+    if !engine.isWritable, !isDurable(number), waiter.presentation.isAcceptance,
+      let job = engine.store[number]
+    {
+      return waiter.response.resume(
+        with: JobAnswers.handle(of: job.asAccepted, in: engine, waiter.presentation))
+    }
+    tell(waiter.response, of: number, waiter.goal, waiter.presentation)
+  }
+
+  private func tell(
+    _ response: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
+    _ presentation: Presentation
+  ) {
+    guard isDurable(number) else {
+      return tellLater(response, of: number) { server in
+        guard let job = server.engine.store[number] else { return server.gone }
+        return server.response(to: goal, job, presentation)
+      }
+    }
+    guard let job = engine.store[number] else { return response.resume(with: gone) }
+    response.resume(with: self.response(to: goal, job, presentation))
+  }
+}
+
+extension Job {
+  /// The job as it was when it had just been accepted.
+  fileprivate var asAccepted: Job {
+    Job(
+      number: number, id: id, task: task, pool: pool, args: args, options: options,
+      createdAt: createdAt)
   }
 }

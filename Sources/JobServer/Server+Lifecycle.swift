@@ -10,11 +10,15 @@ import Reactor
 extension Server {
   /// How long idle workers and the last snapshot may take at the end, in milliseconds.
   private static let closingMax: Milliseconds = 60_000
+  /// A further signal within this time, in milliseconds, is the first one delivered twice (to the
+  /// process and to its group, or by two supervisors), not a second wish.
+  private static let sameSignalMax: Milliseconds = 100
 
   /// Recovers what was running, starts the pools and listens.
   func open() throws {
     engine.recover(at: now, &turn)
     try commit()
+    warnOfJobsWithoutPool()
     let router = Router(allRoutes())
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
@@ -40,6 +44,14 @@ extension Server {
     log.info(
       "listening",
       metadata: ["address": "\(settings.host):\(server.port)", "data": "\(settings.directory)"])
+  }
+
+  private func warnOfJobsWithoutPool() {
+    for (pool, count) in engine.jobsWithoutPool() {
+      log.warning(
+        "jobs of a pool that is not configured wait until it is; they can be cancelled",
+        metadata: ["pool": "\(pool)", "jobs": "\(count)"])
+    }
   }
 
   /// How a refusal of the HTTP server itself looks.
@@ -83,7 +95,12 @@ extension Server {
       decide(.drainGraceEnded)
       for pool in pools { pool.terminate(at: now.instant) }
       phase = .endingCalls
-    case .endingCalls: break
+    case .endingCalls:
+      guard !engine.isWritable else { return }
+      log.error(
+        "the journal cannot be written; the service ends without what waits for it",
+        metadata: ["records": "\(storage.pendingCount)"])
+      phase = .closing
     case .closing: close()
     }
   }
@@ -113,6 +130,10 @@ extension Server {
     for signal in signals.drain() {
       let name = signal == SIGTERM ? "SIGTERM" : "SIGINT"
       guard phase == .ready || phase == .starting else {
+        let isSame = drainBegunAt.map {
+          now.instant < $0.advanced(byMilliseconds: Server.sameSignalMax)
+        }
+        if isSame == true { continue }
         log.warning("second signal: the service ends at once", metadata: ["signal": "\(name)"])
         removePortFile()
         // The fork server sees its socket end, and ends everything that it started.
@@ -124,6 +145,7 @@ extension Server {
   }
 
   private func drain() {
+    drainBegunAt = now.instant
     let deadline = now.instant.advanced(byMilliseconds: settings.shutdownGrace)
     phase = .draining(until: deadline.nanoseconds)
     removePortFile()

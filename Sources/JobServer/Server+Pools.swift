@@ -5,24 +5,41 @@ import Multiprocessing
 
 /// What the pools report, as events.
 extension Server {
+  /// How long after a fork server could not be started the next try is made, in milliseconds.
+  private static let forkServerRetryAfter: Milliseconds = 500
+
   /// The fork server has news: of workers, of the compactor, of its own end.
   func forkServerReady() {
     var events: [ForkServerEvent] = []
     forkServer.drain(into: &events)
     for event in events {
-      if event == .lost { replaceForkServer() }
+      if event == .lost {
+        log.error("the fork server ended; another one is started, what ran is run again")
+        replaceForkServer()
+      }
       if snapshotEvent(event) { continue }
       for pool in pools { pool.handle(event, at: now.instant) }
     }
   }
 
   private func replaceForkServer() {
-    log.error("the fork server ended; another one is started, what ran is run again")
     do {
       try forkServer.replace()
+      forkServerRetryAt = nil
     } catch {
-      log.critical("no fork server can be started", metadata: ["error": "\(error)"])
+      if forkServerRetryAt == nil {
+        log.critical(
+          "no fork server can be started; it is tried again", metadata: ["error": "\(error)"])
+      }
+      forkServerRetryAt = now.instant.advanced(byMilliseconds: Server.forkServerRetryAfter)
     }
+  }
+
+  /// Tries again to start a fork server, if that is due.
+  func passForkServerTime() {
+    guard let due = forkServerRetryAt, due <= now.instant else { return }
+    replaceForkServer()
+    if !forkServer.isLost { log.notice("a fork server runs again") }
   }
 
   /// Hands everything that the pools report to the engine.

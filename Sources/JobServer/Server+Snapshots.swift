@@ -40,7 +40,6 @@ extension Server {
       fatal = failure
     } catch {
       log.error("no snapshot can be begun", metadata: ["error": "\(error)"])
-      retryAt = now.instant.advanced(byMilliseconds: settings.snapshotInterval)
     }
   }
 

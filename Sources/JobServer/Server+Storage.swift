@@ -40,15 +40,24 @@ extension Server {
         try storageFailed(error)
       }
     }
-    if storage.isSnapshotDue(at: now.instant), phase != .closing { startSnapshot() }
+    if engine.isWritable, storage.isSnapshotDue(at: now.instant), phase != .closing {
+      startSnapshot()
+    }
   }
 
   /// The sync thread is done with a sync.
   func syncsFinished() {
+    let before = storage.syncsDone
     do throws(StorageError) {
       try storage.drainSyncs()
     } catch {
       fatal = error
+    }
+    let count = storage.syncsDone.count - before.count
+    let nanoseconds = storage.syncsDone.nanoseconds - before.nanoseconds
+    // Rarely more than one; then each counts with their mean.
+    for _ in 0..<count {
+      metrics.sync.observe(seconds: Double(nanoseconds) / Double(count) / 1e9)
     }
     release()
   }

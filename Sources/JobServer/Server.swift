@@ -43,11 +43,17 @@ final class Server {
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
+  /// Jobs of which memory knows more than is durable, with the last record that is not.
+  var undurable: [JobNumber: UInt64] = [:]
   var isHTTPReady = true
   var snapshot = SnapshotRun()
+  /// When a fork server is tried to be started again; nil while there is one.
+  var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
   var phase = Phase.starting
+  /// When the first signal came.
+  var drainBegunAt: Instant?
   /// When the end was begun.
   var closingBegunAt: Instant?
   /// What ends the service at once: a sync that failed.
@@ -139,11 +145,13 @@ final class Server {
     consider(http?.nextDeadline(at: nanoseconds))
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
+    consider(forkServerRetryAt?.nanoseconds)
     return earliest
   }
 
   private func passTime() throws(StorageError) {
     let instant = now.instant
+    passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }

@@ -19,6 +19,8 @@ public enum ServiceProgram {
   /// has opened nothing: what it holds then, every worker inherits.
   public static func main(tasks: [AnyTask]) -> Never {
     signal(SIGPIPE, SIG_IGN)
+    // A file beyond RLIMIT_FSIZE is an error of write(2) like a full disk, not the end.
+    signal(SIGXFSZ, SIG_IGN)
     Bootstrap.takeRole { entry in run(entry, tasks) }
     if CommandLine.arguments.dropFirst().first == "serve" {
       do throws(SystemCallError) {
@@ -65,6 +67,8 @@ public enum ServiceProgram {
 
   /// Serves until a signal has drained the service.
   static func serve(_ settings: Settings, _ forkServer: ForkServer) throws {
+    // Last, whatever happens: when this process is gone, so is everything that it has started.
+    defer { forkServer.end() }
     let log = makeLog(settings)
     raiseDescriptorLimit()
     if let path = settings.portFile { try check(portFile: path) }

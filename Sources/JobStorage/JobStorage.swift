@@ -177,6 +177,10 @@ public final class JobStorage {
   /// Readable (poll(2)) when a sync has ended: call `drainSyncs`.
   public var syncDescriptor: Int32 { background.descriptor }
 
+  /// The syncs of appended records that `drainSyncs` has heard of since `open`: how many, and how
+  /// long they took.
+  public var syncsDone: SyncReport { journal.syncsDone }
+
   /// Takes note of the syncs that have ended, and answers `syncedSequence`. Does not block.
   ///
   /// - Throws: `syncFailed`: stop, and promise nothing more.
@@ -209,12 +213,18 @@ public final class JobStorage {
   /// is sealed: for `Compaction.run` in another process, then `snapshotFinished` or
   /// `snapshotFailed`. nil: there is no record yet. Blocks for up to three syncs.
   ///
-  /// - Throws: `callFailed` or `appendFailed`: nothing has begun; `syncFailed`: stop.
+  /// - Throws: `callFailed` or `appendFailed`: nothing has begun, and the next is due as after
+  ///   `snapshotFailed`; `syncFailed`: stop.
   public func sealForSnapshot(at moment: Moment) throws(StorageError) -> UInt64? {
     precondition(snapshotInProgress == nil, "one snapshot at a time")
     guard journal.appended > 0 else { return nil }
-    try journal.rotate(at: moment.timestamp)
     schedule.begun(at: moment.instant)
+    do throws(StorageError) {
+      try journal.rotate(at: moment.timestamp)
+    } catch {
+      schedule.failed(took: 0, at: moment.instant)
+      throw error
+    }
     snapshotInProgress = journal.appended
     return journal.appended
   }

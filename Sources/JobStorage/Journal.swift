@@ -33,6 +33,8 @@ final class Journal {
   private(set) var appended: UInt64
   /// The number of the newest record that is known to be on the disk.
   private(set) var synced: UInt64
+  /// The syncs that have ended, as far as is known.
+  private(set) var syncsDone = SyncReport()
   /// The number of the newest record for which a sync was asked.
   private var requested: UInt64
   /// When the next sync is to be asked for; nil: nothing waits for one.
@@ -146,10 +148,11 @@ final class Journal {
   }
 
   private func note(
-    _ ended: () throws(StorageError) -> UInt64
+    _ ended: () throws(StorageError) -> SyncReport
   ) throws(StorageError) {
     do throws(StorageError) {
-      synced = max(synced, try ended())
+      syncsDone = try ended()
+      synced = max(synced, syncsDone.ticket)
     } catch {
       failure = error
       throw error

@@ -224,12 +224,12 @@ private final class SyncThread: BackgroundSync {
     sync_thread_request(thread, file.number, ticket)
   }
 
-  func drain() throws(StorageError) -> UInt64 {
-    try ticket(of: sync_thread_drain(thread))
+  func drain() throws(StorageError) -> SyncReport {
+    try checked(sync_thread_drain(thread))
   }
 
-  func settle() throws(StorageError) -> UInt64 {
-    try ticket(of: sync_thread_settle(thread))
+  func settle() throws(StorageError) -> SyncReport {
+    try checked(sync_thread_settle(thread))
   }
 
   func stop() {
@@ -238,10 +238,14 @@ private final class SyncThread: BackgroundSync {
     sync_thread_stop(thread)
   }
 
-  private func ticket(of report: sync_report) throws(StorageError) -> UInt64 {
+  private func checked(_ report: sync_report) throws(StorageError) -> SyncReport {
     guard report.error == 0 else {
       throw StorageError(.syncFailed, cannot: "sync", path: "journal", errno: report.error)
     }
-    return report.ticket
+    var done = SyncReport()
+    done.ticket = report.ticket
+    done.count = Int(report.count)
+    done.nanoseconds = report.nanoseconds
+    return done
   }
 }

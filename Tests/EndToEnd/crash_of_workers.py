@@ -4,6 +4,7 @@
 Usage: LIDO_BIN=PATH crash_of_workers.py
 """
 
+import resource
 import signal
 import sys
 import threading
@@ -236,13 +237,33 @@ def the_fork_server_dies(checks, service):
         checks.that("no worker of the old one is left", not worker.is_alive, "none", worker)
 
 
+def no_fork_server_for_a_while(checks, service):
+    """A machine that is short of something has no new fork server at once; it is tried again."""
+    with service.connection() as http:
+        wait_until(lambda: is_full(http), 10)
+        job, pid = run_sleep(http, 0.5)
+        fork_server = look_at(pid).parent
+        before = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        service.signal_worker(fork_server, signal.SIGKILL)
+        is_told = wait_until(lambda: "no fork server can be started" in service.log_text(), 5)
+        checks.that("a fork server that cannot be replaced is told", is_told, "in the log",
+                    service.log_text()[-300:])
+        checks.equal("… and the service answers", http.get("/livez").status, 200)
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, before)
+        check_handle(checks, "… and runs the job again when there is one", finished(http, job),
+                     state="succeeded", interruptions=1)
+        checks.that("the pool is full again", wait_until(lambda: is_full(http), 10),
+                    f"{PROCESSES} living workers", workers(http))
+
+
 def main():
     checks = Checks(seconds_max=90)
     with Service("--processes", PROCESSES) as service:
         checks.run(
             (crashes_while_nothing_else_runs, service), (crashes_among_other_jobs, service),
             (all_workers_die_at_once, service), (killed_from_outside, service),
-            (the_fork_server_dies, service))
+            (the_fork_server_dies, service), (no_fork_server_for_a_while, service))
         checks.equal("the service was never started again", service.process.poll(), None)
     return checks.finish()
 

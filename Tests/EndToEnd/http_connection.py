@@ -6,6 +6,7 @@ load comes from the service and not from here.
 """
 
 import json
+import select
 import socket
 
 
@@ -87,6 +88,10 @@ class Connection:
             self._socket.close()
             self._socket = None
         self._rest = b""
+
+    def has_answer(self):
+        """Whether something has come that `receive` would read."""
+        return bool(self._rest) or bool(select.select([self._socket], [], [], 0)[0])
 
     # Requests
 

@@ -197,8 +197,9 @@ class Service:
         """The service's own process."""
         return self.process.pid
 
-    def launch(self, *more_flags):
-        """Starts the program and does not wait for it to be ready."""
+    def launch(self, *more_flags, leads_session=False):
+        """Starts the program and does not wait for it to be ready. In a session of its own its
+        process group is that of nobody else, as in a terminal."""
         if os.path.exists(self.port_file):
             os.remove(self.port_file)
         with open(self.log, "ab") as log:
@@ -208,7 +209,7 @@ class Service:
                     "--data", self.data, "--port-file", self.port_file, *self.flags, *more_flags,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment,
-                cwd=self.folder)
+                cwd=self.folder, start_new_session=leads_session)
         return self
 
     def wait_ready(self, seconds=15.0):

@@ -156,6 +156,65 @@ def a_second_signal(checks, first, second):
             finished(http, job)
 
 
+def signals_to_the_group(checks, number):
+    """Ctrl-C in a terminal, or a supervisor that signals the group: workers are not in it, and
+    what reaches the service twice is one wish."""
+    name = signal.Signals(number).name
+    for method in ("forkserver", "spawn"):
+        service = Service("--processes", 2, "--start-method", method)
+        try:
+            service.launch(leads_session=True).wait_ready()
+            with service.connection() as http, service.connection() as other:
+                jobs = [http.submit("sleep", 1).json["id"] for _ in range(2)]
+                for job in jobs:
+                    wait_for_state(http, job, "running")
+                other.send("GET", f"/v1/jobs/{jobs[1]}?wait=10")
+                service.remember_processes()
+                os.killpg(service.pid, number)
+                # The other one, as two pending signals of one number are one (man 7 signal).
+                service.signal(signal.SIGTERM if number == signal.SIGINT else signal.SIGINT)
+                checks.equal(f"{name} to the group of a service with {method}, and another to the "
+                             "process at once: the running job ends well",
+                             other.receive().json["state"], "succeeded")
+            checks.equal("… and so does the service", service.wait_end(5), 0)
+            checks.equal("… with nothing left", service.left(), [])
+            service.start()
+            with service.connection() as http:
+                checks.equal("… and both results are kept",
+                             [http.get(f"/v1/jobs/{job}/result").status for job in jobs], [200] * 2)
+        finally:
+            service.end()
+
+
+def a_pool_that_is_configured_no_more(checks):
+    """Its jobs wait, the log says so, and they can be cancelled."""
+    service = Service()
+    config = os.path.join(service.folder, "lido.yaml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write("pools: {default: {processes: 1}, old: {processes: 1}}\n")
+    try:
+        service.start("--config", config)
+        with service.connection() as http:
+            jobs = [http.submit("sleep", 20, pool="old").json["id"] for _ in range(3)]
+            wait_for_state(http, jobs[0], "running")
+        service.kill()
+        service.start("--processes", "1")
+        checks.that("jobs of a pool that is configured no more are warned of",
+                    "pool=old" in service.log_text() and "jobs=3" in service.log_text(),
+                    "pool=old jobs=3", service.log_text()[-500:])
+        with service.connection() as http:
+            states = [http.get(f"/v1/jobs/{job}").json["state"] for job in jobs]
+            checks.equal("… they wait", states, ["queued"] * 3)
+            response = http.post(f"/v1/jobs/{jobs[0]}/cancel", {})
+            checks.equal("… and can be cancelled", (response.status, response.json["state"]),
+                         (202, "cancelled"))
+            checks.equal("… and the service goes on", http.submit(
+                "square", 3, target="/v1/jobs?wait=5").json.get("result"), 9)
+        checks.equal("… and drains past them", service.terminate(), 0)
+    finally:
+        service.end()
+
+
 def while_idle(checks):
     service = Service()
     with service:
@@ -258,8 +317,9 @@ def main():
     checks.run(
         (drain, signal.SIGTERM), (drain, signal.SIGINT), longer_than_the_grace,
         (a_second_signal, signal.SIGTERM, signal.SIGTERM),
-        (a_second_signal, signal.SIGTERM, signal.SIGINT), while_idle, clients_that_wait,
-        second_server, damage)
+        (a_second_signal, signal.SIGTERM, signal.SIGINT),
+        (signals_to_the_group, signal.SIGINT), (signals_to_the_group, signal.SIGTERM),
+        a_pool_that_is_configured_no_more, while_idle, clients_that_wait, second_server, damage)
     return checks.finish()
 
 

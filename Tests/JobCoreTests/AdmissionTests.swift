@@ -34,7 +34,8 @@ import Testing
     #expect(rig.store.openBytes == 0)
     #expect(rig.store.finishedBytes == 16)
     let over = Submission(task: "square", args: "[123456789012345]")
-    #expect(rig.submit(over)?.word == "refused(queueFull)")
+    #expect(
+      rig.submit(over) == .refused(.payloadTooLarge(bytesMax: 16)), "it would wait for ever")
     _ = try rig.accept(Submission(task: "square", args: "[12345678901234]"))
     #expect(rig.store.openBytes == 16)
   }
@@ -110,5 +111,59 @@ import Testing
     #expect(rig.pass(500).isEmpty)
     rig.handle(.storageChanged(isWritable: true))
     #expect(rig.pass(0).ended.map(\.call) == [rig.call(of: number)])
+  }
+
+  @Test func `a submission that could not be written leaves nothing behind`() throws {
+    var rig = Rig()
+    rig.ready(credit: 2)
+    let other = try rig.square()
+    let dispatched = try rig.square(JobOptions(idempotencyKey: "key"))
+    let queued = try rig.square()
+    #expect(rig.store[dispatched]?.state == .running)
+    #expect(rig.store[queued]?.state == .queued)
+    rig.handle(.storageChanged(isWritable: false))
+    let words = "ended(cancelled) forgotten > changed"
+    #expect(rig.handle(.submissionWithdrawn(dispatched)).inWords == words)
+    #expect(rig.handle(.submissionWithdrawn(queued)).inWords == words)
+    #expect(rig.handle(.submissionWithdrawn(queued)).isEmpty)
+    #expect(rig.store[dispatched] == nil && rig.store[queued] == nil)
+    #expect(rig.store.number(ofKey: "key") == nil)
+    #expect(rig.engine.queuedCount(pool: 0) == 0)
+    #expect(rig.engine.runningCount(pool: 0) == 1)
+    rig.handle(.storageChanged(isWritable: true))
+    let again = try rig.square(JobOptions(idempotencyKey: "key"))
+    #expect(again == 4 && rig.call(of: again) != nil, "its slot was given back")
+    try rig.succeed(other)
+  }
+
+  @Test func `one that is withdrawn from the front lets the next begin`() throws {
+    var rig = Rig()
+    rig.ready(credit: 2)
+    let first = try rig.square()
+    let next = try rig.square(JobOptions(timeout: 100))
+    rig.handle(.submissionWithdrawn(first))
+    #expect(rig.pass(100).ended.map(\.call) == [rig.call(of: next)])
+  }
+
+  @Test func `jobs of a pool that is configured no more are counted, and can be cancelled`() throws
+  {
+    var before = Rig(pools: ["old", "default", "older"])
+    let queued = try before.square(pool: "old")
+    _ = try before.square(pool: "default")
+    let scheduled = try before.square(JobOptions(attemptsMax: 2), pool: "older")
+    _ = try before.square(pool: "older")
+    before.ready(0, pool: 2)
+    try before.raise(scheduled)
+    #expect(before.engine.jobsWithoutPool().isEmpty)
+    var rig = Rig(store: before.store)
+    #expect(rig.engine.jobsWithoutPool().map(\.pool) == ["old", "older"])
+    #expect(rig.engine.jobsWithoutPool().map(\.count) == [1, 2])
+    rig.ready(credit: 9)
+    rig.pass(5_000)
+    #expect(rig.store[queued]?.state == .queued)
+    #expect(rig.cancel(queued) == .cancelled(queued))
+    #expect(rig.cancel(scheduled) == .cancelled(scheduled))
+    #expect(rig.engine.jobsWithoutPool().map(\.count) == [1])
+    #expect(rig.forget(queued) == .forgotten)
   }
 }

@@ -292,6 +292,9 @@ extension History {
       return .refused(.poolNotRunning(pool: History.pools[pool], reason: "broken"))
     }
     let open = live.map { jobs[Int($0) - 1] }.filter { !$0.state.isFinal }
+    guard JobModel.bytes(of: submission) <= limits.openBytesMax else {
+      return .refused(.payloadTooLarge(bytesMax: limits.openBytesMax))
+    }
     let bytes = open.reduce(JobModel.bytes(of: submission)) { $0 + $1.bytes }
     guard open.count < limits.openJobsMax, bytes <= limits.openBytesMax else {
       return .refused(.queueFull(retryAfter: 0))
@@ -305,6 +308,7 @@ extension Event {
   var word: String {
     switch self {
     case .submissionReceived: "submissionReceived"
+    case .submissionWithdrawn: "submissionWithdrawn"
     case .cancelReceived: "cancelReceived"
     case .forgetReceived: "forgetReceived"
     case .poolAnnounced: "poolAnnounced"

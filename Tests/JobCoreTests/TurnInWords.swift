@@ -30,17 +30,6 @@ extension Record {
     case .jobForgotten: "forgotten"
     }
   }
-
-  /// The job that it is about.
-  var job: JobNumber {
-    switch self {
-    case .jobSubmitted(let submitted): submitted.number
-    case .attemptStarted(let number, _, _), .attemptRevoked(let number, _),
-      .attemptFailed(let number, _, _), .jobQueued(let number), .cancelRequested(let number),
-      .jobEnded(let number, _, _), .jobForgotten(let number):
-      number
-    }
-  }
 }
 
 extension Effect {
@@ -78,6 +67,7 @@ extension Refusal {
     case .taskNotInPool: "taskNotInPool"
     case .poolNotRunning: "poolNotRunning"
     case .queueFull: "queueFull"
+    case .payloadTooLarge: "payloadTooLarge"
     case .idempotencyMismatch: "mismatch"
     case .draining: "draining"
     case .readOnly: "readOnly"

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct JobAnswersTests {
   private func header(_ name: String, _ response: HTTPResponse) -> String? {
-    let values = response.headers.filter { $0.name == name }.map(\.value)
+    let values = response.headers.values(of: name)
     #expect(values.count <= 1, "\(name) stands there twice")
     return values.first
   }

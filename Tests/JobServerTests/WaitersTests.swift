@@ -9,21 +9,22 @@ import Testing
 @Suite struct WaitersTests {
   private var waiters = Waiters()
   /// Each response with what removes its waiter.
-  private var added: [(response: PendingResponse, serial: UInt64)] = []
+  private var added: [(response: PendingResponse, handle: Waiters.Handle)] = []
 
   /// Adds a waiter and answers its place in `added`.
   private mutating func add(
     _ goal: Waiters.Goal = .final, for number: JobNumber = 1, until deadline: UInt64 = 100
   ) -> Int {
     let response = PendingResponse()
-    let serial = waiters.add(
+    let handle = waiters.add(
       response, for: number, goal: goal, Presentation(), until: deadline)
-    added.append((response, serial))
+    added.append((response, handle))
     return added.count - 1
   }
 
-  private mutating func remove(_ place: Int, of number: JobNumber = 1) {
-    waiters.remove(number, serial: added[place].serial)
+  private mutating func remove(_ place: Int) {
+    let waiter = waiters.remove(added[place].handle)
+    #expect(waiter == nil || waiter?.response === added[place].response)
   }
 
   private func place(of waiter: Waiters.Waiter) -> Int {
@@ -40,12 +41,12 @@ import Testing
 
   private mutating func expired(at now: UInt64) -> [Int] {
     var places: [Int] = []
-    while let (_, waiter) = waiters.popExpired(at: now) { places.append(place(of: waiter)) }
+    while let waiter = waiters.popExpired(at: now) { places.append(place(of: waiter)) }
     return places
   }
 
   private mutating func removeAll() -> Set<Int> {
-    Set(waiters.removeAll().map { place(of: $0.waiter) })
+    Set(waiters.removeAll().map(place))
   }
 
   private let running = Jobs.engine(.running) { $0.version = 2 }.job
@@ -119,7 +120,7 @@ import Testing
       case 4, 5:
         let places = model.keys.sorted()
         guard let place = places.randomElement(using: &random) else { continue }
-        remove(place, of: model[place]!.number)
+        remove(place)
         model[place] = nil
       case 6:
         let mine = model.filter { $0.value.number == 1 }.keys

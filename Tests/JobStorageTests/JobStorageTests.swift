@@ -130,6 +130,8 @@ struct JobStorageTests {
         }
       }
       #expect(storage.syncedSequence == 50)
+      #expect(storage.syncsDone.count == 50, "each append waited for its sync")
+      #expect(storage.syncsDone.nanoseconds > 0)
       #expect(
         storage.nextDeadline == storage.nextDeadline.map { max($0, Moment.at(60_000).instant) })
       try storage.close(at: .at(2))

@@ -179,7 +179,7 @@ final class MemoryFileSystem: FileSystem {
 /// Syncs at once, and tells when asked.
 final class ImmediateSync: BackgroundSync {
   private unowned let fileSystem: MemoryFileSystem
-  private var ticket: UInt64 = 0
+  private var report = SyncReport()
   private var failure: StorageError?
   /// How often a sync was asked for.
   private(set) var requests = 0
@@ -189,23 +189,25 @@ final class ImmediateSync: BackgroundSync {
   var descriptor: Int32 { -1 }
 
   func request(_ file: OpenFile, ticket: UInt64) {
-    precondition(ticket >= self.ticket, "tickets grow")
+    precondition(ticket >= report.ticket, "tickets grow")
     requests += 1
     guard failure == nil else { return }
     do throws(StorageError) {
       try fileSystem.sync(file)
-      self.ticket = ticket
+      report.ticket = ticket
+      report.count += 1
+      report.nanoseconds += 1_000
     } catch {
       failure = error
     }
   }
 
-  func drain() throws(StorageError) -> UInt64 {
+  func drain() throws(StorageError) -> SyncReport {
     if let failure { throw failure }
-    return ticket
+    return report
   }
 
-  func settle() throws(StorageError) -> UInt64 { try drain() }
+  func settle() throws(StorageError) -> SyncReport { try drain() }
 
   func stop() {}
 }

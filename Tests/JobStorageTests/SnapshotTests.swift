@@ -80,6 +80,24 @@ struct SnapshotTests {
     #expect(contents.temporaries.isEmpty)
   }
 
+  @Test func `a snapshot that cannot be begun is due again after the interval`() throws {
+    let story = Story(seed: 12, count: 20)
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
+    try storage.append(Array(story.records[..<10]), at: .at(1))
+    #expect(storage.isSnapshotDue(at: Moment.at(60_000).instant))
+    fileSystem.failAt = fileSystem.calls + 2  // The sync of the segment, then the next one's file.
+    #expect(throws: StorageError.self) { try storage.sealForSnapshot(at: .at(60_000)) }
+    #expect(storage.snapshotInProgress == nil)
+    #expect(storage.nextDeadline == Moment.at(120_000).instant, "it is not tried without pause")
+    try storage.append(Array(story.records[10...]), at: .at(60_001))
+    #expect(try storage.sealForSnapshot(at: .at(120_000)) == 20)
+    storage.snapshotFailed(took: 1, at: Moment.at(120_000).instant)
+    try storage.close(at: .at(120_001))
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[20])
+  }
+
   @Test func `any changed byte of the newest snapshot leads to the one before`() throws {
     let story = Story(seed: 10, count: 60)
     let fileSystem = try folder(story, parts: 3)

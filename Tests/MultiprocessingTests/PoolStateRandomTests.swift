@@ -61,7 +61,16 @@ struct SimulatedWorkers {
       next += 1
     }
     pool.actions.removeAll()
-    for report in pool.reports { take(report) }
+    var slotsThatLost: Set<Int> = []
+    for report in pool.reports {
+      if case .callLost(let call, _, _, _) = report, let slot = inFlight[call] {
+        slotsThatLost.insert(slot)
+      }
+      if case .slotReady(let slot, let credit) = report, slotsThatLost.contains(slot) {
+        #expect(credit >= self.credit[slot]!, "slot \(slot) tells its credit after what it lost")
+      }
+      take(report)
+    }
     pool.reports.removeAll()
     pool.checkInvariants()
   }
@@ -141,6 +150,7 @@ struct SimulatedWorkers {
         pool.channelEnded(worker.id, at: time)
       }
     }
+    settle()
     if let next = pool.nextDeadline, next <= time { pool.deadlineReached(at: time) }
     settle()
   }

@@ -85,10 +85,10 @@ final class Played {
     pool.state.exited(worker, .signalled(9), claimed: 2, at: pool.time)
     #expect(
       pool.takeReports() == [
+        .slotReady(slot: 0, credit: 0),
         .callLost(call: 2, exitStatus: .signalled(9), started: true, reason: nil),
         .callLost(call: 3, exitStatus: .signalled(9), started: false, reason: nil),
-        .slotReady(slot: 0, credit: 0),
-      ])
+      ], "no credit before what is lost, or it would go there again")
     #expect(pool.readyAll().count == 1, "the slot is refilled at once")
   }
 
@@ -102,7 +102,7 @@ final class Played {
     _ = pool.takeReports()
     pool.state.exited(worker, .exited(1), claimed: nil, at: pool.time)
     #expect(
-      pool.takeReports().prefix(2) == [
+      pool.takeReports().suffix(2) == [
         .callLost(call: 2, exitStatus: .exited(1), started: true, reason: nil),
         .callLost(call: 3, exitStatus: .exited(1), started: false, reason: nil),
       ])
@@ -115,7 +115,7 @@ final class Played {
     _ = pool.takeReports()
     pool.state.exited(worker, .signalled(9), claimed: 0, at: pool.time)
     #expect(
-      pool.takeReports().first
+      pool.takeReports().last
         == .callLost(call: 1, exitStatus: .signalled(9), started: false, reason: nil))
   }
 
@@ -169,10 +169,31 @@ final class Played {
     pool.state.revoked(worker, claimed: 2, at: pool.time)
     #expect(
       pool.takeReports() == [
-        .callLost(call: 3, exitStatus: .unknown, started: false, reason: nil),
         .slotReady(slot: 0, credit: 1),
+        .callLost(call: 3, exitStatus: .unknown, started: false, reason: nil),
       ])
     #expect(pool.state.nextDeadline == nil)
+  }
+
+  @Test func `a call that is ended takes its slot's credit before those behind it come back`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    _ = pool.answer(worker, 1, microseconds: 1)
+    _ = pool.state.assign(2, to: 0, at: pool.time)
+    _ = pool.state.assign(3, to: 0, at: pool.time)
+    _ = pool.takeReports()
+    pool.state.end(2, grace: 100, at: pool.time)
+    pool.state.revoked(worker, claimed: 2, at: pool.time)
+    #expect(
+      pool.takeReports() == [
+        .slotReady(slot: 0, credit: 0),
+        .callLost(call: 3, exitStatus: .unknown, started: false, reason: nil),
+      ])
+    pool.state.exited(worker, .signalled(15), claimed: 2, at: pool.time)
+    #expect(
+      pool.takeReports()
+        == [.callLost(call: 2, exitStatus: .signalled(15), started: true, reason: nil)])
   }
 
   @Test func `a worker is never given more calls than it runs in its life`() {

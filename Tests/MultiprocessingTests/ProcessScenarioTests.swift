@@ -8,7 +8,7 @@ import Testing
     "spawn", "fork-refused", "maxtasksperchild", "initializer-fails", "initializer-runs",
     "garbage", "hundred-workers", "descriptors", "resize", "fork-server-killed",
     "fork-server-signals", "exec", "exec-fails", "large-request", "fork-payload", "slow-client",
-    "group-dies", "chaos", "closed-stdio", "end",
+    "group-dies", "chaos", "closed-stdio", "end", "hello-first", "signalled-at-once",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

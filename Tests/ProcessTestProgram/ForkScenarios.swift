@@ -171,6 +171,20 @@ enum ForkScenarios {
     check(readAll(output.read, within: 1), equals: "x\n")
   }
 
+  /// The fork server ignores what ends others, and a child is forked from it: a signal that comes
+  /// before the child has its own dispositions must not be lost.
+  static func signalledAtOnce(_ forkServer: ForkServer) throws {
+    for round in 0..<100 {
+      let token = try forkServer.startProcess(
+        ProcessSpecification(
+          .exec(path: "sleep", arguments: ["sleep", "60"], environment: ["PATH=/usr/bin:/bin"])))
+      forkServer.signal(token, SIGTERM)
+      let end = events(forkServer, until: isExit(of: token)).last
+      guard case .exited(token, let status, _) = end else { fail("round \(round): \(end!)") }
+      check(status, equals: .signalled(SIGTERM))
+    }
+  }
+
   static func forkServerKilled(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)

@@ -39,6 +39,8 @@ final class PoolDriver {
   /// When each call ended.
   private(set) var endedAt: [UInt64: UInt64] = [:]
   var keepsTimes = false
+  /// Whether the fork server is listened to; its news keep while it is not.
+  var hearsForkServer = true
 
   init(
     _ forkServer: ForkServer, processes: Int = 2,
@@ -119,11 +121,12 @@ final class PoolDriver {
       pollfd(
         fd: entry.key, events: Int16(POLLIN) | (entry.value ? Int16(POLLOUT) : 0), revents: 0)
     }
-    set.append(pollfd(fd: forkServer.fileDescriptor, events: Int16(POLLIN), revents: 0))
+    let interest = hearsForkServer ? Int16(POLLIN) : 0
+    set.append(pollfd(fd: forkServer.fileDescriptor, events: interest, revents: 0))
     let milliseconds = wake <= time ? 0 : Int32(min((wake - time) / 1_000_000 + 1, 60_000))
     poll(&set, nfds_t(set.count), milliseconds)
     let time = now()
-    forkServer.drain(into: &unseen)
+    if hearsForkServer { forkServer.drain(into: &unseen) }
     for event in unseen {
       if event == .lost {
         do { try forkServer.replace() } catch { fail("\(error)") }

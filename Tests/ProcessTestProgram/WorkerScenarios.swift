@@ -16,6 +16,20 @@ enum WorkerScenarios {
     driver.end()
   }
 
+  /// A worker's hello may overtake the fork server's news of its start: they are two sockets.
+  static func helloFirst(_ forkServer: ForkServer) throws {
+    let driver = try PoolDriver(forkServer, processes: 1)
+    driver.hearsForkServer = false
+    driver.waitReady(1)
+    let process = driver.pool.process(of: 0)
+    check(process > 0, "a ready worker without a process id")
+    check(driver.pool.workers.map(\.process), equals: [process])
+    check(driver.result("process"), equals: "\(process)")
+    driver.hearsForkServer = true
+    driver.end()
+    check(driver.pool.goneWorkers.map(\.process), equals: [process])
+  }
+
   static func initializerFails(_ forkServer: ForkServer) throws {
     var workers = WorkerSettings()
     workers.initializer = "cold"

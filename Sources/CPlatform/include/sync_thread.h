@@ -19,6 +19,8 @@ struct sync_report {
   uint64_t ticket;  // of the newest request whose sync has ended well; 0: none yet
   int error;        // errno of the sync that failed; 0: none has
   int is_busy;      // whether a request waits or runs
+  uint64_t count;        // of the syncs that have ended well
+  uint64_t nanoseconds;  // that those took together
 };
 
 // Starts the thread, with every signal blocked in it. NULL with errno set when it cannot.

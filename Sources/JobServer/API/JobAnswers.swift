@@ -122,6 +122,11 @@ enum JobAnswers {
         status: 503, code: .queueFull,
         detail: "the queue is full; at the present rate there is room in about \(seconds) s",
         retryAfter: seconds)
+    case .payloadTooLarge(let bytesMax):
+      Problem(
+        status: 413, code: .payloadTooLarge,
+        detail: "arguments and options of all open jobs together may have \(bytesMax) bytes; "
+          + "this submission alone has more")
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,

@@ -112,7 +112,7 @@ extension Server {
     _ job: Job, _ goal: Waiters.Goal, _ presentation: Presentation, _ wish: WaitWish,
     _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    if wish.milliseconds == 0 || isReached(goal, by: job) {
+    if wish.milliseconds == 0 || (isReached(goal, by: job) && isDurable(job.number)) {
       return try speak(of: job.number, later) { server in
         guard let job = server.engine.store[job.number] else { return server.gone }
         return server.response(to: goal, job, presentation)

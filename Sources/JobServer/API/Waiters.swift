@@ -5,7 +5,7 @@ import Reactor
 /// The clients that wait for a job: a struct and a suspended connection each, no thread.
 ///
 /// A waiter is answered exactly once: when its job has come as far as it wants, when its time is
-/// over, or never if its client went away.
+/// over, or when its client has closed its side.
 struct Waiters {
   /// What a client waits for.
   enum Goal: Equatable {
@@ -64,10 +64,11 @@ struct Waiters {
     return handle
   }
 
-  /// Takes out a waiter whose client went away.
-  mutating func remove(_ handle: Handle) {
-    guard let waiter = timers.cancel(handle.timer) else { return }
+  /// Takes out a waiter whose client went away; nil if it was taken out before.
+  mutating func remove(_ handle: Handle) -> Waiter? {
+    guard let waiter = timers.cancel(handle.timer) else { return nil }
     unlink(waiter)
+    return waiter
   }
 
   /// Takes out the waiters that `job` satisfies now.

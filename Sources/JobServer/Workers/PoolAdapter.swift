@@ -125,12 +125,13 @@ final class PoolAdapter {
       hasAnnounced = true
       body(.poolAnnounced(pool: index, tasks: tasks))
     }
+    pool.drainReports { report in
+      if let event = event(of: report) { body(event) }
+    }
+    // Last: a call comes back because its slot lost its credit, which a report above has told.
     if !events.isEmpty {
       for event in events { body(event) }
       events.removeAll(keepingCapacity: true)
-    }
-    pool.drainReports { report in
-      if let event = event(of: report) { body(event) }
     }
   }
 

@@ -7,9 +7,12 @@ public enum PoolReport: Equatable, Sendable {
   case slotGone(slot: Int)
   /// The worker answered the call.
   case callEnded(call: UInt64, outcome: CallOutcome)
-  /// The call will not be answered. If it was `started`, the worker ended with `exitStatus` while
-  /// it ran it, and `reason` says why if the pool itself had a reason to end that worker; if not,
-  /// no line of it has run, and it may be assigned again as if it never had been.
+  /// The call will not be answered. Its slot's credit was told before, so that it is not assigned
+  /// to a worker that is gone or about to be ended.
+  ///
+  /// If it was `started`, the worker ended with `exitStatus` while it ran it, and `reason` says why
+  /// if the pool itself had a reason to end that worker; if not, no line of it has run, and it may
+  /// be assigned again as if it never had been.
   case callLost(call: UInt64, exitStatus: ExitStatus, started: Bool, reason: String?)
   /// No worker can be made ready, for this reason; the pool has given up and ends its workers.
   case poolBroke(reason: String)

@@ -94,6 +94,9 @@ extension PoolState {
     _ worker: PoolWorkerID, _ status: ExitStatus, claimed: UInt32?, at now: UInt64
   ) {
     guard let index = place(of: worker), let gone = workers[index] else { return }
+    let isCurrent = slots[gone.slot].worker == worker
+    let slot = forget(index)
+    reportCredit(of: slot)  // First: what is given back must not be assigned to it again.
     for (place, item) in gone.inFlight.enumerated() {
       let started = claimed.map { item.ordinal <= $0 } ?? (place == 0)
       reports.append(
@@ -101,8 +104,6 @@ extension PoolState {
           call: item.call, exitStatus: status, started: started,
           reason: started ? gone.reason : nil))
     }
-    let isCurrent = slots[gone.slot].worker == worker
-    let slot = forget(index)
     if isCurrent { noteDeath(of: gone, status, at: now) }
     refill(slot, at: now)
   }
@@ -112,13 +113,8 @@ extension PoolState {
   public mutating func revoked(_ worker: PoolWorkerID, claimed: UInt32, at now: UInt64) {
     guard let index = place(of: worker) else { return }
     let kept = workers[index]!.inFlight.firstIndex { $0.ordinal > claimed }
-    if let kept {
-      for item in workers[index]!.inFlight[kept...] {
-        reports.append(
-          .callLost(call: item.call, exitStatus: .unknown, started: false, reason: nil))
-      }
-      workers[index]!.inFlight.removeSubrange(kept...)
-    }
+    let taken = kept.map { Array(workers[index]!.inFlight[$0...]) } ?? []
+    workers[index]!.inFlight.removeLast(taken.count)
     // A call that is to end may have been claimed. The last one claimed may be running; those
     // before it have run, and their answers are on the way.
     if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace
@@ -127,6 +123,11 @@ extension PoolState {
     }
     proceed(index, isRetiring: false, at: now)
     reportCredit(of: workers[index]!.slot)
+    // Last: by now the slot's credit is told, so they go where there is some.
+    for item in taken {
+      reports.append(
+        .callLost(call: item.call, exitStatus: .unknown, started: false, reason: nil))
+    }
   }
 
   /// It is `now`: everything that was due is done.
@@ -136,6 +137,7 @@ extension PoolState {
       if let recall = workers[index]?.recallDue(settings), recall <= now {
         workers[index]!.credit = 1
         workers[index]!.headSince = now
+        reportCredit(of: workers[index]!.slot)
         revoke(index)
       }
     }

@@ -34,7 +34,7 @@ extension WorkerPool {
 
   private func takeHello(_ frame: Frame, from channel: WorkerChannel) -> String? {
     var reader = PayloadReader(frame.payload)
-    guard let version = reader.number(UInt32.self), reader.number(UInt32.self) != nil else {
+    guard let version = reader.number(UInt32.self), let process = reader.number(UInt32.self) else {
       return "a hello without its header"
     }
     guard version == FrameKind.protocolVersion else {
@@ -48,6 +48,9 @@ extension WorkerPool {
       }
       taskNames = names
     }
+    // The fork server tells it too, but on another socket: this may come first, and a slot is not
+    // to be ready with a worker that has no number.
+    if channel.process == 0 { channel.process = Int32(truncatingIfNeeded: process) }
     state.saidHello(channel.worker)
     return nil
   }

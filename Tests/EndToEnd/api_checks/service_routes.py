@@ -206,6 +206,11 @@ def metrics(checks, service):
         checks.equal("lido_jobs has every state", states, {
             "scheduled", "queued", "running", "succeeded", "failed", "cancelled"})
         checks.equal("two workers are there", total(after, "lido_workers", pool="default"), 2.0)
+        def syncs():
+            return total(read_metrics(http)[1], "lido_journal_sync_seconds_count")
+        # The default is a sync 50 ms after a write.
+        checks.that("syncs of the journal are timed", wait_until(
+            lambda: syncs() > total(before, "lido_journal_sync_seconds_count"), 2), "more", syncs())
         checks.that("no job's id is in them", not any(job in response.text for job in jobs),
                     "none", "an id")
         routes = {dict(p).get("route") for (n, p) in after if n == "lido_http_requests_total"}
@@ -323,7 +328,8 @@ def replacement_of_workers(checks, _service):
 
 
 def bounds_of_the_service(checks, _service):
-    flags = ("--processes", 1, "--max-queued", 5, "--retention-count", 3)
+    flags = ("--processes", 1, "--max-queued", 5, "--retention-count", 3,
+             "--max-queued-bytes", 1_024)
     with Service(*flags) as service, service.connection() as http:
         jobs = [http.submit("sleep", 1) for _ in range(5)]
         checks.equal("--max-queued 5 takes 5 jobs", [job.status for job in jobs], [202] * 5)
@@ -331,6 +337,9 @@ def bounds_of_the_service(checks, _service):
         checks.equal("… and refuses the sixth", faults_of_problem(refused, 503, "queue_full"), [])
         after = refused.get("retry-after") or ""
         checks.that("… with Retry-After", after.isdigit() and int(after) >= 1, "seconds", refused)
+        too_large = http.submit("echo", "x" * 1_024)
+        checks.equal("one that is larger than --max-queued-bytes is not told to come back",
+                     faults_of_problem(too_large, 413, "payload_too_large"), [])
         for job in jobs[1:]:
             http.post(f"/v1/jobs/{job.json['id']}/cancel", {})
         checks.equal("then it takes jobs again", http.submit("square", 1).status, 202)
