@@ -25,6 +25,15 @@ public struct PathParameters: Sendable {
     return String(Substring(utf8[start..<end]))
   }
 
+  /// Calls `body` with the UTF-8 of the parameter at a position, of which no string is made.
+  public func withUTF8<R>(at index: Int, _ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
+    precondition(index >= 0 && index < names.count, "the route has no parameter \(index)")
+    var path = path
+    return path.withUTF8 { utf8 in
+      body(UnsafeBufferPointer(rebasing: utf8[Int(spans[index].start)..<Int(spans[index].end)]))
+    }
+  }
+
   /// The parameter of a name; `nil` when the template has none of that name.
   public subscript(name: String) -> String? {
     names.firstIndex(of: name).map { self[$0] }

@@ -104,6 +104,11 @@ public struct JSONWriter: Sendable {
     try reader.appendText(to: &bytes)
   }
 
+  /// Splices members whose text was known beforehand: `"a":1,"b":true`.
+  public mutating func members(_ piece: StaticString) {
+    spliced(piece)
+  }
+
   /// Writes `piece` as it is, with no comma before it: line feeds, or prefixes known beforehand.
   public mutating func raw(_ piece: StaticString) {
     bytes.append(

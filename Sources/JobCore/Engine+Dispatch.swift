@@ -19,10 +19,10 @@ extension Engine {
   /// Hands out queued jobs of one pool, oldest first, while a slot can take the next one.
   mutating func dispatch(pool: Int, at moment: Moment, _ turn: inout Turn) {
     guard pools[pool].freeCredit > 0, isWritable, !isDraining else { return }
-    guard let name = store.names.find(pools[pool].name), Int(name.index) < ready.count else {
+    if pools[pool].storedName == nil { pools[pool].storedName = store.names.find(pools[pool].name) }
+    guard let line = pools[pool].storedName.map({ Int($0.index) }), line < ready.count else {
       return
     }
-    let line = Int(name.index)
     while let number = nextQueued(in: line), let attempt = store[number]?.attempt {
       guard let index = chooseSlot(pool: pool) else { return }
       let slot = SlotID(pool: pool, index: index)

@@ -76,7 +76,7 @@ extension JobState {
   }()
 
   /// The position of the state in `allCases`.
-  var index: UInt8 {
+  public var index: UInt8 {
     switch self {
     case .scheduled: 0
     case .queued: 1

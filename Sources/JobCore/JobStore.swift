@@ -72,6 +72,9 @@ public struct JobStore: Equatable, Sendable {
   @inline(__always)
   func state(of number: JobNumber) -> JobState? { table[number]?.state }
 
+  /// What of the job with `number` is looked at most; cheaper than the job, which holds strings.
+  public func brief(of number: JobNumber) -> JobBrief? { table.brief(of: number) }
+
   /// The number of the job with `id`.
   public func number(of id: JobID) -> JobNumber? { numbers[id] }
 
@@ -118,6 +121,7 @@ public struct JobStore: Equatable, Sendable {
   /// Takes over one job of a snapshot, in the snapshot's order.
   public mutating func restore(_ job: RestoredJob) {
     let submitted = job.submitted
+    numbers[submitted.id] = submitted.number
     insert(submitted)
     table.update(submitted.number) { held in
       held.state = job.state
@@ -144,9 +148,14 @@ public struct JobStore: Equatable, Sendable {
     switch record {
     case .jobSubmitted(let submitted):
       guard
-        submitted.number >= nextNumber, numbers[submitted.id] == nil,
+        submitted.number >= nextNumber,
         submitted.options?.idempotencyKey.flatMap({ keys[$0] }) == nil
       else { throw Misfit(record: record, found: nil) }
+      // One look-up to see that the id is free and to take it: this is the largest table of all.
+      if let holder = numbers.updateValue(submitted.number, forKey: submitted.id) {
+        numbers[submitted.id] = holder
+        throw Misfit(record: record, found: nil)
+      }
       insert(submitted)
       nextNumber = submitted.number + 1
     case .attemptStarted(let number, let attempt, let timestamp):
@@ -185,13 +194,13 @@ public struct JobStore: Equatable, Sendable {
     public let found: JobState?
   }
 
+  /// Takes in a job whose id was entered already.
   private mutating func insert(_ submitted: JobSubmitted) {
     let job = Job(
       number: submitted.number, id: submitted.id, task: names.intern(submitted.task),
       pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
       createdAt: submitted.at)
     table.insert(job)
-    numbers[submitted.id] = submitted.number
     if let key = submitted.options?.idempotencyKey { keys[key] = submitted.number }
     recount(job.pool, from: nil, to: .queued)
     openBytes += job.submittedBytes

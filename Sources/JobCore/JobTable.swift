@@ -24,6 +24,17 @@ struct JobTable: Equatable, Sendable {
     return pages[index]?.jobs[Int(number % JobTable.pageSize)]
   }
 
+  /// The brief of the job with `number`, without a copy of the job.
+  func brief(of number: JobNumber) -> JobBrief? {
+    guard let index = pageIndex(of: number), pages[index] != nil else { return nil }
+    return pages[index].unsafelyUnwrapped.jobs.withUnsafeBufferPointer { jobs in
+      guard let job = jobs.baseAddress.unsafelyUnwrapped[Int(number % JobTable.pageSize)] else {
+        return nil
+      }
+      return JobBrief(job)
+    }
+  }
+
   /// Adds a job whose number is not held. Numbers may come in any order, but a page far below the
   /// first one costs the pages between.
   mutating func insert(_ job: Job) {

@@ -27,6 +27,8 @@ struct Slot: Equatable, Sendable {
 /// What the engine knows of a pool.
 struct PoolEntry: Equatable, Sendable {
   let name: String
+  /// Its name in the store, found at the first job; names in a store stay as they are.
+  var storedName: Name?
   /// The tasks that its workers know; nil until the first one told.
   var tasks: Set<String>?
   /// Why it runs nothing any more; nil while it does.

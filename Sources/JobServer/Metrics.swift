@@ -27,9 +27,14 @@ struct Metrics {
     let task: Name
     let pool: Name
     let state: JobState
+
+    /// All three in one word: hashing one costs less than hashing three.
+    func hash(into hasher: inout Hasher) {
+      hasher.combine(UInt64(task.index) << 32 | UInt64(pool.index) << 8 | UInt64(state.index))
+    }
   }
 
-  private struct HTTPLine: Hashable {
+  private struct HTTPLine: Equatable {
     let route: String
     let method: String
     let status: Int
@@ -37,7 +42,9 @@ struct Metrics {
 
   private var submitted: [Line: Int] = [:]
   private var finished: [Line: Int] = [:]
-  private var requests: [HTTPLine: Int] = [:]
+  /// A list: there are a few dozen, the first of them nearly always, and comparing two is cheaper
+  /// than hashing one.
+  private var requests: [(line: HTTPLine, count: Int)] = []
   private var exits: [String: Int] = [:]
   /// From acceptance to the start of the last attempt.
   private(set) var wait = Histogram()
@@ -55,12 +62,10 @@ struct Metrics {
     for record in records {
       switch record {
       case .jobSubmitted(let job):
-        guard let task = store.names.find(job.task), let pool = store.names.find(job.pool) else {
-          continue
-        }
-        submitted[Line(task: task, pool: pool, state: .queued), default: 0] += 1
+        guard let brief = store.brief(of: job.number) else { continue }
+        submitted[Line(task: brief.task, pool: brief.pool, state: .queued), default: 0] += 1
       case .jobEnded(let number, _, let timestamp):
-        guard let job = store[number] else { continue }
+        guard let job = store.brief(of: number) else { continue }
         finished[Line(task: job.task, pool: job.pool, state: job.state), default: 0] += 1
         guard job.startedAt != 0 else { continue }
         wait.observe(seconds: Double(job.startedAt - job.createdAt) / 1_000)
@@ -72,8 +77,13 @@ struct Metrics {
 
   /// Counts one request.
   mutating func noteRequest(route: String, method: String, status: Int, seconds: Double) {
-    requests[HTTPLine(route: route, method: method, status: status), default: 0] += 1
     http.observe(seconds: seconds)
+    let line = HTTPLine(route: route, method: method, status: status)
+    for index in requests.indices where requests[index].line == line {
+      requests[index].count += 1
+      return
+    }
+    requests.append((line, 1))
   }
 
   /// Counts the end of a worker.
@@ -122,10 +132,10 @@ extension Metrics {
       "lido_http_requests_total", "counter", "Requests answered.",
       requests.map {
         let labels = [
-          Metrics.label("route", $0.key.route), Metrics.label("method", $0.key.method),
-          Metrics.label("code", "\($0.key.status)"),
+          Metrics.label("route", $0.line.route), Metrics.label("method", $0.line.method),
+          Metrics.label("code", "\($0.line.status)"),
         ]
-        return (labels.joined(separator: ","), "\($0.value)")
+        return (labels.joined(separator: ","), "\($0.count)")
       }.sorted { $0.labels < $1.labels })
     text += Metrics.text(
       of: wait, "lido_job_wait_seconds", "From acceptance to the start of the last attempt.")

@@ -87,8 +87,10 @@ extension Server {
 
   private func jobChanged(_ number: JobNumber) {
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number), let job = engine.store[number] else { return }
-    waiters.satisfied(by: job) { waiter in
+    guard waiters.count > 0, isDurable(number), let brief = engine.store.brief(of: number)
+    else { return }
+    waiters.satisfied(by: brief, number) { waiter in
+      guard let job = engine.store[number] else { return }
       waiter.response.resume(with: response(to: waiter.goal, job, waiter.presentation))
     }
   }

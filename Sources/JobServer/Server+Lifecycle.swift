@@ -28,16 +28,16 @@ extension Server {
       settings: http, router: router, problem: Server.response(to:),
       observe: { [unowned self] in note($0) })
     self.http = server
-    try reactor.watch(server.fileDescriptor, for: .readable, precedence: .late) {
+    try reactor.watch(server.fileDescriptor, for: .readable, precedence: .early) {
       [unowned self] _ in isHTTPReady = true
     }
-    try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .early) {
+    try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .late) {
       [unowned self] _ in forkServerReady()
     }
     try reactor.watch(signals.fileDescriptor, for: .readable) {
       [unowned self] _ in signalsArrived()
     }
-    try reactor.watch(storage.syncDescriptor, for: .readable, precedence: .early) {
+    try reactor.watch(storage.syncDescriptor, for: .readable) {
       [unowned self] _ in syncsFinished()
     }
     for pool in pools { pool.start(at: now.instant) }

@@ -105,21 +105,23 @@ final class Server {
       reactor.wait(until: nextDeadline())
       now = readMoment()
 
-      // 1. What frees slots: results and deaths of workers. 2. What time has brought.
+      // 1. Clients: answers go out, wishes are collected, reads are answered; as nothing was
+      // decided in this turn, they cannot show what the journal does not hold.
       reactor.dispatch(.early)
-      collectReports()
-      try passTime()
-      try commit()
+      runHTTP()
 
-      // 3. Signals, syncs. 4. Clients: reads are answered, wishes are collected.
+      // 2. Signals and syncs. 3. What frees slots: results and deaths of workers. 4. What time has
+      // brought. 5. What wants slots.
       reactor.dispatch(.middle)
       reactor.dispatch(.late)
-      runHTTP()
+      collectReports()
+      try passTime()
       handleInbox()
-      try commit()
 
-      // 5. One write a worker.
+      // 6. One write to the journal, then one a worker; then who has waited long enough.
+      try commit()
       for pool in pools { pool.flush() }
+      endWaits()
       advancePhase()
       if let fatal { throw fatal }
     }
@@ -155,8 +157,11 @@ final class Server {
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
-    while let waiter = waiters.popExpired(at: instant.nanoseconds) { waitIsOver(waiter) }
     try passStorageTime()
+  }
+
+  private func endWaits() {
+    while let waiter = waiters.popExpired(at: now.instant.nanoseconds) { waitIsOver(waiter) }
   }
 
   private func runHTTP() {

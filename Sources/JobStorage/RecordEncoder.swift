@@ -40,28 +40,28 @@ struct RecordEncoder {
     writer.member("seq", integer: sequence)
     switch record {
     case .jobSubmitted(let submitted):
-      open("job_submitted", submitted.number)
+      open(#","job_submitted":{"job":"#, submitted.number)
       writer.submission(
         id: submitted.id, task: submitted.task, pool: submitted.pool, at: submitted.at,
         args: submitted.args, options: submitted.options)
     case .attemptStarted(let job, let attempt, let timestamp):
-      open("attempt_started", job)
+      open(#","attempt_started":{"job":"#, job)
       writer.member("attempt", integer: attempt)
       writer.member("at", integer: timestamp)
     case .attemptRevoked(let job, let revocation):
-      open("attempt_revoked", job)
+      open(#","attempt_revoked":{"job":"#, job)
       writer.member("reason", string: revocation.rawValue)
     case .attemptFailed(let job, let error, let retryAt):
-      open("attempt_failed", job)
+      open(#","attempt_failed":{"job":"#, job)
       writer.member(error: error)
       writer.member("retry_at", integer: retryAt)
-    case .jobQueued(let job): open("job_queued", job)
-    case .cancelRequested(let job): open("cancel_requested", job)
+    case .jobQueued(let job): open(#","job_queued":{"job":"#, job)
+    case .cancelRequested(let job): open(#","cancel_requested":{"job":"#, job)
     case .jobEnded(let job, let outcome, let timestamp):
-      open("job_ended", job)
+      open(#","job_ended":{"job":"#, job)
       writer.member("at", integer: timestamp)
       append(outcome)
-    case .jobForgotten(let job): open("job_forgotten", job)
+    case .jobForgotten(let job): open(#","job_forgotten":{"job":"#, job)
     }
     writer.endObject()
     end(start)
@@ -75,11 +75,11 @@ struct RecordEncoder {
     }
   }
 
+  /// Writes how a record begins, a piece that ends where the job's number goes.
   @inline(__always)
-  private mutating func open(_ name: StaticString, _ job: JobNumber) {
-    writer.name(name)
-    writer.beginObject()
-    writer.member("job", integer: job)
+  private mutating func open(_ piece: StaticString, _ job: JobNumber) {
+    writer.raw(piece)
+    writer.integer(job)
   }
 
   @inline(__always)

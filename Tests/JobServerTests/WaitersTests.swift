@@ -33,7 +33,7 @@ import Testing
 
   private mutating func satisfied(by job: Job) -> Set<Int> {
     var found: [Waiters.Waiter] = []
-    waiters.satisfied(by: job) { found.append($0) }
+    waiters.satisfied(by: JobBrief(job), job.number) { found.append($0) }
     let places = found.map(place)
     #expect(Set(places).count == places.count, "one came out twice")
     return Set(places)

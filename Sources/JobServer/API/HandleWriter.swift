@@ -11,14 +11,7 @@ enum HandleWriter {
     writer.member("id", id: job.id)
     writer.member("task", string: engine.store.names[job.task])
     writer.member("pool", string: engine.store.names[job.pool])
-    writer.member("state", string: job.state.rawValue)
-    writer.member("ready", bool: job.state.isFinal)
-    if job.state.isFinal {
-      writer.member("successful", bool: job.state == .succeeded)
-    } else {
-      writer.name("successful")
-      writer.null()
-    }
+    writer.members(members(of: job.state))
     writer.member("attempt", integer: Int(job.attempt))
     let options = job.effectiveOptions
     writer.member("max_attempts", integer: options.attemptsMax)
@@ -41,6 +34,18 @@ enum HandleWriter {
     let path = JobPath(id: job.id, suffix: "/result")
     writer.plainString(count: path.byteCount) { path.write(to: $0) }
     writer.endObject()
+  }
+
+  /// What a state means to a client, as Python's `ready()` and `successful()` do.
+  private static func members(of state: JobState) -> StaticString {
+    switch state {
+    case .scheduled: #""state":"scheduled","ready":false,"successful":null"#
+    case .queued: #""state":"queued","ready":false,"successful":null"#
+    case .running: #""state":"running","ready":false,"successful":null"#
+    case .succeeded: #""state":"succeeded","ready":true,"successful":true"#
+    case .failed: #""state":"failed","ready":true,"successful":false"#
+    case .cancelled: #""state":"cancelled","ready":true,"successful":false"#
+    }
   }
 
   private static func writeOptions(

@@ -112,7 +112,9 @@ extension Server {
     _ job: Job, _ goal: Waiters.Goal, _ presentation: Presentation, _ wish: WaitWish,
     _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    if wish.milliseconds == 0 || (isReached(goal, by: job) && isDurable(job.number)) {
+    let isTellable = isDurable(job.number)
+    if wish.milliseconds == 0 || (isReached(goal, by: job) && isTellable) {
+      if isTellable { return .now(response(to: goal, job, presentation)) }
       return try speak(of: job.number, later) { server in
         guard let job = server.engine.store[job.number] else { return server.gone }
         return server.response(to: goal, job, presentation)
@@ -167,8 +169,7 @@ extension Server {
 
   /// The job that the path names: 404 for an id that never was, 410 for one that was dropped.
   private func jobNumber(_ request: HTTPRequest) throws(Problem) -> JobNumber {
-    let text = request.parameters[0]
-    guard let id = JobID(text) else {
+    guard let id = request.parameters.withUTF8(at: 0, { JobID($0) }) else {
       throw Problem(
         status: 404, code: .notFound,
         detail: "an id is 1 to 64 of A-Z a-z 0-9 . _ -; there is no job like this")
@@ -177,9 +178,9 @@ extension Server {
     if engine.store.forgotten.contains(id.stableHash) {
       throw Problem(
         status: 410, code: .gone,
-        detail: "job \(text) was dropped: by a DELETE, or because finished jobs are not kept longer"
+        detail: "job \(id) was dropped: by a DELETE, or because finished jobs are not kept longer"
       )
     }
-    throw Problem(status: 404, code: .notFound, detail: "there is no job \(text)")
+    throw Problem(status: 404, code: .notFound, detail: "there is no job \(id)")
   }
 }

@@ -28,7 +28,7 @@ struct Waiters {
     fileprivate(set) var next: Handle?
 
     /// Whether a job in this condition is what the client waits for.
-    func isSatisfied(by job: Job) -> Bool {
+    func isSatisfied(by job: JobBrief) -> Bool {
       switch goal {
       case .final, .result: job.state.isFinal
       case .change(let version): job.version != version || job.state.isFinal
@@ -71,9 +71,11 @@ struct Waiters {
     return waiter
   }
 
-  /// Takes out the waiters that `job` satisfies now.
-  mutating func satisfied(by job: Job, _ body: (Waiter) -> Void) {
-    guard let first = firstByJob[job.number] else { return }
+  /// Takes out the waiters for job `number` that its condition satisfies now.
+  mutating func satisfied(
+    by job: JobBrief, _ number: JobNumber, _ body: (Waiter) -> Void
+  ) {
+    guard let first = firstByJob[number] else { return }
     var next: Handle? = first
     var rest: Handle?
     while let handle = next, var waiter = timers[handle.timer] {
@@ -82,12 +84,14 @@ struct Waiters {
         timers.cancel(handle.timer)
         body(waiter)
       } else {
-        waiter.next = rest
-        timers.replace(handle.timer, with: waiter)
+        if waiter.next != rest {
+          waiter.next = rest
+          timers.replace(handle.timer, with: waiter)
+        }
         rest = handle
       }
     }
-    firstByJob[job.number] = rest
+    if rest != first { firstByJob[number] = rest }
   }
 
   /// Takes out one waiter whose time is over at `now`.

@@ -68,7 +68,7 @@ final class PoolAdapter {
         if reactor.isWatched(descriptor) {
           try reactor.setInterest(interest, of: descriptor)
         } else {
-          try reactor.watch(descriptor, for: interest, precedence: .early) { [self] readiness in
+          try reactor.watch(descriptor, for: interest, precedence: .late) { [self] readiness in
             adapter?.ready(descriptor, readiness)
           }
         }
