@@ -42,14 +42,14 @@ public struct HTTPHeaders: Sendable {
   /// The values of the headers of a name, which is compared as it was written.
   public func values(of name: String) -> [String] {
     var values: [String] = []
-    forEach { candidate, value in
+    forEachCString { candidate, value in
       if String(cString: candidate) == name { values.append(String(cString: value)) }
     }
     return values
   }
 
   /// Calls `body` with each name and value, NUL-terminated and valid during the call.
-  func forEach(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Void) {
+  func forEachCString(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Void) {
     bytes.withUnsafeBytes { bytes in
       guard var place = bytes.baseAddress else { return }
       let end = place + bytes.count

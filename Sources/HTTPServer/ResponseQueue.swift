@@ -18,7 +18,7 @@ enum ResponseQueue {
   ) -> Bool {
     guard let made = make(response) else { return false }
     if let type = response.contentType { add(made, "Content-Type", type) }
-    response.headers.forEach { name, value in MHD_add_response_header(made, name, value) }
+    response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
     if isLast { add(made, "Connection", "close") }
     let isQueued = MHD_queue_response(connection, UInt32(clamping: response.status), made) == .YES

@@ -136,6 +136,11 @@ public struct Engine: Sendable {
     pools[pool].slots.reduce(0) { $0 + $1.calls.count }
   }
 
+  /// How many slots of a pool hold a job.
+  public func busySlots(pool: Int) -> Int {
+    pools[pool].slots.reduce(0) { $0 + ($1.calls.isEmpty ? 0 : 1) }
+  }
+
   /// The process that holds a running job.
   public func workerPID(ofJob number: JobNumber) -> Int32? {
     for pool in pools {

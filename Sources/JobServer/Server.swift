@@ -21,6 +21,8 @@ final class Server {
   let signals: SignalSource
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
+  /// How many CPUs this process may use.
+  let cpuCount = CPUCount.usable
 
   /// Made by `open()`, after the routes that need the server exist.
   var http: HTTPServer?
@@ -30,8 +32,8 @@ final class Server {
 
   /// What the engine decided in this turn.
   var turn = Turn()
-  /// What clients asked for in this turn; handled together after the HTTP server has run, so that
-  /// no answer of this turn shows what the journal does not hold yet.
+  /// What clients asked for in this turn; decided after the HTTP server has run, so that no answer
+  /// of this turn shows what the journal does not hold yet.
   var inbox: [Event] = []
   /// Requests whose answer the engine decides.
   var requests = RequestTable()
@@ -102,7 +104,7 @@ final class Server {
   /// Runs turns until the service has stopped.
   func run() throws(StorageError) {
     while phase != .stopped {
-      reactor.wait(until: nextDeadline())
+      reactor.wait(until: nextDeadline(), maySpin: hasIdleCPU)
       now = readMoment()
 
       // 1. Clients: answers go out, wishes are collected, reads are answered; as nothing was
@@ -125,6 +127,11 @@ final class Server {
       advancePhase()
       if let fatal { throw fatal }
     }
+  }
+
+  /// Whether the workers leave a CPU to this thread.
+  private var hasIdleCPU: Bool {
+    pools.reduce(0) { $0 + engine.busySlots(pool: $1.index) } < cpuCount
   }
 
   func readMoment() -> Moment {
