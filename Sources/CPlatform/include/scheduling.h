@@ -1,0 +1,10 @@
+#ifndef LIDO_SCHEDULING_H
+#define LIDO_SCHEDULING_H
+
+// Makes this process a batch process, SCHED_BATCH of sched(7): when it wakes, it does not push the
+// one that runs off its CPU, but takes an idle one or its turn. Its share of the CPU stays the
+// same, and so does its niceness; what it starts inherits it. Needs no privilege. Where it is
+// refused (by a seccomp filter), nothing changes.
+void lido_schedule_as_batch(void);
+
+#endif
