@@ -167,6 +167,7 @@ public struct JobStore: Equatable, Sendable {
       try move(number, by: .attemptRevoked, record) { job in
         // A damaged journal may revoke what it never counted; that must not end the start.
         job.attempt -= min(job.attempt, 1)
+        if job.attempt == 0 { job.startedAt = 0 }
         if revocation == .interrupted { job.losses = UInt8(clamping: Int(job.losses) + 1) }
       }
     case .attemptFailed(let number, let error, let retryAt):

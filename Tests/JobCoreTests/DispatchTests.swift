@@ -76,6 +76,7 @@ import Testing
     try rig.lose(2, .notStarted)
     #expect(Array(rig.engine.ready[1].entries) == [2, 3, 4, 5, 6])
     #expect(rig.store[2]?.attempt == 0)
+    #expect(rig.store[2]?.startedAt == 0, "an attempt that does not count has not started")
     #expect(rig.ready(credit: 9).map(\.job) == [2, 3, 4, 5, 6])
   }
 
