@@ -52,8 +52,8 @@ extension Server {
     case .accepted(let number, let isReplay):
       var presentation = request.presentation
       presentation.isReplay = isReplay
-      guard let job = engine.store[number] else { return request.response.resume(with: gone) }
-      if request.wait > 0, !(job.state.isFinal && isDurable(number)) {
+      let isFinal = engine.store.brief(of: number)?.state.isFinal ?? true
+      if request.wait > 0, !(isFinal && isDurable(number)) {
         wait(
           request.response, for: number, .final, presentation, milliseconds: request.wait)
       } else {
@@ -109,17 +109,11 @@ extension Server {
   }
 
   private func tell(
-    _ response: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
+    _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
-    guard isDurable(number) else {
-      return tellLater(response, of: number) { server in
-        guard let job = server.engine.store[number] else { return server.gone }
-        return server.response(to: goal, job, presentation)
-      }
-    }
-    guard let job = engine.store[number] else { return response.resume(with: gone) }
-    response.resume(with: self.response(to: goal, job, presentation))
+    let told = engine.store[number].map { response(to: goal, $0, presentation) }
+    tell(told ?? gone, of: number, to: client)
   }
 }
 

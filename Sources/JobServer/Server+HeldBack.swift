@@ -12,7 +12,7 @@ extension Server {
   struct HeldBack {
     enum Deed {
       case effects([Effect])
-      case read(PendingResponse, (Server) -> HTTPResponse)
+      case answer(PendingResponse, HTTPResponse)
     }
 
     let sequence: UInt64
@@ -53,41 +53,54 @@ extension Server {
     try commit()
   }
 
-  /// Performs what was held back and is durable now.
+  /// Performs what was held back and is durable now. After a commit, as it may tell what memory
+  /// says: that must all have its number.
   func release() {
     while let first = heldBack.first, first.sequence <= speakableSequence {
       heldBack.removeFirst()
       for job in first.jobs where undurable[job] == first.sequence { undurable[job] = nil }
       switch first.deed {
       case .effects(let effects): for effect in effects { perform(effect) }
-      case .read(let response, let render): response.resume(with: render(self))
+      case .answer(let client, let response): client.resume(with: response)
       }
     }
   }
 
-  /// Answers a read of one job, or (`nil`) of any: at once if everything that it may show is
+  /// Answers with what memory says now of one job, or (`nil`) of any: at once if all of it is
   /// durable, otherwise when it is. While the journal takes nothing, what it does not hold is not
-  /// shown.
+  /// shown. To be called while the turn holds no records: they would have no number yet.
   func speak(
-    of number: JobNumber?, _ later: () -> PendingResponse,
-    _ render: @escaping (Server) -> HTTPResponse
+    _ response: HTTPResponse, of number: JobNumber?, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    if heldBack.isEmpty || number.map(isDurable) ?? undurable.isEmpty { return .now(render(self)) }
+    if undurable.isEmpty || number.map(isDurable) ?? false { return .now(response) }
     guard engine.isWritable else { throw JobAnswers.readOnly }
-    heldBack.append(HeldBack(sequence: assignedSequence, deed: .read(later(), render)))
+    hold(response, for: later())
     return .later
   }
 
-  /// Answers a client that waits already, about a job that is not durable.
-  func tellLater(
-    _ response: PendingResponse, of number: JobNumber,
-    _ render: @escaping (Server) -> HTTPResponse
-  ) {
-    if engine.isWritable {
-      heldBack.append(HeldBack(sequence: assignedSequence, deed: .read(response, render)))
+  /// Refuses a request. That a job was dropped is told, as everything, once it is durable.
+  func refuse(_ problem: Problem, _ later: () -> PendingResponse) -> HTTPAnswer {
+    let response = JobAnswers.problem(problem)
+    guard problem.code == .gone, !undurable.isEmpty else { return .now(response) }
+    guard engine.isWritable else { return .now(JobAnswers.problem(JobAnswers.readOnly)) }
+    hold(response, for: later())
+    return .later
+  }
+
+  /// Answers a client that waits already, with what memory says now of a job.
+  func tell(_ response: HTTPResponse, of number: JobNumber, to client: PendingResponse) {
+    if isDurable(number) {
+      client.resume(with: response)
+    } else if engine.isWritable {
+      hold(response, for: client)
     } else {
-      response.resume(with: JobAnswers.problem(JobAnswers.readOnly))
+      client.resume(with: JobAnswers.problem(JobAnswers.readOnly))
     }
+  }
+
+  /// Keeps an answer until all that memory knew when it was made is durable.
+  private func hold(_ response: HTTPResponse, for client: PendingResponse) {
+    heldBack.append(HeldBack(sequence: assignedSequence, deed: .answer(client, response)))
   }
 
   // MARK: While the journal takes nothing

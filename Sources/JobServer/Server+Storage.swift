@@ -35,7 +35,6 @@ extension Server {
         try storage.retryPending(at: now)
         log.notice("the journal can be written again")
         decide(.storageChanged(isWritable: true))
-        release()
       } catch {
         try storageFailed(error)
       }
@@ -59,6 +58,5 @@ extension Server {
     for _ in 0..<count {
       metrics.sync.observe(seconds: Double(nanoseconds) / Double(count) / 1e9)
     }
-    release()
   }
 }

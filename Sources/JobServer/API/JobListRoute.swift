@@ -34,8 +34,7 @@ extension Server {
   ) throws(Problem) -> HTTPAnswer {
     try requireQuery(request, ["state", "task", "pool", "tag", "after", "limit"])
     let filter = try filter(request)
-    let query = request.query
-    return try speak(of: nil, later) { server in server.page(filter, query) }
+    return try speak(page(filter, request.query), of: nil, later)
   }
 
   private func page(_ filter: Filter, _ query: HTTPQuery) -> HTTPResponse {

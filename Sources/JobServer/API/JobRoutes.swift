@@ -112,13 +112,8 @@ extension Server {
     _ job: Job, _ goal: Waiters.Goal, _ presentation: Presentation, _ wish: WaitWish,
     _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    let isTellable = isDurable(job.number)
-    if wish.milliseconds == 0 || (isReached(goal, by: job) && isTellable) {
-      if isTellable { return .now(response(to: goal, job, presentation)) }
-      return try speak(of: job.number, later) { server in
-        guard let job = server.engine.store[job.number] else { return server.gone }
-        return server.response(to: goal, job, presentation)
-      }
+    if wish.milliseconds == 0 || (isReached(goal, by: job) && isDurable(job.number)) {
+      return try speak(response(to: goal, job, presentation), of: job.number, later)
     }
     wait(later(), for: job.number, goal, presentation, milliseconds: wish.milliseconds)
     return .later

@@ -35,7 +35,7 @@ extension Server {
         do throws(Problem) {
           return try operation.action(self, &request, later)
         } catch {
-          return .now(JobAnswers.problem(error))
+          return refuse(error, later)
         }
       }
     }

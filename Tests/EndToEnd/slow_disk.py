@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""With `--sync always` nothing is told before it is on the disk, however slow that is.
+
+Usage: LIDO_BIN=PATH slow_disk.py
+
+The disk is made slow by a library that is loaded before the C library: each fdatasync takes DELAY.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from checks import Checks
+from lido_process import Service, finished, temporary_folder
+
+DELAY = 0.4
+SOURCE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int fdatasync(int descriptor) {
+  struct timespec delay = {.tv_nsec = %d};
+  nanosleep(&delay, 0);
+  return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(descriptor);
+}
+""" % int(DELAY * 1e9)
+
+
+def slow_disk():
+    """The library's path; None without a C compiler."""
+    folder = temporary_folder()
+    library = os.path.join(folder, "slow_disk.so")
+    for compiler in ("cc", "clang"):
+        try:
+            subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-o", library, "-"],
+                           input=SOURCE.encode(), check=True, capture_output=True)
+            return library
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    return None
+
+
+def a_submission(checks, service):
+    with service.connection() as http, service.connection() as other:
+        began = time.monotonic()
+        http.send("POST", "/v1/jobs", b'{"task":"square","args":[3],"id":"nine"}',
+                  {"Content-Type": "application/json"})
+        time.sleep(DELAY / 4)
+        other.send("GET", "/v1/jobs")
+        checks.equal("a submission is accepted", http.receive().status, 202)
+        took = time.monotonic() - began
+        checks.that("… once it is on the disk", took >= DELAY, f">= {DELAY} s", took)
+        checks.that("a list of then does not know how it ends",
+                    all(job["ready"] is False for job in other.receive().json["jobs"]))
+        finished(http, "nine")
+
+
+def a_delete(checks, service):
+    with service.connection() as http, service.connection() as other:
+        http.send("DELETE", "/v1/jobs/nine")
+        time.sleep(DELAY / 4)
+        other.send("GET", "/v1/jobs/nine")
+        time.sleep(DELAY / 4)
+        early = other.has_answer()
+        checks.equal("while a DELETE is not on the disk", http.has_answer(), False)
+        checks.equal("… nobody hears of it", early, False)
+        checks.equal("then the job is dropped", http.receive().status, 204)
+        checks.equal("… and who asked hears that it is gone", other.receive().status, 410)
+
+
+def many_at_once(checks, service):
+    with service.connection() as http:
+        began = time.monotonic()
+        connections = [service.connection() for _ in range(20)]
+        for connection in connections:
+            connection.send("POST", "/v1/jobs", b'{"task":"square","args":[4]}',
+                            {"Content-Type": "application/json"})
+        statuses = [connection.receive().status for connection in connections]
+        took = time.monotonic() - began
+        checks.equal("20 submissions are accepted", statuses, [202] * 20)
+        checks.at_most("… by a few syncs for all", took, 4 * DELAY, "s")
+        for connection in connections:
+            connection.close()
+        checks.equal("the service is alive", http.get("/livez").status, 200)
+
+
+def main():
+    checks = Checks(seconds_max=60)
+    library = slow_disk()
+    if library is None:
+        checks.skip("everything", "there is no C compiler")
+        return 0
+    with Service("--sync", "always", environment={"LD_PRELOAD": library}) as service:
+        checks.run((a_submission, service), (a_delete, service), (many_at_once, service))
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
