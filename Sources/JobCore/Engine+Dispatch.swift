@@ -49,9 +49,15 @@ extension Engine {
     return nil
   }
 
-  /// The slot with credit that holds the fewest calls. More than one call each is credit that the
-  /// pool gives for calls of microseconds only, and what waits behind a call that turns out long
-  /// comes back as lost, not started.
+  /// Credit as large as this is given for calls of less than some 80 microseconds.
+  static let creditOfTinyCalls = 24
+  /// How many tiny calls one slot gets before the next: to wake a worker costs both sides as much
+  /// as a few of them take.
+  static let tinyCallsTogether = 8
+
+  /// The slot with credit that holds the fewest calls; one with a few tiny ones before that. More
+  /// than one call each is credit that the pool gives for calls of microseconds only, and what
+  /// waits behind a call that turns out long comes back as lost, not started.
   private func chooseSlot(pool: Int) -> Int? {
     guard pools[pool].freeCredit > 0 else { return nil }
     var best: Int?
@@ -59,8 +65,12 @@ extension Engine {
     let slots = pools[pool].slots
     for index in slots.indices {
       let count = slots[index].calls.count
-      guard count < slots[index].credit, count < bestCount else { continue }
-      if count == 0 { return index }
+      guard count < slots[index].credit else { continue }
+      let isForTinyCalls = slots[index].credit >= Engine.creditOfTinyCalls
+      if isForTinyCalls ? (1..<Engine.tinyCallsTogether).contains(count) : count == 0 {
+        return index
+      }
+      guard count < bestCount else { continue }
       best = index
       bestCount = count
     }

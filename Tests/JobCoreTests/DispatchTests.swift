@@ -52,6 +52,24 @@ import Testing
     #expect(rig.call(of: 9)?.slot.index == 0, "2 and 1 call: the fewest wins")
   }
 
+  @Test func `tiny calls go to one slot together, then to the next`() throws {
+    var rig = Rig()
+    rig.ready(0, credit: Engine.creditOfTinyCalls)
+    rig.ready(1, credit: Engine.creditOfTinyCalls)
+    var slots: [Int] = []
+    for number in JobNumber(1)...19 {
+      _ = try rig.square()
+      if let call = rig.call(of: number) { slots.append(call.slot.index) }
+    }
+    let together = Engine.tinyCallsTogether
+    #expect(slots.prefix(together).allSatisfy { $0 == 0 })
+    #expect(slots[together..<together * 2].allSatisfy { $0 == 1 })
+    #expect(slots[(together * 2)...] == [0, 1, 0], "then the one that holds the fewest")
+    rig.ready(2, credit: 1)
+    _ = try rig.square()
+    #expect(rig.call(of: 20)?.slot.index == 2, "an idle slot that is not for tiny calls is first")
+  }
+
   @Test func `credit is never exceeded, and less credit than calls is no credit`() throws {
     var rig = Rig()
     for _ in 0..<6 { _ = try rig.square() }

@@ -74,6 +74,18 @@ final class Played {
     #expect(credits == [2, 4, 4, 8, 16, 32, 32, 1])
   }
 
+  @Test func `credit is bounded by what the calls would take together`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    var credits: [Int] = []
+    for (call, microseconds) in zip(UInt64(1)..., [10, 200, 200, 200, 200, 0, 0] as [UInt32]) {
+      _ = pool.state.assign(call, to: 0, at: pool.time)
+      #expect(pool.answer(worker, call, microseconds: microseconds))
+      credits.append(pool.state.slots[0].credit)
+    }
+    #expect(credits == [2, 4, 8, 10, 10, 20, 32])
+  }
+
   @Test func `a death loses the claimed call and gives the others back`() {
     let pool = Played(1)
     let worker = pool.readyAll()[0]

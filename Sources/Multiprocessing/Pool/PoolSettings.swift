@@ -28,6 +28,9 @@ public struct PoolSettings: Equatable, Sendable {
   public static let ordinalsMax = 1 << 31
   /// A call that lasts less, in microseconds, doubles its slot's credit.
   public static let shortCallMicroseconds: UInt32 = 250
+  /// How long the calls in flight in a slot may take together, in microseconds, by how long the
+  /// last one took.
+  public static let prefetchMicroseconds: UInt32 = 2000
   /// A call that lasts as long, in microseconds, takes its slot's credit back to 1.
   public static let longCallMicroseconds: UInt32 = 1000
 

@@ -187,12 +187,14 @@ extension PoolState {
     }
   }
 
-  /// Calls well under a millisecond double the credit; one of a millisecond takes it back to 1.
+  /// Calls well under a millisecond double the credit, but never to more than would take two of
+  /// them together; one of a millisecond takes it back to 1.
   mutating func adjustCredit(_ index: Int, after microseconds: UInt32) {
     if microseconds >= PoolSettings.longCallMicroseconds {
       workers[index]!.credit = 1
     } else if microseconds < PoolSettings.shortCallMicroseconds {
-      workers[index]!.credit = min(workers[index]!.credit * 2, settings.creditMax)
+      let most = Int(PoolSettings.prefetchMicroseconds / max(microseconds, 1))
+      workers[index]!.credit = min(workers[index]!.credit * 2, settings.creditMax, most)
     }
   }
 
