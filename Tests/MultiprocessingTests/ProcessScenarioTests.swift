@@ -9,7 +9,6 @@ import Testing
     "garbage", "hundred-workers", "descriptors", "resize", "fork-server-killed",
     "fork-server-signals", "exec", "exec-fails", "large-request", "fork-payload", "slow-client",
     "group-dies", "chaos", "closed-stdio", "end", "hello-first", "signalled-at-once",
-    "scheduling",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

@@ -46,7 +46,6 @@ enum ProcessTestProgram {
     "fork-refused": CallScenarios.forkRefused,
     "maxtasksperchild": WorkerScenarios.maxTasksPerChild,
     "hello-first": WorkerScenarios.helloFirst,
-    "scheduling": WorkerScenarios.scheduling,
     "initializer-fails": WorkerScenarios.initializerFails,
     "initializer-runs": WorkerScenarios.initializerRuns,
     "garbage": WorkerScenarios.garbage,

@@ -88,10 +88,6 @@ enum TestTasks {
     Int(startGrandchild())
   }
 
-  static let policy = TaskDefinition<NoArgument, Int>("policy") { _ in
-    Int(sched_getscheduler(0))
-  }
-
   static let warm = TaskDefinition<String, NoResult>("warm") { value in
     setenv("WARMED", value, 1)
     return NoResult()
@@ -102,7 +98,7 @@ enum TestTasks {
     square.erased, echo.erased, digits.erased, sum.erased, point.erased, ratio.erased,
     nothing.erased, refuse.erased, text.erased, process.erased, descriptors.erased, warmed.erased,
     die.erased, leave.erased, wait.erased, stubborn.erased, hold.erased, garbage.erased, lie.erased,
-    orphan.erased, leaveOrphan.erased, policy.erased,
+    orphan.erased, leaveOrphan.erased,
   ]
 
   static func startGrandchild() -> Int32 {

@@ -30,15 +30,6 @@ enum WorkerScenarios {
     check(driver.pool.goneWorkers.map(\.process), equals: [process])
   }
 
-  /// Workers are batch processes, and the process that has them is not.
-  static func scheduling(_ forkServer: ForkServer) throws {
-    let driver = try PoolDriver(forkServer, processes: 1)
-    // SCHED_BATCH, which Swift's Glibc does not know, and SCHED_OTHER: sched.h.
-    check(driver.result("policy"), equals: "3")
-    check(sched_getscheduler(0), equals: 0)
-    driver.end()
-  }
-
   static func initializerFails(_ forkServer: ForkServer) throws {
     var workers = WorkerSettings()
     workers.initializer = "cold"

@@ -11,6 +11,5 @@
 #include "cpu_count.h"
 #include "descriptors.h"
 #include "forkserver.h"
-#include "scheduling.h"
 #include "sync_thread.h"
 #endif

@@ -32,9 +32,6 @@ public struct WorkerLoop {
     }
     close(Bootstrap.claimsDescriptor)
     signal(SIGINT, SIG_IGN)
-    // Or it would push the server off its CPU at nearly every burst of calls: with short ones, a
-    // fifth of all jobs a second.
-    lido_schedule_as_batch()
     // What a task prints is its log: whole lines at once, none lost when it dies.
     lido_buffer_stdout_by_line()
     var loop = WorkerLoop(tasks: tasks, channel: channel, claims: claims)
