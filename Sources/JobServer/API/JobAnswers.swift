@@ -40,8 +40,8 @@ enum JobAnswers {
     return "\"" + String(job.number) + "-" + String(job.version) + suffix
   }
 
-  /// The version in an `If-None-Match` header that was one of this job's for this form; `*` and lists
-  /// are understood as RFC 9110 section 13.1.2 has them.
+  /// The version in an `If-None-Match` header that was one of this job's for this form; `*` and
+  /// lists are understood as RFC 9110 section 13.1.2 has them.
   static func heldVersion(_ header: String?, job: Job, includesArguments: Bool) -> UInt32? {
     guard let header else { return nil }
     let tag = entityTag(of: job, includesArguments: includesArguments)
