@@ -19,6 +19,8 @@ extension Server {
     engine.recover(at: now, &turn)
     try commit()
     warnOfJobsWithoutPool()
+    // It is made of YAML, which takes some 20 ms: now, while no client waits for the loop.
+    _ = OpenAPIDocument.json
     let router = Router(allRoutes())
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,

@@ -2,7 +2,7 @@
 /// the order is that in which the descriptors became ready.
 ///
 /// The reactor knows no more about it than the order; which source has which place is the
-/// server's decision (what frees a slot goes before what wants one).
+/// server's decision.
 public enum Precedence: UInt8, CaseIterable, Comparable, Sendable {
   /// Before everything else.
   case early

@@ -93,8 +93,10 @@ public final class Reactor {
   /// About twice what falling asleep and being woken costs on a machine with nothing else to do.
   package static let spinMax: UInt64 = 100_000
 
-  /// How long the last wait took that might have spun.
-  package private(set) var lastWait: UInt64 = .max
+  /// How long the last wait took that might have spun, in nanoseconds.
+  package var lastWait: UInt64 = .max
+  /// How many waits have spun.
+  package private(set) var spins = 0
 
   /// As `wait(until:)`, for an owner with a CPU to spare: if the wait before took less than
   /// `spinMax`, this one is likely to as well, and it looks again and again for as long before it
@@ -107,6 +109,7 @@ public final class Reactor {
     if let deadline, deadline <= start { return wait(until: 0) }
     defer { lastWait = SystemClock.monotonicNanoseconds - start }
     if lastWait < Reactor.spinMax {
+      spins += 1
       let end = min(start + Reactor.spinMax, deadline ?? .max)
       repeat {
         let found = wait(until: 0)

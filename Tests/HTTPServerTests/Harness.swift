@@ -4,7 +4,8 @@ import Testing
 @testable import HTTPServer
 
 /// A server, its clients, and the loop that joins them, all on the test's thread. Waiting is
-/// poll(2) on every descriptor, bounded; nothing sleeps. Time is the real clock plus `skew`.
+/// poll(2) on every descriptor, bounded; nothing sleeps. Time is the real clock plus `skew`,
+/// until `stopClock()`.
 final class Harness {
   private static let boundNanoseconds: UInt64 = 10_000_000_000
 
@@ -12,6 +13,8 @@ final class Harness {
   private(set) var clients: [Client] = []
   /// Nanoseconds that the server is told have passed beyond those that have.
   var skew: UInt64 = 0
+  /// Where the clock was stopped; nil while it runs.
+  private var stoppedAt: UInt64?
   /// What the owner does after each run: its turn.
   var afterRun: () -> Void = {}
   let world: World
@@ -100,7 +103,10 @@ final class Harness {
   }
 
   /// The moment that the server is told.
-  func moment() -> UInt64 { Self.clock() + skew }
+  func moment() -> UInt64 { (stoppedAt ?? Self.clock()) + skew }
+
+  /// From now on time passes by `skew` alone, however long the machine pauses.
+  func stopClock() { stoppedAt = Self.clock() }
 
   /// Turns the loop until the condition holds; `false` when it does not within 10 s.
   func run(until condition: () -> Bool) -> Bool {

@@ -136,4 +136,88 @@ import Testing
     }
     #expect(removeAll() == Set(model.keys))
   }
+
+  @Test mutating func `no more come out at once than are asked for, and the rest is due`() {
+    let places = (0..<7).map { _ in add(until: 100) }
+    _ = add(until: 101)
+    #expect(waiters.popExpired(at: 100, atMost: 5).map(place) == Array(places[..<5]))
+    #expect(waiters.nextDeadline == 100 && waiters.count == 3)
+    #expect(waiters.popExpired(at: 100, atMost: 5).map(place) == Array(places[5...]))
+    #expect(waiters.popExpired(at: 100, atMost: 5).isEmpty && waiters.nextDeadline == 101)
+  }
+}
+
+/// Very many that wait for the same job.
+@Suite(.timeLimit(.minutes(1))) struct WaitersInCrowdsTests {
+  private let running = Jobs.engine(.running) { $0.version = 2 }.job
+  private let final = Jobs.engine(.succeeded) { ($0.version, $0.ending) = (3, .result("1")) }.job
+
+  private func crowd(
+    _ count: Int, goal: (Int) -> Waiters.Goal = { _ in .final },
+    until deadline: (Int) -> UInt64 = { _ in 100 }
+  ) -> (waiters: Waiters, handles: [Waiters.Handle], places: [ObjectIdentifier: Int]) {
+    var waiters = Waiters()
+    var handles: [Waiters.Handle] = []
+    var places: [ObjectIdentifier: Int] = [:]
+    for place in 0..<count {
+      let response = PendingResponse()
+      handles.append(
+        waiters.add(
+          response, for: 1, goal: goal(place), Presentation(), until: deadline(place)))
+      places[ObjectIdentifier(response)] = place
+    }
+    return (waiters, handles, places)
+  }
+
+  /// Takes minutes if a waiter is looked for among those of its job.
+  @Test func `it costs the same to leave a crowd by time as to leave nobody`() {
+    var waiters = crowd(20_000).waiters
+    var count = 0
+    while waiters.popExpired(at: 100) != nil { count += 1 }
+    #expect(count == 20_000 && waiters.count == 0)
+  }
+
+  /// The same for clients that go away, the one that came first first.
+  @Test func `it costs the same to leave a crowd by hanging up as to leave nobody`() {
+    var (waiters, handles, _) = crowd(20_000)
+    for handle in handles { #expect(waiters.remove(handle) != nil) }
+    #expect(waiters.count == 0)
+  }
+
+  /// Hang-ups, a change, time and the end each take the right ones out of the same list.
+  @Test(arguments: 1...4 as ClosedRange<UInt64>)
+  func `whoever leaves a crowd, the others stay`(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    let stale = (0..<10_000).map { _ in Bool.random(using: &random) }
+    let deadlines = (0..<10_000).map { _ in UInt64.random(in: 1...100, using: &random) }
+    var (waiters, handles, places) = crowd(
+      10_000, goal: { .change(from: stale[$0] ? 1 : 2) }, until: { deadlines[$0] })
+    var left = Set(0..<10_000)
+    func leave(_ waiter: Waiters.Waiter) -> Int? {
+      places[ObjectIdentifier(waiter.response)].flatMap { left.remove($0) }
+    }
+    func hangUp(_ count: Int) {
+      for place in left.shuffled(using: &random).prefix(count) {
+        #expect(waiters.remove(handles[place]).flatMap(leave) == place, "seed \(seed)")
+        #expect(waiters.remove(handles[place]) == nil, "seed \(seed)")
+      }
+    }
+    func passTime(to now: UInt64) {
+      while let waiter = waiters.popExpired(at: now) {
+        #expect(leave(waiter).map { deadlines[$0] <= now } == true, "seed \(seed)")
+      }
+      #expect(left.allSatisfy { deadlines[$0] > now }, "seed \(seed)")
+    }
+    hangUp(2_000)
+    passTime(to: 20)
+    waiters.satisfied(by: JobBrief(running), 1) { waiter in
+      #expect(leave(waiter).map { stale[$0] } == true, "seed \(seed)")
+    }
+    #expect(!left.isEmpty && left.allSatisfy { !stale[$0] }, "seed \(seed)")
+    hangUp(1_000)
+    passTime(to: 40)
+    #expect(!left.isEmpty && waiters.count == left.count, "seed \(seed)")
+    waiters.satisfied(by: JobBrief(final), 1) { _ = leave($0) }
+    #expect(left.isEmpty && waiters.count == 0, "seed \(seed)")
+  }
 }

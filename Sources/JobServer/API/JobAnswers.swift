@@ -33,13 +33,15 @@ enum JobAnswers {
       status: status, contentType: "application/json", headers: headers, body: writer.bytes)
   }
 
-  /// The strong validator of a handle: its version, and whether arguments are shown.
+  /// The strong validator of a handle: the job's number (an id can name another job after the
+  /// first was dropped), its version, and whether arguments are shown.
   static func entityTag(of job: Job, includesArguments: Bool) -> String {
-    "\"" + String(job.version) + (includesArguments ? "-args\"" : "\"")
+    let suffix = includesArguments ? "-args\"" : "\""
+    return "\"" + String(job.number) + "-" + String(job.version) + suffix
   }
 
-  /// The version in an `If-None-Match` header that was one of ours for this form; `*` and lists
-  /// are understood as RFC 9110 section 13.1.2 has them.
+  /// The version in an `If-None-Match` header that was one of this job's for this form; `*` and
+  /// lists are understood as RFC 9110 section 13.1.2 has them.
   static func heldVersion(_ header: String?, job: Job, includesArguments: Bool) -> UInt32? {
     guard let header else { return nil }
     let tag = entityTag(of: job, includesArguments: includesArguments)

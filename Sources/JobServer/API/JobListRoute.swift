@@ -10,16 +10,28 @@ extension Server {
   /// Jobs that one request looks at: a filter that matches nothing must not stall the loop. The
   /// page may then hold fewer jobs than asked for, and `next` goes on from there.
   static let scanMax = 20_000
+  /// Bytes of a body after which no further job goes on the page: fifty results of 4 MiB each must
+  /// not stall the loop. A page has one job at least, and so at most one handle more than this.
+  static let pageBytesMax = 8 << 20
 
-  private struct Filter {
+  /// What a request wants to see.
+  struct Filter {
+    /// Only jobs in this state.
     var state: JobState?
+    /// Only jobs of this task.
     var task: Name?
+    /// Only jobs of this pool.
     var pool: Name?
+    /// Only jobs with this tag.
     var tag: String?
+    /// Whether no job can match: it names what no job has.
     var matchesNothing = false
+    /// Jobs on the page, at most.
     var limit = pageDefault
+    /// Only jobs before this one.
     var below = JobNumber.max
 
+    /// Whether the job is wanted, whatever its number.
     func matches(_ job: Job) -> Bool {
       if let state, job.state != state { return false }
       if let task, job.task != task { return false }
@@ -34,10 +46,13 @@ extension Server {
   ) throws(Problem) -> HTTPAnswer {
     try requireQuery(request, ["state", "task", "pool", "tag", "after", "limit"])
     let filter = try filter(request)
-    return try speak(page(filter, request.query), of: nil, later)
+    return try speak(Server.page(filter, request.query, of: engine), of: nil, later)
   }
 
-  private func page(_ filter: Filter, _ query: HTTPQuery) -> HTTPResponse {
+  /// The page that a request with this filter, read from this query, is answered with.
+  static func page(
+    _ filter: Filter, _ query: HTTPQuery, of engine: Engine, bytesMax: Int = pageBytesMax
+  ) -> HTTPResponse {
     var writer = JSONWriter(capacity: 4_096)
     writer.beginObject()
     writer.name("jobs")
@@ -48,7 +63,7 @@ extension Server {
     var isCut = false
     if !filter.matchesNothing {
       engine.store.descend(below: filter.below) { job in
-        guard found < filter.limit, scanned < Server.scanMax else {
+        guard found < filter.limit, scanned < scanMax, writer.bytes.count < bytesMax else {
           isCut = true
           return false
         }
@@ -67,7 +82,7 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  private func nextLink(_ query: HTTPQuery, after number: JobNumber) -> String {
+  private static func nextLink(_ query: HTTPQuery, after number: JobNumber) -> String {
     var link = "/v1/jobs?after=\(number)"
     for name in ["state", "task", "pool", "tag", "limit"] {
       if let value = query.first(name) { link += "&\(name)=\(percentEncoded(value))" }
@@ -75,7 +90,7 @@ extension Server {
     return link
   }
 
-  private func percentEncoded(_ text: String) -> String {
+  private static func percentEncoded(_ text: String) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
     var bytes: [UInt8] = []
     for byte in text.utf8 {

@@ -6,7 +6,7 @@ enum OpenAPIDocument {
   /// The document as it stands in the repository.
   static var yaml: [UInt8] { PackageResources.openapi_yaml }
 
-  /// The same as JSON: made at the first request and kept.
+  /// The same as JSON: made at its first use (the service opens with it) and kept.
   static let json: [UInt8] = {
     var writer = JSONWriter(capacity: 65_536)
     do {

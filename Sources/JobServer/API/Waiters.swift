@@ -24,7 +24,9 @@ struct Waiters {
     let goal: Goal
     /// How the handle is to be shown.
     let presentation: Presentation
-    /// The next one that waits for the same job.
+    /// The one that waits for the same job and came just after this one.
+    fileprivate(set) var previous: Handle?
+    /// The one that waits for the same job and came just before this one.
     fileprivate(set) var next: Handle?
 
     /// Whether a job in this condition is what the client waits for.
@@ -41,7 +43,12 @@ struct Waiters {
     fileprivate let timer: TimerQueue<Waiter>.Handle
   }
 
-  /// The timers hold the waiters; those of one job are a list, for most jobs have one or none.
+  /// How many waits end in one turn, at most: ten thousand clients whose time is over at the same
+  /// moment must not hold up the others.
+  static let expiredMax = 500
+
+  /// The timers hold the waiters; those of one job are a list, the newest first, linked in both
+  /// directions so that each can leave it at once.
   private var timers = TimerQueue<Waiter>()
   private var firstByJob: [JobNumber: Handle] = [:]
 
@@ -60,6 +67,7 @@ struct Waiters {
       response: response, number: number, goal: goal, presentation: presentation,
       next: firstByJob[number])
     let handle = Handle(timer: timers.schedule(waiter, at: deadline))
+    if let next = waiter.next { change(next) { $0.previous = handle } }
     firstByJob[number] = handle
     return handle
   }
@@ -75,23 +83,11 @@ struct Waiters {
   mutating func satisfied(
     by job: JobBrief, _ number: JobNumber, _ body: (Waiter) -> Void
   ) {
-    guard let first = firstByJob[number] else { return }
-    var next: Handle? = first
-    var rest: Handle?
-    while let handle = next, var waiter = timers[handle.timer] {
-      next = waiter.next
-      if waiter.isSatisfied(by: job) {
-        timers.cancel(handle.timer)
-        body(waiter)
-      } else {
-        if waiter.next != rest {
-          waiter.next = rest
-          timers.replace(handle.timer, with: waiter)
-        }
-        rest = handle
-      }
+    var place = firstByJob[number]
+    while let handle = place, let waiter = timers[handle.timer] {
+      place = waiter.next
+      if waiter.isSatisfied(by: job), let waiter = remove(handle) { body(waiter) }
     }
-    if rest != first { firstByJob[number] = rest }
   }
 
   /// Takes out one waiter whose time is over at `now`.
@@ -99,6 +95,14 @@ struct Waiters {
     guard let waiter = timers.popExpired(at: now) else { return nil }
     unlink(waiter)
     return waiter
+  }
+
+  /// Takes out those whose time is over at `now`, at most `countMax`. When there are more,
+  /// `nextDeadline` has passed.
+  mutating func popExpired(at now: UInt64, atMost countMax: Int) -> [Waiter] {
+    var waiters: [Waiter] = []
+    while waiters.count < countMax, let waiter = popExpired(at: now) { waiters.append(waiter) }
+    return waiters
   }
 
   /// Takes out all waiters, for the end of the service.
@@ -109,23 +113,23 @@ struct Waiters {
     return waiters
   }
 
-  /// Takes a waiter that is not pending any more out of its job's list: there, its handle is the
-  /// one that names nothing.
+  /// Joins the neighbours of a waiter that is not pending any more, in constant time.
   private mutating func unlink(_ gone: Waiter) {
-    guard let first = firstByJob[gone.number] else { return }
-    guard timers[first.timer] != nil else {
+    if let previous = gone.previous {
+      change(previous) { $0.next = gone.next }
+    } else {
       firstByJob[gone.number] = gone.next
-      return
     }
-    var place = first
-    while var waiter = timers[place.timer], let next = waiter.next {
-      if timers[next.timer] == nil {
-        waiter.next = gone.next
-        timers.replace(place.timer, with: waiter)
-        return
-      }
-      place = next
+    if let next = gone.next { change(next) { $0.previous = gone.previous } }
+  }
+
+  /// Changes a waiter that is pending.
+  private mutating func change(_ handle: Handle, _ body: (inout Waiter) -> Void) {
+    guard var waiter = timers[handle.timer] else {
+      preconditionFailure("who is linked waits")
     }
+    body(&waiter)
+    timers.replace(handle.timer, with: waiter)
   }
 }
 

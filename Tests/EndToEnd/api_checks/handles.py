@@ -1,5 +1,6 @@
 """`GET`, cancel and `DELETE` of a job, and its result."""
 
+import re
 import threading
 import time
 
@@ -90,8 +91,8 @@ def entity_tags(checks, service):
         target = f"/v1/jobs/{done['id']}"
         response = http.get(target)
         tag = response.get("etag") or ""
-        checks.that("a handle has an ETag", tag.startswith('"') and tag.endswith('"') and
-                    len(tag) > 2, "a quoted tag", response)
+        checks.that("a handle has an ETag", re.fullmatch('"[0-9]+-[0-9]+"', tag) is not None,
+                    "number and version, quoted", response)
         same = http.get(target, If_None_Match=tag)
         checks.equal("If-None-Match with it is 304", (same.status, same.body), (304, b""))
         checks.equal("… with the tag again", same.get("etag"), tag)
@@ -106,6 +107,17 @@ def entity_tags(checks, service):
         took = time.monotonic() - began
         checks.that("with a wait too it is 304 at once when final: it will never change",
                     same.status == 304 and took < 1, "304 at once", f"{same}, {took:.2f} s")
+        with_args = http.get(target + "?include=args").get("etag") or ""
+        checks.equal("with the arguments it is another tag", with_args, tag[:-1] + '-args"')
+        tags = []
+        for _ in range(2):
+            http.submit("square", 3, id="twice", target="/v1/jobs?wait=5")
+            tags.append(http.get("/v1/jobs/twice").get("etag"))
+            other = http.get("/v1/jobs/twice", If_None_Match=tags[0])
+            http.delete("/v1/jobs/twice")
+        checks.that("another job under the id of a deleted one has another ETag",
+                    tags[0] != tags[1], f"not {tags[0]}", tags[1])
+        checks.equal("… and the tag of the first is not its own", other.status, 200)
 
 
 def a_change_wakes(checks, service):
