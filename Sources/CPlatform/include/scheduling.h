@@ -7,4 +7,8 @@
 // refused (by a seccomp filter), nothing changes.
 void lido_schedule_as_batch(void);
 
+// Names the calling thread, and with it a process of one thread, for ps(1) and the like: at most
+// the first 15 bytes of name, PR_SET_NAME of prctl(2).
+void lido_name_process(const char *name);
+
 #endif

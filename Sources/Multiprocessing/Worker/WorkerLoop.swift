@@ -32,6 +32,7 @@ public struct WorkerLoop {
     }
     close(Bootstrap.claimsDescriptor)
     signal(SIGINT, SIG_IGN)
+    Bootstrap.name("lido-worker")
     // Or it would push the server off its CPU at nearly every burst of calls: with short ones, a
     // fifth of all jobs a second.
     lido_schedule_as_batch()
