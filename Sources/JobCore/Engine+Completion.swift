@@ -192,7 +192,7 @@ extension Engine {
       JobError(
         code: .workerLost, type: "ProtocolBroken",
         message: "the worker broke the protocol and was ended: \(reason)", attempt: attempt)
-    case .workerVanished, .interrupted, .notStarted:
+    case .interrupted, .notStarted:
       JobError(
         code: .workerLost, type: "WorkerLost",
         message: "the worker is gone and nobody knows how", attempt: attempt)

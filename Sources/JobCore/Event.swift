@@ -112,8 +112,6 @@ public enum Loss: Equatable, Sendable {
   case workerExited(exitcode: Int32)
   /// The worker broke the protocol and was ended; the text says how.
   case protocolBroken(String)
-  /// The worker is gone and nobody knows how.
-  case workerVanished
   /// The worker was cut off through no fault of the job (its fork server died).
   case interrupted
 }

@@ -57,7 +57,10 @@ struct ServeCommand: ParsableCommand {
       let settings = try SettingSources.join(flags: flags, environment: Environment.variables)
       try ServiceProgram.serve(settings, forkServer)
     } catch let error as SettingError {
-      throw ValidationError("\(error)")
+      // Not as a `ValidationError`: that is told with the usage of the whole program, in which no
+      // setting is named.
+      ServiceProgram.tell("Error: \(error)\nSee 'lido serve --help' for every setting.\n")
+      throw ExitCode.validationFailure
     }
   }
 }

@@ -45,11 +45,12 @@ extension Server {
   /// Hands everything that the pools report to the engine.
   func collectReports() {
     for pool in pools {
+      // First: the engine still knows the calls of those that are gone.
+      for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
         decide(event)
       }
-      for exit in pool.takeExits() { note(exit, of: pool) }
     }
   }
 
@@ -67,11 +68,18 @@ extension Server {
 
   private func note(_ exit: PoolAdapter.WorkerExit, of pool: PoolAdapter) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
-    let metadata: Logger.Metadata = [
-      "pool": "\(pool.name)", "pid": "\(exit.pid)", "reason": "\(exit.reason)",
-      "exitcode": "\(exit.exitcode)",
+    var metadata: Logger.Metadata = [
+      "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",
+      "reason": "\(exit.reason)",
     ]
-    if exit.isExpected {
+    if let exitcode = exit.exitcode { metadata["exitcode"] = "\(exitcode)" }
+    if let number = exit.call.flatMap({ engine.job(of: $0) }), let job = engine.store[number] {
+      metadata["job"] = "\(job.id)"
+      metadata["task"] = "\(engine.store.names[job.task])"
+    }
+    if exit.reason == "ended" {
+      log.debug("worker ended on request", metadata: metadata)
+    } else if exit.isExpected {
       log.debug("worker ended", metadata: metadata)
     } else {
       log.warning("worker ended unexpectedly", metadata: metadata)

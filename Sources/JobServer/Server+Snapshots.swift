@@ -3,8 +3,9 @@ import JobStorage
 import Logging
 import Multiprocessing
 
-/// Snapshots are written by a child of this program that recovers from the folder as a start would:
-/// the loop never stalls, and every snapshot proves that recovery works.
+/// Snapshots are written by a child of this program that recovers from the folder as a start would,
+/// so every snapshot proves that recovery works. The loop does not wait for that; what it does wait
+/// for is the seal of the journal's segment before, whose syncs (up to three) are on its thread.
 extension Server {
   /// The snapshot that is being written, if one is.
   struct SnapshotRun {

@@ -44,6 +44,7 @@ public enum ServiceProgram {
 
   /// The compactor: recovers what the sealed segments hold and writes it as a snapshot.
   private static func compact(_ payload: [UInt8]) -> Never {
+    Bootstrap.name("lido-snapshot")
     let parts = String(decoding: payload, as: UTF8.self).split(separator: "\n", maxSplits: 1)
     guard parts.count == 2, let sequence = UInt64(parts[0]) else {
       fail("the compactor was told nonsense")
@@ -58,9 +59,14 @@ public enum ServiceProgram {
   }
 
   private static func fail(_ reason: String) -> Never {
-    let line = "lido: \(reason)\n"
-    _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
+    tell("lido: \(reason)\n")
     _exit(70)
+  }
+
+  /// Writes to standard error, without a buffer that a process which ends at once would lose.
+  static func tell(_ text: String) {
+    var text = text
+    text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
   }
 
   // MARK: Serving

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// The names in a data folder. Nothing but these is read, written or removed there:
 ///
 /// | name | what it is |
@@ -38,6 +40,26 @@ struct DataDirectory: Sendable {
 
   /// The name under which `path` is written before it is renamed.
   static func temporary(_ path: String) -> String { path + ".tmp" }
+
+  /// Makes the folder, and whatever is missing above it, from the top on. A folder that it made
+  /// stays when a later step fails.
+  func make(_ fileSystem: any FileSystem) throws(StorageError) {
+    try DataDirectory.make(path[...], fileSystem)
+  }
+
+  private static func make(
+    _ path: Substring, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    do throws(StorageError) {
+      try fileSystem.makeDirectory(String(path))
+    } catch {
+      let trimmed = path.prefix(upTo: path.lastIndex { $0 != "/" } ?? path.startIndex)
+      guard error.errno == ENOENT, let slash = trimmed.lastIndex(of: "/"), slash > path.startIndex
+      else { throw error }
+      try make(path[..<slash], fileSystem)
+      try fileSystem.makeDirectory(String(path))
+    }
+  }
 
   /// Lists the folder. Names that are none of the above are left alone.
   func contents(_ fileSystem: any FileSystem) throws(StorageError) -> Contents {

@@ -25,8 +25,6 @@ public final class JobStorage {
 
   /// The record up to which the snapshot reaches that is being made; nil: none is.
   public private(set) var snapshotInProgress: UInt64?
-  /// How long the last snapshot took, in nanoseconds; 0: none was made since the start.
-  public private(set) var lastSnapshotNanoseconds: UInt64 = 0
 
   // MARK: Opening and closing
 
@@ -50,7 +48,7 @@ public final class JobStorage {
     processID: Int32, at moment: Moment, fileSystem: any FileSystem = POSIXFileSystem()
   ) throws(StorageError) -> (storage: JobStorage, store: JobStore, report: RecoveryReport) {
     let directory = DataDirectory(path: path)
-    try fileSystem.makeDirectory(path)
+    try directory.make(fileSystem)
     let lock = try fileSystem.lock(directory.lock, holder: "process \(processID)")
     do throws(StorageError) {
       try directory.removeTemporaries(fileSystem)
@@ -241,7 +239,6 @@ public final class JobStorage {
       preconditionFailure("no snapshot was begun")
     }
     snapshotInProgress = nil
-    lastSnapshotNanoseconds = nanoseconds
     let size: Int
     do throws(StorageError) {
       size = try fileSystem.size(directory.snapshot(sequence))

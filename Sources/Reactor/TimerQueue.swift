@@ -91,18 +91,6 @@ public struct TimerQueue<Payload> {
     return Handle(slot: slot, generation: slots[Int(slot)].generation)
   }
 
-  /// Gives a pending timer another deadline, as if it had been scheduled now. False when it is not
-  /// pending any more.
-  @inlinable
-  @discardableResult
-  public mutating func reschedule(_ handle: Handle, at deadline: UInt64) -> Bool {
-    guard let position = position(of: handle) else { return false }
-    heap[position].deadline = deadline
-    heap[position].sequence = takeSequence()
-    restoreOrder(at: position)
-    return true
-  }
-
   /// Removes a timer. Nil when it is not pending any more: expired, or cancelled before.
   @inlinable
   @discardableResult

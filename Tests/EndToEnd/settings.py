@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Settings: flag over environment over file over default; what is wrong is refused, and told.
 
-Usage: LIDO_BIN=PATH settings.py
+Usage: LIDO_BIN=PATH [LIDO_TEST_BIN=PATH] settings.py
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import uuid
 
 from checks import Checks
 from lido_process import (
-    MARK, Service, binary, clean_environment, end_processes, marked, temporary_folder,
+    MARK, Service, binary, clean_environment, end_processes, finished, marked, temporary_folder,
     wait_until)
 
 #: Flag (without dashes): how /v1/info or /v1/pools/default shows it, three values as text, and the
@@ -46,6 +47,8 @@ OTHERS = {"listen", "data", "config", "port-file", "sync", "log-level"}
 #: Flag, value, and a word that says what would be right.
 WRONG = [
     ("listen", "127.0.0.1:99999", "127.0.0.1:8080"), ("listen", "nonsense:port", "8080"),
+    ("listen", "8090", "did you mean 127.0.0.1:8090?"), ("listen", "foo:80", "localhost"),
+    ("listen", "x", "[::1]:8080"), ("data", "~/lido", "whole path"),
     ("processes", "0", "1"), ("processes", "-1", "1"), ("processes", "many", "auto"),
     ("processes", "1.5", "auto"), ("processes", "100000", "1000"),
     ("start-method", "thread", "forkserver"), ("start-method", "fork", "forkserver"),
@@ -148,6 +151,15 @@ def other_places(checks):
         checks.equal("a task that several pools have goes to default", done["pool"], "default")
 
 
+def missing_parents(checks):
+    folder = temporary_folder()
+    with Service("--data", os.path.join(folder, "a", "b", "c")) as service:
+        service.terminate()
+        checks.that("a data folder is made with those above it",
+                    "lock" in os.listdir(os.path.join(folder, "a", "b", "c")), "a lock",
+                    service.log_text())
+
+
 def help_texts(checks):
     run = _run(["serve", "--help"])
     checks.equal("serve --help: status", run.returncode, 0)
@@ -238,6 +250,15 @@ def wrong_values(checks):
     for flag, value, right in WRONG[::3]:
         check_refusal(checks, f"{variable(flag)}={value}", [], {variable(flag): value},
                       [variable(flag), value, right])
+    folder = os.path.join(temporary_folder(), "data")
+    for arguments, environment, name in (
+        (["--listen", "8090"], {}, "--listen"), (["--listen", "foo:80"], {}, "--listen"),
+        ([], {"LIDO_LISTEN": "x"}, "LIDO_LISTEN"), (["--max-body=1"], {}, "--max-body"),
+    ):
+        run = check_refusal(checks, f"{name} with {arguments} {environment}", arguments,
+                            environment, [name, "lido serve --help"], data=folder)
+        checks.equal("… with exit code 64, before a folder is made",
+                     (run and run.returncode, os.path.exists(folder)), (64, False))
     check_refusal(checks, "an unknown flag", ["--procesess", "2"], {}, ["--procesess"])
     check_refusal(checks, "a flag without its value", ["--processes"], {}, ["--processes"])
     check_refusal(checks, "an argument too many", ["extra"], {}, ["extra"])
@@ -257,6 +278,7 @@ def wrong_files(checks):
         ("a wrong value", "# a comment\nsync: always\nprocesses: none\n", [":3", "none", "auto"]),
         ("an unknown key", "sync: always\nprocesess: 2\n", [":2", "procesess", "processes"]),
         ("a list for a value", "processes: [1, 2]\n", [":1", "processes"]),
+        ("no value", "sync: always\ndata: ~\n", [":2", "data", "empty"]),
         ("a wrong value of a pool", "pools:\n  default:\n    processes: no\n", [":3", "no"]),
         ("an unknown key of a pool", "pools: { default: { size: 2 } }\n", [":1", "size"]),
         ("a wrong name of a pool", "pools: { 'a b': { processes: 2 } }\n", [":1", "a b"]),
@@ -323,11 +345,59 @@ def logs(checks):
                     f":{usual.port}", text)
 
 
+def ends_of_workers(checks):
+    with Service("--processes", 1, "--log-level", "debug") as service:
+        names = {process.name for process in service.remember_processes()}
+        checks.equal("processes have names", names, {"lido", "lido-forks", "lido-worker"})
+        with service.connection() as http:
+            # The waits are for the worker to begin: what it has not begun is taken back.
+            job = http.submit("sleep", 60, target="/v1/jobs?wait=0.3").json
+            http.post(f"/v1/jobs/{job['id']}/cancel", {"grace": 5})
+            finished(http, job)
+            wait_until(lambda: "ended on request" in service.log_text(), 5)
+            text = service.log_text()
+            checks.that("a worker that a cancel ended is expected",
+                        "worker ended on request" in text and "unexpectedly" not in text,
+                        "worker ended on request", text)
+            job = http.submit("sleep", 60, target="/v1/jobs?wait=0.3").json
+            service.signal_worker(job["worker"]["pid"], signal.SIGKILL)
+            finished(http, job)
+            wait_until(lambda: "unexpectedly" in service.log_text(), 5)
+            lines = [line for line in service.log_text().splitlines() if "unexpectedly" in line]
+            checks.that("a worker that died names its job and task", len(lines) == 1 and all(
+                word in lines[0] for word in (f"job={job['id']}", "task=sleep", "exitcode=-9")),
+                "one line", lines)
+            page = http.get("/metrics").text
+            for reason in ("ended", "signalled"):
+                sample = f'lido_worker_exits_total{{pool="default",reason="{reason}"}} 1'
+                checks.that(f"one worker {reason} in the metrics", sample in page, sample, page)
+
+
+def broken_pool(checks):
+    if not os.environ.get("LIDO_TEST_BIN"):
+        checks.skip("a service with a broken pool", "LIDO_TEST_BIN is not set")
+        return
+    path = yaml_file("pools: { default: { processes: 1 }, "
+                     "other: { processes: 1, start_method: spawn } }\n")
+    with Service("--config", path, program=binary("LIDO_TEST_BIN"),
+                 environment={"E2E_NO_SPAWN": "1"}) as service, service.connection() as http:
+        answer = http.get("/readyz")
+        wrong = [check["name"] for check in answer.json["checks"] if not check["ok"]]
+        checks.equal("a service with a broken pool is ready, and names it",
+                     (answer.status, answer.json["ready"], wrong), (200, True, ["pool other"]))
+        done = http.submit("sleep", 0, pool="default", target="/v1/jobs?wait=10").json
+        checks.equal("… and its other pool works", done["state"], "succeeded")
+        refused = http.submit("sleep", 0, pool="other")
+        checks.equal("… and the broken one is refused", refused.json.get("code"),
+                     "pool_not_running")
+
+
 def main():
     checks = Checks(seconds_max=120)
     checks.run(
         help_texts, defaults, precedence, other_places, wrong_values, wrong_files,
-        places_that_are_taken, logs)
+        places_that_are_taken, missing_parents, logs, ends_of_workers,
+        broken_pool)
     return checks.finish()
 
 

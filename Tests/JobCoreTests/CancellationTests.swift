@@ -107,7 +107,7 @@ import Testing
     #expect(rig.ready(credit: 9).map(\.job).contains(number) == false)
   }
 
-  @Test(arguments: [Loss.interrupted, .notStarted, .workerVanished])
+  @Test(arguments: [Loss.interrupted, .notStarted, .protocolBroken("what")])
   func `a cancel request outlives every loss, also while it drains`(loss: Loss) throws {
     for isDraining in [false, true] {
       var rig = Rig()

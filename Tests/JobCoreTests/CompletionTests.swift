@@ -47,7 +47,6 @@ import Testing
     (.workerExited(exitcode: 0), .exited, 0),
     (.workerExited(exitcode: -9), .signalled, -9),
     (.protocolBroken("not JSON"), .workerLost, nil),
-    (.workerVanished, .workerLost, nil),
   ])
   func `a lost worker fails its job with what is known`(
     loss: Loss, code: JobError.Code, exitcode: Int32?
@@ -105,7 +104,7 @@ import Testing
     var rig = Rig()
     rig.ready()
     let number = try rig.square(JobOptions(attemptsMax: 3))
-    try rig.lose(number, .workerVanished)
+    try rig.lose(number, .protocolBroken("what"))
     rig.ready()
     rig.pass(1_000)
     try rig.succeed(number, "1")
@@ -234,7 +233,7 @@ import Testing
     try rig.succeed(number, "1")
     let before = rig.store
     #expect(rig.handle(.callReturned(call, result: "2")).isEmpty)
-    #expect(rig.handle(.callLost(call, .workerVanished)).isEmpty)
+    #expect(rig.handle(.callLost(call, .interrupted)).isEmpty)
     #expect(rig.store == before)
   }
 

@@ -179,7 +179,7 @@ import Testing
       let call = CallID(rawValue: rawValue)
       #expect(rig.handle(.callReturned(call, result: "1")).isEmpty)
       #expect(rig.handle(.callRaised(call, .plain)).isEmpty)
-      #expect(rig.handle(.callLost(call, .workerVanished)).isEmpty)
+      #expect(rig.handle(.callLost(call, .interrupted)).isEmpty)
       #expect(rig.engine.job(of: call) == nil)
     }
     #expect(rig.store == before)

@@ -18,7 +18,7 @@ import Testing
 
   enum Kind: String, CaseIterable {
     case cancel, forget, replay, mismatch, returned, raised, decoding, notStarted, exited
-    case signalled, protocolBroken, vanished, interrupted, slotReady, slotGone, announced, broke
+    case signalled, protocolBroken, interrupted, slotReady, slotGone, announced, broke
     case early, due, unwritable, writable, drain, graceEnded
   }
 
@@ -47,7 +47,6 @@ import Testing
     running exited: attemptFailed(exited) > changed
     running signalled: attemptFailed(signalled) > changed
     running protocolBroken: attemptFailed(worker_lost) > changed
-    running vanished: attemptFailed(worker_lost) > changed
     running interrupted: revoked(interrupted) started > changed dispatch changed
     running due: > endCall(1000)
     inLine cancel: cancelRequested > changed cancelled
@@ -61,7 +60,6 @@ import Testing
     inLine exited: attemptFailed(exited) > changed
     inLine signalled: attemptFailed(signalled) > changed
     inLine protocolBroken: attemptFailed(worker_lost) > changed
-    inLine vanished: attemptFailed(worker_lost) > changed
     inLine interrupted: revoked(interrupted) started > changed dispatch changed
     cancelling cancel: > cancelled
     cancelling forget: > refused(notFinal)
@@ -74,7 +72,6 @@ import Testing
     cancelling exited: ended(cancelled) > changed
     cancelling signalled: ended(cancelled) > changed
     cancelling protocolBroken: ended(cancelled) > changed
-    cancelling vanished: ended(cancelled) > changed
     cancelling interrupted: ended(cancelled) > changed
     overtime cancel: cancelRequested > changed cancelled
     overtime forget: > refused(notFinal)
@@ -87,7 +84,6 @@ import Testing
     overtime exited: attemptFailed(timed_out) > changed
     overtime signalled: attemptFailed(timed_out) > changed
     overtime protocolBroken: attemptFailed(timed_out) > changed
-    overtime vanished: attemptFailed(timed_out) > changed
     overtime interrupted: attemptFailed(timed_out) > changed
     succeeded cancel: > refused(succeeded)
     succeeded forget: forgotten > forgotten
@@ -171,7 +167,6 @@ import Testing
     case .exited: .callLost(call, .workerExited(exitcode: 3))
     case .signalled: .callLost(call, .workerExited(exitcode: -9))
     case .protocolBroken: .callLost(call, .protocolBroken("what"))
-    case .vanished: .callLost(call, .workerVanished)
     case .interrupted: .callLost(call, .interrupted)
     case .slotReady: .slotReady(slot, credit: 1, pid: 9)
     case .slotGone: .slotGone(slot)

@@ -204,7 +204,7 @@ struct History {
     let loss = random.pick(
       [
         .workerExited(exitcode: 3), .workerExited(exitcode: -9), .protocolBroken("x"),
-        .workerVanished, .interrupted,
+        .interrupted,
       ] as [Loss])
     loseCalls(of: slot, first: loss)
   }
@@ -245,7 +245,7 @@ struct History {
       switch random.below(3) {
       case 0: hand(.callReturned(call, result: "late"))
       case 1: hand(.callRaised(call, .plain))
-      default: hand(.callLost(call, .workerVanished))
+      default: hand(.callLost(call, .interrupted))
       }
     expect(turn.isEmpty, "a late answer did something: \(turn)")
     settle(turn, expected: [])
@@ -270,7 +270,7 @@ struct History {
       setCredit(SlotID(pool: 1, index: 0), 0)
       isBroken[1] = true
       settle(hand(.poolBroke(pool: 1, reason: "broken")), expected: [])
-      loseCalls(of: SlotID(pool: 1, index: 0), first: .workerVanished)
+      loseCalls(of: SlotID(pool: 1, index: 0), first: .workerExited(exitcode: -9))
     default: break
     }
   }

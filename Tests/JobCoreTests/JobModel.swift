@@ -59,7 +59,7 @@ struct JobModel {
     case .lost where isGraceOver: return cutOff(.shutdown, lossesMax)
     case .lost(.interrupted): return cutOff(.interrupted, lossesMax)
     case .lost(.workerExited(let exitcode)): return failing(exitcode < 0 ? .signalled : .exited)
-    case .lost(.protocolBroken), .lost(.workerVanished): return failing(.workerLost)
+    case .lost(.protocolBroken): return failing(.workerLost)
     }
   }
 

@@ -131,6 +131,11 @@ import Testing
     ("pools: { 'a b': { processes: 2 } }\n", 1, "A-Z"), ("pools: [a]\n", 1, "expected names"),
     ("pools:\n  default: 3\n", 2, "a pool's settings"),
     ("pools:\n  default: { start_method: fork }\n", 2, "forkserver"),
+    ("data: ~\n", 1, "empty"), ("sync: always\ndata: null\n", 2, "empty"),
+    ("data:\n", 1, "empty"), ("listen: ~\n", 1, "127.0.0.1:8080"),
+    ("port_file: NULL\n", 1, "empty"),
+    ("pools: { default: { processes: ~ } }\n", 1, "auto"), ("pools: ~\n", 1, "expected names"),
+    ("data: ~/lido\n", 1, "~ is not expanded"), ("sync: Null\n", 1, "always"),
   ])
   func `what is wrong in a file is refused with its line`(text: String, line: Int, right: String) {
     let path = folder.file("lido.yaml", text)

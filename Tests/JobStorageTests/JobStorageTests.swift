@@ -193,6 +193,32 @@ struct JobStorageTests {
     }
   }
 
+  @Test func `folders above that are missing are made too, for the owner only`() throws {
+    try inFolder { path in
+      for (below, parents) in [("a/b/c", ["a", "a/b"]), ("d//e/", ["d"]), ("a/f", ["a"])] {
+        let storage = try open("\(path)/\(below)")
+        try storage.append([.jobForgotten(1)], at: .at(1))
+        try storage.close(at: .at(2))
+        for folder in parents + [below] { #expect(mode("\(path)/\(folder)") == 0o700) }
+      }
+    }
+  }
+
+  @Test func `each missing folder is made once, from the top on, and a failure ends it`() throws {
+    for failAt in [nil, 1, 2, 3, 4, 5] {
+      let disk = MemoryFileSystem()
+      disk.failAt = failAt
+      let directory = DataDirectory(path: "a/b/c")
+      if failAt == nil {
+        try directory.make(disk)
+        #expect(disk.folders == ["a", "a/b", "a/b/c"])
+      } else {
+        #expect(throws: StorageError.self) { try directory.make(disk) }
+        #expect(!disk.folders.contains("a/b/c"))
+      }
+    }
+  }
+
   @Test func `a folder that cannot be made is an error with the path and the number`() {
     do throws(StorageError) {
       _ = try open("/proc/nothing/here")
@@ -201,7 +227,7 @@ struct JobStorageTests {
       #expect(error.code == .callFailed && error.errno == ENOENT)
       #expect(
         error.description
-          == "/proc/nothing/here: cannot make the folder: No such file or directory (errno 2)")
+          == "/proc/nothing: cannot make the folder: No such file or directory (errno 2)")
     }
   }
 }

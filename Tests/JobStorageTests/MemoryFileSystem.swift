@@ -59,6 +59,10 @@ final class MemoryFileSystem: FileSystem {
 
   func makeDirectory(_ path: String) throws(StorageError) {
     if isFailing { throw error("make the folder") }
+    let parent = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? ""
+    guard parent.isEmpty || folders.contains(parent) else {
+      throw StorageError(cannot: "make the folder", path: path, errno: ENOENT)
+    }
     folders.insert(path)
   }
 

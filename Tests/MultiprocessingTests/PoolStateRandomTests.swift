@@ -125,13 +125,7 @@ struct SimulatedWorkers {
     time += UInt64.random(in: 0...20, using: &random)
     switch Int.random(in: 0..<100, using: &random) {
     case 0..<35: assign()
-    case 35..<85: workerMoves()
-    case 85:
-      // By its own decision, with calls in flight or without.
-      if let place = workers.indices.randomElement(using: &random), workers[place].phase == 3 {
-        workers[place].isStopped = true
-        pool.announcedRetirement(workers[place].id, at: time)
-      }
+    case 35..<86: workerMoves()
     case 86..<90: if let next = pool.nextDeadline { time = max(time, next) }
     case 90..<93:
       if let call = inFlight.keys.min() { pool.end(call, grace: 500, at: time) }

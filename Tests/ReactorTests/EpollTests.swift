@@ -74,14 +74,14 @@ struct EpollTests {
 
   @Test func `Signals do not end a wait`() throws {
     var epoll = try Epoll(eventsMax: 1)
-    let wakeUp = try WakeUp()
-    try epoll.add(.init(fileDescriptor: wakeUp.fileDescriptor, generation: 1), for: .readable)
+    let pipe = Pipe()
+    try epoll.add(.init(fileDescriptor: pipe.reader, generation: 1), for: .readable)
     var action = sigaction()
     action.__sigaction_handler.sa_handler = { _ in }
     #expect(sigaction(SIGURG, &action, nil) == 0)
     unblockSignals(SIGURG)
     // Another thread interrupts this one a thousand times, and wakes it after that.
-    var interruption = Interruption(thread: pthread_self(), descriptor: wakeUp.fileDescriptor)
+    var interruption = Interruption(thread: pthread_self(), descriptor: pipe.writer)
     var thread = pthread_t()
     let found = withUnsafeMutablePointer(to: &interruption) { context in
       #expect(pthread_create(&thread, nil, interrupt, context) == 0)
@@ -90,7 +90,7 @@ struct EpollTests {
       return found
     }
     #expect(found == 1)
-    #expect(wakeUp.drain() == 1)
+    #expect(pipe.receive() == 1)
   }
 }
 
@@ -106,8 +106,7 @@ private func interrupt(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawP
     pthread_kill(interruption.thread, SIGURG)
     sched_yield()
   }
-  // As a thread of C would: eight bytes into the descriptor.
-  var one: UInt64 = 1
-  write(interruption.descriptor, &one, 8)
+  var one: UInt8 = 1
+  write(interruption.descriptor, &one, 1)
   return nil
 }

@@ -24,36 +24,6 @@ struct SystemClockTests {
   }
 }
 
-@Suite(.timeLimit(.minutes(1)))
-struct WakeUpTests {
-  @Test func `Signals add up until they are drained`() throws {
-    let wakeUp = try WakeUp()
-    #expect(wakeUp.drain() == 0)
-    for _ in 0..<3 { wakeUp.signal() }
-    #expect(wakeUp.drain() == 3)
-    #expect(wakeUp.drain() == 0)
-  }
-
-  @Test func `A full counter stays readable and blocks nobody`() throws {
-    let wakeUp = try WakeUp()
-    var most = UInt64.max - 1
-    #expect(write(wakeUp.fileDescriptor, &most, 8) == 8)
-    wakeUp.signal()
-    #expect(wakeUp.drain() == UInt64.max - 1)
-  }
-
-  @Test func `A signal makes the loop turn`() throws {
-    let reactor = try Reactor()
-    let wakeUp = try WakeUp()
-    var drained: UInt64 = 0
-    try reactor.watch(wakeUp.fileDescriptor, for: .readable) { _ in drained += wakeUp.drain() }
-    wakeUp.signal()
-    #expect(reactor.collect(until: nil) == 1)
-    #expect(reactor.collect(until: 0) == 0)
-    #expect(drained == 1)
-  }
-}
-
 /// Signals are sent to the test's own thread with raise(3): it alone blocks them.
 @Suite(.serialized, .timeLimit(.minutes(1)))
 struct SignalSourceTests {

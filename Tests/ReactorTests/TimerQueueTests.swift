@@ -31,28 +31,13 @@ struct TimerQueueTests {
     #expect(drain(&queue, at: .max) == ["second"])
   }
 
-  @Test func `A rescheduled timer goes behind its equals`() {
-    var queue = TimerQueue<String>()
-    let first = queue.schedule("first", at: 10)
-    queue.schedule("second", at: 30)
-    let third = queue.schedule("third", at: 40)
-    let moved = [queue.reschedule(first, at: 30), queue.reschedule(third, at: 5)]
-    #expect(moved == [true, true])
-    #expect(queue.nextDeadline == 5)
-    #expect(drain(&queue, at: .max) == ["third", "second", "first"])
-    let movedAgain = queue.reschedule(first, at: 1)
-    #expect(!movedAgain)
-    #expect(queue.isEmpty)
-  }
-
   @Test func `A handle that was kept too long finds nothing`() {
     var queue = TimerQueue<String>()
     let expired = queue.schedule("expired", at: 1)
     #expect(drain(&queue, at: 1) == ["expired"])
     let next = queue.schedule("next", at: 2)
     #expect(queue.cancel(expired) == nil)
-    let moved = queue.reschedule(expired, at: 9)
-    #expect(!moved)
+    #expect(queue[expired] == nil)
     #expect(queue.cancel(next) == "next")
   }
 
@@ -97,13 +82,9 @@ struct TimerQueueTests {
       case 0..<(growing ? 6 : 2):
         handles.append(queue.schedule(handles.count, at: deadline))
         model.schedule(handles.count - 1, at: deadline)
-      case 6, 7:
+      case 6, 7, 8:
         guard let payload = handles.indices.randomElement(using: &random) else { break }
         #expect(queue.cancel(handles[payload]) == model.cancel(payload))
-      case 8:
-        guard let payload = handles.indices.randomElement(using: &random) else { break }
-        let moved = queue.reschedule(handles[payload], at: deadline)
-        #expect(moved == model.reschedule(payload, at: deadline))
       default:
         #expect(queue.popExpired(at: deadline) == model.popExpired(at: deadline))
       }
@@ -135,12 +116,6 @@ private struct SortedTimers {
   mutating func cancel(_ payload: Int) -> Int? {
     guard let place = timers.firstIndex(where: { $0.payload == payload }) else { return nil }
     return timers.remove(at: place).payload
-  }
-
-  mutating func reschedule(_ payload: Int, at deadline: UInt64) -> Bool {
-    guard cancel(payload) != nil else { return false }
-    schedule(payload, at: deadline)
-    return true
   }
 
   mutating func popExpired(at now: UInt64) -> Int? {

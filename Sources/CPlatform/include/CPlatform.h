@@ -11,5 +11,6 @@
 #include "cpu_count.h"
 #include "descriptors.h"
 #include "forkserver.h"
+#include "process_name.h"
 #include "sync_thread.h"
 #endif

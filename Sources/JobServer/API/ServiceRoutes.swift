@@ -118,7 +118,8 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  /// 200 when work is taken, 503 with the failing checks when not.
+  /// 200 when work is taken, 503 with the failing checks when not. A broken pool fails its check,
+  /// and the jobs sent to it, but does not take the other pools' work away from the service.
   private func readiness() -> HTTPResponse {
     var checks: [(name: String, isOK: Bool, detail: String)] = []
     for pool in pools {
@@ -126,7 +127,7 @@ extension Server {
     }
     checks.append(("journal", engine.isWritable, engine.isWritable ? "writable" : "read-only"))
     checks.append(("service", phase == .ready, phase == .ready ? "ready" : phaseName))
-    let isReady = checks.allSatisfy(\.isOK)
+    let isReady = phase == .ready && engine.isWritable
     var writer = JSONWriter(capacity: 256)
     writer.beginObject()
     writer.member("ready", bool: isReady)

@@ -118,7 +118,10 @@ struct ConfigurationFile {
     guard let scalar = node.scalar else {
       throw error(at: node, "\(name): expected one value, not a list or a group of keys")
     }
-    return scalar.string
+    // Plain, these words are no text but YAML's null (yaml.org, 1.2, 10.3.2), which is no value:
+    // as if nothing stood there, which every setting refuses.
+    let isNull = scalar.style == .plain && ["~", "null", "Null", "NULL"].contains(scalar.string)
+    return isNull ? "" : scalar.string
   }
 
   private func error(at node: Node, _ reason: String) -> SettingError {

@@ -2,6 +2,11 @@ import JobCore
 
 /// Numbers with units, as flags, environment variables and the configuration file write them.
 enum Quantity {
+  /// The longest time, in days: a century, far from where milliseconds overflow.
+  static let daysMax = 37_000
+  /// The largest size, in bytes: 1 PB, which a `Double` holds exactly.
+  static let bytesMax = 1_000_000_000_000_000
+
   /// A length of time: `250ms`, `2s`, `5m`, `24h`, or a bare number of seconds (`0.5`).
   static func milliseconds(_ text: String) -> Milliseconds? {
     let (number, unit) = split(text)
@@ -14,7 +19,8 @@ enum Quantity {
     case "d": factor = 86_400_000
     default: return nil
     }
-    guard let value = Double(number), value >= 0, value * factor <= 3.2e12 else { return nil }
+    guard let value = Double(number), value >= 0, value * factor <= Double(daysMax) * 86_400_000
+    else { return nil }
     return Milliseconds((value * factor).rounded())
   }
 
@@ -32,7 +38,9 @@ enum Quantity {
     case "GB": factor = 1e9
     default: return nil
     }
-    guard let value = Double(number), value >= 0, value * factor <= 1e15 else { return nil }
+    guard let value = Double(number), value >= 0, value * factor <= Double(bytesMax) else {
+      return nil
+    }
     return Int(value * factor)
   }
 

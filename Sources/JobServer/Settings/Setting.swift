@@ -1,3 +1,4 @@
+import Glibc
 import JobCore
 import JobStorage
 import Multiprocessing
@@ -92,9 +93,9 @@ enum Setting: String, CaseIterable, Sendable {
   func read(_ text: String, into settings: inout Settings) throws(InvalidValue) {
     switch self {
     case .listen: (settings.host, settings.port) = try Setting.address(text)
-    case .data: settings.directory = try notEmpty(text)
-    case .config: settings.configFile = try notEmpty(text)
-    case .portFile: settings.portFile = try notEmpty(text)
+    case .data: settings.directory = try path(text)
+    case .config: settings.configFile = try path(text)
+    case .portFile: settings.portFile = try path(text)
     case .processes: settings.defaultPool.processes = try Setting.processes(text)
     case .startMethod: settings.defaultPool.startMethod = try Setting.startMethod(text)
     case .maxTasksPerChild:
@@ -102,13 +103,15 @@ enum Setting: String, CaseIterable, Sendable {
     case .sync: settings.sync = try Setting.sync(text)
     case .snapshotInterval:
       settings.snapshotInterval = try milliseconds(text, atLeast: 100)
-    case .maxBody: settings.bodyBytesMax = try bytes(text, atLeast: 1_024)
+    case .maxBody: settings.bodyBytesMax = try bytes(text, in: 1_024...(1 << 30))
     case .maxQueued: settings.limits.openJobsMax = try count(text, in: 1...100_000_000)
-    case .maxQueuedBytes: settings.limits.openBytesMax = try bytes(text, atLeast: 1_024)
+    case .maxQueuedBytes:
+      settings.limits.openBytesMax = try bytes(text, in: 1_024...Quantity.bytesMax)
     case .retentionAge: settings.limits.retentionAge = try milliseconds(text, atLeast: 1_000)
     case .retentionCount:
       settings.limits.retentionJobsMax = try count(text, in: 0...100_000_000)
-    case .retentionBytes: settings.limits.retentionBytesMax = try bytes(text, atLeast: 0)
+    case .retentionBytes:
+      settings.limits.retentionBytesMax = try bytes(text, in: 0...Quantity.bytesMax)
     case .shutdownGrace: settings.shutdownGrace = try milliseconds(text, atLeast: 0)
     case .logLevel: settings.logLevel = try Setting.logLevel(text)
     }
@@ -123,8 +126,13 @@ enum Setting: String, CaseIterable, Sendable {
 // MARK: Reading values
 
 extension Setting {
-  private func notEmpty(_ text: String) throws(InvalidValue) -> String {
+  private func path(_ text: String) throws(InvalidValue) -> String {
     guard !text.isEmpty else { throw InvalidValue(reason: "empty; a path is expected") }
+    // Nobody else expands it either: a shell does so at the start of a word only, which
+    // `--data=~/x` and a file are not.
+    guard text != "~", !text.hasPrefix("~/") else {
+      throw InvalidValue(reason: "'\(text)': ~ is not expanded here; write the whole path")
+    }
     return text
   }
 
@@ -133,15 +141,23 @@ extension Setting {
   ) throws(InvalidValue) -> Milliseconds {
     guard let value = Quantity.milliseconds(text), value >= least else {
       throw InvalidValue(
-        reason: "'\(text)' is not a time of at least \(least) ms, like 0.5, 30, 250ms or 24h")
+        reason: """
+          '\(text)' is not a time from \(least) ms to \(Quantity.daysMax)d, \
+          like 0.5, 30, 250ms or 24h
+          """)
     }
     return value
   }
 
-  private func bytes(_ text: String, atLeast least: Int) throws(InvalidValue) -> Int {
-    guard let value = Quantity.bytes(text), value >= least else {
+  private func bytes(
+    _ text: String, in range: ClosedRange<Int>
+  ) throws(InvalidValue) -> Int {
+    guard let value = Quantity.bytes(text), range.contains(value) else {
       throw InvalidValue(
-        reason: "'\(text)' is not a size of at least \(least) bytes, like 65536, 8MiB or 1GiB")
+        reason: """
+          '\(text)' is not a size from \(range.lowerBound) to \(range.upperBound) bytes, \
+          like 65536, 8MiB or 1GiB
+          """)
     }
     return value
   }
@@ -154,10 +170,18 @@ extension Setting {
     return value
   }
 
-  /// `host:port`, `[v6]:port`, `host` or `:port`.
+  /// `host:port`, `[v6]:port`, `host` or `:port`, with a host as `HTTPServerSettings.host` takes
+  /// it: an IPv4 or IPv6 address, or `localhost`. No name is looked up.
   static func address(_ text: String) throws(InvalidValue) -> (host: String, port: Int) {
+    let hint = Int(text).map {
+      (0...65_535).contains($0) ? "; did you mean 127.0.0.1:\(text)?" : ""
+    }
     let invalid = InvalidValue(
-      reason: "'\(text)' is not an address like 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:80")
+      reason: """
+        '\(text)' is not an address like 127.0.0.1:8080, [::1]:8080, 0.0.0.0:80 or \
+        localhost:8080\(hint ?? "")
+        """)
+    guard !text.isEmpty else { throw invalid }
     var host = text
     var port = 8080
     if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]"),
@@ -169,8 +193,17 @@ extension Setting {
       host = String(text[..<colon])
     }
     if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-    guard !host.contains(where: { $0 == " " || $0 == "/" }) else { throw invalid }
-    return (host.isEmpty ? "127.0.0.1" : host, port)
+    if host.isEmpty { host = "127.0.0.1" }
+    guard isHost(host) else { throw invalid }
+    return (host, port)
+  }
+
+  /// inet_pton(3), and one name.
+  private static func isHost(_ text: String) -> Bool {
+    var four = in_addr()
+    var six = in6_addr()
+    return text == "localhost" || inet_pton(AF_INET, text, &four) == 1
+      || inet_pton(AF_INET6, text, &six) == 1
   }
 
   static func processes(_ text: String) throws(InvalidValue) -> Int? {
@@ -193,8 +226,9 @@ extension Setting {
   }
 
   static func maxTasksPerChild(_ text: String) throws(InvalidValue) -> Int? {
-    guard let value = Quantity.count(text), value >= 0 else {
-      throw InvalidValue(reason: "'\(text)' is not a number of calls (0: never replaced)")
+    guard let value = Quantity.count(text), (0...1_000_000_000).contains(value) else {
+      throw InvalidValue(
+        reason: "'\(text)' is not a number of calls from 0 (never replaced) to 1000000000")
     }
     return value == 0 ? nil : value
   }

@@ -9,9 +9,15 @@ final class PoolAdapter {
   /// A worker that has ended, for the log and the metrics.
   struct WorkerExit {
     let pid: Int32
-    let exitcode: Int32
-    /// `retired`, `exited` or `signalled`.
+    /// Python's; nil where nobody knows it.
+    let exitcode: Int32?
+    /// `retired`, `ended` (by this pool, as it was asked to), `exited`, `signalled`, or `lost` with
+    /// the fork server.
     let reason: String
+    /// The slot that it worked for.
+    let slot: Int
+    /// The call that it had begun and did not answer.
+    let call: CallID?
     /// Whether it ended as it was told to.
     let isExpected: Bool
   }
@@ -101,15 +107,17 @@ final class PoolAdapter {
     }
     let reason =
       switch status {
+      case .unknown: "lost"
+      case .exited where gone.isEndedByPool, .signalled where gone.isEndedByPool: "ended"
       case .exited(0): "retired"
       case .exited: "exited"
       case .signalled: "signalled"
-      case .unknown: "lost"
       }
     exits.append(
       WorkerExit(
-        pid: gone.process, exitcode: status.exitcode, reason: reason,
-        isExpected: status == .exited(0) || isEnding))
+        pid: gone.process, exitcode: status == .unknown ? nil : status.exitcode, reason: reason,
+        slot: gone.slot, call: gone.call.map(CallID.init(rawValue:)),
+        isExpected: reason == "ended" || reason == "retired" || isEnding))
   }
 
   func passTime(at instant: Instant) {

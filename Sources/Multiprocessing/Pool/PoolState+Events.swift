@@ -66,13 +66,6 @@ extension PoolState {
     return true
   }
 
-  /// `worker` ends by itself, by its own decision.
-  public mutating func announcedRetirement(_ worker: PoolWorkerID, at now: UInt64) {
-    guard let index = place(of: worker) else { return }
-    proceed(index, isRetiring: true, at: now)
-    reportCredit(of: workers[index]!.slot)
-  }
-
   /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
   /// and is ended by the ladder.
   public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {

@@ -40,12 +40,14 @@ extension WorkerPool {
     guard version == FrameKind.protocolVersion else {
       return "protocol version \(version) instead of \(FrameKind.protocolVersion)"
     }
-    if taskNames == nil {
-      var names: [String] = []
-      while !reader.isAtEnd {
-        guard let name = reader.name() else { return "a hello that is cut off" }
-        names.append(name)
-      }
+    var names: [String] = []
+    while !reader.isAtEnd {
+      guard let name = reader.name() else { return "a hello that is cut off" }
+      names.append(name)
+    }
+    if let known = taskNames {
+      if let fault = WorkerPool.difference(of: names, from: known) { return fault }
+    } else {
       taskNames = names
     }
     // The fork server tells it too, but on another socket: this may come first, and a slot is not
@@ -53,6 +55,21 @@ extension WorkerPool {
     if channel.process == 0 { channel.process = Int32(truncatingIfNeeded: process) }
     state.saidHello(channel.worker)
     return nil
+  }
+
+  /// What is wrong with the names of a worker's tasks where others have told `known`: jobs were
+  /// accepted for those, and any worker may get them. Nil for the same names in any order.
+  static func difference(of names: [String], from known: [String]) -> String? {
+    guard names != known else { return nil }
+    let lacking = Set(known).subtracting(names).sorted()
+    let strange = Set(names).subtracting(known).sorted()
+    if lacking.isEmpty && strange.isEmpty { return nil }
+    return "other tasks than those of the workers before: it lacks \(list(lacking)) and has "
+      + "\(list(strange)) besides"
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
   }
 
   /// The workers that live, in the order of their places.
@@ -73,7 +90,8 @@ extension WorkerPool {
       }
     return WorkerSummary(
       slot: worker.slot, process: channel.process, state: summaryState, call: call,
-      callsDone: worker.answered, startedAt: channel.startedAt)
+      callsDone: worker.answered, startedAt: channel.startedAt,
+      isEndedByPool: worker.phase >= .terminated && worker.reason == nil)
   }
 
   /// How many workers take calls.

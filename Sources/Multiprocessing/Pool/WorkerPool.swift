@@ -284,14 +284,16 @@ public final class WorkerPool {
   /// The process behind a channel is gone, and all that it had written has been read.
   private func conclude(_ channel: WorkerChannel, _ status: ExitStatus, at now: UInt64) {
     guard channels[channel.worker.index] === channel else { return }
-    noteGone(channel, status)
     let claimed = lido_claims_last(channel.claims)
+    noteGone(channel, status, claimed: claimed)
     drop(channel)
     state.exited(channel.worker, status, claimed: claimed, at: now)
   }
 
-  private func noteGone(_ channel: WorkerChannel, _ status: ExitStatus) {
+  private func noteGone(_ channel: WorkerChannel, _ status: ExitStatus, claimed: UInt32) {
     guard var summary = summary(of: channel) else { return }
+    let first = state.place(of: channel.worker).flatMap { state.workers[$0]?.inFlight.first }
+    if let first, first.ordinal > claimed { summary.call = nil }
     summary.state = .gone
     summary.exitStatus = status
     if goneWorkers.count == 16 { goneWorkers.removeFirst() }

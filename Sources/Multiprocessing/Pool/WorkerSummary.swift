@@ -20,12 +20,15 @@ public struct WorkerSummary: Equatable, Sendable {
   public var process: Int32
   /// Where it is in its life.
   public var state: State
-  /// The call it runs.
+  /// The call it runs; of one that is gone, the call that it had begun and never answered.
   public var call: UInt64?
   /// How many calls it has answered.
   public var callsDone: Int
   /// When it was asked for, in nanoseconds of the owner's monotonic clock.
   public var startedAt: UInt64
+  /// Whether the pool has sent it a signal to end it without any fault of its own: its call was to
+  /// end, it was not needed any more, or it did not leave in time.
+  public var isEndedByPool: Bool
   /// How it ended; nil while it lives.
   public var exitStatus: ExitStatus?
 }

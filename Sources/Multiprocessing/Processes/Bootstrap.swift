@@ -37,6 +37,12 @@ public enum Bootstrap {
     }
   }
 
+  /// Gives this process, which has one thread, the name that ps(1) shows: a forked child would have
+  /// that of the fork server. At most 15 bytes of it are kept; see prctl(2).
+  public static func name(_ name: String) {
+    lido_name_process(name)
+  }
+
   /// How a worker is started by the `spawn` method: this same program, whatever has become of its
   /// file since.
   static func spawnedWorker() -> ProcessSpecification.Program {

@@ -30,8 +30,6 @@ public final class ForkServer {
   var socket: Int32
   var children: [ProcessToken: Child] = [:]
   var waiting: [Waiting] = []
-  /// What a loss left to report by the next `drain`.
-  var unreported: [ForkServerEvent] = []
   /// Processes of a lost fork server that are not known to be gone, by sentinel.
   var leftovers: [Int32: Leftover] = [:]
   private var lastToken: UInt64 = 0
@@ -127,8 +125,6 @@ public final class ForkServer {
   /// `fileDescriptor` is readable; harmless at any other time.
   public func drain(into report: inout [ForkServerEvent]) {
     sendWaiting()
-    report.append(contentsOf: unreported)
-    unreported.removeAll()
     if !isLost { receive(into: &report) }
     if !leftovers.isEmpty { collectLeftovers(into: &report) }
   }

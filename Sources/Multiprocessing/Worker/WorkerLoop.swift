@@ -32,6 +32,7 @@ public struct WorkerLoop {
     }
     close(Bootstrap.claimsDescriptor)
     signal(SIGINT, SIG_IGN)
+    Bootstrap.name("lido-worker")
     // What a task prints is its log: whole lines at once, none lost when it dies.
     lido_buffer_stdout_by_line()
     var loop = WorkerLoop(tasks: tasks, channel: channel, claims: claims)
