@@ -70,16 +70,21 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(
-      name: "JSONTests", dependencies: ["JSON"], exclude: ["fuzz.py"], swiftSettings: strict),
+      name: "JSONTests", dependencies: ["JSON", "TestSupport"], exclude: ["fuzz.py"],
+      swiftSettings: strict),
     .testTarget(name: "JobCoreTests", dependencies: ["JobCore"], swiftSettings: strict),
     .testTarget(
-      name: "JobStorageTests", dependencies: ["JobStorage", "JobCore", "JSON"],
+      name: "JobStorageTests", dependencies: ["JobStorage", "JobCore", "JSON", "TestSupport"],
       swiftSettings: strict),
-    .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
-    .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer"], swiftSettings: strict),
     .testTarget(
-      name: "MultiprocessingTests", dependencies: ["Multiprocessing", "ProcessTestProgram"],
+      name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "HTTPServerTests", dependencies: ["HTTPServer", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "MultiprocessingTests",
+      dependencies: ["Multiprocessing", "ProcessTestProgram", "TestSupport"],
       swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],

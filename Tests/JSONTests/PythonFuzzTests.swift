@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import TestSupport
 import Testing
 
 /// The reader against Python's `json`, which shares nothing with it. `fuzz.py` beside this file

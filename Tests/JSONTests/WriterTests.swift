@@ -1,4 +1,5 @@
 import JSON
+import TestSupport
 import Testing
 
 @Suite struct WriterTests {
@@ -111,7 +112,7 @@ import Testing
 
   @Test func `seeded strings come back as they went`() throws {
     let seed = testSeed()
-    var random = SeededGenerator(seed: seed)
+    var random = SplitMix(seed: seed)
     for _ in 0..<3_000 {
       let given = random.string(lengthMax: 40)
       let text = written { $0.string(given) }
@@ -152,7 +153,7 @@ import Testing
     ]
     for (value, text) in expected { #expect(written { $0.number(value) } == text) }
     let seed = testSeed()
-    var random = SeededGenerator(seed: seed)
+    var random = SplitMix(seed: seed)
     var values: [Double] = []
     while values.count < 5_000 {
       let value = Double(bitPattern: random.next())

@@ -1,4 +1,5 @@
 import JobCore
+import TestSupport
 import Testing
 
 @testable import JobStorage
@@ -30,7 +31,7 @@ struct RecordCodecTests {
 
   @Test func `every record comes back as it was written`() throws {
     for seed in 0..<3_000 as Range<UInt64> {
-      var generator = SeededGenerator(seed: seed)
+      var generator = SplitMix(seed: seed)
       let record = generator.record()
       let sequence = UInt64.random(in: 1...UInt64(Int.max), using: &generator)
       let text = line(record, sequence: sequence)

@@ -1,19 +1,7 @@
 import JobCore
+import TestSupport
 
-/// A small random generator (SplitMix64) that is the same in every run with one seed.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-
+extension SplitMix {
   mutating func pick<T>(_ values: [T]) -> T { values.randomElement(using: &self)! }
 
   mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
@@ -96,7 +84,7 @@ struct Story {
 
   /// `count` records by `seed`.
   init(seed: UInt64, count: Int) {
-    var generator = SeededGenerator(seed: seed)
+    var generator = SplitMix(seed: seed)
     var jobs: [JobNumber] = []
     while records.count < count {
       let store = states[states.count - 1]
@@ -121,7 +109,7 @@ struct Story {
     }
   }
 
-  private static func next(_ job: Job, _ generator: inout SeededGenerator) -> Record? {
+  private static func next(_ job: Job, _ generator: inout SplitMix) -> Record? {
     switch job.state {
     case .scheduled: return generator.chance(70) ? .jobQueued(job.number) : ended(job, .cancelled)
     case .queued:

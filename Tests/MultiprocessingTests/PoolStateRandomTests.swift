@@ -1,19 +1,7 @@
+import TestSupport
 import Testing
 
 @testable import Multiprocessing
-
-/// SplitMix64 (Steele, Lea, Flood 2014): the same seed gives the same test.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
-  }
-}
 
 /// A world of simulated workers that do everything real ones do, in any order.
 struct SimulatedWorkers {
@@ -29,7 +17,7 @@ struct SimulatedWorkers {
   }
 
   var pool: PoolState
-  var random: SeededGenerator
+  var random: SplitMix
   var time: UInt64 = 1
   var workers: [Worker] = []
   var credit: [Int: Int] = [:]
@@ -39,7 +27,7 @@ struct SimulatedWorkers {
   var ended = 0
 
   init(seed: UInt64) {
-    random = SeededGenerator(state: seed)
+    random = SplitMix(seed: seed)
     var settings = PoolSettings(processes: Int.random(in: 1...4, using: &random))
     settings.callsPerWorkerMax =
       Bool.random(using: &random) ? nil : .random(in: 1...5, using: &random)

@@ -1,4 +1,5 @@
 import Reactor
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))
@@ -69,7 +70,7 @@ struct TimerQueueTests {
 
   @Test(arguments: 1...20 as ClosedRange<UInt64>)
   func `It does what a sorted list does`(seed: UInt64) {
-    var random = SeededGenerator(seed: seed)
+    var random = SplitMix(seed: seed)
     var queue = TimerQueue<Int>()
     var model = SortedTimers()
     var handles: [TimerQueue<Int>.Handle] = []
@@ -121,22 +122,5 @@ private struct SortedTimers {
   mutating func popExpired(at now: UInt64) -> Int? {
     guard let first = timers.first, first.deadline <= now else { return nil }
     return timers.removeFirst().payload
-  }
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed, everywhere.
-private struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) {
-    state = seed
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
   }
 }

@@ -51,17 +51,24 @@ struct CallArguments {
     _ type: Argument.Type, from json: UnsafeBufferPointer<UInt8>
   ) throws(TaskFailure) -> Argument {
     if let direct = type as? any DirectJSON.Type {
-      return try read(direct, from: json) as! Argument  // reason: it is the same type.
+      return try same(try read(direct, from: json))
     }
     if let convertible = type as? any JSONTextConvertible.Type {
       do {
-        let value = try convertible.init(jsonText: String(decoding: json, as: UTF8.self))
-        return value as! Argument  // reason: it is the same type.
+        return try same(try convertible.init(jsonText: String(decoding: json, as: UTF8.self)))
       } catch {
         throw .argument("\(error)")
       }
     }
     return try FoundationCodec.decode(type, from: json)
+  }
+
+  /// A value of a type that was `Argument` under another name; always succeeds.
+  private static func same<Argument>(_ value: Any) throws(TaskFailure) -> Argument {
+    guard let argument = value as? Argument else {
+      throw .argument("the value is no \(Argument.self)")
+    }
+    return argument
   }
 
   private static func read<Value: DirectJSON>(
