@@ -26,6 +26,9 @@ enum HandleWriter {
     switch job.ending {
     case .none: break
     case .result(let text): writer.member("result", text: text)
+    case .bytes(let bytes):
+      writer.member("result_content_type", string: bytes.contentType)
+      writer.member("result_size", integer: bytes.count)
     case .error(let error):
       writer.name("error")
       write(error, to: &writer)

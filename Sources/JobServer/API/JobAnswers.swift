@@ -63,6 +63,15 @@ enum JobAnswers {
       return HTTPResponse(
         status: 200, contentType: "application/json", headers: headers, body: [UInt8](text.utf8))
     }
+    if case .bytes(let result) = job.ending {
+      // The type is the operator's word, the bytes are whatever a program wrote: no browser is to
+      // take them for a page of this service (RFC 9110, 8.3; the Fetch standard's nosniff).
+      headers.add("Content-Type", result.contentType)
+      headers.add("X-Content-Type-Options", "nosniff")
+      headers.add("Content-Security-Policy", "sandbox")
+      return HTTPResponse(
+        status: 200, headers: headers, body: Base64.decode(result.base64) ?? [])
+    }
     guard job.state.isFinal else {
       return problem(
         Problem(
