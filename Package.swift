@@ -42,7 +42,12 @@ let package = Package(
     .target(name: "Reactor", dependencies: ["CPlatform"], swiftSettings: strict),
     .target(name: "HTTPServer", dependencies: ["CMicroHTTPD"], swiftSettings: strict),
     .target(
-      name: "JobStorage", dependencies: ["JobCore", "JSON", "CPlatform"], swiftSettings: strict),
+      name: "JobStorage",
+      dependencies: [
+        "JobCore", "JSON", "CPlatform",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Multiprocessing",
       dependencies: [

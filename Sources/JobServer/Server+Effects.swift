@@ -39,9 +39,10 @@ extension Server {
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
     guard let job = engine.store[number] else { return }
-    pools[call.slot.pool].assign(
-      call, attempt: Int(job.attempt), task: engine.store.names[job.task], args: job.args,
-      kwargs: job.options?.kwargs ?? "", at: now.instant)
+    let assignment = Assignment(
+      call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
+      args: job.args, kwargs: job.options?.kwargs ?? "")
+    pools[call.slot.pool].assign(assignment, at: now.instant)
   }
 
   // MARK: Answers

@@ -54,7 +54,7 @@ extension Server {
     }
   }
 
-  private func note(_ event: Event, of pool: PoolAdapter) {
+  private func note(_ event: Event, of pool: any PoolDriver) {
     switch event {
     case .poolBroke(_, let reason):
       log.error(
@@ -66,7 +66,7 @@ extension Server {
     }
   }
 
-  private func note(_ exit: PoolAdapter.WorkerExit, of pool: PoolAdapter) {
+  private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
       "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",

@@ -17,7 +17,7 @@ final class Server {
   let reactor: Reactor
   let forkServer: ForkServer
   let storage: JobStorage
-  let pools: [PoolAdapter]
+  let pools: [any PoolDriver]
   let signals: SignalSource
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
@@ -93,7 +93,7 @@ final class Server {
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits, seed: seed)
     pools = try settings.pools.enumerated().map { index, pool in
-      try PoolAdapter(
+      try WorkerPoolDriver(
         index: index, configured: pool, resultBytesMax: settings.bodyBytesMax,
         forkServer: forkServer, reactor: reactor)
     }

@@ -24,6 +24,22 @@ enum MediaType {
       detail: "the body is '\(type)'; it must be application/json")
   }
 
+  /// Whether a text is a media type, RFC 9110 section 8.3.1: `type/subtype`, and parameters of
+  /// printable ASCII.
+  static func isWellFormed(_ text: String) -> Bool {
+    let name = text.prefix { $0 != ";" && $0 != " " }
+    let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+    let isName =
+      parts.count == 2
+      && parts.allSatisfy { part in
+        !part.isEmpty && part.utf8.count <= 127
+          && part.allSatisfy {
+            $0.isASCII && ($0.isLetter || $0.isNumber || "!#$&^_.+-".contains($0))
+          }
+      }
+    return isName && text.utf8.allSatisfy { (0x20..<0x7F).contains($0) }
+  }
+
   private static func refuseBrowser(_ request: HTTPRequest, _ found: String) throws(Problem) {
     guard request.header("origin") != nil else { return }
     throw Problem(

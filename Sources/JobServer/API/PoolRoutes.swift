@@ -26,7 +26,7 @@ extension Server {
     ]
   }
 
-  private func pool(_ request: HTTPRequest) throws(Problem) -> PoolAdapter {
+  private func pool(_ request: HTTPRequest) throws(Problem) -> any PoolDriver {
     let name = request.parameters[0]
     guard let pool = pools.first(where: { $0.name == name }) else {
       throw Problem(
@@ -47,7 +47,7 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  private func write(_ pool: PoolAdapter, to writer: inout JSONWriter) {
+  private func write(_ pool: any PoolDriver, to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("name", string: pool.name)
     writer.member("state", string: pool.condition)
@@ -66,7 +66,7 @@ extension Server {
     writer.endObject()
   }
 
-  private func listWorkers(of pool: PoolAdapter) -> HTTPResponse {
+  private func listWorkers(of pool: any PoolDriver) -> HTTPResponse {
     var writer = JSONWriter(capacity: 1_024)
     writer.beginObject()
     writer.name("workers")

@@ -102,17 +102,18 @@ enum Setting: String, CaseIterable, Sendable {
       settings.defaultPool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
     case .sync: settings.sync = try Setting.sync(text)
     case .snapshotInterval:
-      settings.snapshotInterval = try milliseconds(text, atLeast: 100)
-    case .maxBody: settings.bodyBytesMax = try bytes(text, in: 1_024...(1 << 30))
-    case .maxQueued: settings.limits.openJobsMax = try count(text, in: 1...100_000_000)
+      settings.snapshotInterval = try Setting.milliseconds(text, atLeast: 100)
+    case .maxBody: settings.bodyBytesMax = try Setting.bytes(text, in: 1_024...(1 << 30))
+    case .maxQueued: settings.limits.openJobsMax = try Setting.count(text, in: 1...100_000_000)
     case .maxQueuedBytes:
-      settings.limits.openBytesMax = try bytes(text, in: 1_024...Quantity.bytesMax)
-    case .retentionAge: settings.limits.retentionAge = try milliseconds(text, atLeast: 1_000)
+      settings.limits.openBytesMax = try Setting.bytes(text, in: 1_024...Quantity.bytesMax)
+    case .retentionAge:
+      settings.limits.retentionAge = try Setting.milliseconds(text, atLeast: 1_000)
     case .retentionCount:
-      settings.limits.retentionJobsMax = try count(text, in: 0...100_000_000)
+      settings.limits.retentionJobsMax = try Setting.count(text, in: 0...100_000_000)
     case .retentionBytes:
-      settings.limits.retentionBytesMax = try bytes(text, in: 0...Quantity.bytesMax)
-    case .shutdownGrace: settings.shutdownGrace = try milliseconds(text, atLeast: 0)
+      settings.limits.retentionBytesMax = try Setting.bytes(text, in: 0...Quantity.bytesMax)
+    case .shutdownGrace: settings.shutdownGrace = try Setting.milliseconds(text, atLeast: 0)
     case .logLevel: settings.logLevel = try Setting.logLevel(text)
     }
   }
@@ -136,7 +137,7 @@ extension Setting {
     return text
   }
 
-  private func milliseconds(
+  static func milliseconds(
     _ text: String, atLeast least: Milliseconds
   ) throws(InvalidValue) -> Milliseconds {
     guard let value = Quantity.milliseconds(text), value >= least else {
@@ -149,7 +150,7 @@ extension Setting {
     return value
   }
 
-  private func bytes(
+  static func bytes(
     _ text: String, in range: ClosedRange<Int>
   ) throws(InvalidValue) -> Int {
     guard let value = Quantity.bytes(text), range.contains(value) else {
@@ -162,7 +163,7 @@ extension Setting {
     return value
   }
 
-  private func count(_ text: String, in range: ClosedRange<Int>) throws(InvalidValue) -> Int {
+  static func count(_ text: String, in range: ClosedRange<Int>) throws(InvalidValue) -> Int {
     guard let value = Quantity.count(text), range.contains(value) else {
       throw InvalidValue(
         reason: "'\(text)' is not a number from \(range.lowerBound) to \(range.upperBound)")

@@ -12,6 +12,8 @@ struct Settings: Equatable, Sendable {
     var startMethod = StartMethod.forkserver
     /// Calls after which a worker is replaced; nil: never.
     var maxTasksPerChild: Int?
+    /// Whether it runs a program for each job, instead of keeping workers.
+    var runsPrograms = false
   }
 
   var host = "127.0.0.1"
@@ -26,6 +28,7 @@ struct Settings: Equatable, Sendable {
   var logLevel = "info"
   var limits = Limits()
   var pools = [Pool(name: "default")]
+  var tasks: [TaskSettings] = []
 
   /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.
   var defaultPool: Pool {
