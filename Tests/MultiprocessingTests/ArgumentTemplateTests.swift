@@ -78,7 +78,8 @@ import Testing
   @Test func `what is missing and what is too much is named`() throws {
     #expect(try mismatch(["p", "{1}"], "[1]") == .missingPositional(1))
     #expect(try mismatch(["p", "{1}"]) == .missingPositional(0))
-    #expect(try mismatch(["p", "{1}"], "[1,2]") == nil)  // The first is not used, and is no surplus.
+    // The first is not used, and is no surplus.
+    #expect(try mismatch(["p", "{1}"], "[1,2]") == nil)
     #expect(try mismatch(["p", "{0}"], "[1,2,3]") == .surplusPositional(1))
     #expect(try mismatch(["p", "{a}"], "[1]", #"{"a":1}"#) == .surplusPositional(0))
     #expect(try mismatch(["p", "{a}{b}"], "[]", #"{"b":1}"#) == .missingName("a"))

@@ -1,7 +1,7 @@
 import Glibc
 import Multiprocessing
 
-/// How programs are ended, what becomes of their folders, and what the loss of the fork server does.
+/// How programs are ended, what becomes of their folders, and what a lost fork server does.
 enum ProgramEndScenarios {
   private static let second: UInt64 = 1_000_000_000
 

@@ -55,8 +55,8 @@ final class ProgramRun {
     if descriptor == logEnd { logEnd = -1 }
   }
 
-  /// Writes what the pipe takes, in one call. Returns whether there is nothing left to write: all of
-  /// it is gone, or nobody reads it.
+  /// Writes what the pipe takes, in one call. Returns whether there is nothing left to write: all
+  /// of it is gone, or nobody reads it.
   func writeInput() -> Bool {
     let count = input.withUnsafeBytes { bytes in
       write(inputEnd, bytes.baseAddress! + inputSent, bytes.count - inputSent)
