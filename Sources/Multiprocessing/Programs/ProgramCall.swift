@@ -1,8 +1,10 @@
 /// One run of a program: all that it gets.
 public struct ProgramCall: Equatable, Sendable {
   /// Its argv, at least one. The first names the program: a path (a relative one is taken from the
-  /// working folder), or a bare name that is found by the `PATH` of `environment`. Never a shell. A
-  /// NUL ends an argument.
+  /// working folder), or a bare name that is found by the `PATH` of `environment`, or where there
+  /// is none in /usr/local/bin, /usr/bin and /bin. Never a shell. A NUL ends an argument. Together
+  /// with the environment at most 256 KiB, and the kernel takes 128 KiB for a single one; see
+  /// execve(2).
   public var arguments: [String]
   /// `"NAME=VALUE"`, and nothing else but the variables of `folderVariables`.
   public var environment: [String]

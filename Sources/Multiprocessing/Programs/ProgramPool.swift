@@ -113,7 +113,7 @@ public final class ProgramPool {
       let run = runsByDescriptor[Int(descriptor)]
     else { return false }
     if descriptor == run.inputEnd {
-      if run.writeInput() { close(&run.inputEnd) }
+      if run.writeInput() { close(run.inputEnd, of: run) }
     } else if descriptor == run.outputEnd {
       _ = readOutput(of: run)
     } else {
@@ -297,16 +297,19 @@ public final class ProgramPool {
     watch(descriptor, writable)
   }
 
-  /// Closes an end, if it is open, and marks it so.
-  private func close(_ descriptor: inout Int32) {
+  /// Closes one of our ends of a run's pipes, if it is open.
+  private func close(_ descriptor: Int32, of run: ProgramRun) {
     guard descriptor >= 0 else { return }
-    let place = Int(descriptor)
-    if place < runsByDescriptor.count, runsByDescriptor[place] != nil {
-      runsByDescriptor[place] = nil
-      unwatch(descriptor)
-    }
+    run.forget(descriptor)
+    unregister(descriptor)
     Glibc.close(descriptor)
-    descriptor = -1
+  }
+
+  private func unregister(_ descriptor: Int32) {
+    let place = Int(descriptor)
+    guard place < runsByDescriptor.count, runsByDescriptor[place] != nil else { return }
+    runsByDescriptor[place] = nil
+    unwatch(descriptor)
   }
 
   /// Forgets a slot's run: closes its pipes and removes its folder.
@@ -314,9 +317,9 @@ public final class ProgramPool {
     guard let run = runs[slot] else { return nil }
     runs[slot] = nil
     if let token = run.token { runsByToken[token] = nil }
-    close(&run.inputEnd)
-    close(&run.outputEnd)
-    close(&run.logEnd)
+    close(run.inputEnd, of: run)
+    close(run.outputEnd, of: run)
+    close(run.logEnd, of: run)
     if folders.remove(call) { sweeps.leftoverFound() }
     return run
   }
@@ -327,14 +330,15 @@ public final class ProgramPool {
   private func readOutput(of run: ProgramRun) -> Bool {
     guard let bytes = read(run.outputEnd) else { return false }
     if bytes.isEmpty {
-      close(&run.outputEnd)
+      close(run.outputEnd, of: run)
       state.pipeEnded(run.slot)
       return false
     }
     guard run.output.count + bytes.count <= run.outputBytesMax else {
       run.output = []
-      // Whatever still writes gets SIGPIPE: it need not be read to be stopped.
-      close(&run.outputEnd)
+      run.isOutputOver = true
+      // Not closed: it is to be ended by SIGKILL and not, where it is faster, by SIGPIPE.
+      unregister(run.outputEnd)
       state.outputOverflowed(run.slot)
       state.pipeEnded(run.slot)
       return false
@@ -347,7 +351,7 @@ public final class ProgramPool {
   private func readLog(of run: ProgramRun) -> Bool {
     guard let bytes = read(run.logEnd) else { return false }
     if bytes.isEmpty {
-      close(&run.logEnd)
+      close(run.logEnd, of: run)
       state.pipeEnded(run.slot)
       return false
     }
@@ -369,7 +373,7 @@ public final class ProgramPool {
   /// Reads what a program has left in its pipes: once, as much as a pipe holds, and once for the
   /// end, so that most runs are over in the turn in which their exit is told.
   private func readRest(of run: ProgramRun) {
-    for _ in 0..<2 where run.outputEnd >= 0 { _ = readOutput(of: run) }
+    for _ in 0..<2 where run.outputEnd >= 0 && !run.isOutputOver { _ = readOutput(of: run) }
     for _ in 0..<2 where run.logEnd >= 0 { _ = readLog(of: run) }
   }
 

@@ -15,6 +15,8 @@ final class ProgramRun {
   private var input: [UInt8]
   private var inputSent = 0
   var output: [UInt8] = []
+  /// Whether it has written too much, and is not read any more.
+  var isOutputOver = false
   var log: ProgramLog
   /// Whether the log's growth is reported and that report not taken.
   var isGrowthReported = false
@@ -46,8 +48,15 @@ final class ProgramRun {
     logEnd = try Self.makePipe(toTheir: 2, &theirs)
   }
 
-  /// Writes what the pipe takes, in one call. Returns whether there is nothing left to write: all of
-  /// it is gone, or nobody reads it.
+  /// Notes that one of our ends is closed.
+  func forget(_ descriptor: Int32) {
+    if descriptor == inputEnd { inputEnd = -1 }
+    if descriptor == outputEnd { outputEnd = -1 }
+    if descriptor == logEnd { logEnd = -1 }
+  }
+
+  /// Writes what the pipe takes, in one call. Returns whether there is nothing left to write: all
+  /// of it is gone, or nobody reads it.
   func writeInput() -> Bool {
     let count = input.withUnsafeBytes { bytes in
       write(inputEnd, bytes.baseAddress! + inputSent, bytes.count - inputSent)
