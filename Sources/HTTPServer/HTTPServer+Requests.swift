@@ -72,6 +72,7 @@ extension HTTPServer {
           method: connection.method, status: connection.status,
           nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
     }
+    if connection.stream != nil { streamCount -= 1 }
     connection.finish()
     lanes.enter(.idle, connection.descriptor, at: now)
   }
@@ -82,6 +83,7 @@ extension HTTPServer {
   ) -> MHD_Result {
     connection.stage = .body
     connection.method = method
+    connection.isVersion10 = isVersion10
     var scan = HeaderScan(table: fieldTable)
     scan.read(connection.handle)
     if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
@@ -170,6 +172,8 @@ extension HTTPServer {
       if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
       precondition(connection.pending != nil, "an action answers later without a pending response")
       connection.stage = .owed
+      // Whoever waits needs an answer, and not to be remembered what for.
+      connection.request = HTTPRequest(method: .get, path: "")
       return .YES
     }
   }
@@ -226,10 +230,11 @@ extension HTTPServer {
   private func send(
     _ connection: Connection, _ response: HTTPResponse, allow: String? = nil
   ) -> Bool {
-    lanes.leave(connection.descriptor)
+    beginWriting(connection)
     connection.stage = .answered
     connection.status = response.status
-    return ResponseQueue.put(
-      response, on: connection.handle, allow: allow, isLast: isQuiesced)
+    let isQueued = ResponseQueue.put(response, on: connection, allow: allow, isLast: isQuiesced)
+    if connection.stream != nil { streamCount += 1 }
+    return isQueued
   }
 }

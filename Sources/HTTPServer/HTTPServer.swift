@@ -25,6 +25,8 @@ public final class HTTPServer {
   public private(set) var fileDescriptor: Int32
   /// Answers that are owed.
   public internal(set) var pendingCount = 0
+  /// Answers whose body is being streamed.
+  public internal(set) var streamCount = 0
 
   let settings: HTTPServerSettings
   let router: Router
@@ -63,7 +65,8 @@ public final class HTTPServer {
     guard connectionsMax > 0 else {
       throw HTTPServerError(.descriptorsExhausted, address: address)
     }
-    let listener = try Listener(host: settings.host, port: settings.port)
+    let listener = try Listener(
+      host: settings.host, port: settings.port, unsentBytesMax: settings.unsentBytesMax)
     self.settings = settings
     self.router = router
     self.problem = problem
@@ -74,6 +77,7 @@ public final class HTTPServer {
     lanes = DeadlineLanes(durations: [
       settings.headerTimeout.nanoseconds, settings.bodyTimeout.nanoseconds,
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
+      max(1, settings.writeTimeout.nanoseconds / WriteProgress.checksPerTimeout),
     ])
     fileDescriptor = Self.makeInstance()
     try start(address: address)
@@ -126,8 +130,9 @@ public final class HTTPServer {
     listener = -1
   }
 
-  /// Ends everything: every answer that is owed becomes the `draining` problem, all connections
-  /// are closed. What the kernel does not take at once of an answer is lost. Idempotent.
+  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is cut,
+  /// all connections are closed. What the kernel does not take at once of an answer is lost.
+  /// Idempotent.
   public func stop() {
     precondition(!isRunning, "stop is called from within run(at:)")
     stopAccepting()
@@ -135,9 +140,14 @@ public final class HTTPServer {
     isRunning = true
     isStopping = true
     for connection in connections {
-      guard let connection, let pending = connection.pending else { continue }
-      pending.end()
-      settle(connection, with: problem(.draining))
+      guard let connection else { continue }
+      if let pending = connection.pending {
+        pending.end()
+        settle(connection, with: problem(.draining))
+      } else if let stream = connection.stream {
+        settled.append(connection)
+        stream.close()
+      }
     }
     // libmicrohttpd aborts the process if it is stopped with a connection suspended.
     repeat {
@@ -199,6 +209,7 @@ public final class HTTPServer {
       if connection.isSuspended {
         connection.isSuspended = false
         suspendedCount -= 1
+        if connection.stream != nil { beginWriting(connection) }
         MHD_resume_connection(connection.handle)
         hasResumed = true
       }
@@ -214,12 +225,20 @@ public final class HTTPServer {
     return hasResumed
   }
 
-  /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again.
+  /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again, or whose
+  /// stream has nothing to send.
   func suspend(_ connection: Connection) {
     connection.isSuspended = true
     suspendedCount += 1
     lanes.enter(.watch, connection.descriptor, at: now)
     MHD_suspend_connection(connection.handle)
+  }
+
+  /// Parks a connection whose stream has nothing to send; `false` when it must end instead.
+  func suspendStream(_ connection: Connection) -> Bool {
+    guard !isStopping else { return false }
+    suspend(connection)
+    return true
   }
 
   /// A number for the next request.
