@@ -173,6 +173,16 @@ public struct Engine: Sendable {
     pools[pool].tasks?.sorted()
   }
 
+  /// The attempt of a job that a slot holds.
+  public func call(of number: JobNumber) -> CallID? {
+    for pool in pools {
+      for slot in pool.slots {
+        if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
+      }
+    }
+    return nil
+  }
+
   /// The job that a call is an attempt of.
   public func job(of call: CallID) -> JobNumber? {
     let slot = call.slot

@@ -11,6 +11,7 @@ extension Server {
     guard !turn.isEmpty else { return }
     if !turn.records.isEmpty {
       metrics.note(turn.records, store: engine.store)
+      dropLogs(of: turn.records)
       do throws(StorageError) {
         try storage.append(turn.records, at: now)
       } catch {
@@ -87,6 +88,7 @@ extension Server {
   }
 
   private func jobChanged(_ number: JobNumber) {
+    if !logFollowers.isEmpty { feedFollowers(of: number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
     guard waiters.count > 0, isDurable(number), let brief = engine.store.brief(of: number)
     else { return }

@@ -49,6 +49,12 @@ final class Server {
   var undurable: [JobNumber: UInt64] = [:]
   var isHTTPReady = true
   var snapshot = SnapshotRun()
+  /// What programs wrote to standard error.
+  let logs: LogFolder
+  /// Who reads logs while they are written.
+  var logFollowers = LogFollowers()
+  /// What is configured for tasks, by name.
+  let taskSettings: [String: TaskSettings]
   /// When a fork server is tried to be started again; nil while there is one.
   var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
@@ -90,12 +96,18 @@ final class Server {
     self.storage = storage
     self.now = now
     beganAt = now
+    taskSettings = Dictionary(uniqueKeysWithValues: settings.tasks.map { ($0.name, $0) })
     engine = Engine(
-      store: store, pools: settings.pools.map(\.name), limits: settings.limits, seed: seed)
-    pools = try settings.pools.enumerated().map { index, pool in
-      try WorkerPoolDriver(
-        index: index, configured: pool, resultBytesMax: settings.bodyBytesMax,
-        forkServer: forkServer, reactor: reactor)
+      store: store, pools: settings.pools.map(\.name), limits: settings.limits,
+      taskRules: taskSettings.compactMapValues(\.rule), seed: seed)
+    logs = try LogFolder(
+      "\(settings.directory)/logs", bytesMax: settings.limits.retentionBytesMax,
+      isHeld: { store[$0] != nil })
+    pools = try settings.pools.indices.map { index in
+      try Server.driver(of: index, settings, forkServer, reactor)
+    }
+    for case let programs as ProgramPoolDriver in pools {
+      programs.observe = { [unowned self] in note($0) }
     }
   }
 

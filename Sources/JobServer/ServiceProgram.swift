@@ -38,6 +38,7 @@ public enum ServiceProgram {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks))
     case Server.compactorEntry: compact(entry.payload)
+    case EntryPoint.sweeper: FolderSweeper.run()
     default: fail("unknown role \(entry.code)")
     }
   }

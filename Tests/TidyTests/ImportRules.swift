@@ -8,7 +8,7 @@ enum ImportRules {
     "JobCore": ["DequeModule"],
     "Reactor": ["CPlatform", "Glibc"],
     "HTTPServer": ["CMicroHTTPD", "DequeModule", "Glibc"],
-    "JobStorage": ["CPlatform", "Glibc", "JSON", "JobCore"],
+    "JobStorage": ["CPlatform", "DequeModule", "Glibc", "JSON", "JobCore"],
     "Multiprocessing": ["CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON"],
     "JobServer": [
       "ArgumentParser", "DequeModule", "Glibc", "HTTPServer", "JSON", "JobCore", "JobStorage",

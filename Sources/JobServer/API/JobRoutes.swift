@@ -36,6 +36,7 @@ extension Server {
         (server, request, later) throws(Problem) in
         try server.cancel(request, later)
       },
+      jobLogOperation,
     ]
   }
 
@@ -49,6 +50,7 @@ extension Server {
     let wish = try waitWish(request)
     let key = try IdempotencyKey.read(request.header("idempotency-key"))
     let submission = try SubmissionReader.read(request.body, idempotencyKey: key)
+    try checkArguments(of: submission)
     var pending = Request(response: later())
     pending.presentation.isAcceptance = true
     pending.presentation.preferenceApplied = wish.applied
@@ -156,7 +158,7 @@ extension Server {
     return true
   }
 
-  private func job(_ request: HTTPRequest) throws(Problem) -> Job {
+  func job(_ request: HTTPRequest) throws(Problem) -> Job {
     let number = try jobNumber(request)
     guard let job = engine.store[number] else { throw JobAnswers.problem(of: .unknownJob) }
     return job

@@ -52,7 +52,10 @@ extension Server {
     writer.member("name", string: pool.name)
     writer.member("state", string: pool.condition)
     if let reason = pool.brokenReason { writer.member("reason", string: reason) }
-    writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    writer.member("kind", string: pool.configured.runsPrograms ? "programs" : "workers")
+    if !pool.configured.runsPrograms {
+      writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    }
     writer.member("processes", integer: pool.processes)
     if let count = pool.configured.maxTasksPerChild {
       writer.member("maxtasksperchild", integer: count)

@@ -25,6 +25,7 @@ struct Problem: Error, Equatable {
     case unknownTask = "unknown_task"
     case ambiguousTask = "ambiguous_task"
     case unknownPool = "unknown_pool"
+    case invalidArguments = "invalid_arguments"
     case idempotencyMismatch = "idempotency_mismatch"
     case jobFailed = "job_failed"
     case internalError = "internal_error"

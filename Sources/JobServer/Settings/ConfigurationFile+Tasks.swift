@@ -117,7 +117,8 @@ extension ConfigurationFile {
     }
     do throws(ArgumentTemplateError) {
       return ProgramSettings(
-        arguments: try ArgumentTemplate(entries.map(\.text)), input: input)
+        entries.first?.text ?? "", arguments: try ArgumentTemplate(entries.map(\.text)),
+        input: input)
     } catch {
       let isOfInput = input == .lastArgument && error.entry == entries.count - 1
       let place = entries.indices.contains(error.entry) ? entries[error.entry].node : exec

@@ -59,6 +59,8 @@ struct ProgramSettings: Equatable, Sendable {
   /// The program and its arguments, and its input after them if that is made of a job's arguments,
   /// too: together they must use what a job gives.
   let arguments: ArgumentTemplate
+  /// The program, as the configuration names it.
+  let name: String
   /// The pool that runs it.
   var pool = ProgramSettings.defaultPool
   var result = Result.text
@@ -74,7 +76,8 @@ struct ProgramSettings: Equatable, Sendable {
   static let defaultPool = "programs"
 
   /// A program with everything else at its default.
-  init(arguments: ArgumentTemplate, input: Input = .arguments) {
+  init(_ name: String, arguments: ArgumentTemplate, input: Input = .arguments) {
+    self.name = name
     self.arguments = arguments
     self.input = input
   }

@@ -16,6 +16,10 @@ protocol PoolDriver: AnyObject {
   /// Whether it can run calls, or never will.
   var isSettled: Bool { get }
 
+  /// Whether the system has killed for want of memory since it was last asked; asked when a
+  /// SIGKILL that nobody here sent has ended a process.
+  var isOutOfMemory: () -> Bool { get set }
+
   // What happens.
   func start(at instant: Instant)
   func handle(_ event: ForkServerEvent, at instant: Instant)

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import JobCore
 import Multiprocessing
@@ -17,11 +18,15 @@ final class WorkerPoolDriver: PoolDriver {
   private(set) var isEnded = false
 
   private let pool: WorkerPool
+  private let descriptors: PoolDescriptors
   private var events: [Event] = []
   private var exits: [WorkerExit] = []
   private var hasAnnounced = false
   private var hasHadReadyWorker = false
   private var isEnding = false
+
+  /// Whether the system has killed for want of memory since it was last asked.
+  var isOutOfMemory: () -> Bool = { false }
 
   init(
     index: Int, configured: Settings.Pool, resultBytesMax: Int, forkServer: ForkServer,
@@ -35,37 +40,13 @@ final class WorkerPoolDriver: PoolDriver {
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
     workers.resultBytesMax = resultBytesMax
-    // Set below: the descriptors that the pool watches are read with the moment of their turn.
-    let owner = Owner()
+    let descriptors = PoolDescriptors(reactor)
+    self.descriptors = descriptors
     pool = try WorkerPool(
-      settings, workers: workers, forkServer: forkServer,
-      watch: { descriptor, writable in
-        owner.watch(descriptor, writable: writable, on: reactor)
-      },
-      unwatch: { reactor.unwatch($0) })
-    owner.driver = self
-  }
-
-  /// Breaks the circle of pool, reactor and adapter while the pool is being made.
-  private final class Owner {
-    weak var driver: WorkerPoolDriver?
-
-    func watch(_ descriptor: Int32, writable: Bool, on reactor: Reactor) {
-      let interest: Interest = writable ? [.readable, .writable] : .readable
-      do throws(ReactorError) {
-        if reactor.isWatched(descriptor) {
-          try reactor.setInterest(interest, of: descriptor)
-        } else {
-          try reactor.watch(descriptor, for: interest, precedence: .late) { [self] readiness in
-            driver?.ready(descriptor, readiness)
-          }
-        }
-      } catch {
-        // Only a system out of memory or watches refuses a socket; the worker's start then times
-        // out, and the pool says so.
-        driver?.pool.descriptorReady(
-          descriptor, readable: true, writable: true, at: SystemClock.monotonicNanoseconds)
-      }
+      settings, workers: workers, forkServer: forkServer, watch: descriptors.watch,
+      unwatch: descriptors.unwatch)
+    descriptors.ready = { [unowned self] descriptor, readable, writable, now in
+      pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
     }
   }
 
@@ -73,13 +54,6 @@ final class WorkerPoolDriver: PoolDriver {
 
   func start(at instant: Instant) {
     pool.start(at: instant.nanoseconds)
-  }
-
-  private func ready(_ descriptor: Int32, _ readiness: Readiness) {
-    pool.descriptorReady(
-      descriptor,
-      readable: !readiness.isDisjoint(with: [.readable, .hungUp, .failed]),
-      writable: readiness.contains(.writable), at: SystemClock.monotonicNanoseconds)
   }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
@@ -160,6 +134,7 @@ final class WorkerPoolDriver: PoolDriver {
     if let reason { return .protocolBroken(reason) }
     switch status {
     case .unknown: return .interrupted
+    case .signalled(SIGKILL) where isOutOfMemory(): return .outOfMemory(exitcode: -SIGKILL)
     case .exited, .signalled: return .workerExited(exitcode: status.exitcode)
     }
   }

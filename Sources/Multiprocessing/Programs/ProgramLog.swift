@@ -31,6 +31,24 @@ public struct ProgramLog: Equatable, Sendable {
     self.bytesMax = bytesMax
   }
 
+  /// A log as it was kept somewhere else; nothing more is appended to it.
+  ///
+  /// `count` is how many bytes were written: at least what `head` and `tail` hold.
+  public init(head: [UInt8], tail: [UInt8], count: Int) {
+    precondition(count >= head.count + tail.count, "a log holds more than was written")
+    bytesMax = max(2, head.count + tail.count)
+    self.head = head
+    self.tail = tail
+    self.count = count
+  }
+
+  /// What is kept: the beginning, and the end of what was written after it.
+  public var kept: (head: [UInt8], tail: [UInt8]) {
+    var end: [UInt8] = []
+    appendTail(from: 0, tail.count, to: &end)
+    return (head, end)
+  }
+
   /// Equal when the same is kept of the same number of bytes.
   public static func == (left: ProgramLog, right: ProgramLog) -> Bool {
     left.count == right.count && left.bytesMax == right.bytesMax
