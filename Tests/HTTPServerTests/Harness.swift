@@ -26,7 +26,13 @@ final class Harness {
     var requests: [HTTPRequest] = []
   }
 
-  init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+  convenience init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+    try self.init(adjusting: adjust, admit: nil)
+  }
+
+  init(
+    adjusting adjust: (inout HTTPServerSettings) -> Void, admit: ((HTTPArrival) -> HTTPDenial?)?
+  ) throws {
     signal(SIGPIPE, SIG_IGN)
     let world = World()
     self.world = world
@@ -36,7 +42,7 @@ final class Harness {
     adjust(&settings)
     server = try HTTPServer(
       settings: settings, router: Self.router(world),
-      problem: { .text($0.code, status: $0.status) },
+      problem: { .text($0.code, status: $0.status) }, admit: admit,
       observe: { world.observed.append($0) })
   }
 
