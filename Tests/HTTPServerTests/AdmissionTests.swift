@@ -2,7 +2,7 @@ import Testing
 
 @testable import HTTPServer
 
-/// What the owner of a server is asked before a request is let in, and what follows from its answer.
+/// What the owner of a server is asked before a request is let in, and what follows.
 @Suite struct AdmissionTests {
   /// Lets in whoever says `Authorization: yes`, and everybody to the root.
   private final class Doorkeeper {
