@@ -30,6 +30,7 @@ let package = Package(
     .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
     .systemLibrary(
       name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
 
     // Leaves.
     .target(name: "JSON", swiftSettings: strict),
@@ -59,7 +60,7 @@ let package = Package(
     .target(
       name: "JobServer",
       dependencies: [
-        "JSON", "JobCore", "JobStorage", "Reactor", "HTTPServer", "Multiprocessing",
+        "JSON", "JobCore", "JobStorage", "Reactor", "HTTPServer", "Multiprocessing", "CNettle",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),

@@ -13,6 +13,7 @@ import Reactor
 /// after). This file is the composition and the turn; the facets stand in `Server+….swift`.
 final class Server {
   let settings: Settings
+  let door: Door
   let log: Logger
   let reactor: Reactor
   let forkServer: ForkServer
@@ -85,10 +86,11 @@ final class Server {
 
   /// Puts the service together over a recovered state. Nothing runs yet.
   init(
-    settings: Settings, log: Logger, forkServer: ForkServer, reactor: Reactor,
+    settings: Settings, door: Door, log: Logger, forkServer: ForkServer, reactor: Reactor,
     signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
   ) throws {
     self.settings = settings
+    self.door = door
     self.log = log
     self.forkServer = forkServer
     self.reactor = reactor

@@ -97,6 +97,7 @@ enum JobAnswers {
     var headers = headers
     if let seconds = problem.retryAfter { headers.add("Retry-After", "\(seconds)") }
     if let allow = problem.allow { headers.add("Allow", allow) }
+    if let challenge = problem.challenge { headers.add("WWW-Authenticate", challenge) }
     return HTTPResponse(
       status: problem.status, contentType: "application/problem+json", headers: headers,
       body: problem.body)

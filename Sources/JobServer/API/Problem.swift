@@ -12,6 +12,8 @@ struct Problem: Error, Equatable {
   /// The stable words that a program acts on; `openapi.yaml` lists the same.
   enum Code: String, CaseIterable {
     case invalidRequest = "invalid_request"
+    case unauthorized
+    case forbidden
     case notFound = "not_found"
     case methodNotAllowed = "method_not_allowed"
     case gone
@@ -47,6 +49,8 @@ struct Problem: Error, Equatable {
   var retryAfter: Int?
   /// The methods that would be right, for a 405.
   var allow: String?
+  /// The value of `WWW-Authenticate`, for a 401.
+  var challenge: String?
   /// The error of the job that a result was asked of: JSON text.
   var jobError: String?
 
@@ -91,6 +95,8 @@ struct Problem: Error, Equatable {
   private static func title(of status: Int) -> String {
     switch status {
     case 400: "Bad Request"
+    case 401: "Unauthorized"
+    case 403: "Forbidden"
     case 404: "Not Found"
     case 405: "Method Not Allowed"
     case 408: "Request Timeout"
@@ -117,5 +123,6 @@ extension Problem {
       status: refusal.status, code: Code(rawValue: refusal.code) ?? .internalError,
       detail: refusal.detail)
     if case .draining = refusal { retryAfter = 5 }
+    if case .denied(let denial) = refusal { challenge = denial.challenge }
   }
 }

@@ -24,6 +24,8 @@ enum Setting: String, CaseIterable, Sendable {
   case retentionBytes = "retention-bytes"
   case shutdownGrace = "shutdown-grace"
   case portFile = "port-file"
+  case tokenFile = "token-file"
+  case insecure
   case logLevel = "log-level"
 
   /// The environment variable.
@@ -41,7 +43,8 @@ enum Setting: String, CaseIterable, Sendable {
     switch self {
     case .listen: "host:port"
     case .data: "dir"
-    case .config, .portFile: "file"
+    case .config, .portFile, .tokenFile: "file"
+    case .insecure: "true|false"
     case .processes: "n|auto"
     case .startMethod: "forkserver|spawn"
     case .sync: "always|ms|never"
@@ -82,6 +85,13 @@ enum Setting: String, CaseIterable, Sendable {
       "Seconds that running jobs get to finish after SIGTERM or SIGINT. (default: 8)"
     case .portFile:
       "File to write the port to when the service is ready; removed when it ends. (default: none)"
+    case .tokenFile:
+      """
+      File of bearer tokens, one a line: clients need one of them. More may stand in the variable \
+      \(TokenVariable.name), with commas between them. (default: none)
+      """
+    case .insecure:
+      "Let in whoever reaches the address, without a token and by any name. (default: false)"
     case .logLevel:
       "trace, debug, info, notice, warning, error or critical. (default: info)"
     }
@@ -96,6 +106,8 @@ enum Setting: String, CaseIterable, Sendable {
     case .data: settings.directory = try path(text)
     case .config: settings.configFile = try path(text)
     case .portFile: settings.portFile = try path(text)
+    case .tokenFile: settings.tokenFile = try path(text)
+    case .insecure: settings.isInsecure = try Setting.truth(text)
     case .processes: settings.defaultPool.processes = try Setting.processes(text)
     case .startMethod: settings.defaultPool.startMethod = try Setting.startMethod(text)
     case .maxTasksPerChild:
@@ -240,6 +252,13 @@ extension Setting {
     } catch {
       throw InvalidValue(reason: "\(error)")
     }
+  }
+
+  static func truth(_ text: String) throws(InvalidValue) -> Bool {
+    guard let value = Bool(text) else {
+      throw InvalidValue(reason: "'\(text)' is neither true nor false")
+    }
+    return value
   }
 
   static func logLevel(_ text: String) throws(InvalidValue) -> String {

@@ -21,6 +21,10 @@ struct Settings: Equatable, Sendable {
   var directory = "./lido-data"
   var configFile: String?
   var portFile: String?
+  /// A file with tokens; `LIDO_TOKENS` may give more.
+  var tokenFile: String?
+  /// Whether others may be let in without a token.
+  var isInsecure = false
   var sync = SyncPolicy.every(milliseconds: 50)
   var snapshotInterval: Milliseconds = 60_000
   var bodyBytesMax = 8 << 20
