@@ -2,6 +2,17 @@ import HTTPServer
 
 /// Which bodies are read as JSON.
 enum MediaType {
+  /// The type of a body with one JSON text a line.
+  static let lines = "application/x-ndjson"
+
+  /// Whether the body has one JSON text a line.
+  static func isLines(_ request: HTTPRequest) -> Bool {
+    guard let header = request.header("content-type"), header != "application/json" else {
+      return false
+    }
+    return bare(header) == lines
+  }
+
   /// Accepts `application/json`, `application/…+json`, and for `curl -d` as typed also curl's
   /// default form type or none, but the latter two only without `Origin`: a browser, which can be
   /// made to send those without asking, must not be made to submit.
@@ -12,7 +23,7 @@ enum MediaType {
     }
     // Nearly every request; the rest may cost more.
     if header == "application/json" { return }
-    let type = header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    let type = bare(header)
     if type == "application/json" { return }
     if type.hasPrefix("application/"), type.hasSuffix("+json") { return }
     if type == "application/x-www-form-urlencoded" {
@@ -22,6 +33,11 @@ enum MediaType {
     throw Problem(
       status: 415, code: .unsupportedMediaType,
       detail: "the body is '\(type)'; it must be application/json")
+  }
+
+  /// A type without its parameters, in lower case.
+  private static func bare(_ header: String) -> String {
+    header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
   }
 
   private static func refuseBrowser(_ request: HTTPRequest, _ found: String) throws(Problem) {
