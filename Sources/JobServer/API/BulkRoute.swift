@@ -72,7 +72,7 @@ extension Server {
         }
       }
     }
-    // No answer of the engine is to be waited for; with one, it comes after the last of them.
+    // Otherwise the engine's last answer ends it, after the commit.
     if group.undecidedCount == 0 { finish(bulk.answer, first) }
   }
 
@@ -97,22 +97,31 @@ extension Server {
   /// Every submission is decided: the client hears of them, or goes on to wait for their ends.
   private func finish(_ bulk: BulkAnswer, _ id: RequestID) {
     requests.removeBulk(of: id)
+    if let refusal = bulk.group.refusal {
+      bulk.response.resume(with: JobAnswers.problem(refusal))
+    } else {
+      let goals = bulk.wait > 0 ? goals(of: bulk.group) : []
+      if goals.isEmpty {
+        tell(bulk.group, to: bulk.response)
+      } else {
+        wait(
+          bulk.response, for: bulk.group, goals, missing: goals.count, milliseconds: bulk.wait)
+      }
+    }
+    let elapsed = (SystemClock.monotonicNanoseconds - bulk.beganAt) / 1_000
     log.debug(
       "bulk submission decided",
       metadata: [
         "submissions": "\(bulk.group.items.count)", "jobs": "\(bulk.group.numbers.count)",
-        "microseconds": "\((SystemClock.monotonicNanoseconds - bulk.beganAt) / 1_000)",
+        "microseconds": "\(elapsed)",
       ])
-    if let refusal = bulk.group.refusal {
-      return bulk.response.resume(with: JobAnswers.problem(refusal))
-    }
-    guard bulk.wait > 0 else { return tell(bulk.group, to: bulk.response) }
-    let goals = bulk.group.numbers.compactMap { number -> (JobNumber, Waiters.Goal)? in
+  }
+
+  /// The end of each job of a group whose end cannot be told yet.
+  private func goals(of group: JobGroup) -> [(JobNumber, Waiters.Goal)] {
+    group.numbers.compactMap { number in
       let isFinal = engine.store.brief(of: number)?.state.isFinal ?? true
       return isFinal && isDurable(number) ? nil : (number, .final)
     }
-    if goals.isEmpty { return tell(bulk.group, to: bulk.response) }
-    wait(
-      bulk.response, for: bulk.group, goals, missing: goals.count, milliseconds: bulk.wait)
   }
 }

@@ -3,7 +3,8 @@ import JobCore
 
 /// `GET /v1/jobs?id=…&id=…`: the handles of up to a thousand jobs, at once or at the first change.
 extension Server {
-  /// Ids of one request, at most.
+  /// Ids of one request, at most. Ours have 36 characters, of which the limit of the header lets
+  /// fewer through.
   static let idsMax = 1_000
 
   func showMany(
@@ -14,22 +15,12 @@ extension Server {
         "?id= names the jobs, so there is nothing to filter by ?\(name)=; use one or the other")
     }
     try requireQuery(request, ["id", "wait"], repeatable: "id")
-    let ids = request.query.all("id")
-    guard ids.count <= Server.idsMax else {
-      throw Problem.invalid("at most \(Server.idsMax) times ?id=; there are \(ids.count)")
-    }
     let wish = try waitWish(request)
-    var items: [JobGroup.Item] = []
-    items.reserveCapacity(ids.count)
-    for text in ids {
-      guard let id = JobID(text) else {
-        throw Problem.invalid(
-          "?id= is 1 to 64 of A-Z a-z 0-9 . _ - and not . or ..; it was '\(text)'")
-      }
+    let items = try Server.ids(in: request.query).map { id in
       do throws(Problem) {
-        items.append(.job(try number(of: id), id, isReplay: false))
+        return JobGroup.Item.job(try number(of: id), id, isReplay: false)
       } catch {
-        items.append(.problem(error, id))
+        return JobGroup.Item.problem(error, id)
       }
     }
     let group = JobGroup(
@@ -42,6 +33,25 @@ extension Server {
     guard !goals.isEmpty else { return try speak(group, later) }
     wait(later(), for: group, goals, missing: 1, milliseconds: wish.milliseconds)
     return .later
+  }
+
+  /// The ids that a query names, in its order: several times `id`, or several in one, parted by
+  /// commas, of which more have room in a header of limited length.
+  static func ids(in query: HTTPQuery) throws(Problem) -> [JobID] {
+    var ids: [JobID] = []
+    for value in query.all("id") {
+      for text in value.split(separator: ",", omittingEmptySubsequences: false) {
+        guard let id = JobID(String(text)) else {
+          throw Problem.invalid(
+            "?id= is 1 to 64 of A-Z a-z 0-9 . _ - and not . or ..; it was '\(text)'")
+        }
+        guard ids.count < idsMax else {
+          throw Problem.invalid("at most \(idsMax) jobs are asked for by ?id=; there are more")
+        }
+        ids.append(id)
+      }
+    }
+    return ids
   }
 
   /// A change of each job that is not final.
