@@ -109,7 +109,7 @@ extension Server {
   }
 
   /// Answers a client that waits already, with what memory says of a group. Who submitted it must
-  /// hear what was accepted: while nothing later may be told, each such job is shown as it was then.
+  /// hear what was accepted: while nothing later may be told, such a job is shown as it was then.
   func tell(_ group: JobGroup, to client: PendingResponse) {
     if isDurable(group) {
       client.resume(with: group.response(in: engine))

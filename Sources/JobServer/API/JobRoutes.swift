@@ -45,7 +45,7 @@ extension Server {
     _ request: inout HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     let isLines = MediaType.isLines(request)
-    if !isLines { try MediaType.requireJSON(request) }
+    if !isLines { try MediaType.requireJSON(request, or: MediaType.lines) }
     try requireQuery(request, ["wait"])
     if isLines || BulkReader.isArray(request.body) {
       return try submitMany(&request, asLines: isLines, later)

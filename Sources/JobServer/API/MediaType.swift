@@ -16,7 +16,11 @@ enum MediaType {
   /// Accepts `application/json`, `application/…+json`, and for `curl -d` as typed also curl's
   /// default form type or none, but the latter two only without `Origin`: a browser, which can be
   /// made to send those without asking, must not be made to submit.
-  static func requireJSON(_ request: HTTPRequest) throws(Problem) {
+  ///
+  /// - Parameter other: a further type that the operation takes, for the words of the refusal.
+  static func requireJSON(
+    _ request: HTTPRequest, or other: String? = nil
+  ) throws(Problem) {
     guard let header = request.header("content-type") else {
       try refuseBrowser(request, "no Content-Type")
       return
@@ -32,7 +36,8 @@ enum MediaType {
     }
     throw Problem(
       status: 415, code: .unsupportedMediaType,
-      detail: "the body is '\(type)'; it must be application/json")
+      detail: "the body is '\(type)'; it must be application/json"
+        + (other.map { " or \($0)" } ?? ""))
   }
 
   /// A type without its parameters, in lower case.
