@@ -40,6 +40,8 @@ final class Server {
   var requests = RequestTable()
   /// Submissions that came before the pools told their tasks.
   var early: [Event] = []
+  /// Requests with many submissions, which are decided one a turn.
+  var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
   /// The last wish to wait that was read: clients utter the same again and again.
   var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
@@ -133,6 +135,7 @@ final class Server {
       collectReports()
       try passTime()
       handleInbox()
+      handleBulk()
 
       // 6. One write to the journal, then one a worker; then who has waited long enough.
       try commit()
@@ -165,6 +168,7 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
+    if hasBulkWork { consider(nanoseconds) }
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }

@@ -118,6 +118,18 @@ import Yams
     #expect(limit?.at("schema", "default") == .number("\(Server.pageDefault)"))
   }
 
+  @Test func `the bounds of many in one request are those of the program`() {
+    let schemas = document.at("components", "schemas")
+    let many = JSONTree.number("\(BulkReader.countMax)")
+    #expect(schemas?.at("SubmissionList", "maxItems") == many)
+    #expect(schemas?.at("JobGroup", "properties", "jobs", "maxItems") == many)
+    let ids = document.at("paths", "/v1/jobs", "get", "parameters")?.elements
+      .first { $0["name"] == .string("id") }
+    #expect(ids?.at("schema", "maxItems") == .number("\(Server.idsMax)"))
+    let forms = document.at("paths", "/v1/jobs", "post", "requestBody", "content")?.members
+    #expect(Set((forms ?? [:]).keys) == ["application/json", MediaType.lines])
+  }
+
   @Test func `the version is that of the program`() {
     #expect(document.at("info", "version") == .string(Server.version))
   }

@@ -45,14 +45,19 @@ enum JobAnswers {
   static func heldVersion(_ header: String?, job: Job, includesArguments: Bool) -> UInt32? {
     guard let header else { return nil }
     let tag = entityTag(of: job, includesArguments: includesArguments)
-    for candidate in header.split(separator: ",") {
+    return isNamed(tag, in: header) ? job.version : nil
+  }
+
+  /// Whether an `If-None-Match` header names this entity tag, or any.
+  static func isNamed(_ tag: String, in header: String?) -> Bool {
+    for candidate in (header ?? "").split(separator: ",") {
       var text = candidate.drop { $0 == " " }
       while text.last == " " { text.removeLast() }
-      if text == "*" { return job.version }
+      if text == "*" { return true }
       if text.hasPrefix("W/") { text = text.dropFirst(2) }
-      if text == tag { return job.version }
+      if text == tag { return true }
     }
-    return nil
+    return false
   }
 
   /// The bare result of a job, or why there is none.

@@ -69,6 +69,12 @@ struct Problem: Error, Equatable {
   /// The problem as JSON text.
   var body: [UInt8] {
     var writer = JSONWriter(capacity: 256)
+    write(to: &writer)
+    return writer.bytes
+  }
+
+  /// Appends the problem; with the seconds of `Retry-After` where no header can hold them.
+  func write(to writer: inout JSONWriter, includesRetryAfter: Bool = false) {
     writer.beginObject()
     writer.member("type", string: "about:blank")
     writer.member("title", string: Problem.title(of: status))
@@ -86,9 +92,9 @@ struct Problem: Error, Equatable {
       }
       writer.endArray()
     }
+    if includesRetryAfter { writer.memberIfPresent("retry_after", integer: retryAfter) }
     if let jobError { writer.member("error", text: jobError) }
     writer.endObject()
-    return writer.bytes
   }
 
   /// The reason phrase that RFC 9110 gives a status, for those that the service answers.

@@ -41,8 +41,11 @@ extension Server {
     ]
   }
 
-  /// Refuses a query with names that the operation does not know, or with one of them twice.
-  func requireQuery(_ request: HTTPRequest, _ known: [String]) throws(Problem) {
+  /// Refuses a query with names that the operation does not know, or with one of them twice that
+  /// is not `repeatable`.
+  func requireQuery(
+    _ request: HTTPRequest, _ known: [String], repeatable: String? = nil
+  ) throws(Problem) {
     guard !request.query.isEmpty else { return }
     var seen: Set<String> = []
     for name in request.query.names {
@@ -50,7 +53,7 @@ extension Server {
         let list = known.isEmpty ? "none" : known.joined(separator: ", ")
         throw Problem.invalid("unknown query parameter '\(name)'; known here: \(list)")
       }
-      guard seen.insert(name).inserted else {
+      guard seen.insert(name).inserted || name == repeatable else {
         throw Problem.invalid("the query parameter '\(name)' stands there twice")
       }
     }
