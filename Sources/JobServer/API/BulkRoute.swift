@@ -65,6 +65,7 @@ extension Server {
           let submission = try SubmissionReader.read(
             UnsafeBufferPointer(rebasing: body[place]), idempotencyKey: nil,
             calling: "the submission")
+          try checkArguments(of: submission)
           let request = RequestTable.item(index, of: first)
           decide(.submissionReceived(submission, request: request))
         } catch {
