@@ -28,6 +28,20 @@ static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection,
   return strlen(text);
 }
 
+/* Whether this is the version whose way to take a request apart is known: it leaves every line where
+   it came in, and writes NUL over what ended it. */
+static inline int mhd_leaves_lines_in_place(void) {
+  return strcmp(MHD_get_version(), "0.9.75") == 0;
+}
+
+/* Ends a target behind its '?', so that libmicrohttpd finds no arguments in it: of some hundred they
+   exhaust its memory for the connection, and the request is then never answered. For the callback
+   that is told of the target; the buffer is libmicrohttpd's own, and written to by itself. */
+static inline void mhd_hide_query(const char *target) {
+  char *mark = target ? strchr(target, '?') : NULL;
+  if (mark && mark[1]) mark[1] = 0;
+}
+
 /* NULL when it cannot start; libmicrohttpd may then have closed `listen_fd`, or not. */
 static inline struct MHD_Daemon *mhd_start(const struct mhd_setup *s) {
   return MHD_start_daemon(

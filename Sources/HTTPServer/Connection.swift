@@ -34,6 +34,8 @@ final class Connection {
   var serial: UInt32 = 0
   var request = HTTPRequest(method: .get, path: "")
   var destination = Destination.nowhere
+  /// The target as it came, in libmicrohttpd's memory; valid until the headers were judged.
+  var target = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   var method: HTTPMethod?
   /// The route that serves the request, -1 for none.
   var route = -1

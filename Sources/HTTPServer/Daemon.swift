@@ -35,6 +35,7 @@ struct Daemon {
       guard let handle, let held = mhd_connection_context(handle) else { return nil }
       let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
       connection.server.began(connection, target: target.map { UnsafeRawPointer($0).asBytes })
+      mhd_hide_query(target)
       return held
     }
     setup.on_request = { _, _, _, method, version, bytes, count, held in
