@@ -53,6 +53,8 @@ final class Connection {
   var beganAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
+  /// Its body has no stated length, and is not complete.
+  var isReadingChunks: Bool { stage == .body && bodyCountStated == 0 && !isClosed }
   var isSuspended = false
   var isWatched = false
   var isClosed = false

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// libmicrohttpd's daemon, without threads of its own, and the four places where it calls us.
 struct Daemon {
@@ -58,6 +59,13 @@ struct Daemon {
 
   /// Does what is ready, without blocking.
   func run() { MHD_run(handle) }
+
+  /// Closes a connection that was suspended, although libmicrohttpd may not look at it any more.
+  func cut(_ connection: Connection) {
+    MHD_resume_connection(connection.handle)
+    mhd_watch_again(handle, connection.handle, connection.descriptor)
+    shutdown(connection.descriptor, Int32(SHUT_RDWR))
+  }
 
   /// Milliseconds until `run` must be called in any case, 0 for at once; `nil` for never.
   func timeout() -> UInt64? {

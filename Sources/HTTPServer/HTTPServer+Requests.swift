@@ -29,6 +29,7 @@ extension HTTPServer {
 
   /// The request line was read; `target` is valid during this call only.
   func began(_ connection: Connection, target: UnsafePointer<UInt8>?) {
+    activity &+= 1
     connection.begin(serial: nextSerial(), at: now)
     lanes.enter(.header, connection.descriptor, at: now)
     guard let target else {
@@ -44,6 +45,7 @@ extension HTTPServer {
     _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
     bytes: UnsafeRawBufferPointer, _ unread: inout Int
   ) -> MHD_Result {
+    activity &+= 1
     switch connection.stage {
     case .headers:
       let lines = RequestLines(method: method, target: connection.target, version: version)
@@ -67,6 +69,7 @@ extension HTTPServer {
 
   /// The request is over, one way or the other.
   func completed(_ connection: Connection, isDelivered: Bool) {
+    activity &+= 1
     if let pending = connection.pending { lose(connection, pending) }
     if let observe, connection.status != 0 {
       observe(

@@ -35,6 +35,10 @@ public final class HTTPServer {
   let observe: ((HTTPObservation) -> Void)?
   let fieldTable: FieldTable
 
+  /// Calls of libmicrohttpd that had something to tell.
+  var activity: UInt64 = 0
+  /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
+  var quietRuns = 0
   /// The moment of the present or last run.
   var now: UInt64 = 0
   var lanes: DeadlineLanes
@@ -116,12 +120,18 @@ public final class HTTPServer {
     if watchCount > 0 { drainWatch() }
     expireDeadlines()
     let hasResumed = answerSettled()
-    let before = serial
+    let (before, activityBefore) = (serial, activity)
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
     // seen in one run and read in the next. Once requests were read, what else is pending can
     // wait for the next turn: by then, most of their answers are there.
     if hasResumed || serial == before && daemon.timeout() == 0 { daemon.run() }
+    if activity == activityBefore, daemon.timeout() == 0 {
+      quietRuns += 1
+      if quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
+    } else {
+      quietRuns = 0
+    }
   }
 
   /// Accepts no further connection, and closes the listening socket. Open connections are served
