@@ -12,6 +12,7 @@ enum ProcessTestProgram {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
+    case LimitScenarios.consumingEntry: LimitScenarios.consume(entry)
     default: exit(99)
     }
   }
@@ -66,6 +67,13 @@ enum ProcessTestProgram {
     "end": ForkScenarios.end,
     "victim": ForkScenarios.victim,
     "measure": MeasureScenarios.measure,
+    "cpu-limit": LimitScenarios.cpuLimit,
+    "memory-limit": LimitScenarios.memoryLimit,
+    "limit-of-descendants": LimitScenarios.limitOfDescendants,
+    "limit-of-a-worker": LimitScenarios.limitOfAWorker,
+    "kernel-limits": LimitScenarios.kernelLimits,
+    "open-file-limit": LimitScenarios.openFileLimit,
+    "measure-limits": LimitScenarios.measure,
   ]
 }
 
