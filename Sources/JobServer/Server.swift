@@ -38,8 +38,10 @@ final class Server {
   var inbox: [Event] = []
   /// Requests whose answer the engine decides.
   var requests = RequestTable()
-  /// Submissions that came before the pools told their tasks.
+  /// Submissions that came before the pools told their tasks; held for `Server.earlyMax`.
   var early: [Event] = []
+  /// The pools that cannot start processes, by their position.
+  var troubledPools: Set<Int> = []
   /// Requests with many submissions, which are decided one a turn.
   var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
@@ -54,6 +56,8 @@ final class Server {
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
+  /// How many logs were dropped since one could be kept.
+  var logsDropped = 0
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
   /// What is configured for tasks, by name.
@@ -174,6 +178,7 @@ final class Server {
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
+    consider(forkServer.nextDeadline)
     return earliest
   }
 
@@ -182,6 +187,7 @@ final class Server {
     passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
+    noteTroubles()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
   }
@@ -217,10 +223,10 @@ final class Server {
   // MARK: Requests
 
   /// Asks the engine on behalf of a client. A submission that comes before the pools told their
-  /// tasks waits until they have: the client sees a slower answer, not an error.
+  /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    if phase == .starting, case .submissionReceived = event {
+    if isHoldingEarly, case .submissionReceived = event {
       early.append(event)
     } else {
       inbox.append(event)
