@@ -6,11 +6,14 @@
 #include <microhttpd.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* glibc declares it under _GNU_SOURCE only, which is not defined where Swift reads this. */
+extern int accept4(int listener, struct sockaddr *name, socklen_t *length, int flags);
 
 /* Everything that the daemon is started with; `context` is handed to every callback. */
 struct mhd_setup {
   unsigned int flags;
-  int listen_fd;
   unsigned int connections_max;
   size_t connection_memory_bytes;
   unsigned int idle_seconds;
@@ -28,11 +31,10 @@ static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection,
   return strlen(text);
 }
 
-/* NULL when it cannot start; libmicrohttpd may then have closed `listen_fd`, or not. */
+/* NULL when it cannot start. */
 static inline struct MHD_Daemon *mhd_start(const struct mhd_setup *s) {
   return MHD_start_daemon(
       s->flags, 0, NULL, NULL, s->on_request, s->context,
-      MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
       MHD_OPTION_CONNECTION_LIMIT, s->connections_max,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->connection_memory_bytes,
       MHD_OPTION_CONNECTION_TIMEOUT, s->idle_seconds,

@@ -25,6 +25,8 @@ final class Connection {
 
   /// Valid as long as this connection is open: the server stops the daemon before it goes.
   unowned(unsafe) let server: HTTPServer
+  /// The one of the server's daemons that has it.
+  unowned(unsafe) let daemon: Daemon
   /// libmicrohttpd's own; invalid once `isClosed`.
   let handle: OpaquePointer
   let descriptor: Int32
@@ -55,8 +57,9 @@ final class Connection {
   var isWatched = false
   var isClosed = false
 
-  init(server: HTTPServer, handle: OpaquePointer, descriptor: Int32) {
+  init(server: HTTPServer, daemon: Daemon, handle: OpaquePointer, descriptor: Int32) {
     self.server = server
+    self.daemon = daemon
     self.handle = handle
     self.descriptor = descriptor
   }

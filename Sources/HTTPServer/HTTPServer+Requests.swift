@@ -10,7 +10,11 @@ extension HTTPServer {
   /// A connection was accepted.
   func opened(_ handle: OpaquePointer) -> Connection {
     let descriptor = mhd_connection_fd(handle)
-    let connection = Connection(server: self, handle: handle, descriptor: descriptor)
+    guard let daemon = accepting else { preconditionFailure("a connection that nobody accepted") }
+    daemon.connectionCount += 1
+    connectionCount += 1
+    let connection = Connection(
+      server: self, daemon: daemon, handle: handle, descriptor: descriptor)
     let missing = Int(descriptor) + 1 - connections.count
     if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
     connections[Int(descriptor)] = connection
@@ -23,6 +27,9 @@ extension HTTPServer {
     lanes.leave(connection.descriptor)
     connections[Int(connection.descriptor)] = nil
     connection.isClosed = true
+    connection.daemon.connectionCount -= 1
+    connectionCount -= 1
+    noteRoom()
     if let pending = connection.pending { lose(connection, pending) }
   }
 
