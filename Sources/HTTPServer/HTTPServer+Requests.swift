@@ -6,6 +6,8 @@ import CMicroHTTPD
 extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
+  /// Room that is made for a body when its first piece comes.
+  private static let bodyReserveMax = 256 << 10
 
   /// A connection was accepted.
   func opened(_ handle: OpaquePointer) -> Connection {
@@ -132,6 +134,16 @@ extension HTTPServer {
     }
   }
 
+  /// Makes room for what the client said that it will send, but not before it has sent some of it:
+  /// thousands who only say so get no more than `bodyReserveMax` each.
+  private func reserve(_ count: Int, for connection: Connection) {
+    guard count > connection.request.body.capacity else { return }
+    let stated = connection.bodyCountStated
+    let wanted = connection.request.body.isEmpty ? min(stated, Self.bodyReserveMax) : stated
+    // One of unknown length grows as arrays do.
+    if wanted > count { connection.request.body.reserveCapacity(wanted) }
+  }
+
   /// A piece of the body. Of one that is too long, twice the limit is read, so that the client is
   /// likely to see the 413; then the connection is cut.
   private func take(_ bytes: UnsafeRawBufferPointer, for connection: Connection) -> MHD_Result {
@@ -146,9 +158,7 @@ extension HTTPServer {
       return .YES
     }
     guard connection.refusal == nil else { return .YES }
-    if connection.request.body.isEmpty {
-      connection.request.body.reserveCapacity(max(connection.bodyCountStated, bytes.count))
-    }
+    reserve(count, for: connection)
     connection.request.body.append(contentsOf: bytes)
     return .YES
   }

@@ -169,8 +169,8 @@ public final class HTTPServer {
     listener = -1
   }
 
-  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is cut,
-  /// all connections are closed. What the kernel does not take at once of an answer is lost.
+  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is
+  /// cut, all connections are closed. What the kernel does not take at once of an answer is lost.
   /// Idempotent.
   public func stop() {
     precondition(!isRunning, "stop is called from within run(at:)")
