@@ -46,6 +46,18 @@ import Testing
     #expect(idle.count(where: \.isEnded) == 1)
   }
 
+  @Test func `who waits is accepted as soon as a connection ends`() throws {
+    let harness = try Harness { $0.connectionsMax = 1 }
+    let served = try served(harness)
+    harness.stopClock()
+    let waiting = try harness.client()
+    waiting.send(request)
+    harness.settle()
+    #expect(waiting.answers().isEmpty)
+    served.halfClose()
+    #expect(harness.run { waiting.answers().count == 1 })
+  }
+
   @Test func `out of descriptors the open connections are served, without spinning`() throws {
     let harness = try Harness()
     let served = try served(harness)
