@@ -116,7 +116,8 @@ final class ProgramPoolDriver: PoolDriver {
         return nil
       }
       return ProgramEnding.event(
-        of: end, call, program, outputBytesMax: task.outputBytesMax ?? resultBytesMax,
+        of: end, call, program, task.limits,
+        outputBytesMax: task.outputBytesMax ?? resultBytesMax,
         isOutOfMemory: isOutOfMemory)
     case .notStarted(let number, _):
       running[number] = nil
@@ -177,6 +178,7 @@ final class ProgramPoolDriver: PoolDriver {
       folderVariables: ["HOME", "TMPDIR", "PWD"], input: input,
       outputBytesMax: task.outputBytesMax ?? resultBytesMax, logBytesMax: program.logBytesMax)
     call.outOfMemoryAdjustment = Self.outOfMemoryAdjustment
+    call.limits = task.limits.forProgram
     return call
   }
 
@@ -204,6 +206,8 @@ final class ProgramPoolDriver: PoolDriver {
     isEnding = true
     pool.terminate(grace: 1_000_000_000, at: instant.nanoseconds)
   }
+
+  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
   // MARK: For people
 
