@@ -118,6 +118,7 @@ extension Server {
     early.removeAll()
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
+    warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
     log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
   }
