@@ -1,0 +1,332 @@
+#!/usr/bin/env bash
+# Builds the image of deploy/Dockerfile for real, runs it as deploy/compose.yaml does (not root, a
+# read-only root file system, one volume, no capabilities), and checks from outside what the README
+# promises of it. Not part of Tests/run.sh, since it needs root and packages for containers, which
+# it installs. No container engine has to run. Exits 0 when every check passed, else 1.
+#
+# Base images that cannot be pulled are made here, under the names that the Dockerfile asks for:
+# Debian's by debootstrap, Swift's from that and the toolchain of this machine. They and the image
+# (localhost/lido:test) are kept, for the next run; containers and volumes are not.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. deploy/install.sh
+
+image=localhost/lido:test
+name=lido-test-$$             # of the container, and of its volume
+token=$name-$RANDOM$RANDOM
+folder=$(mktemp -d "${TMPDIR:-/tmp}/lido-image.XXXXXX")
+port=                         # where the service listens
+answer=                       # what the service answered last
+passed=0
+
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
+
+fail() {
+  {
+    say "FAILED: $*"
+    echo "--- the last answer"
+    echo "$answer"
+    echo "--- the log of the container"
+    podman logs --tail 20 "$name" 2>&1 || true
+  } >&2
+  exit 1
+}
+
+passes() {
+  passed=$((passed + 1))
+  echo "  ok: $*"
+}
+
+clean_up() {
+  local status=$?
+  podman rm --force --time 0 "$name" >/dev/null 2>&1 || true
+  podman volume rm --force "$name" >/dev/null 2>&1 || true
+  rm -rf "$folder"
+  exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# until_true SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds.
+until_true() {
+  local rounds=$(($1 * 20)) what=$2
+  shift 2
+  until "$@"; do
+    rounds=$((rounds - 1))
+    [ "$rounds" -gt 0 ] || fail "$what did not come true"
+    sleep 0.05
+  done
+}
+
+# MARK: Building
+
+# base_image NAME MAKE...: pulls it unless it is there, or makes it.
+base_image() {
+  local reference=$1
+  shift
+  if podman image exists "$reference"; then
+    say "$reference is there"
+  elif podman pull --quiet "$reference" >/dev/null 2>&1; then
+    say "$reference was pulled"
+  else
+    say "$reference cannot be pulled: making one that stands in for it"
+    "$@" "localhost/$reference"
+  fi
+}
+
+make_debian() {
+  debootstrap --variant=minbase bookworm "$folder/debian" >"$folder/debootstrap.log" ||
+    { tail -n 20 "$folder/debootstrap.log" && fail "debootstrap"; }
+  # What the slim image leaves out, too, and what is of this machine.
+  rm -rf "$folder"/debian/{usr/share/{doc,man,locale},var/{cache,log,lib/apt/lists}}/* \
+    "$folder"/debian/etc/{hostname,resolv.conf}
+  local container
+  container=$(buildah from scratch)
+  buildah add --quiet "$container" "$folder/debian" / >/dev/null
+  buildah config --cmd '["bash"]' "$container"
+  buildah commit --quiet --rm "$container" "$1" >/dev/null
+  rm -rf "$folder/debian"
+}
+
+# The toolchain is not copied into it (gigabytes) but mounted for the build.
+make_swift() {
+  local container
+  container=$(buildah from debian:bookworm-slim)
+  buildah run --isolation chroot --network host "$container" -- bash -ceu '
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+      binutils-gold ca-certificates gcc git libc6-dev libcurl4-openssl-dev libedit2 libncurses6 \
+      libpython3.11 libsqlite3-0 libstdc++-12-dev libxml2-dev libz3-dev pkg-config tzdata \
+      uuid-dev zlib1g-dev
+    rm -rf /var/lib/apt/lists/*' >"$folder/swift.log" 2>&1 ||
+    { tail -n 20 "$folder/swift.log" && fail "the packages that Swift needs"; }
+  buildah config --env "PATH=$toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+    --label "lido.stand-in=$toolchain" "$container"
+  buildah commit --quiet --rm "$container" "$1" >/dev/null
+}
+toolchain=/opt/stand-in/usr
+
+# mount FROM TO: for the build only.
+mount_for_build() { build+=(--volume "$1:$2:ro"); }
+
+# What this machine has and a pulled image would bring, or would get from the network.
+mount_what_stands_in() {
+  if [ "$(podman image inspect --format '{{index .Config.Labels "lido.stand-in"}}' \
+    swift:6.3-bookworm)" = "$toolchain" ]; then
+    require_swift
+    mount_for_build "$(dirname "$(dirname "$(realpath "$(command -v swift)")")")" "$toolchain"
+  fi
+  # A machine that reads GitHub from a folder (git's url.FOLDER.insteadOf) does so in the build.
+  local key places
+  places=$(git config --get-regexp '^url\./.*\.insteadof$' || true)
+  : >"$folder/gitconfig"
+  while read -r key place; do
+    [ -n "$key" ] || continue
+    key=${key#url.} key=${key%.insteadof}
+    [ -d "$key" ] || continue
+    git config --file "$folder/gitconfig" --add "url.$key.insteadOf" "$place"
+    case " ${build[*]} " in *" $key:$key:ro "*) ;; *) mount_for_build "$key" "$key" ;; esac
+  done <<<"$places"
+  if [ -s "$folder/gitconfig" ]; then mount_for_build "$folder/gitconfig" /etc/gitconfig; fi
+}
+
+build_image() {
+  # Docker's format, since the other has no health check.
+  local build=(buildah build --isolation chroot --network host --format docker --layers
+    --file deploy/Dockerfile --tag "$image")
+  mount_what_stands_in
+  say "${build[*]} ."
+  "${build[@]}" . >"$folder/build.log" 2>&1 ||
+    { tail -n 40 "$folder/build.log" && fail "the image cannot be built"; }
+  say "built: $(podman image inspect --format '{{.Size}}' "$image") bytes"
+}
+
+# MARK: Running
+
+# a_free_port: one that nobody listens on, below those that the system gives to clients.
+a_free_port() {
+  local candidate
+  while true; do
+    candidate=$((20000 + RANDOM % 10000))
+    { exec 9<>"/dev/tcp/127.0.0.1/$candidate"; } 2>/dev/null || break
+    exec 9>&-
+  done
+  echo "$candidate"
+}
+
+# podman_run ARGUMENT...: the image with what every run of it here has. Without a word on limits
+# podman asks for more of both than a confined machine gives.
+podman_run() {
+  podman --runtime runc run --network host \
+    --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit nproc=4096:4096 \
+    --read-only --read-only-tmpfs=false --cap-drop ALL --security-opt no-new-privileges "$@"
+}
+
+# starts: a new container on the volume. Its health is asked here: podman would have systemd do so.
+starts() {
+  say "a container on the volume"
+  podman_run --detach --name "$name" --volume "$name:/data" \
+    --env "LIDO_LISTEN=0.0.0.0:$port" --env "LIDO_TOKENS=$token" "$image" \
+    >"$folder/start" 2>&1 || { cat "$folder/start" >&2 && fail "it was not started"; }
+  until_true 20 "the health of the container" is_healthy
+}
+
+is_healthy() { podman healthcheck run "$name" >/dev/null 2>&1; }
+
+removes() { podman rm "$name" >"$folder/removal" 2>&1 || fail "$(<"$folder/removal")"; }
+
+# inside WORD...: in the container.
+inside() { podman exec "$name" "$@"; }
+
+# asks PATH ARGUMENT...: from outside, as curl. `answer` is what came.
+asks() {
+  local path=$1
+  shift
+  answer=$(curl --silent --show-error --max-time 20 --header "Authorization: Bearer $token" \
+    "http://127.0.0.1:$port$path" "$@") || fail "no answer from $path"
+}
+
+# is FILTER VALUE WHAT: a member of the last answer has that value.
+is() {
+  local value
+  value=$(jq --raw-output "$1" <<<"$answer") || fail "$3: no JSON"
+  [ "$value" = "$2" ] || fail "$3: $1 is $value, not $2"
+  passes "$3"
+}
+
+runs() {
+  asks "/v1/jobs/$1"
+  [ "$(jq --raw-output .state <<<"$answer")" = running ]
+}
+
+# MARK: The checks
+
+# Only where there are tokens: until then every listener is an open one.
+refuses_to_be_open() {
+  local status=0
+  if ! podman_run --rm --no-healthcheck "$image" serve --help | grep --quiet -e --insecure; then
+    say "this version knows no tokens: not checked whether it refuses to listen without"
+    return 0
+  fi
+  say "without a token"
+  podman_run --rm --no-healthcheck --volume "$name:/data" "$image" >"$folder/open" 2>&1 || status=$?
+  answer=$(cat "$folder/open")
+  [ "$status" -eq 64 ] || fail "without a token it ended with exit code $status, not 64"
+  passes "the image as it is serves nobody"
+}
+
+is_confined() {
+  local process status
+  process=$(podman inspect --format '{{.State.Pid}}' "$name")
+  status=$(<"/proc/$process/status")
+  answer=$status
+  grep --quiet '^Uid:.10001.10001.10001.10001$' <<<"$status" || fail "it has another user"
+  grep --quiet '^CapBnd:.0*$' <<<"$status" || fail "it has capabilities"
+  grep --quiet '^NoNewPrivs:.1$' <<<"$status" || fail "it could gain privileges"
+  passes "user 10001, no capabilities, no new privileges"
+  if inside touch /usr/local/bin/x /tmp/x 2>/dev/null; then fail "its root is writable"; fi
+  inside touch /data/x && inside rm /data/x || fail "its volume is not writable"
+  passes "only the volume is writable"
+  answer=$(inside sh -c 'command -v curl wget python3 git gcc || true')
+  [ -z "$answer" ] || fail "there are tools in the image that nothing needs"
+  passes "nothing in it that fetches or compiles"
+}
+
+is_watched() {
+  answer=$(inside lido-health) || fail "it is not healthy"
+  answer=$(inside lido-health /livez) || fail "it is not alive"
+  if answer=$(inside lido-health /nowhere); then fail "the health check passes on a 404"; fi
+  if answer=$(podman exec --env "LIDO_LISTEN=127.0.0.1:1" "$name" lido-health); then
+    fail "the health check passes when nobody listens"
+  fi
+  passes "the health check tells 200 from other answers and from none"
+}
+
+does_a_job() {
+  asks /v1/jobs --header 'Prefer: wait=10' --data '{"task":"factorial","args":[15],"id":"first"}'
+  is .result 1307674368000 "a job from outside"
+}
+
+# The program is process 1 of its container with no `init` above it, so a process whose parent is
+# gone becomes its child.
+needs_no_init() {
+  local process fork_server
+  process=$(podman inspect --format '{{.State.Pid}}' "$name")
+  fork_server=$(pgrep --parent "$process" --exact lido-forks)
+  kill -KILL "$fork_server"
+  until_true 10 "the end of the orphans" has_only_a_new_child "$process" "$fork_server"
+  asks /v1/jobs --header 'Prefer: wait=10' --data '{"task":"square","args":[7]}'
+  is .result 49 "a job after its fork server was killed; no zombie is left"
+}
+
+# has_only_a_new_child PROCESS OLD: a fork server that is not the old one.
+has_only_a_new_child() {
+  local child state command
+  answer=$(ps --no-headers --format pid=,state=,comm= --ppid "$1")
+  read -r child state command <<<"$answer"
+  [ "$(wc -l <<<"$answer")" -eq 1 ] && [ "$child" != "$2" ] && [ "$state" != Z ] &&
+    [ "$command" = lido-forks ]
+}
+
+drains() {
+  local waiting=$folder/waiting client
+  asks /v1/jobs --data '{"task":"sleep","args":[3],"id":"last"}'
+  until_true 5 "the job \"last\": running" runs last
+  curl --silent --max-time 20 --header "Authorization: Bearer $token" \
+    "http://127.0.0.1:$port/v1/jobs/last?wait=15" >"$waiting" &
+  client=$!
+  say "SIGTERM while a job runs"
+  podman kill --signal TERM "$name" >/dev/null
+  until_true 5 "the drain" is_unhealthy
+  passes "unhealthy while it drains"
+  asks /v1/jobs --data '{"task":"square","args":[9]}'
+  is .code draining "a submission while it drains"
+  wait "$client" || fail "who waited for the last job got no answer"
+  answer=$(<"$waiting")
+  is .state succeeded "the job that ran"
+  ends_with 0
+}
+
+is_unhealthy() { ! inside lido-health >"$folder/health" && grep --quiet 503 "$folder/health"; }
+
+ends_with() {
+  local status
+  status=$(timeout 20 podman wait "$name") || fail "the container did not end"
+  [ "$status" -eq "$1" ] || fail "it ended with exit code $status, not $1"
+  passes "exit code $1"
+}
+
+remembers() {
+  asks /v1/jobs/first
+  is .result 1307674368000 "the first job, after $1"
+  asks /v1/jobs/last
+  is .state succeeded "the last job, after $1"
+}
+
+say "installing what is missing"
+install_missing podman buildah debootstrap runc curl jq git procps
+base_image debian:bookworm-slim make_debian
+base_image swift:6.3-bookworm make_swift
+build_image
+port=$(a_free_port)
+refuses_to_be_open
+starts
+is_confined
+is_watched
+does_a_job
+needs_no_init
+drains
+removes
+starts
+remembers "a drain"
+say "SIGKILL"
+podman kill --signal KILL "$name" >/dev/null
+ends_with 137
+removes
+starts
+remembers SIGKILL
+say "podman stop"
+podman stop --time 20 "$name" >/dev/null 2>&1
+ends_with 0
+say "every check passed"
+echo "$passed passed, 0 failed"
