@@ -2,144 +2,13 @@
 # Builds the image of deploy/Dockerfile for real, runs it as deploy/compose.yaml does (not root, a
 # read-only root file system, one volume, no capabilities), and checks from outside what the README
 # promises of it. Not part of Tests/run.sh, since it needs root and packages for containers, which
-# it installs. No container engine has to run. Exits 0 when every check passed, else 1.
-#
-# Base images that cannot be pulled are made here, under the names that the Dockerfile asks for:
-# Debian's by debootstrap, Swift's from that and the toolchain of this machine. They and the image
-# (localhost/lido:test) are kept, for the next run; containers and volumes are not.
+# it installs (see containers.sh). Exits 0 when every check passed, else 1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. deploy/install.sh
+. Tests/containers.sh
 
-image=localhost/lido:test
-name=lido-test-$$             # of the container, and of its volume
-token=$name-$RANDOM$RANDOM
-folder=$(mktemp -d "${TMPDIR:-/tmp}/lido-image.XXXXXX")
 port=                         # where the service listens
-answer=                       # what the service answered last
-passed=0
-
-say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
-
-fail() {
-  {
-    say "FAILED: $*"
-    echo "--- the last answer"
-    echo "$answer"
-    echo "--- the log of the container"
-    podman logs --tail 20 "$name" 2>&1 || true
-  } >&2
-  exit 1
-}
-
-passes() {
-  passed=$((passed + 1))
-  echo "  ok: $*"
-}
-
-clean_up() {
-  local status=$?
-  podman rm --force --time 0 "$name" >/dev/null 2>&1 || true
-  podman volume rm --force "$name" >/dev/null 2>&1 || true
-  rm -rf "$folder"
-  exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-# until_true SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds.
-until_true() {
-  local rounds=$(($1 * 20)) what=$2
-  shift 2
-  until "$@"; do
-    rounds=$((rounds - 1))
-    [ "$rounds" -gt 0 ] || fail "$what did not come true"
-    sleep 0.05
-  done
-}
-
-# MARK: Building
-
-# base_image NAME MAKE...: pulls it unless it is there, or makes it.
-base_image() {
-  local reference=$1
-  shift
-  if podman image exists "$reference"; then
-    say "$reference is there"
-  elif podman pull --quiet "$reference" >/dev/null 2>&1; then
-    say "$reference was pulled"
-  else
-    say "$reference cannot be pulled: making one that stands in for it"
-    "$@" "localhost/$reference"
-  fi
-}
-
-make_debian() {
-  debootstrap --variant=minbase bookworm "$folder/debian" >"$folder/debootstrap.log" ||
-    { tail -n 20 "$folder/debootstrap.log" && fail "debootstrap"; }
-  # What the slim image leaves out, too, and what is of this machine.
-  rm -rf "$folder"/debian/{usr/share/{doc,man,locale},var/{cache,log,lib/apt/lists}}/* \
-    "$folder"/debian/etc/{hostname,resolv.conf}
-  local container
-  container=$(buildah from scratch)
-  buildah add --quiet "$container" "$folder/debian" / >/dev/null
-  buildah config --cmd '["bash"]' "$container"
-  buildah commit --quiet --rm "$container" "$1" >/dev/null
-  rm -rf "$folder/debian"
-}
-
-# The toolchain is not copied into it (gigabytes) but mounted for the build.
-make_swift() {
-  local container
-  container=$(buildah from debian:bookworm-slim)
-  buildah run --isolation chroot --network host "$container" -- bash -ceu '
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
-      binutils-gold ca-certificates gcc git libc6-dev libcurl4-openssl-dev libedit2 libncurses6 \
-      libpython3.11 libsqlite3-0 libstdc++-12-dev libxml2-dev libz3-dev pkg-config tzdata \
-      uuid-dev zlib1g-dev
-    rm -rf /var/lib/apt/lists/*' >"$folder/swift.log" 2>&1 ||
-    { tail -n 20 "$folder/swift.log" && fail "the packages that Swift needs"; }
-  buildah config --env "PATH=$toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    --label "lido.stand-in=$toolchain" "$container"
-  buildah commit --quiet --rm "$container" "$1" >/dev/null
-}
-toolchain=/opt/stand-in/usr
-
-# mount FROM TO: for the build only.
-mount_for_build() { build+=(--volume "$1:$2:ro"); }
-
-# What this machine has and a pulled image would bring, or would get from the network.
-mount_what_stands_in() {
-  if [ "$(podman image inspect --format '{{index .Config.Labels "lido.stand-in"}}' \
-    swift:6.3-bookworm)" = "$toolchain" ]; then
-    require_swift
-    mount_for_build "$(dirname "$(dirname "$(realpath "$(command -v swift)")")")" "$toolchain"
-  fi
-  # A machine that reads GitHub from a folder (git's url.FOLDER.insteadOf) does so in the build.
-  local key places
-  places=$(git config --get-regexp '^url\./.*\.insteadof$' || true)
-  : >"$folder/gitconfig"
-  while read -r key place; do
-    [ -n "$key" ] || continue
-    key=${key#url.} key=${key%.insteadof}
-    [ -d "$key" ] || continue
-    git config --file "$folder/gitconfig" --add "url.$key.insteadOf" "$place"
-    case " ${build[*]} " in *" $key:$key:ro "*) ;; *) mount_for_build "$key" "$key" ;; esac
-  done <<<"$places"
-  if [ -s "$folder/gitconfig" ]; then mount_for_build "$folder/gitconfig" /etc/gitconfig; fi
-}
-
-build_image() {
-  # Docker's format, since the other has no health check.
-  local build=(buildah build --isolation chroot --network host --format docker --layers
-    --file deploy/Dockerfile --tag "$image")
-  mount_what_stands_in
-  say "${build[*]} ."
-  "${build[@]}" . >"$folder/build.log" 2>&1 ||
-    { tail -n 40 "$folder/build.log" && fail "the image cannot be built"; }
-  say "built: $(podman image inspect --format '{{.Size}}' "$image") bytes"
-}
+token=$name-$RANDOM$RANDOM
 
 # MARK: Running
 
@@ -154,18 +23,16 @@ a_free_port() {
   echo "$candidate"
 }
 
-# podman_run ARGUMENT...: the image with what every run of it here has. Without a word on limits
-# podman asks for more of both than a confined machine gives.
-podman_run() {
-  podman --runtime runc run --network host \
-    --ulimit "nofile=$(ulimit -Hn):$(ulimit -Hn)" --ulimit nproc=4096:4096 \
-    --read-only --read-only-tmpfs=false --cap-drop ALL --security-opt no-new-privileges "$@"
+# run_confined ARGUMENT...: the image as deploy/compose.yaml runs it.
+run_confined() {
+  podman_run --network host --read-only --read-only-tmpfs=false --cap-drop ALL \
+    --security-opt no-new-privileges "$@"
 }
 
 # starts: a new container on the volume. Its health is asked here: podman would have systemd do so.
 starts() {
   say "a container on the volume"
-  podman_run --detach --name "$name" --volume "$name:/data" \
+  run_confined --detach --name "$name" --volume "$name:/data" \
     --env "LIDO_LISTEN=0.0.0.0:$port" --env "LIDO_TOKENS=$token" "$image" \
     >"$folder/start" 2>&1 || { cat "$folder/start" >&2 && fail "it was not started"; }
   until_true 20 "the health of the container" is_healthy
@@ -186,14 +53,6 @@ asks() {
     "http://127.0.0.1:$port$path" "$@") || fail "no answer from $path"
 }
 
-# is FILTER VALUE WHAT: a member of the last answer has that value.
-is() {
-  local value
-  value=$(jq --raw-output "$1" <<<"$answer") || fail "$3: no JSON"
-  [ "$value" = "$2" ] || fail "$3: $1 is $value, not $2"
-  passes "$3"
-}
-
 runs() {
   asks "/v1/jobs/$1"
   [ "$(jq --raw-output .state <<<"$answer")" = running ]
@@ -204,12 +63,13 @@ runs() {
 # Only where there are tokens: until then every listener is an open one.
 refuses_to_be_open() {
   local status=0
-  if ! podman_run --rm --no-healthcheck "$image" serve --help | grep --quiet -e --insecure; then
+  if ! run_confined --rm --no-healthcheck "$image" serve --help | grep --quiet -e --insecure; then
     say "this version knows no tokens: not checked whether it refuses to listen without"
     return 0
   fi
   say "without a token"
-  podman_run --rm --no-healthcheck --volume "$name:/data" "$image" >"$folder/open" 2>&1 || status=$?
+  run_confined --rm --no-healthcheck --volume "$name:/data" "$image" >"$folder/open" 2>&1 ||
+    status=$?
   answer=$(cat "$folder/open")
   [ "$status" -eq 64 ] || fail "without a token it ended with exit code $status, not 64"
   passes "the image as it is serves nobody"
@@ -303,10 +163,6 @@ remembers() {
   is .state succeeded "the last job, after $1"
 }
 
-say "installing what is missing"
-install_missing podman buildah debootstrap runc curl jq git procps
-base_image debian:bookworm-slim make_debian
-base_image swift:6.3-bookworm make_swift
 build_image
 port=$(a_free_port)
 refuses_to_be_open

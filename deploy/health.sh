@@ -4,7 +4,7 @@
 #
 # It asks at the address of LIDO_LISTEN, so choose the port with that variable and not with a flag.
 # Bash alone, so that the image needs no HTTP client.
-set -u
+set -eu
 
 path=${1:-/readyz}
 address=${LIDO_LISTEN:-127.0.0.1:8080}
