@@ -69,4 +69,9 @@ static inline size_t mhd_header_size(struct MHD_Connection *connection) {
   return i ? i->header_size : 0;
 }
 
+/* A response of unknown length is not chunked, and ends with the connection. */
+static inline void mhd_end_with_connection(struct MHD_Response *response) {
+  MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
 #endif

@@ -16,9 +16,10 @@ final class Connection {
     case owed
     /// Its answer is there and waits to be queued.
     case settled
-    /// Its client reset the connection while the answer was owed: to be closed.
+    /// Its client left while the answer was owed or streamed: to be closed.
     case lost
-    /// Its answer is with libmicrohttpd.
+    /// Its answer is with libmicrohttpd. The body may be a stream, which suspends the connection
+    /// when there is nothing to send.
     case answered
   }
 
@@ -40,7 +41,12 @@ final class Connection {
   /// All bytes of the body that came, also those that are not kept.
   var bodyCount = 0
   var bodyCountStated = 0
+  var isVersion10 = false
   var response: HTTPResponse?
+  /// How far the client has taken its answer.
+  var progress = WriteProgress(at: 0)
+  /// The body of the answer, while it is streamed.
+  var stream: StreamSource?
   var status = 0
   var beganAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
@@ -72,6 +78,9 @@ final class Connection {
   func finish() {
     stage = .idle
     request = HTTPRequest(method: .get, path: "")
+    response?.discard()
     response = nil
+    stream?.close()
+    stream = nil
   }
 }

@@ -8,6 +8,8 @@ enum Lane: Int, CaseIterable {
   case idle
   /// An owed answer is worth a watch on its client.
   case watch
+  /// The client must have taken some of its answer.
+  case write
 }
 
 /// The deadlines of all connections, by descriptor. All who wait in a lane wait equally long, so a

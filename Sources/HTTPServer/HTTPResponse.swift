@@ -1,13 +1,15 @@
 /// An answer, as a value. `Date`, `Content-Length` and `Connection` are written by the server and
 /// have no place in `headers`. libmicrohttpd leaves a header out whose value is empty or holds CR
 /// or LF, so that an echoed value cannot add headers; a value ends at its first NUL.
-public struct HTTPResponse: Sendable {
+public struct HTTPResponse {
   /// The bytes of an answer.
-  public enum Body: Sendable {
+  public enum Body {
     /// Bytes made for this answer.
     case bytes([UInt8])
     /// Bytes of the program itself, sent without a copy.
     case constant(StaticString)
+    /// Bytes that are produced over time, for this answer alone.
+    case stream(ResponseStream)
   }
 
   /// 200...599. With 204 and 304 no body is sent, whatever `body` holds.
@@ -16,7 +18,8 @@ public struct HTTPResponse: Sendable {
   public var contentType: StaticString?
   /// Further headers, sent in this order.
   public var headers: HTTPHeaders
-  /// What follows the headers; left out for `HEAD`, whose `Content-Length` still counts it.
+  /// What follows the headers; left out for `HEAD`, whose `Content-Length` still counts it. The
+  /// length of a stream is not known: HEAD is then answered without one, and closed.
   public var body: Body
 
   /// An answer with bytes made for it.
@@ -41,6 +44,17 @@ public struct HTTPResponse: Sendable {
     body = .constant(constant)
   }
 
+  /// An answer whose bytes are produced over time.
+  public init(
+    status: Int, contentType: StaticString? = nil, headers: HTTPHeaders = HTTPHeaders(),
+    stream: ResponseStream
+  ) {
+    self.status = status
+    self.contentType = contentType
+    self.headers = headers
+    body = .stream(stream)
+  }
+
   /// `application/json`, from text that is already JSON.
   public static func json(_ body: [UInt8], status: Int = 200) -> HTTPResponse {
     HTTPResponse(status: status, contentType: "application/json", body: body)
@@ -50,6 +64,11 @@ public struct HTTPResponse: Sendable {
   public static func text(_ text: String, status: Int = 200) -> HTTPResponse {
     HTTPResponse(
       status: status, contentType: "text/plain; charset=utf-8", body: [UInt8](text.utf8))
+  }
+
+  /// It is not sent, or not whole: a producer that streams hears of it.
+  func discard() {
+    if case .stream(let stream) = body { stream.close() }
   }
 
   /// An answer of headers only.

@@ -13,6 +13,7 @@ extension HTTPServer {
       guard let connection = connections[Int(descriptor)] else { continue }
       switch lane {
       case .watch: watch(connection)
+      case .write: checkWriting(connection)
       case .header, .body, .idle:
         // Never close: libmicrohttpd owns the descriptor, and sees the end of it by this.
         shutdown(descriptor, Int32(SHUT_RDWR))
@@ -27,20 +28,26 @@ extension HTTPServer {
       for event in $0.prefix(max(0, Int(count))) where event.data.u64 != .max {
         let (serial, descriptor) = (event.data.u64 >> 32, Int(event.data.u64 & 0xFFFF_FFFF))
         guard let connection = connections[descriptor], UInt64(connection.serial) == serial,
-          connection.isWatched, let pending = connection.pending
+          connection.isWatched
         else { continue }
-        if event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
-          unwatch(connection)
-          connection.stage = .lost
-          settled.append(connection)
-          lose(connection, pending)
-        } else {
-          // The FIN stays readable; from here on only a reset is of interest.
-          change(connection, EPOLL_CTL_MOD, events: 0)
-          pending.abandon()
-        }
+        left(connection, isReset: event.events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0)
       }
     }
+  }
+
+  /// A watched client closed its side, or reset the connection.
+  private func left(_ connection: Connection, isReset: Bool) {
+    guard isReset || connection.stream != nil else {
+      // The FIN stays readable; from here on only a reset is of interest.
+      change(connection, EPOLL_CTL_MOD, events: 0)
+      connection.pending?.abandon()
+      return
+    }
+    unwatch(connection)
+    connection.stage = .lost
+    settled.append(connection)
+    connection.stream?.close()
+    if let pending = connection.pending { lose(connection, pending) }
   }
 
   /// Stops watching; before libmicrohttpd has the descriptor again.
@@ -50,8 +57,24 @@ extension HTTPServer {
     watchCount -= 1
   }
 
+  /// libmicrohttpd has something to send from now on.
+  func beginWriting(_ connection: Connection) {
+    connection.progress = WriteProgress(at: now)
+    lanes.enter(.write, connection.descriptor, at: now)
+  }
+
+  /// Cuts a client that has taken nothing of its answer for too long.
+  private func checkWriting(_ connection: Connection) {
+    let timeout = settings.writeTimeout.nanoseconds
+    if connection.progress.isStalled(connection.descriptor, at: now, timeout: timeout) {
+      shutdown(connection.descriptor, Int32(SHUT_RDWR))
+    } else {
+      lanes.enter(.write, connection.descriptor, at: now)
+    }
+  }
+
   private func watch(_ connection: Connection) {
-    guard connection.isSuspended, connection.pending != nil, !connection.isWatched else { return }
+    guard connection.isSuspended, !connection.isWatched else { return }
     // Without memory for a watch the request is served all the same, if its client is there.
     guard change(connection, EPOLL_CTL_ADD, events: EPOLLRDHUP.rawValue) else { return }
     connection.isWatched = true

@@ -72,6 +72,7 @@ extension HTTPServer {
           method: connection.method, status: connection.status,
           nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
     }
+    if connection.stream != nil { streamCount -= 1 }
     connection.finish()
     lanes.enter(.idle, connection.descriptor, at: now)
   }
@@ -82,16 +83,23 @@ extension HTTPServer {
   ) -> MHD_Result {
     connection.stage = .body
     connection.method = method
+    connection.isVersion10 = isVersion10
     var scan = HeaderScan(table: fieldTable)
     scan.read(connection.handle)
     if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
     }
+    connection.refusal = find(connection, method)
+    if let denial = deny(connection, scan) {
+      // Before anything else is told, the limit of the body included; and of a stranger's body no
+      // more is read than a client is likely to have sent already.
+      connection.refusal = .denied(denial)
+      if scan.hasBody(over: Self.refusedBodyBytesMax) { return refuse(connection, .denied(denial)) }
+    }
     if scan.contentLength > settings.bodyBytesMax {
       return refuse(connection, .bodyTooLarge(bytesMax: settings.bodyBytesMax))
     }
-    connection.refusal = find(connection, method)
     if let refusal = connection.refusal, scan.contentLength > Self.refusedBodyBytesMax {
       return refuse(connection, refusal)
     }
@@ -101,6 +109,16 @@ extension HTTPServer {
       lanes.enter(.body, connection.descriptor, at: now)
     }
     return .YES
+  }
+
+  /// Asks the owner whether the request is let in.
+  private func deny(_ connection: Connection, _ scan: borrowing HeaderScan) -> HTTPDenial? {
+    guard let admit else { return nil }
+    return admit(
+      HTTPArrival(
+        method: connection.method,
+        route: connection.route >= 0 ? router.routes[connection.route].name : nil,
+        authorization: scan.authorization, fields: scan.fields))
   }
 
   /// Finds the route. What it refuses can be answered in the last call: the framing is sound.
@@ -170,6 +188,8 @@ extension HTTPServer {
       if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
       precondition(connection.pending != nil, "an action answers later without a pending response")
       connection.stage = .owed
+      // Whoever waits needs an answer, and not to be remembered what for.
+      connection.request = HTTPRequest(method: .get, path: "")
       return .YES
     }
   }
@@ -226,10 +246,11 @@ extension HTTPServer {
   private func send(
     _ connection: Connection, _ response: HTTPResponse, allow: String? = nil
   ) -> Bool {
-    lanes.leave(connection.descriptor)
+    beginWriting(connection)
     connection.stage = .answered
     connection.status = response.status
-    return ResponseQueue.put(
-      response, on: connection.handle, allow: allow, isLast: isQuiesced)
+    let isQueued = ResponseQueue.put(response, on: connection, allow: allow, isLast: isQuiesced)
+    if connection.stream != nil { streamCount += 1 }
+    return isQueued
   }
 }

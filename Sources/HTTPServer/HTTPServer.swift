@@ -25,10 +25,13 @@ public final class HTTPServer {
   public private(set) var fileDescriptor: Int32
   /// Answers that are owed.
   public internal(set) var pendingCount = 0
+  /// Answers whose body is being streamed.
+  public internal(set) var streamCount = 0
 
   let settings: HTTPServerSettings
   let router: Router
   let problem: (HTTPRefusal) -> HTTPResponse
+  let admit: ((HTTPArrival) -> HTTPDenial?)?
   let observe: ((HTTPObservation) -> Void)?
   let fieldTable: FieldTable
 
@@ -51,11 +54,13 @@ public final class HTTPServer {
   private var serial: UInt32 = 0
   private var isRunning = false
 
-  /// Binds, listens and starts. `problem` renders what the server refuses by itself; `observe` is
-  /// told of each finished request.
+  /// Binds, listens and starts. `problem` renders what the server refuses by itself; `admit` is
+  /// asked before a request's body is read, and `nil` lets it in; `observe` is told of each
+  /// finished request.
   public init(
     settings: HTTPServerSettings, router: Router,
     problem: @escaping (HTTPRefusal) -> HTTPResponse,
+    admit: ((HTTPArrival) -> HTTPDenial?)? = nil,
     observe: ((HTTPObservation) -> Void)? = nil
   ) throws(HTTPServerError) {
     let address = "\(settings.host):\(settings.port)"
@@ -63,10 +68,12 @@ public final class HTTPServer {
     guard connectionsMax > 0 else {
       throw HTTPServerError(.descriptorsExhausted, address: address)
     }
-    let listener = try Listener(host: settings.host, port: settings.port)
+    let listener = try Listener(
+      host: settings.host, port: settings.port, unsentBytesMax: settings.unsentBytesMax)
     self.settings = settings
     self.router = router
     self.problem = problem
+    self.admit = admit
     self.observe = observe
     self.listener = listener.descriptor
     port = listener.port
@@ -74,6 +81,7 @@ public final class HTTPServer {
     lanes = DeadlineLanes(durations: [
       settings.headerTimeout.nanoseconds, settings.bodyTimeout.nanoseconds,
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
+      max(1, settings.writeTimeout.nanoseconds / WriteProgress.checksPerTimeout),
     ])
     fileDescriptor = Self.makeInstance()
     try start(address: address)
@@ -126,8 +134,9 @@ public final class HTTPServer {
     listener = -1
   }
 
-  /// Ends everything: every answer that is owed becomes the `draining` problem, all connections
-  /// are closed. What the kernel does not take at once of an answer is lost. Idempotent.
+  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is cut,
+  /// all connections are closed. What the kernel does not take at once of an answer is lost.
+  /// Idempotent.
   public func stop() {
     precondition(!isRunning, "stop is called from within run(at:)")
     stopAccepting()
@@ -135,9 +144,14 @@ public final class HTTPServer {
     isRunning = true
     isStopping = true
     for connection in connections {
-      guard let connection, let pending = connection.pending else { continue }
-      pending.end()
-      settle(connection, with: problem(.draining))
+      guard let connection else { continue }
+      if let pending = connection.pending {
+        pending.end()
+        settle(connection, with: problem(.draining))
+      } else if let stream = connection.stream {
+        settled.append(connection)
+        stream.close()
+      }
     }
     // libmicrohttpd aborts the process if it is stopped with a connection suspended.
     repeat {
@@ -199,6 +213,7 @@ public final class HTTPServer {
       if connection.isSuspended {
         connection.isSuspended = false
         suspendedCount -= 1
+        if connection.stream != nil { beginWriting(connection) }
         MHD_resume_connection(connection.handle)
         hasResumed = true
       }
@@ -214,12 +229,20 @@ public final class HTTPServer {
     return hasResumed
   }
 
-  /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again.
+  /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again, or whose
+  /// stream has nothing to send.
   func suspend(_ connection: Connection) {
     connection.isSuspended = true
     suspendedCount += 1
     lanes.enter(.watch, connection.descriptor, at: now)
     MHD_suspend_connection(connection.handle)
+  }
+
+  /// Parks a connection whose stream has nothing to send; `false` when it must end instead.
+  func suspendStream(_ connection: Connection) -> Bool {
+    guard !isStopping else { return false }
+    suspend(connection)
+    return true
   }
 
   /// A number for the next request.

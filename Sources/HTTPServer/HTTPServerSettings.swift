@@ -14,12 +14,18 @@ public struct HTTPServerSettings: Sendable {
   /// A longer request line plus headers is answered with 431. libmicrohttpd gets twice this as the
   /// memory of a connection; beyond that it answers 431 or 414 itself, in HTML.
   public var headerBytesMax = 8 << 10
+  /// Bytes of an answer that the kernel takes ahead of what the client's window lets it send. More
+  /// would only be memory that a client which does not read holds, for every such client; less
+  /// costs turns. What is under way to the client is not counted.
+  public var unsentBytesMax = 128 << 10
   /// From the begin of a connection, or from a request line, to the end of the headers.
   public var headerTimeout: Duration = .seconds(10)
   /// From the end of the headers to the end of the body.
   public var bodyTimeout: Duration = .seconds(60)
-  /// From the end of an answer to the next request line; also how long a client may not read its
-  /// answer. Whole seconds count for the latter, at least 1.
+  /// How long a client may take no byte of an answer that is being sent, by what its side of the
+  /// connection acknowledges; noticed at most a quarter later. Who reads slowly is not cut.
+  public var writeTimeout: Duration = .seconds(30)
+  /// From the end of an answer to the next request line.
   public var idleTimeout: Duration = .seconds(120)
   /// How long an answer is owed before the server watches whether its client left. A watch costs
   /// two system calls; most answers are there long before.

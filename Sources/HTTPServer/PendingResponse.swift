@@ -1,7 +1,8 @@
 /// An answer that is owed: taken in a route's action, resumed exactly once, later, on the server's
 /// thread.
 ///
-/// It may outlive its connection and its server: to resume it is then of no effect. Resuming twice
+/// It may outlive its connection and its server: to resume it is then of no effect, but that a
+/// stream given as the body is closed. Resuming twice
 /// is a programmer error. When the last reference goes without an answer, the client is told 500.
 public final class PendingResponse {
   private enum State { case owed, resumed, ended }
@@ -36,7 +37,10 @@ public final class PendingResponse {
   /// that to be at once.
   public func resume(with response: HTTPResponse) {
     precondition(state != .resumed, "a pending response is resumed once")
-    guard state == .owed, let connection else { return }
+    guard state == .owed, let connection else {
+      response.discard()
+      return
+    }
     state = .resumed
     self.connection = nil
     onAbandoned = nil

@@ -11,17 +11,22 @@ enum ResponseQueue {
     init(_ bytes: [UInt8]) { self.bytes = bytes }
   }
 
+  /// What libmicrohttpd reads of a stream at once where the body is not chunked; else it has the
+  /// connection's own memory for that, and this would be wasted.
+  private static let blockBytes = 16 << 10
+
   /// Queues an answer on a connection whose request is complete, or refuses it before. `false`
   /// when libmicrohttpd does not take it: the connection must then be closed.
   static func put(
-    _ response: HTTPResponse, on connection: OpaquePointer, allow: String?, isLast: Bool
+    _ response: HTTPResponse, on connection: Connection, allow: String?, isLast: Bool
   ) -> Bool {
-    guard let made = make(response) else { return false }
+    guard let made = make(response, for: connection) else { return false }
     if let type = response.contentType { add(made, "Content-Type", type) }
     response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
     if isLast { add(made, "Connection", "close") }
-    let isQueued = MHD_queue_response(connection, UInt32(clamping: response.status), made) == .YES
+    let isQueued =
+      MHD_queue_response(connection.handle, UInt32(clamping: response.status), made) == .YES
     MHD_destroy_response(made)
     return isQueued
   }
@@ -33,8 +38,11 @@ enum ResponseQueue {
     MHD_add_response_header(made, name, value)
   }
 
-  private static func make(_ response: HTTPResponse) -> OpaquePointer? {
+  private static func make(
+    _ response: HTTPResponse, for connection: Connection
+  ) -> OpaquePointer? {
     if response.status == 204 || response.status == 304 {
+      response.discard()
       return MHD_create_response_from_buffer(0, nil, .RESPMEM_PERSISTENT)
     }
     switch response.body {
@@ -48,7 +56,29 @@ enum ResponseQueue {
       }
     case .bytes(let bytes):
       return lend(Loan(bytes))
+    case .stream(let stream):
+      return make(stream, for: connection)
     }
+  }
+
+  /// To HEAD libmicrohttpd would send the last chunk of a chunked body, so that the answer is told
+  /// to end with the connection. It then asks the reader once, which says that it is over.
+  private static func make(
+    _ stream: ResponseStream, for connection: Connection
+  ) -> OpaquePointer? {
+    if connection.method == .head {
+      stream.close()
+      let nothing = StreamSource(bufferBytesMax: 1)
+      nothing.attach(to: connection)
+      nothing.finish()
+      connection.stream = nothing
+      let made = nothing.makeResponse(blockBytes: 1)
+      if let made { mhd_end_with_connection(made) }
+      return made
+    }
+    let source = stream.attach(to: connection)
+    connection.stream = source
+    return source.makeResponse(blockBytes: connection.isVersion10 ? blockBytes : 1)
   }
 
   /// The storage of an array does not move while the loan holds it and nobody can change it, so

@@ -2,11 +2,26 @@ import JobCore
 import JobStorage
 import Logging
 import Multiprocessing
+import Reactor
 
 /// What the pools report, as events.
 extension Server {
   /// How long after a fork server could not be started the next try is made, in milliseconds.
   private static let forkServerRetryAfter: Milliseconds = 500
+
+  /// What runs the calls of a configured pool.
+  static func driver(
+    of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
+  ) throws -> any PoolDriver {
+    guard settings.pools[index].runsPrograms else {
+      return try WorkerPoolDriver(
+        index: index, configured: settings.pools[index], resultBytesMax: settings.bodyBytesMax,
+        forkServer: forkServer, reactor: reactor)
+    }
+    return try ProgramPoolDriver(
+      index: index, settings: settings, environment: Environment.variables,
+      forkServer: forkServer, reactor: reactor)
+  }
 
   /// The fork server has news: of workers, of the compactor, of its own end.
   func forkServerReady() {
@@ -54,7 +69,7 @@ extension Server {
     }
   }
 
-  private func note(_ event: Event, of pool: PoolAdapter) {
+  private func note(_ event: Event, of pool: any PoolDriver) {
     switch event {
     case .poolBroke(_, let reason):
       log.error(
@@ -66,7 +81,7 @@ extension Server {
     }
   }
 
-  private func note(_ exit: PoolAdapter.WorkerExit, of pool: PoolAdapter) {
+  private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
       "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",

@@ -35,7 +35,7 @@ def waiting_clients(service, job, count):
     for number in range(count):
         client = socket.create_connection(("127.0.0.1", service.port), timeout=10)
         target = f"/v1/jobs/{job}/result" if number % 2 else f"/v1/jobs/{job}"
-        client.sendall(f"GET {target}?wait=60 HTTP/1.1\r\nHost: lido\r\n\r\n".encode())
+        client.sendall(f"GET {target}?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         clients.append(client)
     return clients
 

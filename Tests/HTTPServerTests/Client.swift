@@ -16,9 +16,15 @@ final class Client {
   private(set) var received: [UInt8] = []
   /// The server closed or reset the connection.
   private(set) var isEnded = false
+  /// Whether the harness reads what comes.
+  var isReading = true
 
-  init(port: Int) throws {
+  init(port: Int, receiveBytesMax: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    if var size = receiveBytesMax {
+      setsockopt(
+        descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    }
     var name = sockaddr_in()
     name.sin_family = sa_family_t(AF_INET)
     name.sin_port = UInt16(port).bigEndian
@@ -42,11 +48,12 @@ final class Client {
     Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
   }
 
-  /// Reads what is there.
-  func receive() {
+  /// Reads what is there, or some of it.
+  func receive(atMost countMax: Int = .max) {
     var buffer = [UInt8](repeating: 0, count: 65_536)
-    while !isEnded {
-      let count = read(descriptor, &buffer, buffer.count)
+    let end = countMax == .max ? .max : received.count + countMax
+    while !isEnded, received.count < end {
+      let count = read(descriptor, &buffer, min(buffer.count, end - received.count))
       if count > 0 {
         received += buffer[..<count]
       } else if count == 0 || errno != EAGAIN {
@@ -65,6 +72,13 @@ final class Client {
     var option = linger(l_onoff: 1, l_linger: 0)
     setsockopt(
       descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+  }
+
+  /// Closes now, whoever still holds the object.
+  func leave() {
+    let spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+    dup2(spare, descriptor)
+    close(spare)
   }
 
   var text: String { String(decoding: received, as: UTF8.self) }

@@ -107,7 +107,7 @@ import Testing
 }
 
 @Suite struct DeadlineLanesTests {
-  private func lanes() -> DeadlineLanes { DeadlineLanes(durations: [10, 60, 120, 5]) }
+  private func lanes() -> DeadlineLanes { DeadlineLanes(durations: [10, 60, 120, 5, 7]) }
 
   @Test func `who entered first is due first`() {
     var lanes = lanes()
@@ -151,10 +151,10 @@ import Testing
     var random = SplitMix(seed: seed)
     var lanes = lanes()
     var model: [Int32: UInt64] = [:]
-    let durations: [UInt64] = [10, 60, 120, 5]
+    let durations: [UInt64] = [10, 60, 120, 5, 7]
     for now in 0..<5_000 as Range<UInt64> {
       let descriptor = Int32.random(in: 0..<40, using: &random)
-      let lane = Lane.allCases[Int.random(in: 0..<4, using: &random)]
+      let lane = Lane.allCases[Int.random(in: Lane.allCases.indices, using: &random)]
       if Bool.random(using: &random) {
         lanes.enter(lane, descriptor, at: now)
         model[descriptor] = now + durations[lane.rawValue]

@@ -24,9 +24,27 @@ final class Harness {
     var owed: [PendingResponse] = []
     var observed: [HTTPObservation] = []
     var requests: [HTTPRequest] = []
+    var streams: [ResponseStream] = []
+    /// Serials of the streams that were told of their end.
+    var closed: [Int] = []
+
+    /// A stream that is full at 1,000 bytes and notes its end.
+    func makeStream() -> ResponseStream {
+      let stream = ResponseStream(bufferBytesMax: 1_000)
+      let serial = streams.count
+      stream.onClosed = { self.closed.append(serial) }
+      streams.append(stream)
+      return stream
+    }
   }
 
-  init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+  convenience init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+    try self.init(adjusting: adjust, admit: nil)
+  }
+
+  init(
+    adjusting adjust: (inout HTTPServerSettings) -> Void, admit: ((HTTPArrival) -> HTTPDenial?)?
+  ) throws {
     signal(SIGPIPE, SIG_IGN)
     let world = World()
     self.world = world
@@ -36,7 +54,7 @@ final class Harness {
     adjust(&settings)
     server = try HTTPServer(
       settings: settings, router: Self.router(world),
-      problem: { .text($0.code, status: $0.status) },
+      problem: { .text($0.code, status: $0.status) }, admit: admit,
       observe: { world.observed.append($0) })
   }
 
@@ -83,6 +101,20 @@ final class Harness {
         world.owed = []
         return .now(.text("done"))
       },
+      Route(.get, "/stream", name: "stream") { _, _ in
+        .now(HTTPResponse(status: 200, contentType: "text/plain", stream: world.makeStream()))
+      },
+      Route(.get, "/stream/{status}", name: "status") { request, _ in
+        let status = request.parameters["status"].flatMap { Int($0) } ?? 200
+        return .now(HTTPResponse(status: status, stream: world.makeStream()))
+      },
+      Route(.get, "/written", name: "written") { _, _ in
+        let stream = world.makeStream()
+        stream.write([UInt8]("all ".utf8))
+        stream.write([UInt8]("at once".utf8))
+        stream.finish()
+        return .now(HTTPResponse(status: 200, stream: stream))
+      },
       Route(.post, "/later", name: "later") { request, later in
         world.requests.append(request)
         world.owed.append(later())
@@ -93,6 +125,14 @@ final class Harness {
 
   func client() throws -> Client {
     let client = try Client(port: server.port)
+    clients.append(client)
+    return client
+  }
+
+  /// A client with a small buffer, that reads nothing by itself.
+  func clientThatDoesNotRead() throws -> Client {
+    let client = try Client(port: server.port, receiveBytesMax: 16_384)
+    client.isReading = false
     clients.append(client)
     return client
   }
@@ -129,7 +169,7 @@ final class Harness {
         return
       }
     } while isReady()
-    for client in clients { client.receive() }
+    for client in clients where client.isReading { client.receive() }
   }
 
   private func isReady() -> Bool {
@@ -154,13 +194,13 @@ final class Harness {
       wait = Int32(min(1_000, (deadline - now + 999_999) / 1_000_000))
     }
     var entries = [pollfd(fd: server.fileDescriptor, events: Int16(POLLIN), revents: 0)]
-    for client in clients where !client.isEnded {
+    for client in clients where !client.isEnded && client.isReading {
       entries.append(pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0))
     }
     poll(&entries, nfds_t(entries.count), wait)
     server.run(at: moment())
     afterRun()
-    for client in clients { client.receive() }
+    for client in clients where client.isReading { client.receive() }
   }
 
   private static func clock() -> UInt64 {
@@ -173,4 +213,7 @@ final class Harness {
 extension UInt64 {
   /// Seconds as nanoseconds.
   static func seconds(_ count: UInt64) -> UInt64 { count * 1_000_000_000 }
+
+  /// Milliseconds as nanoseconds.
+  static func milliseconds(_ count: UInt64) -> UInt64 { count * 1_000_000 }
 }

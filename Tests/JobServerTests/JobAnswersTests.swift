@@ -176,6 +176,7 @@ extension HTTPResponse {
     switch body {
     case .bytes(let bytes): bytes
     case .constant(let text): [UInt8](text.description.utf8)
+    case .stream: []
     }
   }
 }

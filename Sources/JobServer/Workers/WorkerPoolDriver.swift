@@ -1,27 +1,12 @@
+import Glibc
 import JSON
 import JobCore
 import Multiprocessing
 import Reactor
 
-/// Joins one pool of workers to the engine and the reactor: reports become events, effects become
-/// calls. It translates and decides nothing.
-final class PoolAdapter {
-  /// A worker that has ended, for the log and the metrics.
-  struct WorkerExit {
-    let pid: Int32
-    /// Python's; nil where nobody knows it.
-    let exitcode: Int32?
-    /// `retired`, `ended` (by this pool, as it was asked to), `exited`, `signalled`, or `lost` with
-    /// the fork server.
-    let reason: String
-    /// The slot that it worked for.
-    let slot: Int
-    /// The call that it had begun and did not answer.
-    let call: CallID?
-    /// Whether it ended as it was told to.
-    let isExpected: Bool
-  }
-
+/// Joins a pool of kept workers to the engine and the reactor: reports become events, effects
+/// become calls.
+final class WorkerPoolDriver: PoolDriver {
   /// Its position among the configured pools; part of every slot's name.
   let index: Int
   let configured: Settings.Pool
@@ -33,13 +18,15 @@ final class PoolAdapter {
   private(set) var isEnded = false
 
   private let pool: WorkerPool
+  private let descriptors: PoolDescriptors
   private var events: [Event] = []
   private var exits: [WorkerExit] = []
   private var hasAnnounced = false
   private var hasHadReadyWorker = false
   private var isEnding = false
 
-  var name: String { configured.name }
+  /// Whether the system has killed for want of memory since it was last asked.
+  var isOutOfMemory: () -> Bool = { false }
 
   init(
     index: Int, configured: Settings.Pool, resultBytesMax: Int, forkServer: ForkServer,
@@ -53,37 +40,13 @@ final class PoolAdapter {
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
     workers.resultBytesMax = resultBytesMax
-    // Set below: the descriptors that the pool watches are read with the moment of their turn.
-    let owner = Owner()
+    let descriptors = PoolDescriptors(reactor)
+    self.descriptors = descriptors
     pool = try WorkerPool(
-      settings, workers: workers, forkServer: forkServer,
-      watch: { descriptor, writable in
-        owner.watch(descriptor, writable: writable, on: reactor)
-      },
-      unwatch: { reactor.unwatch($0) })
-    owner.adapter = self
-  }
-
-  /// Breaks the circle of pool, reactor and adapter while the pool is being made.
-  private final class Owner {
-    weak var adapter: PoolAdapter?
-
-    func watch(_ descriptor: Int32, writable: Bool, on reactor: Reactor) {
-      let interest: Interest = writable ? [.readable, .writable] : .readable
-      do throws(ReactorError) {
-        if reactor.isWatched(descriptor) {
-          try reactor.setInterest(interest, of: descriptor)
-        } else {
-          try reactor.watch(descriptor, for: interest, precedence: .late) { [self] readiness in
-            adapter?.ready(descriptor, readiness)
-          }
-        }
-      } catch {
-        // Only a system out of memory or watches refuses a socket; the worker's start then times
-        // out, and the pool says so.
-        adapter?.pool.descriptorReady(
-          descriptor, readable: true, writable: true, at: SystemClock.monotonicNanoseconds)
-      }
+      settings, workers: workers, forkServer: forkServer, watch: descriptors.watch,
+      unwatch: descriptors.unwatch)
+    descriptors.ready = { [unowned self] descriptor, readable, writable, now in
+      pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
     }
   }
 
@@ -91,13 +54,6 @@ final class PoolAdapter {
 
   func start(at instant: Instant) {
     pool.start(at: instant.nanoseconds)
-  }
-
-  private func ready(_ descriptor: Int32, _ readiness: Readiness) {
-    pool.descriptorReady(
-      descriptor,
-      readable: !readiness.isDisjoint(with: [.readable, .hungUp, .failed]),
-      writable: readiness.contains(.writable), at: SystemClock.monotonicNanoseconds)
   }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
@@ -178,6 +134,7 @@ final class PoolAdapter {
     if let reason { return .protocolBroken(reason) }
     switch status {
     case .unknown: return .interrupted
+    case .signalled(SIGKILL) where isOutOfMemory(): return .outOfMemory(exitcode: -SIGKILL)
     case .exited, .signalled: return .workerExited(exitcode: status.exitcode)
     }
   }
@@ -187,16 +144,16 @@ final class PoolAdapter {
   /// Hands a call to its slot's worker; written by the next `flush`.
   ///
   /// The worker may have ended after the engine decided: then the call comes back as not started.
-  func assign(
-    _ call: CallID, attempt: Int, task: String, args: String, kwargs: String, at instant: Instant
-  ) {
+  func assign(_ assignment: Assignment, at instant: Instant) {
+    let call = assignment.call
     guard pool.room(in: call.slot.index) > 0 else {
       events.append(.callLost(call, .notStarted))
       return
     }
     pool.assign(
-      call.rawValue, attempt: UInt32(attempt), task: task, args: args, kwargs: kwargs,
-      to: call.slot.index, at: instant.nanoseconds)
+      call.rawValue, attempt: UInt32(assignment.attempt), task: assignment.task,
+      args: assignment.args, kwargs: assignment.kwargs, to: call.slot.index,
+      at: instant.nanoseconds)
   }
 
   func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant) {
@@ -222,12 +179,6 @@ final class PoolAdapter {
 
   /// Whether it has had a ready worker, or never will.
   var isSettled: Bool { (hasAnnounced && hasHadReadyWorker) || brokenReason != nil }
-
-  /// `starting`, `running` or `broken`.
-  var condition: String {
-    if brokenReason != nil { return "broken" }
-    return isSettled ? "running" : "starting"
-  }
 
   /// Workers by state.
   var workerCounts: [(state: String, count: Int)] {
