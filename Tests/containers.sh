@@ -157,3 +157,21 @@ is() {
   [ "$value" = "$2" ] || fail "$3: $1 is $value, not $2"
   passes "$3"
 }
+
+# MARK: A program as a task
+
+# It writes to its working folder, and has every limit, so that nothing of that is forbidden to it.
+program_task='tasks:
+  upper:
+    exec: [sh, -c, "cat >text && tr a-z A-Z <text && pwd >&2"]
+    stdin: "{0}"
+    cpu: 20
+    memory: 512MiB
+    open_files: 64
+    timeout: 30'
+
+# runs_a_program: that task, as a job.
+runs_a_program() {
+  asks /v1/jobs --header 'Prefer: wait=10' --data '{"task":"upper","args":["lido"]}'
+  is .result LIDO "a program as a task, with limits"
+}

@@ -13,7 +13,10 @@ exposure_max=15               # of 100, by systemd-analyze security
 
 # A machine with systemd, the program of the image, and what the unit says is installed.
 build_machine() {
-  cat >"$folder/Dockerfile" <<END
+  mkdir "$folder/machine"
+  cp deploy/lido.service "$folder/machine/"
+  { cat deploy/lido.yaml && echo "$program_task"; } >"$folder/machine/lido.yaml"
+  cat >"$folder/machine/Dockerfile" <<END
 FROM $image AS image
 FROM debian:bookworm-slim
 RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends \\
@@ -25,7 +28,7 @@ RUN systemctl enable lido
 ENTRYPOINT ["/lib/systemd/systemd"]
 END
   buildah build --isolation chroot --network host --format docker --layers \
-    --file "$folder/Dockerfile" --tag localhost/lido:systemd deploy >"$folder/build.log" 2>&1 ||
+    --tag localhost/lido:systemd "$folder/machine" >"$folder/build.log" 2>&1 ||
     { tail -n 40 "$folder/build.log" && fail "the machine cannot be built"; }
 }
 
@@ -169,6 +172,7 @@ starts_machine
 is_in_order
 is_confined
 does_a_job forkserver
+runs_a_program
 survives_a_worker
 drains
 starts LIDO_START_METHOD=spawn LIDO_LISTEN=0.0.0.0:8080 "LIDO_TOKENS=$token"
