@@ -15,8 +15,7 @@ extension Server {
   ) throws -> any PoolDriver {
     guard settings.pools[index].runsPrograms else {
       return try WorkerPoolDriver(
-        index: index, configured: settings.pools[index], resultBytesMax: settings.bodyBytesMax,
-        forkServer: forkServer, reactor: reactor)
+        index: index, settings: settings, forkServer: forkServer, reactor: reactor)
     }
     return try ProgramPoolDriver(
       index: index, settings: settings, environment: Environment.variables,
@@ -64,6 +63,7 @@ extension Server {
       for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
+        if usage.count > 0 { endUsage(with: event) }
         decide(event)
       }
     }
