@@ -30,6 +30,7 @@ let package = Package(
     .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
     .systemLibrary(
       name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
 
     // Leaves.
     .target(name: "JSON", swiftSettings: strict),
@@ -42,7 +43,12 @@ let package = Package(
     .target(name: "Reactor", dependencies: ["CPlatform"], swiftSettings: strict),
     .target(name: "HTTPServer", dependencies: ["CMicroHTTPD"], swiftSettings: strict),
     .target(
-      name: "JobStorage", dependencies: ["JobCore", "JSON", "CPlatform"], swiftSettings: strict),
+      name: "JobStorage",
+      dependencies: [
+        "JobCore", "JSON", "CPlatform",
+        .product(name: "DequeModule", package: "swift-collections"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Multiprocessing",
       dependencies: [
@@ -54,7 +60,7 @@ let package = Package(
     .target(
       name: "JobServer",
       dependencies: [
-        "JSON", "JobCore", "JobStorage", "Reactor", "HTTPServer", "Multiprocessing",
+        "JSON", "JobCore", "JobStorage", "Reactor", "HTTPServer", "Multiprocessing", "CNettle",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "DequeModule", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From a clone to a running service, on a Debian machine that has only the Swift toolchain (root or
 # sudo): installs what is missing, builds the release, starts the service in a folder of its own and
-# prints a session with it (deploy/transcript.sh). Exits 0 when every answer was the expected one,
+# prints a session with it (deploy/transcript.sh), then sends photographs through a program that is
+# a task (deploy/pictures.sh). Exits 0 when every answer was the expected one,
 # and leaves nothing running. Quick the second time.
 #
 #   deploy/run.sh           as above
@@ -33,6 +34,7 @@ program=$("${build[@]}" --show-bin-path)/lido
 
 # It takes a few seconds; a service that hangs must not hang this script.
 timeout --foreground --kill-after=10 120 deploy/transcript.sh "$program"
+timeout --foreground --kill-after=10 300 deploy/pictures.sh "$program"
 
 echo
 echo "The program is $program; \`$program serve --help\` lists its settings."

@@ -7,154 +7,7 @@
 set -euo pipefail
 
 program=$(realpath "${1:?usage: deploy/transcript.sh PROGRAM}")
-folder=$(mktemp -d "${TMPDIR:-/tmp}/lido-transcript.XXXXXX")
-log=$folder/log
-server=       # pid of the service while it runs
-client=       # pid of a curl that waits in the background
-address=      # host:port of the service
-answer=       # what the service answered last
-
-# fail SENTENCE...: ends the script. What the service logged and answered last is shown.
-fail() {
-  {
-    echo
-    echo "FAILED: $*"
-    echo "--- the last answer"
-    echo "$answer"
-    echo "--- the log of the service"
-    tail -n 20 "$log"
-  } >&2
-  exit 1
-}
-
-clean_up() {
-  local status=$? pid
-  for pid in $server $client; do
-    kill -KILL "$pid" 2>/dev/null || true
-    { wait "$pid"; } 2>/dev/null || true
-  done
-  rm -rf "$folder"
-  exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-title() { printf '\n# %s\n' "$*"; }
-
-# until_true SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds.
-until_true() {
-  local rounds=$(($1 * 20)) what=$2
-  shift 2
-  until "$@"; do
-    rounds=$((rounds - 1))
-    if [ "$rounds" -le 0 ]; then fail "$what did not come true"; fi
-    sleep 0.05
-  done
-}
-
-# typed WORD...: the words as somebody would type them.
-typed() {
-  local word line=
-  for word in "$@"; do
-    case $word in
-      *[\ \{\}\"\?\&\$\|*]*) line+=" '$word'" ;;
-      *) line+=" $word" ;;
-    esac
-  done
-  echo "${line# }"
-}
-
-# curls [-j FILTER] ARGUMENT...: shows and runs a curl and prints what it answers, through jq with
-# -j. `answer` is the whole of it. Paths are completed with the address of the service.
-curls() {
-  local word arguments=() filter=
-  if [ "$1" = -j ]; then
-    filter=$2
-    shift 2
-  fi
-  for word in "$@"; do
-    case $word in
-      /*) arguments+=("http://$address$word") ;;
-      *) arguments+=("$word") ;;
-    esac
-  done
-  printf '\n$ %s%s\n' "$(typed curl "${arguments[@]}")" "${filter:+ | $(typed jq -c "$filter")}"
-  if ! answer=$(curl --silent --show-error --max-time 20 "${arguments[@]}"); then
-    fail "curl got no answer"
-  fi
-  answer=${answer//$'\r'/}
-  if [ -z "$filter" ]; then
-    echo "$answer"
-  else
-    jq -c "$filter" <<<"$answer" || fail "jq cannot read the answer"
-  fi
-}
-
-# quietly PATH [ARGUMENT...]: the same without a word.
-quietly() {
-  local path=$1
-  shift
-  answer=$(curl --silent --show-error --max-time 20 "http://$address$path" "$@") ||
-    fail "curl got no answer from $path"
-}
-
-# has TEXT WHAT: the last answer holds TEXT.
-has() {
-  case $answer in
-    *"$1"*) ;;
-    *) fail "$2: there is no $1 in the answer" ;;
-  esac
-}
-
-# is TEXT WHAT: the last answer is TEXT.
-is() {
-  if [ "$answer" != "$1" ]; then fail "$2: expected $1"; fi
-}
-
-# of FILTER: a member of the last answer, which may be headers and a handle.
-of() { tail -n 1 <<<"$answer" | jq --raw-output "$1"; }
-
-# starts ADDRESS: starts the service there and waits until it is ready.
-starts() {
-  local port_file=$folder/port
-  local arguments=(serve --listen "$1" --data "$folder/data" --port-file "$port_file"
-    --processes 2 --log-level notice)
-  rm -f "$port_file"
-  printf '\n$ %s &\n' "$(typed lido "${arguments[@]}")"
-  "$program" "${arguments[@]}" 2>>"$log" &
-  server=$!
-  until_true 10 "the service: ready" is_ready "$port_file"
-  address=127.0.0.1:$(cat "$port_file")
-}
-
-is_ready() {
-  if are_gone "$server"; then fail "the service ended instead of starting"; fi
-  [ -s "$1" ]
-}
-
-# family PID: the process and everything below it, by /proc.
-family() {
-  local line rest stat
-  echo "$1"
-  for stat in /proc/[0-9]*/stat; do
-    { read -r line <"$stat"; } 2>/dev/null || continue
-    rest=${line##*) }
-    rest=${rest#* }
-    if [ "${rest%% *}" = "$1" ]; then family "${line%% *}"; fi
-  done
-}
-
-# are_gone PID...: none of them lives; a zombie does not.
-are_gone() {
-  local line pid
-  for pid in "$@"; do
-    { read -r line <"/proc/$pid/stat"; } 2>/dev/null || continue
-    case ${line##*) } in
-      Z*) ;;
-      *) return 1 ;;
-    esac
-  done
-}
+. "$(dirname "${BASH_SOURCE[0]}")/session.sh"
 
 factorials() {
   title "Seven factorials, side by side. Each POST answers at once; the results are fetched after."
@@ -241,7 +94,7 @@ crash() {
   until_true 5 "the end of all processes of the killed service" are_gone "${before[@]}"
 
   title "The same folder again: the earlier handles still answer."
-  starts "$address"
+  starts "$address" --processes 2
   curls /v1/jobs/thirty/result
   is 265252859812191058636308480000000 "30! after the crash"
   curls -j '{task, state, result}' "$square"
@@ -281,7 +134,7 @@ drain() {
   ls "$folder/data"
 }
 
-starts 127.0.0.1:0
+starts 127.0.0.1:0 --processes 2
 factorials
 handles
 failures

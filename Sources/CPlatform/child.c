@@ -163,6 +163,8 @@ static void execute_order(const struct lido_order *order, int setup) {
     text += strlen(text) + 1;
   }
   if (*folder != '\0' && chdir(folder) < 0) fail(setup, LIDO_STAGE_FOLDER);
+  // Last: what is done until here must not fail for want of what only the program shall lack.
+  if (set_limits(order) < 0) fail(setup, LIDO_STAGE_LIMITS);
   execute(program, arguments, environment);
   fail(setup, LIDO_STAGE_EXEC);
 }
@@ -177,7 +179,6 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   // to the fork server is known to have lost its worker. (If it does not wait for them they stay
   // zombies until it ends.)
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  if (set_limits(order) < 0) fail(setup, LIDO_STAGE_LIMITS);
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
   if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
@@ -192,6 +193,7 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
     if (entry->payload == NULL) fail(setup, LIDO_STAGE_FORK);
     memcpy(entry->payload, order->payload, request->payload_length);
   }
+  if (set_limits(order) < 0) fail(setup, LIDO_STAGE_LIMITS);
   close(setup);
   return 0;
 }

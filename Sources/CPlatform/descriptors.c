@@ -18,6 +18,15 @@ int lido_reserve_standard_descriptors(void) {
 
 void lido_buffer_stdout_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
 
+int lido_make_pipe(int writes, int *ours, int *theirs) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+  *ours = ends[writes ? 1 : 0];
+  *theirs = ends[writes ? 0 : 1];
+  // The ends have open file descriptions of their own, so this is for ours alone. It cannot fail.
+  return fcntl(*ours, F_SETFL, O_NONBLOCK);
+}
+
 int lido_send_message(int socket, const void *message, size_t length, const int *descriptors,
                       size_t descriptor_count) {
   union {

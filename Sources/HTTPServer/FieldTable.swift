@@ -4,7 +4,7 @@
 /// before needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
-  enum Role { case none, host, contentLength, transferEncoding }
+  enum Role { case none, host, contentLength, transferEncoding, authorization }
 
   /// One name: what it is for, and whether requests keep its value.
   struct Entry {
@@ -27,11 +27,13 @@ final class FieldTable {
   /// Names must be in lower case and tokens; a programmer error otherwise.
   init(keeping kept: [String]) {
     precondition(kept.count <= 64, "at most 64 headers can be kept")
+    // What is kept is remembered, and compared with what came before: no place for a secret.
+    precondition(!kept.contains("authorization"), "credentials are for `admit`, and not kept")
     let lower = Self.lowerTable()
     var entries = [[Entry]](repeating: [], count: Self.lengthMax + 1)
     let roles: [(String, Role)] = [
       ("host", .host), ("content-length", .contentLength),
-      ("transfer-encoding", .transferEncoding),
+      ("transfer-encoding", .transferEncoding), ("authorization", .authorization),
     ]
     let plain = kept.filter { name in !roles.contains { $0.0 == name } }
     for (name, role) in roles + plain.map({ ($0, Role.none) }) {

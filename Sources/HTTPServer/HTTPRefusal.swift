@@ -13,6 +13,8 @@ public enum HTTPRefusal: Sendable, Equatable {
   case framingInvalid
   /// HTTP/1.1 without exactly one `Host` (RFC 9112, section 3.2).
   case hostInvalid
+  /// The owner did not let it in (the `admit` closure of `HTTPServer`).
+  case denied(HTTPDenial)
   /// No route has this path.
   case notFound
   /// The path has routes, but none for this method; `Allow` is added by the server.
@@ -34,6 +36,7 @@ public enum HTTPRefusal: Sendable, Equatable {
   public var status: Int {
     switch self {
     case .targetInvalid, .headerInvalid, .framingInvalid, .hostInvalid: 400
+    case .denied(let denial): denial.status
     case .notFound: 404
     case .methodNotAllowed: 405
     case .bodyTooLarge: 413
@@ -48,6 +51,7 @@ public enum HTTPRefusal: Sendable, Equatable {
   public var code: String {
     switch self {
     case .targetInvalid, .headerInvalid, .framingInvalid, .hostInvalid: "invalid_request"
+    case .denied(let denial): denial.code
     case .notFound: "not_found"
     case .methodNotAllowed: "method_not_allowed"
     case .bodyTooLarge: "payload_too_large"
@@ -66,6 +70,7 @@ public enum HTTPRefusal: Sendable, Equatable {
     case .headerInvalid: "A header name or value holds a character that is not allowed there."
     case .framingInvalid: "The length of the request's body is stated in contradicting ways."
     case .hostInvalid: "An HTTP/1.1 request needs exactly one Host header."
+    case .denied(let denial): denial.detail
     case .notFound: "There is nothing at this path."
     case .methodNotAllowed(let allow):
       "This path allows: " + HTTPMethod.list(allow) + "."

@@ -99,10 +99,16 @@ extension HTTPServer {
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
     }
+    connection.refusal = find(connection, method)
+    if let denial = deny(connection, scan) {
+      // Before anything else is told, the limit of the body included; and of a stranger's body no
+      // more is read than a client is likely to have sent already.
+      connection.refusal = .denied(denial)
+      if scan.hasBody(over: Self.refusedBodyBytesMax) { return refuse(connection, .denied(denial)) }
+    }
     if scan.contentLength > settings.bodyBytesMax {
       return refuse(connection, .bodyTooLarge(bytesMax: settings.bodyBytesMax))
     }
-    connection.refusal = find(connection, method)
     if let refusal = connection.refusal, scan.contentLength > Self.refusedBodyBytesMax {
       return refuse(connection, refusal)
     }
@@ -112,6 +118,16 @@ extension HTTPServer {
       lanes.enter(.body, connection.descriptor, at: now)
     }
     return .YES
+  }
+
+  /// Asks the owner whether the request is let in.
+  private func deny(_ connection: Connection, _ scan: borrowing HeaderScan) -> HTTPDenial? {
+    guard let admit else { return nil }
+    return admit(
+      HTTPArrival(
+        method: connection.method,
+        route: connection.route >= 0 ? router.routes[connection.route].name : nil,
+        authorization: scan.authorization, fields: scan.fields))
   }
 
   /// Finds the route. What it refuses can be answered in the last call: the framing is sound.

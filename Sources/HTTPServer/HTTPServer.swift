@@ -30,6 +30,7 @@ public final class HTTPServer {
   let settings: HTTPServerSettings
   let router: Router
   let problem: (HTTPRefusal) -> HTTPResponse
+  let admit: ((HTTPArrival) -> HTTPDenial?)?
   let observe: ((HTTPObservation) -> Void)?
   let fieldTable: FieldTable
 
@@ -62,11 +63,13 @@ public final class HTTPServer {
   private var serial: UInt32 = 0
   private var isRunning = false
 
-  /// Binds, listens and starts. `problem` renders what the server refuses by itself; `observe` is
-  /// told of each finished request.
+  /// Binds, listens and starts. `problem` renders what the server refuses by itself; `admit` is
+  /// asked before a request's body is read, and `nil` lets it in; `observe` is told of each
+  /// finished request.
   public init(
     settings: HTTPServerSettings, router: Router,
     problem: @escaping (HTTPRefusal) -> HTTPResponse,
+    admit: ((HTTPArrival) -> HTTPDenial?)? = nil,
     observe: ((HTTPObservation) -> Void)? = nil
   ) throws(HTTPServerError) {
     let address = "\(settings.host):\(settings.port)"
@@ -79,6 +82,7 @@ public final class HTTPServer {
     self.settings = settings
     self.router = router
     self.problem = problem
+    self.admit = admit
     self.observe = observe
     self.listener = listener.descriptor
     port = listener.port

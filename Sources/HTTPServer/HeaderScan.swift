@@ -15,6 +15,9 @@ struct HeaderScan {
   private(set) var contentLength = 0
   /// What requests keep, in the order of first occurrence.
   private(set) var fields: [HTTPRequest.Field] = []
+  /// The only `Authorization` of the request, in memory that it keeps until its end; empty when
+  /// there are several.
+  private(set) var authorization: UnsafeBufferPointer<UInt8>?
 
   init(table: FieldTable) {
     self.table = table
@@ -22,6 +25,9 @@ struct HeaderScan {
 
   /// A body follows.
   var hasBody: Bool { codings > 0 || contentLength > 0 }
+
+  /// Whether the body has more bytes than `count`, or does not say how many.
+  func hasBody(over count: Int) -> Bool { codings > 0 || contentLength > count }
 
   /// Walks over the headers of a connection whose header block is complete.
   mutating func read(_ connection: OpaquePointer) {
@@ -61,6 +67,10 @@ struct HeaderScan {
       case .transferEncoding:
         codings += 1
         isChunked = Self.isChunked(value)
+      case .authorization:
+        let isFirst = authorization == nil
+        authorization = UnsafeBufferPointer(
+          rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
       }
       if entry.isKept { keep(entry, value) }
     }
@@ -81,6 +91,14 @@ struct HeaderScan {
     }
     if fields.isEmpty { fields.reserveCapacity(4) }
     fields.append(HTTPRequest.Field(name: entry.name, value: text))
+  }
+
+  /// Without the white space at the end, which libmicrohttpd leaves there (RFC 9112, section 5.1).
+  private static func trimmed(
+    _ value: UnsafeBufferPointer<UInt8>
+  ) -> Slice<UnsafeBufferPointer<UInt8>> {
+    let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+    return value.prefix((value.lastIndex { !isBlank($0) } ?? -1) + 1)
   }
 
   private static func number(_ text: UnsafeBufferPointer<UInt8>) -> Int {

@@ -47,15 +47,6 @@ extension Engine {
     emit(.jobForgotten(number), &turn)
   }
 
-  private func call(of number: JobNumber) -> CallID? {
-    for pool in pools {
-      for slot in pool.slots {
-        if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
-      }
-    }
-    return nil
-  }
-
   /// Ends the worker of a running job. A job that is only next in line is ended when it comes to
   /// the front: its worker runs another's call until then.
   private mutating func cancelRunning(_ job: Job, _ grace: Milliseconds, _ turn: inout Turn) {

@@ -10,14 +10,14 @@ extension Engine {
   /// that stands still would never reach a larger number.
   static let attemptsMax = Int(UInt16.max)
 
-  mutating func callReturned(
-    _ id: CallID, _ result: String, at moment: Moment, _ turn: inout Turn
+  mutating func callSucceeded(
+    _ id: CallID, _ outcome: Outcome, at moment: Moment, _ turn: inout Turn
   ) {
     guard let call = take(id, at: moment, &turn) else { return }
     if let ending = call.ending {
       endFromOutside(call, ending, at: moment, &turn)
     } else {
-      end(call.job, .succeeded(result), at: moment, &turn)
+      end(call.job, outcome, at: moment, &turn)
     }
     dispatch(pool: id.slot.pool, at: moment, &turn)
   }
@@ -29,11 +29,7 @@ extension Engine {
     if let ending = call.ending {
       endFromOutside(call, ending, at: moment, &turn)
     } else {
-      fail(
-        call.job,
-        JobError(
-          code: raised.code, type: raised.type, message: raised.message,
-          traceback: raised.traceback, attempt: attempt(of: call.job)), at: moment, &turn)
+      fail(call.job, JobError(raised, attempt: attempt(of: call.job)), at: moment, &turn)
     }
     dispatch(pool: id.slot.pool, at: moment, &turn)
   }
@@ -109,6 +105,18 @@ extension Engine {
     turn.effects.append(.jobChanged(number))
   }
 
+  /// A call used more than its task may: its worker is killed, and the job fails when it is gone.
+  mutating func callPassedLimit(_ id: CallID, _ limit: PassedLimit, _ turn: inout Turn) {
+    let slot = id.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count,
+      pools[slot.pool].slots[slot.index].calls.first?.id == id,
+      pools[slot.pool].slots[slot.index].calls[0].ending == nil
+    else { return }
+    pools[slot.pool].slots[slot.index].calls[0].ending = .passed(limit)
+    deadlines.remove(pools[slot.pool].slots[slot.index].calls[0].job)
+    turn.effects.append(.endCall(id, grace: 0))
+  }
+
   /// The attempt's time limit passed: its worker is ended, and the job fails when it has.
   mutating func timeLimitPassed(_ number: JobNumber, _ turn: inout Turn) {
     for pool in pools.indices {
@@ -128,8 +136,11 @@ extension Engine {
     switch ending {
     case .cancelled:
       end(call.job, .cancelled, at: moment, &turn)
+    case .passed(let limit):
+      fail(
+        call.job, JobError(limit, attempt: attempt(of: call.job)), at: moment, &turn)
     case .timedOut:
-      let limit = store[call.job]?.options?.timeout ?? 0
+      let limit = timeout(of: call.job) ?? 0
       fail(
         call.job,
         JobError(
@@ -188,6 +199,12 @@ extension Engine {
         code: .exited, type: "WorkerExited",
         message: "the worker ended with exit status \(exitcode) while it ran the job",
         exitcode: exitcode, attempt: attempt)
+    case .outOfMemory(let exitcode):
+      JobError(
+        code: .oomKilled, type: "OutOfMemory",
+        message: "the system ran out of memory and killed the worker while it ran the job",
+        exitcode: exitcode, attempt: attempt)
+    case .programFailed(let raised): JobError(raised, attempt: attempt)
     case .protocolBroken(let reason):
       JobError(
         code: .workerLost, type: "ProtocolBroken",
@@ -204,5 +221,34 @@ extension Engine {
     guard isDraining, !isDrainFinished, store.count(of: .running) == 0 else { return }
     isDrainFinished = true
     turn.effects.append(.finishDrain)
+  }
+}
+
+extension JobError {
+  /// What a worker, or the end of a program, tells.
+  fileprivate init(_ raised: RaisedError, attempt: Int) {
+    self.init(
+      code: raised.code, type: raised.type, message: raised.message, traceback: raised.traceback,
+      exitcode: raised.exitcode, attempt: attempt)
+  }
+
+  /// A limit that was passed.
+  fileprivate init(_ limit: PassedLimit, attempt: Int) {
+    switch limit {
+    case .cpu(let limit, let used):
+      self.init(
+        code: .cpuLimit, type: "CPULimitPassed",
+        message: """
+          the attempt used \(used / 1_000) ms of CPU time, more than the \(limit / 1_000) ms that \
+          its task may use, and was killed
+          """, attempt: attempt)
+    case .memory(let limit, let used):
+      self.init(
+        code: .memoryLimit, type: "MemoryLimitPassed",
+        message: """
+          the attempt used \(used) bytes of memory, more than the \(limit) bytes that its task may \
+          use, and was killed
+          """, attempt: attempt)
+    }
   }
 }

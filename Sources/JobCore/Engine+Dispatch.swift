@@ -24,11 +24,13 @@ extension Engine {
       return
     }
     while let number = nextQueued(in: line), let attempt = store[number]?.attempt {
-      guard let index = chooseSlot(pool: pool) else { return }
+      let isExclusive = rule(of: number)?.isExclusive ?? false
+      guard let index = chooseSlot(pool: pool, isExclusive: isExclusive) else { return }
       let slot = SlotID(pool: pool, index: index)
       ready[line].removeFirst()
       lastSerial += 1
-      let call = Call(id: CallID(serial: lastSerial, slot: slot), job: number)
+      let call = Call(
+        id: CallID(serial: lastSerial, slot: slot), job: number, isExclusive: isExclusive)
       emit(.attemptStarted(number, attempt: Int(attempt) + 1, at: moment.timestamp), &turn)
       let isFirst = pools[pool].update(slot: index) { held in
         held.calls.append(call)
@@ -57,15 +59,16 @@ extension Engine {
 
   /// The slot with credit that holds the fewest calls; one with a few tiny ones before that. More
   /// than one call each is credit that the pool gives for calls of microseconds only, and what
-  /// waits behind a call that turns out long comes back as lost, not started.
-  private func chooseSlot(pool: Int) -> Int? {
+  /// waits behind a call that turns out long comes back as lost, not started. A call that is to
+  /// have its worker to itself goes to an empty slot only.
+  private func chooseSlot(pool: Int, isExclusive: Bool) -> Int? {
     guard pools[pool].freeCredit > 0 else { return nil }
     var best: Int?
     var bestCount = Int.max
     let slots = pools[pool].slots
     for index in slots.indices {
       let count = slots[index].calls.count
-      guard count < slots[index].credit else { continue }
+      guard slots[index].room > 0, !isExclusive || count == 0 else { continue }
       let isForTinyCalls = slots[index].credit >= Engine.creditOfTinyCalls
       if isForTinyCalls ? (1..<Engine.tinyCallsTogether).contains(count) : count == 0 {
         return index
@@ -83,8 +86,15 @@ extension Engine {
       turn.effects.append(.endCall(call.id, grace: grace))
       return
     }
-    if let timeout = store[call.job]?.options?.timeout {
+    if let timeout = timeout(of: call.job) {
       deadlines.insert(call.job, due: moment.instant.advanced(byMilliseconds: timeout))
     }
+  }
+
+  /// The longest that an attempt of a job may run: the shorter of the job's and its task's bound.
+  func timeout(of number: JobNumber) -> Milliseconds? {
+    let own = store[number]?.options?.timeout
+    guard let bound = rule(of: number)?.timeout else { return own }
+    return own.map { min($0, bound) } ?? bound
   }
 }

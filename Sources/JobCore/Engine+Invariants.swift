@@ -81,16 +81,17 @@ extension Engine {
     for pool in pools {
       var free = 0
       for slot in pool.slots {
-        free += max(slot.credit - slot.calls.count, 0)
+        free += slot.room
+        if slot.calls.count > 1, slot.calls.contains(where: \.isExclusive) {
+          broken.append("a call that is to have its worker to itself has company")
+        }
         for call in slot.calls {
           if !held.insert(call.job).inserted { broken.append("job \(call.job) runs twice") }
           if store[call.job]?.state != .running {
             broken.append("job \(call.job) is held by a slot and is not running")
           }
         }
-        if let first = slot.calls.first, first.ending == nil,
-          store[first.job]?.options?.timeout != nil
-        {
+        if let first = slot.calls.first, first.ending == nil, timeout(of: first.job) != nil {
           limited += 1
           if !deadlines.contains(first.job) {
             broken.append("job \(first.job) runs without its time limit")

@@ -10,6 +10,8 @@ public struct Engine: Sendable {
   public internal(set) var store: JobStore
   /// The bounds in force.
   public let limits: Limits
+  /// The rules of tasks that have some, by name.
+  let taskRules: [String: TaskRule]
   /// Whether no more work is taken.
   public internal(set) var isDraining = false
   /// Whether the journal takes records.
@@ -35,10 +37,15 @@ public struct Engine: Sendable {
   ///
   /// - Parameters:
   ///   - pools: the names of the configured pools; a pool is known by its position in this list.
+  ///   - taskRules: the rules of tasks that have some, by name.
   ///   - seed: of the generator that makes ids.
-  public init(store: JobStore, pools: [String], limits: Limits, seed: UInt64) {
+  public init(
+    store: JobStore, pools: [String], limits: Limits, taskRules: [String: TaskRule] = [:],
+    seed: UInt64
+  ) {
     self.store = store
     self.limits = limits
+    self.taskRules = taskRules
     self.pools = pools.map { PoolEntry(name: $0) }
     generator = SeededGenerator(seed: seed)
     retryPolicy = RetryPolicy(limits)
@@ -64,7 +71,11 @@ public struct Engine: Sendable {
     case .slotGone(let slot):
       pools[slot.pool].update(slot: slot.index) { $0.credit = 0 }
     case .callReturned(let call, let result):
-      callReturned(call, result, at: moment, &turn)
+      callSucceeded(call, .succeeded(result), at: moment, &turn)
+    case .callReturnedBytes(let call, let bytes):
+      callSucceeded(call, .succeededWithBytes(bytes), at: moment, &turn)
+    case .callPassedLimit(let call, let limit):
+      callPassedLimit(call, limit, &turn)
     case .callRaised(let call, let error):
       callRaised(call, error, at: moment, &turn)
     case .callLost(let call, let loss):
@@ -121,6 +132,12 @@ public struct Engine: Sendable {
     dispatchAll(at: moment, &turn)
   }
 
+  /// The rule of a job's task; nil for most.
+  func rule(of number: JobNumber) -> TaskRule? {
+    guard !taskRules.isEmpty, let task = store[number]?.task else { return nil }
+    return taskRules[store.names[task]]
+  }
+
   // MARK: Questions
 
   /// How many jobs of a pool wait for a slot.
@@ -141,11 +158,11 @@ public struct Engine: Sendable {
     pools[pool].slots.reduce(0) { $0 + ($1.calls.isEmpty ? 0 : 1) }
   }
 
-  /// The process that holds a running job.
+  /// The process that holds a running job; nil also while it is being started.
   public func workerPID(ofJob number: JobNumber) -> Int32? {
     for pool in pools {
       for slot in pool.slots where slot.calls.contains(where: { $0.job == number }) {
-        return slot.pid
+        return slot.pid == 0 ? nil : slot.pid
       }
     }
     return nil
@@ -154,6 +171,16 @@ public struct Engine: Sendable {
   /// The tasks of each configured pool, by its position; nil until its first worker told.
   public func tasks(pool: Int) -> [String]? {
     pools[pool].tasks?.sorted()
+  }
+
+  /// The attempt of a job that a slot holds.
+  public func call(of number: JobNumber) -> CallID? {
+    for pool in pools {
+      for slot in pool.slots {
+        if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
+      }
+    }
+    return nil
   }
 
   /// The job that a call is an attempt of.

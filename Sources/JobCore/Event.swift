@@ -65,6 +65,10 @@ public enum Event: Equatable, Sendable {
   case slotGone(SlotID)
   /// A call ended with a value: minified JSON text.
   case callReturned(CallID, result: String)
+  /// A call ended with bytes of a media type.
+  indirect case callReturnedBytes(CallID, BytesResult)
+  /// A call passed one of its task's limits; its worker still runs.
+  case callPassedLimit(CallID, PassedLimit)
   /// A call ended with an error that the task threw.
   case callRaised(CallID, RaisedError)
   /// A call will not be answered. Its slot's credit must have been told before (`slotGone`, or
@@ -90,17 +94,21 @@ public struct RaisedError: Equatable, Sendable {
   public var type: String
   /// A sentence for people.
   public var message: String
-  /// Where it was thrown, if known.
+  /// Where it was thrown, if known; of a program, the end of what it wrote to standard error.
   public var traceback: String?
+  /// Python's `exitcode`, where the error is the end of a program.
+  public var exitcode: Int32?
 
   /// Makes an error.
   public init(
-    code: JobError.Code = .raised, type: String, message: String, traceback: String? = nil
+    code: JobError.Code = .raised, type: String, message: String, traceback: String? = nil,
+    exitcode: Int32? = nil
   ) {
     self.code = code
     self.type = type
     self.message = message
     self.traceback = traceback
+    self.exitcode = exitcode
   }
 }
 
@@ -110,8 +118,20 @@ public enum Loss: Equatable, Sendable {
   case notStarted
   /// The worker ended while it ran this call, with Python's `exitcode` (-N for signal N).
   case workerExited(exitcode: Int32)
+  /// The system killed its worker because it ran out of memory.
+  case outOfMemory(exitcode: Int32)
+  /// The program that was the call failed, or could not be started.
+  indirect case programFailed(RaisedError)
   /// The worker broke the protocol and was ended; the text says how.
   case protocolBroken(String)
   /// The worker was cut off through no fault of the job (its fork server died).
   case interrupted
+}
+
+/// A limit of a task that a call has passed.
+public enum PassedLimit: Equatable, Sendable {
+  /// CPU time, in microseconds.
+  case cpu(limit: UInt64, used: UInt64)
+  /// Memory, in bytes.
+  case memory(limit: UInt64, used: UInt64)
 }

@@ -11,6 +11,8 @@ public struct Job: Equatable, Sendable {
     case none
     /// A value: minified JSON text.
     case result(String)
+    /// Bytes of a media type; boxed, as they are rare.
+    indirect case bytes(BytesResult)
     /// An error; boxed, as it is rare and large.
     indirect case error(JobError)
   }
@@ -84,6 +86,7 @@ public struct Job: Equatable, Sendable {
     switch ending {
     case .none: submittedBytes
     case .result(let text): submittedBytes + text.utf8.count
+    case .bytes(let bytes): submittedBytes + bytes.retainedBytes
     case .error(let error): submittedBytes + error.bytes
     }
   }

@@ -10,6 +10,12 @@ public struct JobError: Equatable, Sendable {
     case signalled
     /// The attempt passed the job's `timeout`.
     case timedOut = "timed_out"
+    /// The attempt passed its task's limit of memory.
+    case memoryLimit = "memory_limit"
+    /// The attempt passed its task's limit of CPU time.
+    case cpuLimit = "cpu_limit"
+    /// The system killed the worker because the machine, or the container, ran out of memory.
+    case oomKilled = "oom_killed"
     /// The arguments do not decode as the task's argument type.
     case argumentDecoding = "argument_decoding"
     /// The task's value does not encode as JSON.
@@ -28,9 +34,9 @@ public struct JobError: Equatable, Sendable {
     /// Whether another attempt could end differently.
     public var isWorthRetrying: Bool {
       switch self {
-      case .raised, .exited, .signalled, .timedOut, .workerLost: true
-      case .argumentDecoding, .resultEncoding, .outputLimit, .initializerFailed, .poolTerminated,
-        .interrupted:
+      case .raised, .exited, .signalled, .timedOut, .oomKilled, .workerLost: true
+      case .argumentDecoding, .resultEncoding, .outputLimit, .memoryLimit, .cpuLimit,
+        .initializerFailed, .poolTerminated, .interrupted:
         false
       }
     }

@@ -252,6 +252,7 @@ public struct JobStore: Equatable, Sendable {
       job.isCancelRequested = false
       switch outcome {
       case .succeeded(let text): job.ending = .result(text)
+      case .succeededWithBytes(let bytes): job.ending = .bytes(bytes)
       case .failed(let error): job.ending = .error(error)
       case .cancelled: job.ending = .none
       }

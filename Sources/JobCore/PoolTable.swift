@@ -6,10 +6,13 @@ struct Call: Equatable, Sendable {
   enum Ending: Equatable, Sendable {
     case timedOut
     case cancelled(grace: Milliseconds)
+    case passed(PassedLimit)
   }
 
   let id: CallID
   let job: JobNumber
+  /// Whether no other call may wait behind it.
+  var isExclusive = false
   /// Set when it must end; its outcome is then decided, whatever the worker still says.
   var ending: Ending?
 }
@@ -22,6 +25,9 @@ struct Slot: Equatable, Sendable {
   var pid: Int32 = 0
   /// What it holds; the first one runs.
   var calls: Deque<Call> = []
+
+  /// How many calls it could still take.
+  var room: Int { calls.first?.isExclusive == true ? 0 : max(credit - calls.count, 0) }
 }
 
 /// What the engine knows of a pool.
@@ -40,8 +46,8 @@ struct PoolEntry: Equatable, Sendable {
   /// Changes a slot, which is made if it is new, and keeps `freeCredit` true.
   mutating func update<R>(slot index: Int, _ change: (inout Slot) -> R) -> R {
     while slots.count <= index { slots.append(Slot()) }
-    freeCredit -= max(slots[index].credit - slots[index].calls.count, 0)
-    defer { freeCredit += max(slots[index].credit - slots[index].calls.count, 0) }
+    freeCredit -= slots[index].room
+    defer { freeCredit += slots[index].room }
     return change(&slots[index])
   }
 }

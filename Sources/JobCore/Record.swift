@@ -76,6 +76,8 @@ public enum Revocation: String, CaseIterable, Sendable {
 public enum Outcome: Equatable, Sendable {
   /// With a value: minified JSON text.
   case succeeded(String)
+  /// With bytes of a media type; boxed, as they are rare.
+  indirect case succeededWithBytes(BytesResult)
   /// With an error.
   case failed(JobError)
   /// By request.
@@ -84,7 +86,7 @@ public enum Outcome: Equatable, Sendable {
   /// The move that this outcome makes.
   var move: Move {
     switch self {
-    case .succeeded: .succeeded
+    case .succeeded, .succeededWithBytes: .succeeded
     case .failed: .failed
     case .cancelled: .cancelled
     }

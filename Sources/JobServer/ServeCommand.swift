@@ -29,6 +29,8 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.retentionBytes)) var retentionBytes: String?
   @Option(help: help(.shutdownGrace)) var shutdownGrace: String?
   @Option(help: help(.portFile)) var portFile: String?
+  @Option(help: help(.tokenFile)) var tokenFile: String?
+  @Option(defaultAsFlag: "true", parsing: .next, help: help(.insecure)) var insecure: String?
   @Option(help: help(.logLevel)) var logLevel: String?
 
   private static func help(_ setting: Setting) -> ArgumentHelp {
@@ -44,7 +46,8 @@ struct ServeCommand: ParsableCommand {
       .snapshotInterval: snapshotInterval, .maxBody: maxBody, .maxQueued: maxQueued,
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
-      .shutdownGrace: shutdownGrace, .portFile: portFile, .logLevel: logLevel,
+      .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,
+      .insecure: insecure, .logLevel: logLevel,
     ]
     return values.compactMapValues { $0 }
   }
@@ -55,7 +58,8 @@ struct ServeCommand: ParsableCommand {
     }
     do {
       let settings = try SettingSources.join(flags: flags, environment: Environment.variables)
-      try ServiceProgram.serve(settings, forkServer)
+      let door = try Door.open(settings, variable: ServiceProgram.tokensGiven)
+      try ServiceProgram.serve(settings, door, forkServer)
     } catch let error as SettingError {
       // Not as a `ValidationError`: that is told with the usage of the whole program, in which no
       // setting is named.

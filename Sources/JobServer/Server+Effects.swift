@@ -11,6 +11,7 @@ extension Server {
     guard !turn.isEmpty else { return }
     if !turn.records.isEmpty {
       metrics.note(turn.records, store: engine.store)
+      dropLogs(of: turn.records)
       do throws(StorageError) {
         try storage.append(turn.records, at: now)
       } catch {
@@ -39,14 +40,22 @@ extension Server {
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
     guard let job = engine.store[number] else { return }
-    pools[call.slot.pool].assign(
-      call, attempt: Int(job.attempt), task: engine.store.names[job.task], args: job.args,
-      kwargs: job.options?.kwargs ?? "", at: now.instant)
+    let assignment = Assignment(
+      call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
+      args: job.args, kwargs: job.options?.kwargs ?? "")
+    let pool = pools[call.slot.pool]
+    pool.assign(assignment, at: now.instant)
+    // A program's limits count from when it runs; a worker begins as soon as it is told.
+    if !taskSettings.isEmpty, !pool.configured.runsPrograms {
+      watchUsage(
+        of: call, task: assignment.task, process: pool.process(of: call.slot.index), isFresh: false)
+    }
   }
 
   // MARK: Answers
 
   private func perform(_ answer: Answer, to id: RequestID) {
+    if RequestTable.isItem(id) { return perform(answer, toItem: id) }
     guard let request = requests.remove(id) else { return }
     switch answer {
     case .accepted(let number, let isReplay):
@@ -57,7 +66,7 @@ extension Server {
         wait(
           request.response, for: number, .final, presentation, milliseconds: request.wait)
       } else {
-        tell(request.response, of: number, .final, presentation)
+        tellAccepted(request.response, of: number, presentation)
       }
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
@@ -78,34 +87,62 @@ extension Server {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
     let handle = waiters.add(
       response, for: number, goal: goal, presentation, until: deadline.nanoseconds)
-    // A client that only closed its sending side still reads, so it hears how far the job is. One
-    // that left does not, and by the answer its connection is given back at once.
+    letGo(response, handle)
+  }
+
+  /// Lets a client wait until so many goals of a group are met.
+  func wait(
+    _ response: PendingResponse, for group: JobGroup, _ goals: [(JobNumber, Waiters.Goal)],
+    missing: Int, milliseconds: JobCore.Milliseconds
+  ) {
+    let deadline = now.instant.advanced(byMilliseconds: milliseconds)
+    let handle = waiters.add(
+      response, for: group, goals, missing: missing, until: deadline.nanoseconds)
+    letGo(response, handle)
+  }
+
+  /// Ends the wait of a client that leaves. One that only closed its sending side still reads, so
+  /// it hears how far the job is. One that left does not, and by the answer its connection is given
+  /// back at once.
+  private func letGo(_ response: PendingResponse, _ handle: Waiters.Handle) {
     response.onAbandoned = { [unowned self] in
       if let waiter = waiters.remove(handle) { waitIsOver(waiter) }
     }
   }
 
   private func jobChanged(_ number: JobNumber) {
+    if !logFollowers.isEmpty { feedFollowers(of: number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number), let brief = engine.store.brief(of: number)
-    else { return }
-    waiters.satisfied(by: brief, number) { waiter in
-      guard let job = engine.store[number] else { return }
-      waiter.response.resume(with: response(to: waiter.goal, job, waiter.presentation))
+    guard waiters.count > 0, isDurable(number) else { return }
+    waiters.satisfied(by: engine.store.brief(of: number), number) { waiter in
+      switch waiter.subject {
+      case .job(_, let goal, let presentation):
+        tell(waiter.response, of: number, goal, presentation)
+      case .group(let group): tell(group, to: waiter.response)
+      }
     }
   }
 
-  /// The wait is over: the client hears of the job as it is. Who submitted it must hear that it was
-  /// accepted, or would do it again; if nothing later may be told, the handle is that of then.
+  /// The wait is over: the client hears how far its jobs are.
   func waitIsOver(_ waiter: Waiters.Waiter) {
-    let number = waiter.number
-    if !engine.isWritable, !isDurable(number), waiter.presentation.isAcceptance,
-      let job = engine.store[number]
-    {
-      return waiter.response.resume(
-        with: JobAnswers.handle(of: job.asAccepted, in: engine, waiter.presentation))
+    switch waiter.subject {
+    case .job(let number, _, let presentation) where presentation.isAcceptance:
+      tellAccepted(waiter.response, of: number, presentation)
+    case .job(let number, let goal, let presentation):
+      tell(waiter.response, of: number, goal, presentation)
+    case .group(let group): tell(group, to: waiter.response)
     }
-    tell(waiter.response, of: number, waiter.goal, waiter.presentation)
+  }
+
+  /// Who submitted a job must hear that it was accepted, or would do it again; if nothing later may
+  /// be told, the handle is that of then.
+  private func tellAccepted(
+    _ client: PendingResponse, of number: JobNumber, _ presentation: Presentation
+  ) {
+    if !engine.isWritable, !isDurable(number), let job = engine.store[number] {
+      return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+    }
+    tell(client, of: number, .final, presentation)
   }
 
   private func tell(
@@ -119,7 +156,7 @@ extension Server {
 
 extension Job {
   /// The job as it was when it had just been accepted.
-  fileprivate var asAccepted: Job {
+  var asAccepted: Job {
     Job(
       number: number, id: id, task: task, pool: pool, args: args, options: options,
       createdAt: createdAt)

@@ -98,6 +98,45 @@ extension Server {
     }
   }
 
+  /// Answers a read with what memory says of a group, as `speak(_:of:_:)` does.
+  func speak(
+    _ group: JobGroup, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    if isDurable(group) { return .now(group.response(in: engine)) }
+    guard engine.isWritable else { throw JobAnswers.readOnly }
+    hold(group.response(in: engine), for: later())
+    return .later
+  }
+
+  /// Answers a client that waits already, with what memory says of a group. Who submitted it must
+  /// hear what was accepted: while nothing later may be told, such a job is shown as it was then.
+  func tell(_ group: JobGroup, to client: PendingResponse) {
+    if isDurable(group) {
+      client.resume(with: group.response(in: engine))
+    } else if engine.isWritable {
+      hold(group.response(in: engine), for: client)
+    } else if group.isAcceptance {
+      client.resume(
+        with: group.response(in: engine) { isDurable($0.number) ? $0 : $0.asAccepted })
+    } else {
+      client.resume(with: JobAnswers.problem(JobAnswers.readOnly))
+    }
+  }
+
+  /// Whether all that an answer about a group shows is durable. That a job was dropped is not known
+  /// to be, as in `refuse(_:_:)`.
+  private func isDurable(_ group: JobGroup) -> Bool {
+    undurable.isEmpty
+      || group.items.allSatisfy { item in
+        switch item {
+        case .job(let number, _, _):
+          isDurable(number) && engine.store.brief(of: number) != nil
+        case .problem(let problem, _): problem.code != .gone
+        case .undecided: false
+        }
+      }
+  }
+
   /// Keeps an answer until all that memory knew when it was made is durable.
   private func hold(_ response: HTTPResponse, for client: PendingResponse) {
     heldBack.append(HeldBack(sequence: assignedSequence, deed: .answer(client, response)))

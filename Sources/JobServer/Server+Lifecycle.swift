@@ -25,9 +25,11 @@ extension Server {
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
       fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
+    http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
     let server = try HTTPServer(
       settings: http, router: router, problem: Server.response(to:),
+      admit: { [door] in door.judge($0) },
       observe: { [unowned self] in note($0) })
     self.http = server
     try reactor.watch(server.fileDescriptor, for: .readable, precedence: .early) {
@@ -45,7 +47,10 @@ extension Server {
     for pool in pools { pool.start(at: now.instant) }
     log.info(
       "listening",
-      metadata: ["address": "\(settings.host):\(server.port)", "data": "\(settings.directory)"])
+      metadata: [
+        "address": "\(settings.host):\(server.port)", "data": "\(settings.directory)",
+        "authentication": "\(door.authentication)",
+      ])
   }
 
   private func warnOfJobsWithoutPool() {
@@ -113,6 +118,7 @@ extension Server {
     early.removeAll()
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
+    warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
     log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
   }

@@ -2,11 +2,39 @@ import JobCore
 import JobStorage
 import Logging
 import Multiprocessing
+import Reactor
 
 /// What the pools report, as events.
 extension Server {
   /// How long after a fork server could not be started the next try is made, in milliseconds.
   private static let forkServerRetryAfter: Milliseconds = 500
+
+  /// What runs the calls of a configured pool.
+  static func driver(
+    of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
+  ) throws -> any PoolDriver {
+    guard settings.pools[index].runsPrograms else {
+      return try WorkerPoolDriver(
+        index: index, settings: settings, forkServer: forkServer, reactor: reactor)
+    }
+    return try ProgramPoolDriver(
+      index: index, settings: settings, environment: Environment.variables,
+      forkServer: forkServer, reactor: reactor)
+  }
+
+  /// Says what of the configuration of tasks is not going to have the effect that somebody wanted.
+  func warnOfTasks() {
+    for task in settings.tasks {
+      let knowing = pools.filter { engine.tasks(pool: $0.index)?.contains(task.name) == true }
+      if knowing.isEmpty {
+        log.warning("limits of a task that no pool knows", metadata: ["task": "\(task.name)"])
+      } else if task.program != nil, knowing.count > 1 {
+        log.warning(
+          "a program has the name of another task; submissions have to name the pool",
+          metadata: ["task": "\(task.name)", "pools": "\(knowing.map(\.name))"])
+      }
+    }
+  }
 
   /// The fork server has news: of workers, of the compactor, of its own end.
   func forkServerReady() {
@@ -49,12 +77,13 @@ extension Server {
       for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
+        if usage.count > 0 { endUsage(with: event) }
         decide(event)
       }
     }
   }
 
-  private func note(_ event: Event, of pool: PoolAdapter) {
+  private func note(_ event: Event, of pool: any PoolDriver) {
     switch event {
     case .poolBroke(_, let reason):
       log.error(
@@ -66,7 +95,7 @@ extension Server {
     }
   }
 
-  private func note(_ exit: PoolAdapter.WorkerExit, of pool: PoolAdapter) {
+  private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
       "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",

@@ -13,11 +13,12 @@ import Reactor
 /// after). This file is the composition and the turn; the facets stand in `Server+….swift`.
 final class Server {
   let settings: Settings
+  let door: Door
   let log: Logger
   let reactor: Reactor
   let forkServer: ForkServer
   let storage: JobStorage
-  let pools: [PoolAdapter]
+  let pools: [any PoolDriver]
   let signals: SignalSource
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
@@ -39,6 +40,8 @@ final class Server {
   var requests = RequestTable()
   /// Submissions that came before the pools told their tasks.
   var early: [Event] = []
+  /// Requests with many submissions, which are decided one a turn.
+  var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
   /// The last wish to wait that was read: clients utter the same again and again.
   var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
@@ -49,6 +52,15 @@ final class Server {
   var undurable: [JobNumber: UInt64] = [:]
   var isHTTPReady = true
   var snapshot = SnapshotRun()
+  /// What programs wrote to standard error.
+  let logs: LogFolder
+  /// What calls of tasks with limits use.
+  var usage = UsageWatches()
+  let outOfMemoryKills = OutOfMemoryKills()
+  /// Who reads logs while they are written.
+  var logFollowers = LogFollowers()
+  /// What is configured for tasks, by name.
+  let taskSettings: [String: TaskSettings]
   /// When a fork server is tried to be started again; nil while there is one.
   var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
@@ -79,10 +91,11 @@ final class Server {
 
   /// Puts the service together over a recovered state. Nothing runs yet.
   init(
-    settings: Settings, log: Logger, forkServer: ForkServer, reactor: Reactor,
+    settings: Settings, door: Door, log: Logger, forkServer: ForkServer, reactor: Reactor,
     signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
   ) throws {
     self.settings = settings
+    self.door = door
     self.log = log
     self.forkServer = forkServer
     self.reactor = reactor
@@ -90,12 +103,23 @@ final class Server {
     self.storage = storage
     self.now = now
     beganAt = now
+    taskSettings = Dictionary(uniqueKeysWithValues: settings.tasks.map { ($0.name, $0) })
     engine = Engine(
-      store: store, pools: settings.pools.map(\.name), limits: settings.limits, seed: seed)
-    pools = try settings.pools.enumerated().map { index, pool in
-      try PoolAdapter(
-        index: index, configured: pool, resultBytesMax: settings.bodyBytesMax,
-        forkServer: forkServer, reactor: reactor)
+      store: store, pools: settings.pools.map(\.name), limits: settings.limits,
+      taskRules: taskSettings.compactMapValues(\.rule), seed: seed)
+    logs = try LogFolder(
+      "\(settings.directory)/logs", bytesMax: settings.limits.retentionBytesMax,
+      isHeld: { store[$0] != nil })
+    pools = try settings.pools.indices.map { index in
+      try Server.driver(of: index, settings, forkServer, reactor)
+    }
+    for pool in pools {
+      pool.isOutOfMemory = { [unowned self] in
+        outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
+      }
+    }
+    for case let programs as ProgramPoolDriver in pools {
+      programs.observe = { [unowned self] in note($0) }
     }
   }
 
@@ -119,6 +143,7 @@ final class Server {
       collectReports()
       try passTime()
       handleInbox()
+      handleBulk()
 
       // 6. One write to the journal, then one a worker; then who has waited long enough.
       try commit()
@@ -151,8 +176,10 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
+    if hasBulkWork { consider(nanoseconds) }
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
+    consider(usage.nextDeadline)
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
@@ -164,6 +191,7 @@ final class Server {
     passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
+    passUsageTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
   }

@@ -11,18 +11,23 @@ import Reactor
 public enum ServiceProgram {
   /// The fork server, forked before anything else was touched; nil for every other subcommand.
   nonisolated(unsafe) static var forkServer: ForkServer?
+  /// What `LIDO_TOKENS` held for `serve`; taken out of the environment before the fork server was
+  /// forked, which has none of it, and so no worker and no program has.
+  nonisolated(unsafe) static var tokensGiven: Result<TokenSet, SettingError>?
 
   /// Runs the program: its first and only statement in a synchronous `main`.
   ///
   /// A process of the service that was started by its fork server takes its role here and never
   /// returns. For `serve` the fork server is forked first, while this process has one thread and
-  /// has opened nothing: what it holds then, every worker inherits.
+  /// has opened nothing: what it holds then, every worker inherits. Only the tokens of the
+  /// environment are taken out before, which no worker is to have.
   public static func main(tasks: [AnyTask]) -> Never {
     signal(SIGPIPE, SIG_IGN)
     // A file beyond RLIMIT_FSIZE is an error of write(2) like a full disk, not the end.
     signal(SIGXFSZ, SIG_IGN)
     Bootstrap.takeRole { entry in run(entry, tasks) }
     if CommandLine.arguments.dropFirst().first == "serve" {
+      tokensGiven = TokenVariable.take(from: environ)
       do throws(SystemCallError) {
         forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, tasks) }
       } catch {
@@ -38,6 +43,7 @@ public enum ServiceProgram {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks))
     case Server.compactorEntry: compact(entry.payload)
+    case EntryPoint.sweeper: FolderSweeper.run()
     default: fail("unknown role \(entry.code)")
     }
   }
@@ -72,10 +78,11 @@ public enum ServiceProgram {
   // MARK: Serving
 
   /// Serves until a signal has drained the service.
-  static func serve(_ settings: Settings, _ forkServer: ForkServer) throws {
+  static func serve(_ settings: Settings, _ door: Door, _ forkServer: ForkServer) throws {
     // Last, whatever happens: when this process is gone, so is everything that it has started.
     defer { forkServer.end() }
     let log = makeLog(settings)
+    for warning in door.warnings { log.warning("door", metadata: ["note": "\(warning)"]) }
     raiseDescriptorLimit()
     if let path = settings.portFile { try check(portFile: path) }
     let signals = try SignalSource([SIGTERM, SIGINT])
@@ -91,8 +98,8 @@ public enum ServiceProgram {
       metadata: ["jobs": "\(store.count)", "records": "\(report.recordsReplayed)"])
     var random = SystemRandomNumberGenerator()
     let server = try Server(
-      settings: settings, log: log, forkServer: forkServer, reactor: Reactor(), signals: signals,
-      storage: storage, store: store, seed: random.next(), now: now)
+      settings: settings, door: door, log: log, forkServer: forkServer, reactor: Reactor(),
+      signals: signals, storage: storage, store: store, seed: random.next(), now: now)
     try server.open()
     try server.run()
     try server.shutDown()

@@ -32,7 +32,7 @@
 // | attempt_failed | job, error, retry_at |
 // | job_queued | job |
 // | cancel_requested | job |
-// | job_ended | job, at, and one of: result, error, cancelled |
+// | job_ended | job, at, and one of: result [content_type], error, cancelled |
 // | job_forgotten | job |
 //
 // | member | value |
@@ -42,6 +42,7 @@
 // | task, pool | names |
 // | at, retry_at, created_at | milliseconds since 1970-01-01T00:00:00Z |
 // | args, kwargs, result | the JSON text as it came, minified, spliced in |
+// | content_type | the media type of a result that is bytes: the result is their base64 |
 // | timeout_ms | the bound on one attempt; default: none |
 // | attempts_max | default: 1. Written as 1 when options were given that are all defaults |
 // | on_interrupt | "requeue" (default) or "fail" |

@@ -101,11 +101,33 @@ struct RecordDecoder {
 
   private func outcome() throws(Unreadable) -> Outcome {
     switch fields.seen.intersection([.result, .error, .cancelled]) {
+    case .result where fields.seen.contains(.contentType):
+      .succeededWithBytes(try bytesResult())
     case .result: .succeeded(fields.result)
     case .error: .failed(fields.error)
     case .cancelled: .cancelled
     default: throw .content("job_ended needs one of \"result\", \"error\", \"cancelled\"")
     }
+  }
+
+  /// The result that has a content type: base64 in a string.
+  private func bytesResult() throws(Unreadable) -> BytesResult {
+    let text = fields.result.utf8
+    let quote = UInt8(ascii: "\"")
+    let isBase64 = text.dropFirst().dropLast().allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "/"),
+        UInt8(ascii: "="):
+        true
+      default: false
+      }
+    }
+    guard text.count >= 2, text.first == quote, isBase64, (text.count - 2).isMultiple(of: 4) else {
+      throw .content("a \"result\" with a \"content_type\" is a string of base64")
+    }
+    return BytesResult(
+      contentType: fields.contentType, base64: String(fields.result.dropFirst().dropLast()))
   }
 
   /// Reads a job of a snapshot: one JSON object.
@@ -133,6 +155,7 @@ struct RecordDecoder {
     if seen.contains(.dueAt) { job.endedOrDueAt = fields.dueAt }
     switch seen.intersection([.result, .error]) {
     case []: job.ending = .none
+    case .result where seen.contains(.contentType): job.ending = .bytes(try bytesResult())
     case .result: job.ending = .result(fields.result)
     case .error: job.ending = .error(fields.error)
     default: throw .content("a job has either a \"result\" or an \"error\"")
@@ -145,7 +168,7 @@ struct RecordDecoder {
   private func check(_ job: RestoredJob) throws(Unreadable) {
     let isWhole =
       switch (job.state, job.ending) {
-      case (.succeeded, .result), (.failed, .error), (.cancelled, .none): true
+      case (.succeeded, .result), (.succeeded, .bytes), (.failed, .error), (.cancelled, .none): true
       case (.queued, .none), (.queued, .error), (.scheduled, .error): true
       case (.running, .none), (.running, .error): job.attempt > 0
       default: false

@@ -70,6 +70,7 @@ struct RecordEncoder {
   private mutating func append(_ outcome: Outcome) {
     switch outcome {
     case .succeeded(let text): writer.member("result", text: text)
+    case .succeededWithBytes(let bytes): writer.members(bytes)
     case .failed(let error): writer.member(error: error)
     case .cancelled: writer.member("cancelled", bool: true)
     }
@@ -136,6 +137,12 @@ extension JSONWriter {
       strings(options.tags)
     }
     memberIfPresent("idempotency_key", string: options.idempotencyKey)
+  }
+
+  /// The members `result` and `content_type` of bytes.
+  mutating func members(_ bytes: BytesResult) {
+    member("result", string: bytes.base64)
+    member("content_type", string: bytes.contentType)
   }
 
   /// The member `error`.

@@ -31,6 +31,8 @@ struct RecordFields {
   private(set) var retryAt: Timestamp = 0
   /// The value, as JSON text.
   private(set) var result = ""
+  /// The media type of a result that is bytes.
+  private(set) var contentType = ""
   /// A snapshot job's state.
   private(set) var state = JobState.queued
   /// A snapshot job's version.
@@ -72,6 +74,9 @@ struct RecordFields {
       place = index + 1
     }
     let missing = shape.required.subtracting(seen)
+    if fault == nil, seen.contains(.contentType), !seen.contains(.result) {
+      fault = "\(shape.name) has a \"content_type\" without a \"result\""
+    }
     if fault == nil, !missing.isEmpty { fault = "\(shape.name) lacks \(missing.names)" }
   }
 
@@ -85,6 +90,7 @@ struct RecordFields {
     case .args: args = try reader.readText()
     case .attempt: attempt = try number(&reader, 1...Int.max, member)
     case .result: result = try reader.readText()
+    case .contentType: contentType = try reader.readString()
     case .error: try readError(&reader)
     case .reason: reason = try word(&reader, member, Revocation.init(rawValue:)) ?? reason
     case .retryAt: retryAt = try timestamp(&reader)

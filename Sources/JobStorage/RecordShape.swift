@@ -3,7 +3,7 @@
 enum Member: UInt8, CaseIterable {
   case job, id, task, pool, at, args
   case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey
-  case attempt, reason, error, retryAt, result, cancelled
+  case attempt, reason, error, retryAt, result, contentType, cancelled
   case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
 
   /// The name in the files.
@@ -26,6 +26,7 @@ enum Member: UInt8, CaseIterable {
     case .error: "error"
     case .retryAt: "retry_at"
     case .result: "result"
+    case .contentType: "content_type"
     case .cancelled: "cancelled"
     case .state: "state"
     case .version: "version"
@@ -128,7 +129,8 @@ struct RecordShape: Sendable {
   static let cancelRequested = RecordShape(.cancelRequested, "cancel_requested", [.job])
   /// See the specification in `RecordCodec.swift`.
   static let jobEnded = RecordShape(
-    .jobEnded, "job_ended", [.job, .at, .result, .error, .cancelled], required: [.job, .at])
+    .jobEnded, "job_ended", [.job, .at, .result, .contentType, .error, .cancelled],
+    required: [.job, .at])
   /// See the specification in `RecordCodec.swift`.
   static let jobForgotten = RecordShape(.jobForgotten, "job_forgotten", [.job])
   /// See the specification in `SnapshotCodec.swift`.
@@ -136,7 +138,7 @@ struct RecordShape: Sendable {
     .snapshotJob, "job",
     submission + optionMembers + [
       .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
-      .result, .error,
+      .result, .contentType, .error,
     ],
     required: submission + [.state, .version])
 

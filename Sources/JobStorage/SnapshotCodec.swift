@@ -26,7 +26,7 @@
 // left out when 0 or false:
 //
 //   state, version, [attempt], [losses], [cancel_requested], [started_at],
-//   [ended_at] of a final job or [due_at] of another, [result or error]
+//   [ended_at] of a final job or [due_at] of another, [result [content_type] or error]
 //
 // `attempt` is the attempt that runs or ran last; `due_at` is the moment that a scheduled job waits
 // for; `error` of a job that is not final is how its last attempt failed.

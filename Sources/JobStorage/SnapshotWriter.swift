@@ -145,6 +145,7 @@ extension JSONWriter {
     switch job.ending {
     case .none: break
     case .result(let text): member("result", text: text)
+    case .bytes(let bytes): members(bytes)
     case .error(let error): member(error: error)
     }
     endObject()

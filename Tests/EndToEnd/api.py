@@ -6,7 +6,7 @@ Usage: LIDO_BIN=PATH api.py [NAME …]   with names: only the parts whose name h
 
 import sys
 
-from api_checks import errors, handles, listing, outcomes, service_routes, submissions
+from api_checks import bulk, errors, handles, listing, outcomes, service_routes, submissions
 from checks import Checks
 from lido_process import Service, wait_until
 
@@ -37,9 +37,9 @@ def nothing_is_left(checks, service):
 
 
 def main():
-    checks = Checks(seconds_max=150)
+    checks = Checks(seconds_max=200)
     wanted = sys.argv[1:]
-    modules = [submissions, handles, outcomes, listing, service_routes, errors]
+    modules = [submissions, handles, outcomes, listing, bulk, service_routes, errors]
     parts = [part for module in modules for part in module.PARTS]
     chosen = [p for p in parts if not wanted or any(w in p.__name__ for w in wanted)]
     try:

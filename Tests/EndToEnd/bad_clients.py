@@ -28,15 +28,15 @@ POST_MS_MAX = 20.0
 HEADER_TIMEOUT = 10
 WRITE_TIMEOUT = 30
 
-GET_HEALTH = b"GET /livez HTTP/1.1\r\nHost: lido\r\n\r\n"
-HALF_HEADER = b"POST /v1/jobs HTTP/1.1\r\nHost: lido\r\nContent-"
-HALF_BODY = (b"POST /v1/jobs HTTP/1.1\r\nHost: lido\r\nContent-Type: application/json\r\n"
+GET_HEALTH = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HALF_HEADER = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-"
+HALF_BODY = (b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
              b"Content-Length: 100\r\n\r\n" + b'{"task":"square","args":[12')
 
 
 def wait_request(job, target=""):
     """The request of a client that waits for a job."""
-    return (f"GET /v1/jobs/{job}{target} HTTP/1.1\r\nHost: lido\r\n"
+    return (f"GET /v1/jobs/{job}{target} HTTP/1.1\r\nHost: localhost\r\n"
             "Prefer: wait=60\r\n\r\n").encode()
 
 
@@ -228,7 +228,7 @@ class StalledReaders:
             job = http.submit("echo", "x" * (1 << 20)).json["id"]
             finished(http, job)
         wait_until(lambda: not client_sockets(self.service), 3)
-        request = f"GET /v1/jobs/{job}/result HTTP/1.1\r\nHost: lido\r\n\r\n".encode()
+        request = f"GET /v1/jobs/{job}/result HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         self.began = time.monotonic()
         self.crowd = Crowd(self.service.port, STALLED, request, "127.0.0.6", receive_bytes=8_192)
 

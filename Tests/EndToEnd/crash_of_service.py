@@ -406,12 +406,49 @@ def what_survives(checks):
         service.end()
 
 
+def many_submissions_survive(checks):
+    """`kill -9` right after the answer to many submissions: every acknowledged job is there."""
+    service = Service("--processes", 2)
+    acknowledged = {}
+    wrong = []
+    try:
+        for number in range(5):
+            service.start()
+            count = (1, 10, 500, 3_000, 9_999)[number]
+            values = [{"task": "square", "args": [n]} for n in range(count)]
+            if number % 2:
+                values = [{**v, "id": f"b{number}-{n}"} for n, v in enumerate(values)]
+            with service.connection() as http:
+                response = http.post("/v1/jobs", [*values, {"task": "nothing"}])
+                service.kill()
+            jobs = response.json["jobs"]
+            if "state" in jobs.pop() or len(jobs) != count:
+                wrong.append(jobs[:3])
+            acknowledged.update((job["id"], n * n) for n, job in enumerate(jobs))
+        service.start()
+        with service.connection() as http:
+            def is_idle():
+                pool = http.get("/v1/pools/default").json
+                return pool["queued"] == 0 and pool["running"] == 0
+            wait_until(is_idle, 30)
+            found = {job["id"]: job.get("result") for job in all_jobs(http)}
+    finally:
+        service.end()
+    checks.equal("many submissions: all were accepted but the wrong one", wrong, [])
+    lost = [i for i in acknowledged if i not in found]
+    checks.that(f"none of {len(acknowledged)} is lost", not lost, [], lost[:5])
+    strangers = [i for i in found if i not in acknowledged]
+    checks.that("… none is there besides", not strangers, [], strangers[:5])
+    differ = [(i, found[i]) for i in acknowledged if found.get(i) != acknowledged[i]]
+    checks.that("… and each has its result", not differ, [], differ[:5])
+
+
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 30)
     checks = Checks(seconds_max=100 + 4 * rounds)
     checks.run(
-        what_survives, jobs_that_must_not_loop, (torture, rounds, seed),
+        what_survives, many_submissions_survive, jobs_that_must_not_loop, (torture, rounds, seed),
         (torture, max(3, rounds // 6), seed, "--sync", "always"))
     return checks.finish()
 

@@ -242,12 +242,44 @@ def file_size_limit(checks):
         check_recovered(checks, service, acknowledged)
 
 
+def many_submissions(checks, sync):
+    """A request with many submissions is refused as a whole, and leaves no job behind."""
+    with Service("--processes", 1, "--sync", sync) as service:
+        with service.connection() as http:
+            http.submit("square", 7, id="before", target="/v1/jobs?wait=5")
+            before = resource.prlimit(service.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (8_192, before[1]))
+            values = [{"task": "echo", "args": [LONG], "id": f"many-{n}"} for n in range(20)]
+            values += [{"task": "square", "args": [7], "id": "before"}, {"task": "nothing"}]
+            for what, target in (("that finds the disk full", "/v1/jobs"),
+                                 ("after it", "/v1/jobs"), ("with a wait", "/v1/jobs?wait=10")):
+                response, took = timed(lambda t=target: http.post(t, values))
+                check_refused(checks, f"sync {sync}: a request {what}", response, took)
+            shown = http.get("/v1/jobs?id=before").json["jobs"]
+            checks.equal("a job that is on the disk is shown by its id",
+                         [job.get("result") for job in shown], [49])
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, before)
+            wait_until(lambda: http.get("/readyz").status == 200, 5)
+            known = [job["id"] for job in all_jobs(http)]
+            checks.equal("with room again nothing of it is there", known, ["before"])
+            response = http.post("/v1/jobs?wait=10", values)
+            states = [job.get("state") for job in response.json["jobs"]]
+            checks.equal("… and it can be sent again", states, ["succeeded"] * 21 + [None])
+            checks.equal("… as new jobs, but for the one of before", [
+                job.get("idempotent_replayed") for job in response.json["jobs"]],
+                [None] * 20 + [True, None])
+        service.kill()
+        service.start()
+        with service.connection() as http:
+            checks.equal("… which are there after a kill and a start", len(all_jobs(http)), 21)
+
+
 def main():
     checks = Checks(seconds_max=100)
     checks.run(
         (read_only_and_back, "50"), (read_only_and_back, "always"), (read_only_and_back, "never"),
         (ended_while_full, "kill -9"), (ended_while_full, "SIGTERM"), drained_with_room_in_time,
-        file_size_limit)
+        file_size_limit, (many_submissions, "50"), (many_submissions, "always"))
     return checks.finish()
 
 

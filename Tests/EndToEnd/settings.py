@@ -43,7 +43,7 @@ DEFAULTS = {
     "retention-bytes": 1 << 30, "shutdown-grace": 8, "start-method": "forkserver",
 }
 #: Flags that only the command line and the environment have, or that a test sets anyway.
-OTHERS = {"listen", "data", "config", "port-file", "sync", "log-level"}
+OTHERS = {"listen", "data", "config", "port-file", "sync", "log-level", "token-file", "insecure"}
 #: Flag, value, and a word that says what would be right.
 WRONG = [
     ("listen", "127.0.0.1:99999", "127.0.0.1:8080"), ("listen", "nonsense:port", "8080"),
@@ -58,7 +58,7 @@ WRONG = [
     ("max-body", "big", "MiB"), ("max-body", "8XiB", "MiB"), ("max-queued", "0", "1"),
     ("max-queued", "1.5", "1"), ("retention-age", "1y", "24h"), ("retention-count", "-3", "0"),
     ("retention-bytes", "lots", "MiB"), ("shutdown-grace", "x", "ms"),
-    ("log-level", "loud", "debug"),
+    ("log-level", "loud", "debug"), ("insecure", "1", "true"), ("token-file", "~/t", "whole path"),
 ]
 
 

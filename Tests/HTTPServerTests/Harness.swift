@@ -38,7 +38,13 @@ final class Harness {
     }
   }
 
-  init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+  convenience init(_ adjust: (inout HTTPServerSettings) -> Void = { _ in }) throws {
+    try self.init(adjusting: adjust, admit: nil)
+  }
+
+  init(
+    adjusting adjust: (inout HTTPServerSettings) -> Void, admit: ((HTTPArrival) -> HTTPDenial?)?
+  ) throws {
     signal(SIGPIPE, SIG_IGN)
     let world = World()
     self.world = world
@@ -48,7 +54,7 @@ final class Harness {
     adjust(&settings)
     server = try HTTPServer(
       settings: settings, router: Self.router(world),
-      problem: { .text($0.code, status: $0.status) },
+      problem: { .text($0.code, status: $0.status) }, admit: admit,
       observe: { world.observed.append($0) })
   }
 

@@ -115,7 +115,9 @@ import Testing
 
   @Test(arguments: JobError.Code.allCases)
   func `only what could end differently is tried again`(code: JobError.Code) throws {
-    let worth: Set<JobError.Code> = [.raised, .exited, .signalled, .timedOut, .workerLost]
+    let worth: Set<JobError.Code> = [
+      .raised, .exited, .signalled, .timedOut, .oomKilled, .workerLost,
+    ]
     #expect(code.isWorthRetrying == worth.contains(code))
     var rig = Rig()
     rig.ready()

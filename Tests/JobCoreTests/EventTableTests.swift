@@ -13,12 +13,15 @@ import Testing
     case cancelling
     /// Running, and its time limit has passed.
     case overtime
+    /// Running, and it has passed a limit of its task.
+    case beyondLimit
     case succeeded, failed, cancelled, forgotten
   }
 
   enum Kind: String, CaseIterable {
     case cancel, forget, replay, mismatch, returned, raised, decoding, notStarted, exited
-    case signalled, protocolBroken, interrupted, slotReady, slotGone, announced, broke
+    case signalled, protocolBroken, interrupted, bytes, limit, outOfMemory, program, slotReady,
+      slotGone, announced, broke
     case early, due, unwritable, writable, drain, graceEnded
   }
 
@@ -49,6 +52,10 @@ import Testing
     running protocolBroken: attemptFailed(worker_lost) > changed
     running interrupted: revoked(interrupted) started > changed dispatch changed
     running due: > endCall(1000)
+    running bytes: ended(succeeded) > changed
+    running limit: > endCall(0)
+    running outOfMemory: attemptFailed(oom_killed) > changed
+    running program: attemptFailed(exited) > changed
     inLine cancel: cancelRequested > changed cancelled
     inLine forget: > refused(notFinal)
     inLine replay: > replay
@@ -61,7 +68,13 @@ import Testing
     inLine signalled: attemptFailed(signalled) > changed
     inLine protocolBroken: attemptFailed(worker_lost) > changed
     inLine interrupted: revoked(interrupted) started > changed dispatch changed
+    inLine bytes: ended(succeeded) > changed
+    inLine outOfMemory: attemptFailed(oom_killed) > changed
+    inLine program: attemptFailed(exited) > changed
     cancelling cancel: > cancelled
+    cancelling bytes: ended(cancelled) > changed
+    cancelling outOfMemory: ended(cancelled) > changed
+    cancelling program: ended(cancelled) > changed
     cancelling forget: > refused(notFinal)
     cancelling replay: > replay
     cancelling mismatch: > refused(mismatch)
@@ -77,6 +90,24 @@ import Testing
     overtime forget: > refused(notFinal)
     overtime replay: > replay
     overtime mismatch: > refused(mismatch)
+    overtime bytes: attemptFailed(timed_out) > changed
+    overtime outOfMemory: attemptFailed(timed_out) > changed
+    overtime program: attemptFailed(timed_out) > changed
+    beyondLimit cancel: cancelRequested > changed cancelled
+    beyondLimit forget: > refused(notFinal)
+    beyondLimit replay: > replay
+    beyondLimit mismatch: > refused(mismatch)
+    beyondLimit returned: ended(memory_limit) > changed
+    beyondLimit raised: ended(memory_limit) > changed
+    beyondLimit decoding: ended(memory_limit) > changed
+    beyondLimit notStarted: ended(memory_limit) > changed
+    beyondLimit exited: ended(memory_limit) > changed
+    beyondLimit signalled: ended(memory_limit) > changed
+    beyondLimit protocolBroken: ended(memory_limit) > changed
+    beyondLimit interrupted: ended(memory_limit) > changed
+    beyondLimit bytes: ended(memory_limit) > changed
+    beyondLimit outOfMemory: ended(memory_limit) > changed
+    beyondLimit program: ended(memory_limit) > changed
     overtime returned: attemptFailed(timed_out) > changed
     overtime raised: attemptFailed(timed_out) > changed
     overtime decoding: attemptFailed(timed_out) > changed
@@ -140,6 +171,7 @@ import Testing
     case .scheduled: try rig.raise(number)
     case .cancelling: _ = rig.cancel(number)
     case .overtime: rig.pass(1_000)
+    case .beyondLimit: rig.handle(.callPassedLimit(call, .memory(limit: 1, used: 2)))
     case .succeeded: try rig.succeed(number)
     case .failed: try rig.raise(number, .argumentDecoding)
     case .cancelled:
@@ -168,6 +200,11 @@ import Testing
     case .signalled: .callLost(call, .workerExited(exitcode: -9))
     case .protocolBroken: .callLost(call, .protocolBroken("what"))
     case .interrupted: .callLost(call, .interrupted)
+    case .bytes: .callReturnedBytes(call, BytesResult(contentType: "image/png", base64: ""))
+    case .limit: .callPassedLimit(call, .cpu(limit: 1, used: 2))
+    case .outOfMemory: .callLost(call, .outOfMemory(exitcode: -9))
+    case .program:
+      .callLost(call, .programFailed(RaisedError(code: .exited, type: "", message: "")))
     case .slotReady: .slotReady(slot, credit: 1, pid: 9)
     case .slotGone: .slotGone(slot)
     case .announced: .poolAnnounced(pool: 0, tasks: ["square"])

@@ -195,6 +195,9 @@ extension History {
     case .succeeded(let text):
       job.state = .succeeded
       job.retainedBytes = job.bytes + text.utf8.count
+    case .succeededWithBytes(let bytes):
+      job.state = .succeeded
+      job.retainedBytes = job.bytes + (bytes.base64 + bytes.contentType).utf8.count
     case .failed(let error):
       job.state = .failed
       job.retainedBytes =
@@ -316,6 +319,8 @@ extension Event {
     case .slotReady: "slotReady"
     case .slotGone: "slotGone"
     case .callReturned: "callReturned"
+    case .callReturnedBytes: "callReturnedBytes"
+    case .callPassedLimit: "callPassedLimit"
     case .callRaised: "callRaised"
     case .callLost: "callLost"
     case .timePassed: "timePassed"

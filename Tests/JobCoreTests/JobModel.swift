@@ -59,6 +59,8 @@ struct JobModel {
     case .lost where isGraceOver: return cutOff(.shutdown, lossesMax)
     case .lost(.interrupted): return cutOff(.interrupted, lossesMax)
     case .lost(.workerExited(let exitcode)): return failing(exitcode < 0 ? .signalled : .exited)
+    case .lost(.outOfMemory): return failing(.oomKilled)
+    case .lost(.programFailed(let raised)): return failing(raised.code)
     case .lost(.protocolBroken): return failing(.workerLost)
     }
   }

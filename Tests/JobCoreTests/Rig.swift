@@ -17,9 +17,10 @@ struct Rig {
   /// An engine over a store; its pools are named `pools` and know `tasks` (nil: they stay silent).
   init(
     pools: [String] = ["default"], tasks: [String]? = ["square"], limits: Limits = Limits(),
-    store: JobStore = JobStore()
+    store: JobStore = JobStore(), taskRules: [String: TaskRule] = [:]
   ) {
-    engine = Engine(store: store, pools: pools, limits: limits, seed: 1)
+    engine = Engine(
+      store: store, pools: pools, limits: limits, taskRules: taskRules, seed: 1)
     moment = Moment(instant: Instant(nanoseconds: 5_000_000_000), timestamp: Rig.start)
     var turn = Turn()
     engine.recover(at: moment, &turn)
@@ -138,7 +139,8 @@ struct Rig {
     #expect(recovered == store, sourceLocation: sourceLocation)
     let before = engine
     engine = Engine(
-      store: recovered, pools: before.pools.map(\.name), limits: limits ?? before.limits, seed: 2)
+      store: recovered, pools: before.pools.map(\.name), limits: limits ?? before.limits,
+      taskRules: before.taskRules, seed: 2)
     var turn = Turn()
     engine.recover(at: moment, &turn)
     journal += turn.records

@@ -24,7 +24,7 @@ extension Record {
     case .attemptFailed(_, let error, _): "attemptFailed(\(error.code.rawValue))"
     case .jobQueued: "queued"
     case .cancelRequested: "cancelRequested"
-    case .jobEnded(_, .succeeded, _): "ended(succeeded)"
+    case .jobEnded(_, .succeeded, _), .jobEnded(_, .succeededWithBytes, _): "ended(succeeded)"
     case .jobEnded(_, .failed(let error), _): "ended(\(error.code.rawValue))"
     case .jobEnded(_, .cancelled, _): "ended(cancelled)"
     case .jobForgotten: "forgotten"

@@ -54,10 +54,31 @@ import Yams
       let target = names.dropFirst().reduce(document as JSONTree?) { $0?[$1] }
       #expect(names.first == "#" && target != nil, "\(place) refers to \(reference)")
     }
-    for (kind, components) in document["components"]?.members ?? [:] {
+    // Nothing refers to a security scheme: it is named by `security`.
+    for (kind, components) in document["components"]?.members ?? [:] where kind != "securitySchemes"
+    {
       for name in components.members.keys {
         #expect(used.contains("#/components/\(kind)/\(name)"), "nothing refers to \(kind)/\(name)")
       }
+    }
+  }
+
+  @Test func `every operation says who is let in`() {
+    let scheme = document.at("components", "securitySchemes", "bearer")
+    #expect(scheme?["type"] == .string("http") && scheme?["scheme"] == .string("bearer"))
+    // With a token or, where the service has none, without.
+    #expect(document["security"] == .array([.object([:]), .object(["bearer": .array([])])]))
+    for operation in Operation.all {
+      let method = operation.method.rawValue.lowercased()
+      let described = document.at("paths", operation.template, method)
+      let place = "\(method) \(operation.template)"
+      #expect(described?["security"] == (operation.isPublic ? .array([]) : nil), "\(place)")
+      func response(_ status: String) -> String? {
+        described?.at("responses", status, "$ref")?.string
+      }
+      let unauthorized = "#/components/responses/Unauthorized"
+      #expect(response("401") == (operation.isPublic ? nil : unauthorized), "\(place)")
+      #expect(response("403") == "#/components/responses/Forbidden", "\(place)")
     }
   }
 
@@ -97,6 +118,18 @@ import Yams
     #expect(limit?.at("schema", "default") == .number("\(Server.pageDefault)"))
   }
 
+  @Test func `the bounds of many in one request are those of the program`() {
+    let schemas = document.at("components", "schemas")
+    let many = JSONTree.number("\(BulkReader.countMax)")
+    #expect(schemas?.at("SubmissionList", "maxItems") == many)
+    #expect(schemas?.at("JobGroup", "properties", "jobs", "maxItems") == many)
+    let ids = document.at("paths", "/v1/jobs", "get", "parameters")?.elements
+      .first { $0["name"] == .string("id") }
+    #expect(ids?.at("schema", "maxItems") == .number("\(Server.idsMax)"))
+    let forms = document.at("paths", "/v1/jobs", "post", "requestBody", "content")?.members
+    #expect(Set((forms ?? [:]).keys) == ["application/json", MediaType.lines])
+  }
+
   @Test func `the version is that of the program`() {
     #expect(document.at("info", "version") == .string(Server.version))
   }
@@ -112,7 +145,6 @@ import Yams
       document.at("components", "headers", "IdempotentReplayed", "schema", "const")
         == .string("true"))
     #expect(document.at("components", "headers", "ETag", "required") == .bool(true))
-    #expect(document["security"] == .array([]))
   }
 
   private func expectSame(_ tree: JSONTree, _ loaded: Any, at place: String) {

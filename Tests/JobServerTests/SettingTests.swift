@@ -33,9 +33,18 @@ import Testing
     #expect(try ServeCommand.parse([]).flags.isEmpty)
     let help = ServeCommand.helpMessage(columns: 1_000)
     for setting in Setting.allCases {
-      #expect(help.contains("--\(setting.rawValue) <\(setting.placeholder)>"))
+      let value = setting == .insecure ? "[<true|false>]" : "<\(setting.placeholder)>"
+      #expect(help.contains("--\(setting.rawValue) \(value)"))
       #expect(help.contains("[\(setting.variable)]"))
     }
+  }
+
+  @Test(arguments: [
+    (["--insecure"], "true"), (["--insecure", "--listen", "0.0.0.0:80"], "true"),
+    (["--insecure=false"], "false"), (["--insecure", "false"], "false"), (["--sync", "5"], nil),
+  ])
+  func `insecure is a flag that may have a value`(arguments: [String], value: String?) throws {
+    #expect(try ServeCommand.parse(arguments).flags[.insecure] == value)
   }
 
   typealias Value = (setting: Setting, text: String, isInForce: @Sendable (Settings) -> Bool)
@@ -65,6 +74,8 @@ import Testing
     (.retentionCount, "0", { $0.limits.retentionJobsMax == 0 }),
     (.retentionBytes, "0", { $0.limits.retentionBytesMax == 0 }),
     (.shutdownGrace, "500ms", { $0.shutdownGrace == 500 }),
+    (.tokenFile, "tokens", { $0.tokenFile == "tokens" }),
+    (.insecure, "true", { $0.isInsecure }), (.insecure, "false", { !$0.isInsecure }),
     (.logLevel, "debug", { $0.logLevel == "debug" }),
   ]
 
@@ -97,6 +108,8 @@ import Testing
       (.maxQueued, "0", "from 1"), (.maxQueued, "1.5", "from 1"), (.maxQueuedBytes, "1", "1024"),
       (.retentionAge, "0.5", "1000 ms"), (.retentionAge, "1y", "24h"),
       (.retentionCount, "-3", "from 0"), (.retentionBytes, "lots", "MiB"),
+      (.tokenFile, "", "path"), (.tokenFile, "~/tokens", "whole path"),
+      (.insecure, "1", "true nor false"), (.insecure, "", "true"), (.insecure, "yes", "false"),
       (.shutdownGrace, "-1", "0 ms"), (.logLevel, "loud", "debug"),
     ] as [(Setting, String, String)])
   func `a wrong value is refused with what would be right`(

@@ -137,6 +137,114 @@ import Testing
     #expect(removeAll() == Set(model.keys))
   }
 
+  // MARK: Groups
+
+  /// Adds a waiter for several jobs.
+  private mutating func add(
+    forAll numbers: [JobNumber], _ goal: Waiters.Goal = .final, missing: Int? = nil,
+    until deadline: UInt64 = 100
+  ) -> Int {
+    let response = PendingResponse()
+    let group = JobGroup([], preferenceApplied: nil, heldTags: nil)
+    let handle = waiters.add(
+      response, for: group, numbers.map { ($0, goal) }, missing: missing ?? numbers.count,
+      until: deadline)
+    added.append((response, handle))
+    return added.count - 1
+  }
+
+  private mutating func satisfied(_ number: JobNumber, _ job: Job?) -> Set<Int> {
+    var found: [Waiters.Waiter] = []
+    waiters.satisfied(by: job.map { JobBrief($0) }, number) { found.append($0) }
+    #expect(Set(found.map(place)).count == found.count, "one came out twice")
+    return Set(found.map(place))
+  }
+
+  @Test mutating func `one that waits for all comes out with the last`() {
+    let all = add(forAll: [1, 2, 3])
+    let single = add(for: 2)
+    #expect(waiters.count == 2)
+    #expect(satisfied(1, running) == [] && satisfied(1, final) == [])
+    #expect(satisfied(1, final) == [], "the same end counts once")
+    #expect(satisfied(2, final) == [single] && satisfied(3, running) == [])
+    #expect(satisfied(3, final) == [all])
+    #expect(waiters.count == 0 && expired(at: .max) == [])
+  }
+
+  @Test mutating func `one that waits for the first change comes out with it, from all its jobs`() {
+    let first = add(forAll: [1, 2, 3], .change(from: 2), missing: 1)
+    let other = add(forAll: [3, 1], .change(from: 1), missing: 1)
+    #expect(satisfied(2, running) == [], "it is of the version that is known")
+    #expect(satisfied(1, running) == [other])
+    #expect(satisfied(2, final) == [first])
+    for number in 1...3 as ClosedRange<JobNumber> { #expect(satisfied(number, final) == []) }
+    #expect(waiters.count == 0)
+  }
+
+  @Test mutating func `a job that was dropped is not waited for`() {
+    let single = add(for: 1)
+    let first = add(forAll: [1, 2], .change(from: 1), missing: 1)
+    let all = add(forAll: [1, 2])
+    #expect(satisfied(1, nil) == [single, first])
+    #expect(satisfied(2, nil) == [all])
+  }
+
+  @Test mutating func `time, a client that leaves and the end take groups out as a whole`() {
+    let late = add(forAll: [1, 2], until: 200)
+    let early = add(forAll: [2, 3], until: 100)
+    let left = add(forAll: [3, 1], until: 300)
+    #expect(satisfied(3, final) == [], "each of them misses one still")
+    #expect(expired(at: 150) == [early])
+    remove(left)
+    #expect(satisfied(1, final) == [] && waiters.count == 1)
+    #expect(satisfied(2, final) == [late])
+    _ = add(forAll: [1, 2])
+    #expect(removeAll().count == 1 && waiters.count == 0)
+    #expect(satisfied(1, final) == [] && satisfied(2, final) == [])
+  }
+
+  /// Against a plain list, through ten thousand random steps on the same few jobs.
+  @Test mutating func `groups come out as a list would give them`() {
+    struct Expected {
+      var left: Set<JobNumber>
+      var missing: Int
+      let deadline: UInt64
+    }
+    var model: [Int: Expected] = [:]
+    var random = SeededGenerator(seed: 11)
+    var now: UInt64 = 0
+    for _ in 0..<10_000 {
+      switch Int.random(in: 0..<8, using: &random) {
+      case 0...2:
+        let numbers = Array((1...6 as ClosedRange<JobNumber>).shuffled(using: &random).prefix(3))
+        let missing = Int.random(in: 1...3, using: &random)
+        let deadline = now + UInt64.random(in: 0...80, using: &random)
+        let place = add(forAll: numbers, missing: missing, until: deadline)
+        model[place] = Expected(left: Set(numbers), missing: missing, deadline: deadline)
+      case 3:
+        guard let place = model.keys.sorted().randomElement(using: &random) else { continue }
+        remove(place)
+        model[place] = nil
+      case 4...6:
+        let number = JobNumber.random(in: 1...6, using: &random)
+        var due: Set<Int> = []
+        for (place, var expected) in model where expected.left.remove(number) != nil {
+          expected.missing -= 1
+          model[place] = expected.missing == 0 ? nil : expected
+          if expected.missing == 0 { due.insert(place) }
+        }
+        #expect(satisfied(number, final) == due)
+      default:
+        now += UInt64.random(in: 0...20, using: &random)
+        let due = model.filter { $0.value.deadline <= now }.keys
+        #expect(Set(expired(at: now)) == Set(due))
+        for place in due { model[place] = nil }
+      }
+      #expect(waiters.count == model.count)
+    }
+    #expect(removeAll() == Set(model.keys))
+  }
+
   @Test mutating func `no more come out at once than are asked for, and the rest is due`() {
     let places = (0..<7).map { _ in add(until: 100) }
     _ = add(until: 101)
@@ -219,5 +327,22 @@ import Testing
     #expect(!left.isEmpty && waiters.count == left.count, "seed \(seed)")
     waiters.satisfied(by: JobBrief(final), 1) { _ = leave($0) }
     #expect(left.isEmpty && waiters.count == 0, "seed \(seed)")
+  }
+
+  /// Takes minutes if a change of a job looks at all jobs of those that wait for it: a thousand
+  /// clients wait for the same thousand jobs.
+  @Test func `a change costs a group the same as a waiter for one job`() {
+    var waiters = Waiters()
+    let numbers = (1...1_000).map { (JobNumber($0), Waiters.Goal.final) }
+    for _ in 0..<1_000 {
+      _ = waiters.add(
+        PendingResponse(), for: JobGroup([], preferenceApplied: nil, heldTags: nil), numbers,
+        missing: 1_000, until: 100)
+    }
+    var count = 0
+    for (number, _) in numbers {
+      waiters.satisfied(by: JobBrief(final), number) { _ in count += 1 }
+    }
+    #expect(count == 1_000 && waiters.count == 0)
   }
 }

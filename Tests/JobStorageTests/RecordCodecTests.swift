@@ -58,6 +58,11 @@ struct RecordCodecTests {
     #expect(
       rest(line(.jobEnded(5, .succeeded("49"), at: 9), sequence: 19))
         == #""seq":19,"job_ended":{"job":5,"at":9,"result":49}}"#)
+    let bytes = BytesResult(contentType: "image/png", base64: "iVBORw==")
+    #expect(
+      rest(line(.jobEnded(5, .succeededWithBytes(bytes), at: 9), sequence: 19))
+        == #""seq":19,"job_ended":{"job":5,"at":9,"result":"iVBORw==","#
+        + #""content_type":"image/png"}}"#)
     let error = JobError(code: .timedOut, type: "T", message: "m", exitcode: -9, attempt: 2)
     #expect(
       rest(line(.jobEnded(5, .failed(error), at: 9), sequence: 20))
@@ -111,6 +116,14 @@ struct RecordCodecTests {
     #expect(
       fails(#""seq":1,"job_ended":{"job":3,"at":1,"result":1,"cancelled":true}"#)
         == #"job_ended needs one of "result", "error", "cancelled""#)
+    #expect(
+      fails(#""seq":1,"job_ended":{"job":3,"at":1,"cancelled":true,"content_type":"a/b"}"#)
+        == #"job_ended has a "content_type" without a "result""#)
+    for result in [#""abc""#, #""ab c""#, "17", #""é===""#] {
+      #expect(
+        fails(#""seq":1,"job_ended":{"job":3,"at":1,"result":\#(result),"content_type":"a/b"}"#)
+          == #"a "result" with a "content_type" is a string of base64"#)
+    }
     #expect(
       fails(#""seq":1,"job_ended":{"job":3,"at":1,"error":{"code":"raised"}}"#)
         == #"an error lacks one of "code", "type", "message", "attempt""#)

@@ -58,10 +58,19 @@ extension SplitMix {
       args: "[\(json())]", options: options(), at: timestamp())
   }
 
+  /// Bytes of a media type.
+  mutating func bytes() -> BytesResult {
+    let digits = Array("ABCDwxyz0189+/")
+    let base64 = (0..<4 * Int.random(in: 0...5, using: &self)).map { _ in pick(digits) }
+    return BytesResult(
+      contentType: pick(["image/png", "text/plain; charset=utf-8"]), base64: String(base64))
+  }
+
   /// Any record, with any content.
   mutating func record() -> Record {
     let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
-    switch Int.random(in: 0..<10, using: &self) {
+    switch Int.random(in: 0..<11, using: &self) {
+    case 9: return .jobEnded(job, .succeededWithBytes(bytes()), at: timestamp())
     case 0: return .jobSubmitted(submission(job))
     case 1: return .attemptStarted(job, attempt: .random(in: 1...99, using: &self), at: timestamp())
     case 2: return .attemptRevoked(job, pick(Revocation.allCases))
@@ -117,11 +126,12 @@ struct Story {
       return .attemptStarted(
         job.number, attempt: Int(job.attempt) + 1, at: generator.timestamp())
     case .running:
-      switch Int.random(in: 0..<6, using: &generator) {
+      switch Int.random(in: 0..<7, using: &generator) {
       case 0: return .attemptRevoked(job.number, generator.pick(Revocation.allCases))
       case 1: return .attemptFailed(job.number, generator.error(), retryAt: generator.timestamp())
       case 2: return .cancelRequested(job.number)
       case 3: return ended(job, .failed(generator.error()))
+      case 4: return ended(job, .succeededWithBytes(generator.bytes()))
       default: return ended(job, .succeeded(generator.json()))
       }
     case .succeeded, .failed, .cancelled:

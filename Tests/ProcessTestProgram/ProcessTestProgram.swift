@@ -11,7 +11,9 @@ enum ProcessTestProgram {
   static func enter(_ entry: EntryPoint) -> Never {
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
+    case EntryPoint.sweeper: FolderSweeper.run()
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
+    case LimitScenarios.consumingEntry: LimitScenarios.consume(entry)
     default: exit(99)
     }
   }
@@ -22,6 +24,14 @@ enum ProcessTestProgram {
     guard let scenario = scenarios[name] else { fail("no scenario \(name)") }
     // The test runner's descriptors, the pipes of tests that run meanwhile among them.
     for descriptor in openDescriptors() where descriptor > 2 { close(Int32(descriptor)) }
+    // As the service has it: programs need not read what they are given.
+    signal(SIGPIPE, SIG_IGN)
+    // Root may write to what nobody may write to.
+    if name == "program-folders-unprivileged", getuid() == 0,
+      setgid(65534) != 0 || setuid(65534) != 0
+    {
+      fail("it stays root")
+    }
     let hasNoStandardDescriptors = name == "closed-stdio"
     if hasNoStandardDescriptors {
       _ = dup2(1, 100)
@@ -65,7 +75,31 @@ enum ProcessTestProgram {
     "closed-stdio": WorkerScenarios.closedStandardDescriptors,
     "end": ForkScenarios.end,
     "victim": ForkScenarios.victim,
+    "program-gets": ProgramScenarios.gets,
+    "program-failing": ProgramScenarios.failing,
+    "program-inputs": ProgramScenarios.inputs,
+    "program-outputs": ProgramScenarios.outputs,
+    "program-follows": ProgramScenarios.follows,
+    "program-failures": ProgramScenarios.failures,
+    "program-no-descriptors": ProgramScenarios.noDescriptors,
+    "program-leaks": ProgramScenarios.leaks,
+    "program-ladder": ProgramEndScenarios.ladder,
+    "program-at-once": ProgramEndScenarios.atOnce,
+    "program-grandchildren": ProgramEndScenarios.grandchildren,
+    "program-folders": ProgramEndScenarios.folders,
+    "program-folders-unprivileged": ProgramEndScenarios.folders,
+    "program-leftovers": ProgramEndScenarios.leftovers,
+    "program-fork-server-lost": ProgramEndScenarios.forkServerLost,
+    "program-pool-ends": ProgramEndScenarios.poolEnds,
+    "program-chaos": ProgramEndScenarios.chaos,
     "measure": MeasureScenarios.measure,
+    "cpu-limit": LimitScenarios.cpuLimit,
+    "memory-limit": LimitScenarios.memoryLimit,
+    "limit-of-descendants": LimitScenarios.limitOfDescendants,
+    "limit-of-a-worker": LimitScenarios.limitOfAWorker,
+    "kernel-limits": LimitScenarios.kernelLimits,
+    "open-file-limit": LimitScenarios.openFileLimit,
+    "measure-limits": LimitScenarios.measure,
   ]
 }
 

@@ -8,11 +8,11 @@ enum ImportRules {
     "JobCore": ["DequeModule"],
     "Reactor": ["CPlatform", "Glibc"],
     "HTTPServer": ["CMicroHTTPD", "DequeModule", "Glibc"],
-    "JobStorage": ["CPlatform", "Glibc", "JSON", "JobCore"],
+    "JobStorage": ["CPlatform", "DequeModule", "Glibc", "JSON", "JobCore"],
     "Multiprocessing": ["CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON"],
     "JobServer": [
-      "ArgumentParser", "DequeModule", "Glibc", "HTTPServer", "JSON", "JobCore", "JobStorage",
-      "Logging", "Multiprocessing", "Reactor", "Yams",
+      "ArgumentParser", "CNettle", "DequeModule", "Glibc", "HTTPServer", "JSON", "JobCore",
+      "JobStorage", "Logging", "Multiprocessing", "Reactor", "Yams",
     ],
     "Lido": ["JobServer", "Multiprocessing"],
     "Command": ["BigInt", "CPlatform", "Glibc", "Lido", "Multiprocessing"],
@@ -22,6 +22,7 @@ enum ImportRules {
   private static let once = [
     (target: "JSON", module: "Glibc"),
     (target: "Multiprocessing", module: "FoundationEssentials"),
+    (target: "JobServer", module: "CNettle"),
   ]
 
   static let directions = Rule(

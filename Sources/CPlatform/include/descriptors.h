@@ -15,6 +15,11 @@ int lido_reserve_standard_descriptors(void);
 // Has stdout written line by line, even where it is no terminal (Swift 6 cannot name `stdout`).
 void lido_buffer_stdout_by_line(void);
 
+// Makes a pipe between this process and one that it starts. `*ours` is the end that writes if
+// `writes`, else the one that reads, and does not wait; `*theirs`, the other one, does, as programs
+// expect it. Both are close-on-exec. Returns 0, or -1 with errno.
+int lido_make_pipe(int writes, int *ours, int *theirs);
+
 // Sends one message with descriptors attached (SCM_RIGHTS). Never raises SIGPIPE, never waits.
 // The descriptors stay the caller's. Returns 0, or -1 with errno (EAGAIN: the socket is full;
 // EMSGSIZE: the message is larger than the socket will ever take).

@@ -4,8 +4,14 @@ import JobCore
 /// Writes a job's handle: what the client holds, in every state the same members.
 enum HandleWriter {
   /// Appends the handle of a job that `engine` holds.
+  ///
+  /// - Parameters:
+  ///   - isReplay: whether it answers a submission, one of several, that repeats an earlier one.
+  ///   - omitsOutcome: whether result or error are left out, since the answer is full; the handle
+  ///     says so.
   static func write(
-    _ job: Job, of engine: Engine, includeArguments: Bool = false, to writer: inout JSONWriter
+    _ job: Job, of engine: Engine, includeArguments: Bool = false, isReplay: Bool = false,
+    omitsOutcome: Bool = false, to writer: inout JSONWriter
   ) {
     writer.beginObject()
     writer.member("id", id: job.id)
@@ -25,7 +31,12 @@ enum HandleWriter {
     }
     switch job.ending {
     case .none: break
+    case .result where omitsOutcome, .error where omitsOutcome:
+      writer.member("outcome_omitted", bool: true)
     case .result(let text): writer.member("result", text: text)
+    case .bytes(let bytes):
+      writer.member("result_content_type", string: bytes.contentType)
+      writer.member("result_size", integer: bytes.count)
     case .error(let error):
       writer.name("error")
       write(error, to: &writer)
@@ -33,6 +44,7 @@ enum HandleWriter {
     writer.name("result_url")
     let path = JobPath(id: job.id, suffix: "/result")
     writer.plainString(count: path.byteCount) { path.write(to: $0) }
+    if isReplay { writer.member("idempotent_replayed", bool: true) }
     writer.endObject()
   }
 

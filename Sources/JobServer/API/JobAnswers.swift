@@ -45,14 +45,19 @@ enum JobAnswers {
   static func heldVersion(_ header: String?, job: Job, includesArguments: Bool) -> UInt32? {
     guard let header else { return nil }
     let tag = entityTag(of: job, includesArguments: includesArguments)
-    for candidate in header.split(separator: ",") {
+    return isNamed(tag, in: header) ? job.version : nil
+  }
+
+  /// Whether an `If-None-Match` header names this entity tag, or any.
+  static func isNamed(_ tag: String, in header: String?) -> Bool {
+    for candidate in (header ?? "").split(separator: ",") {
       var text = candidate.drop { $0 == " " }
       while text.last == " " { text.removeLast() }
-      if text == "*" { return job.version }
+      if text == "*" { return true }
       if text.hasPrefix("W/") { text = text.dropFirst(2) }
-      if text == tag { return job.version }
+      if text == tag { return true }
     }
-    return nil
+    return false
   }
 
   /// The bare result of a job, or why there is none.
@@ -62,6 +67,15 @@ enum JobAnswers {
     if case .result(let text) = job.ending, job.state == .succeeded {
       return HTTPResponse(
         status: 200, contentType: "application/json", headers: headers, body: [UInt8](text.utf8))
+    }
+    if case .bytes(let result) = job.ending {
+      // The type is the operator's word, the bytes are whatever a program wrote: no browser is to
+      // take them for a page of this service (RFC 9110, 8.3; the Fetch standard's nosniff).
+      headers.add("Content-Type", result.contentType)
+      headers.add("X-Content-Type-Options", "nosniff")
+      headers.add("Content-Security-Policy", "sandbox")
+      return HTTPResponse(
+        status: 200, headers: headers, body: Base64.decode(result.base64) ?? [])
     }
     guard job.state.isFinal else {
       return problem(
@@ -88,6 +102,7 @@ enum JobAnswers {
     var headers = headers
     if let seconds = problem.retryAfter { headers.add("Retry-After", "\(seconds)") }
     if let allow = problem.allow { headers.add("Allow", allow) }
+    if let challenge = problem.challenge { headers.add("WWW-Authenticate", challenge) }
     return HTTPResponse(
       status: problem.status, contentType: "application/problem+json", headers: headers,
       body: problem.body)

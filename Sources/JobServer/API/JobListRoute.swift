@@ -14,6 +14,9 @@ extension Server {
   /// not stall the loop. A page has one job at least, and so at most one handle more than this.
   static let pageBytesMax = 8 << 20
 
+  /// What a list can be asked for by.
+  static let filterNames = ["state", "task", "pool", "tag", "after", "limit"]
+
   /// What a request wants to see.
   struct Filter {
     /// Only jobs in this state.
@@ -44,7 +47,8 @@ extension Server {
   func list(
     _ request: HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    try requireQuery(request, ["state", "task", "pool", "tag", "after", "limit"])
+    if request.query.first("id") != nil { return try showMany(request, later) }
+    try requireQuery(request, Server.filterNames)
     let filter = try filter(request)
     return try speak(Server.page(filter, request.query, of: engine), of: nil, later)
   }

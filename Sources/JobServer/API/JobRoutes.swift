@@ -16,7 +16,7 @@ extension Server {
   static var jobOperations: [Operation] {
     [
       Operation(.post, "/v1/jobs", "submit_job") { (server, request, later) throws(Problem) in
-        try server.submit(request, later)
+        try server.submit(&request, later)
       },
       Operation(.get, "/v1/jobs", "list_jobs") { (server, request, later) throws(Problem) in
         try server.list(request, later)
@@ -36,19 +36,25 @@ extension Server {
         (server, request, later) throws(Problem) in
         try server.cancel(request, later)
       },
+      jobLogOperation,
     ]
   }
 
   // MARK: Writing
 
   private func submit(
-    _ request: HTTPRequest, _ later: () -> PendingResponse
+    _ request: inout HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    try MediaType.requireJSON(request)
+    let isLines = MediaType.isLines(request)
+    if !isLines { try MediaType.requireJSON(request, or: MediaType.lines) }
     try requireQuery(request, ["wait"])
+    if isLines || BulkReader.isArray(request.body) {
+      return try submitMany(&request, asLines: isLines, later)
+    }
     let wish = try waitWish(request)
     let key = try IdempotencyKey.read(request.header("idempotency-key"))
     let submission = try SubmissionReader.read(request.body, idempotencyKey: key)
+    try checkArguments(of: submission)
     var pending = Request(response: later())
     pending.presentation.isAcceptance = true
     pending.presentation.preferenceApplied = wish.applied
@@ -139,7 +145,7 @@ extension Server {
 
   // MARK: Parts of requests
 
-  private func waitWish(_ request: HTTPRequest) throws(Problem) -> WaitWish {
+  func waitWish(_ request: HTTPRequest) throws(Problem) -> WaitWish {
     let prefer = request.header("prefer")
     let query = request.query.first("wait")
     if let lastWish, lastWish.prefer == prefer, lastWish.query == query { return lastWish.wish }
@@ -156,7 +162,7 @@ extension Server {
     return true
   }
 
-  private func job(_ request: HTTPRequest) throws(Problem) -> Job {
+  func job(_ request: HTTPRequest) throws(Problem) -> Job {
     let number = try jobNumber(request)
     guard let job = engine.store[number] else { throw JobAnswers.problem(of: .unknownJob) }
     return job
@@ -169,6 +175,11 @@ extension Server {
         status: 404, code: .notFound,
         detail: "an id is 1 to 64 of A-Z a-z 0-9 . _ -; there is no job like this")
     }
+    return try number(of: id)
+  }
+
+  /// The job with this id; 404 and 410 as above.
+  func number(of id: JobID) throws(Problem) -> JobNumber {
     if let number = engine.store.number(of: id) { return number }
     if engine.store.forgotten.contains(id.stableHash) {
       throw Problem(

@@ -2,17 +2,32 @@ import HTTPServer
 
 /// Which bodies are read as JSON.
 enum MediaType {
+  /// The type of a body with one JSON text a line.
+  static let lines = "application/x-ndjson"
+
+  /// Whether the body has one JSON text a line.
+  static func isLines(_ request: HTTPRequest) -> Bool {
+    guard let header = request.header("content-type"), header != "application/json" else {
+      return false
+    }
+    return bare(header) == lines
+  }
+
   /// Accepts `application/json`, `application/…+json`, and for `curl -d` as typed also curl's
   /// default form type or none, but the latter two only without `Origin`: a browser, which can be
   /// made to send those without asking, must not be made to submit.
-  static func requireJSON(_ request: HTTPRequest) throws(Problem) {
+  ///
+  /// - Parameter other: a further type that the operation takes, for the words of the refusal.
+  static func requireJSON(
+    _ request: HTTPRequest, or other: String? = nil
+  ) throws(Problem) {
     guard let header = request.header("content-type") else {
       try refuseBrowser(request, "no Content-Type")
       return
     }
     // Nearly every request; the rest may cost more.
     if header == "application/json" { return }
-    let type = header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    let type = bare(header)
     if type == "application/json" { return }
     if type.hasPrefix("application/"), type.hasSuffix("+json") { return }
     if type == "application/x-www-form-urlencoded" {
@@ -21,7 +36,29 @@ enum MediaType {
     }
     throw Problem(
       status: 415, code: .unsupportedMediaType,
-      detail: "the body is '\(type)'; it must be application/json")
+      detail: "the body is '\(type)'; it must be application/json"
+        + (other.map { " or \($0)" } ?? ""))
+  }
+
+  /// A type without its parameters, in lower case.
+  private static func bare(_ header: String) -> String {
+    header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+  }
+
+  /// Whether a text is a media type, RFC 9110 section 8.3.1: `type/subtype`, and parameters of
+  /// printable ASCII.
+  static func isWellFormed(_ text: String) -> Bool {
+    let name = text.prefix { $0 != ";" && $0 != " " }
+    let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+    let isName =
+      parts.count == 2
+      && parts.allSatisfy { part in
+        !part.isEmpty && part.utf8.count <= 127
+          && part.allSatisfy {
+            $0.isASCII && ($0.isLetter || $0.isNumber || "!#$&^_.+-".contains($0))
+          }
+      }
+    return isName && text.utf8.allSatisfy { (0x20..<0x7F).contains($0) }
   }
 
   private static func refuseBrowser(_ request: HTTPRequest, _ found: String) throws(Problem) {

@@ -11,12 +11,18 @@ struct Operation {
   let template: String
   /// The `operationId` in `openapi.yaml`.
   let name: String
+  /// Whether it answers without a token, too.
+  let isPublic: Bool
   let action: Action
 
-  init(_ method: HTTPMethod, _ template: String, _ name: String, _ action: @escaping Action) {
+  init(
+    _ method: HTTPMethod, _ template: String, _ name: String, isPublic: Bool = false,
+    _ action: @escaping Action
+  ) {
     self.method = method
     self.template = template
     self.name = name
+    self.isPublic = isPublic
     self.action = action
   }
 

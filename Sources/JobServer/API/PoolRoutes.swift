@@ -26,7 +26,7 @@ extension Server {
     ]
   }
 
-  private func pool(_ request: HTTPRequest) throws(Problem) -> PoolAdapter {
+  private func pool(_ request: HTTPRequest) throws(Problem) -> any PoolDriver {
     let name = request.parameters[0]
     guard let pool = pools.first(where: { $0.name == name }) else {
       throw Problem(
@@ -47,12 +47,15 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  private func write(_ pool: PoolAdapter, to writer: inout JSONWriter) {
+  private func write(_ pool: any PoolDriver, to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("name", string: pool.name)
     writer.member("state", string: pool.condition)
     if let reason = pool.brokenReason { writer.member("reason", string: reason) }
-    writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    writer.member("kind", string: pool.configured.runsPrograms ? "programs" : "workers")
+    if !pool.configured.runsPrograms {
+      writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    }
     writer.member("processes", integer: pool.processes)
     if let count = pool.configured.maxTasksPerChild {
       writer.member("maxtasksperchild", integer: count)
@@ -66,7 +69,7 @@ extension Server {
     writer.endObject()
   }
 
-  private func listWorkers(of pool: PoolAdapter) -> HTTPResponse {
+  private func listWorkers(of pool: any PoolDriver) -> HTTPResponse {
     var writer = JSONWriter(capacity: 1_024)
     writer.beginObject()
     writer.name("workers")

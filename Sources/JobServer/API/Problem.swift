@@ -12,6 +12,8 @@ struct Problem: Error, Equatable {
   /// The stable words that a program acts on; `openapi.yaml` lists the same.
   enum Code: String, CaseIterable {
     case invalidRequest = "invalid_request"
+    case unauthorized
+    case forbidden
     case notFound = "not_found"
     case methodNotAllowed = "method_not_allowed"
     case gone
@@ -25,6 +27,7 @@ struct Problem: Error, Equatable {
     case unknownTask = "unknown_task"
     case ambiguousTask = "ambiguous_task"
     case unknownPool = "unknown_pool"
+    case invalidArguments = "invalid_arguments"
     case idempotencyMismatch = "idempotency_mismatch"
     case jobFailed = "job_failed"
     case internalError = "internal_error"
@@ -46,6 +49,8 @@ struct Problem: Error, Equatable {
   var retryAfter: Int?
   /// The methods that would be right, for a 405.
   var allow: String?
+  /// The value of `WWW-Authenticate`, for a 401.
+  var challenge: String?
   /// The error of the job that a result was asked of: JSON text.
   var jobError: String?
 
@@ -64,6 +69,12 @@ struct Problem: Error, Equatable {
   /// The problem as JSON text.
   var body: [UInt8] {
     var writer = JSONWriter(capacity: 256)
+    write(to: &writer)
+    return writer.bytes
+  }
+
+  /// Appends the problem; with the seconds of `Retry-After` where no header can hold them.
+  func write(to writer: inout JSONWriter, includesRetryAfter: Bool = false) {
     writer.beginObject()
     writer.member("type", string: "about:blank")
     writer.member("title", string: Problem.title(of: status))
@@ -81,15 +92,17 @@ struct Problem: Error, Equatable {
       }
       writer.endArray()
     }
+    if includesRetryAfter { writer.memberIfPresent("retry_after", integer: retryAfter) }
     if let jobError { writer.member("error", text: jobError) }
     writer.endObject()
-    return writer.bytes
   }
 
   /// The reason phrase that RFC 9110 gives a status, for those that the service answers.
   private static func title(of status: Int) -> String {
     switch status {
     case 400: "Bad Request"
+    case 401: "Unauthorized"
+    case 403: "Forbidden"
     case 404: "Not Found"
     case 405: "Method Not Allowed"
     case 408: "Request Timeout"
@@ -116,5 +129,6 @@ extension Problem {
       status: refusal.status, code: Code(rawValue: refusal.code) ?? .internalError,
       detail: refusal.detail)
     if case .draining = refusal { retryAfter = 5 }
+    if case .denied(let denial) = refusal { challenge = denial.challenge }
   }
 }

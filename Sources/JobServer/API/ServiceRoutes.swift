@@ -22,9 +22,13 @@ extension Server {
         try server.requireQuery(request, [])
         return .now(server.tasks())
       },
-      Operation(.get, "/livez", "livez") { _, _, _ in .now(.text("ok\n")) },
-      Operation(.get, "/readyz", "readyz") { server, _, _ in .now(server.readiness()) },
-      Operation(.get, "/healthz", "healthz") { server, _, _ in .now(server.readiness()) },
+      Operation(.get, "/livez", "livez", isPublic: true) { _, _, _ in .now(.text("ok\n")) },
+      Operation(.get, "/readyz", "readyz", isPublic: true) { server, _, _ in
+        .now(server.readiness())
+      },
+      Operation(.get, "/healthz", "healthz", isPublic: true) { server, _, _ in
+        .now(server.readiness())
+      },
       Operation(.get, "/metrics", "metrics") { server, _, _ in .now(server.metricsPage()) },
       Operation(.get, "/openapi.yaml", "openapi_yaml") { _, _, _ in
         .now(
@@ -37,8 +41,11 @@ extension Server {
     ]
   }
 
-  /// Refuses a query with names that the operation does not know, or with one of them twice.
-  func requireQuery(_ request: HTTPRequest, _ known: [String]) throws(Problem) {
+  /// Refuses a query with names that the operation does not know, or with one of them twice that
+  /// is not `repeatable`.
+  func requireQuery(
+    _ request: HTTPRequest, _ known: [String], repeatable: String? = nil
+  ) throws(Problem) {
     guard !request.query.isEmpty else { return }
     var seen: Set<String> = []
     for name in request.query.names {
@@ -46,7 +53,7 @@ extension Server {
         let list = known.isEmpty ? "none" : known.joined(separator: ", ")
         throw Problem.invalid("unknown query parameter '\(name)'; known here: \(list)")
       }
-      guard seen.insert(name).inserted else {
+      guard seen.insert(name).inserted || name == repeatable else {
         throw Problem.invalid("the query parameter '\(name)' stands there twice")
       }
     }
@@ -62,6 +69,7 @@ extension Server {
     writer.member("pid", integer: Int(getpid()))
     writer.member("started_at", string: RFC3339.text(of: beganAt.timestamp))
     writer.member("ready", bool: phase == .ready)
+    writer.member("authentication", string: door.authentication)
     writer.member("cpu_count", integer: CPUCount.usable)
     writer.name("start_methods")
     writer.beginArray()
@@ -111,6 +119,7 @@ extension Server {
       writer.beginArray()
       for pool in pools[task] ?? [] { writer.string(pool) }
       writer.endArray()
+      if let settings = taskSettings[task] { TaskWriter.write(settings, to: &writer) }
       writer.endObject()
     }
     writer.endArray()
@@ -119,7 +128,8 @@ extension Server {
   }
 
   /// 200 when work is taken, 503 with the failing checks when not. A broken pool fails its check,
-  /// and the jobs sent to it, but does not take the other pools' work away from the service.
+  /// and the jobs sent to it, but does not take the other pools' work away from the service. Where
+  /// a token is asked for, strangers see this too, and so only what fails is named.
   private func readiness() -> HTTPResponse {
     var checks: [(name: String, isOK: Bool, detail: String)] = []
     for pool in pools {
@@ -133,7 +143,7 @@ extension Server {
     writer.member("ready", bool: isReady)
     writer.name("checks")
     writer.beginArray()
-    for check in checks {
+    for check in checks where !(check.isOK && door.needsToken) {
       writer.beginObject()
       writer.member("name", string: check.name)
       writer.member("ok", bool: check.isOK)

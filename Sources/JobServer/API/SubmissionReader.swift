@@ -42,12 +42,22 @@ struct SubmissionReader {
 
   /// The submission that `body` asks for, under the client's `key` if it gave one.
   static func read(_ body: [UInt8], idempotencyKey key: String?) throws(Problem) -> Submission {
+    try body.withUnsafeBufferPointer { (bytes) throws(Problem) in
+      try read(bytes, idempotencyKey: key, calling: "the body")
+    }
+  }
+
+  /// The same of a part of a body, which a problem calls `name`. Places, in bytes and as pointers,
+  /// count from its beginning.
+  static func read(
+    _ bytes: UnsafeBufferPointer<UInt8>, idempotencyKey key: String?, calling name: StaticString
+  ) throws(Problem) -> Submission {
     var reader = SubmissionReader()
     do {
-      try JSONReader.read(body) { (json) throws(JSONError) in try reader.readObject(&json) }
+      try JSONReader.read(bytes) { (json) throws(JSONError) in try reader.readObject(&json) }
     } catch {
       if let problem = reader.problem { throw problem }
-      throw Problem.invalid("the body is not the JSON that is expected: \(error)", at: "")
+      throw Problem.invalid("\(name) is not the JSON that is expected: \(error)", at: "")
     }
     if let problem = reader.problem { throw problem }
     return reader.submission(key: key)

@@ -2,9 +2,10 @@ import HTTPServer
 import JobCore
 import Reactor
 
-/// The clients that wait for a job: a struct and a suspended connection each, no thread.
+/// The clients that wait for a job or for several: a struct and a suspended connection each, no
+/// thread.
 ///
-/// A waiter is answered exactly once: when its job has come as far as it wants, when its time is
+/// A waiter is answered exactly once: when its jobs have come as far as it wants, when its time is
 /// over, or when its client has closed its side.
 struct Waiters {
   /// What a client waits for.
@@ -15,27 +16,32 @@ struct Waiters {
     case change(from: UInt32)
     /// The job is final; then the answer is its bare result.
     case result
+
+    /// Whether a job in this condition is what the client waits for; nil: it was dropped, and so
+    /// there is nothing more to wait for.
+    func isMet(by job: JobBrief?) -> Bool {
+      guard let job else { return true }
+      return switch self {
+      case .final, .result: job.state.isFinal
+      case .change(let version): job.version != version || job.state.isFinal
+      }
+    }
+  }
+
+  /// What a waiting client is to hear.
+  enum Subject {
+    /// Of one job: by which goal it asked, and how the handle is to be shown.
+    case job(JobNumber, Goal, Presentation)
+    /// Of several, in one answer.
+    case group(JobGroup)
   }
 
   /// One waiting client.
   struct Waiter {
     let response: PendingResponse
-    let number: JobNumber
-    let goal: Goal
-    /// How the handle is to be shown.
-    let presentation: Presentation
-    /// The one that waits for the same job and came just after this one.
-    fileprivate(set) var previous: Handle?
-    /// The one that waits for the same job and came just before this one.
-    fileprivate(set) var next: Handle?
-
-    /// Whether a job in this condition is what the client waits for.
-    func isSatisfied(by job: JobBrief) -> Bool {
-      switch goal {
-      case .final, .result: job.state.isFinal
-      case .change(let version): job.version != version || job.state.isFinal
-      }
-    }
+    let subject: Subject
+    /// The first of its links.
+    fileprivate let head: Int
   }
 
   /// Names one waiter for as long as it waits.
@@ -43,14 +49,33 @@ struct Waiters {
     fileprivate let timer: TimerQueue<Waiter>.Handle
   }
 
+  /// A waiter's place among those that wait for one job. Those of one job are a list, linked in
+  /// both directions so that each can leave it at once; those of one waiter are a chain.
+  private struct Link {
+    var number: JobNumber
+    var goal: Goal
+    var waiter: Handle?
+    /// The first link of the same waiter.
+    var head: Int
+    /// The next link of the same waiter.
+    var sibling: Int?
+    /// Who waits for the same job, and came just after, and just before.
+    var newer: Int?
+    var older: Int?
+    /// Whether it is in the list of its job: not any more once its goal is met.
+    var isListed = true
+    /// Of the first link: how many links of the waiter must still be met until it is answered.
+    var missing = 1
+  }
+
   /// How many waits end in one turn, at most: ten thousand clients whose time is over at the same
   /// moment must not hold up the others.
   static let expiredMax = 500
 
-  /// The timers hold the waiters; those of one job are a list, the newest first, linked in both
-  /// directions so that each can leave it at once.
   private var timers = TimerQueue<Waiter>()
-  private var firstByJob: [JobNumber: Handle] = [:]
+  private var links: [Link] = []
+  private var freeLinks: [Int] = []
+  private var newestByJob: [JobNumber: Int] = [:]
 
   /// When the next waiter's time is over, in monotonic nanoseconds.
   var nextDeadline: UInt64? { timers.nextDeadline }
@@ -58,42 +83,75 @@ struct Waiters {
   /// How many clients wait.
   var count: Int { timers.count }
 
-  /// Lets a client wait until `deadline`; answers the handle by which it can be removed.
+  /// Lets a client wait for one job until `deadline`; answers the handle by which it can be
+  /// removed.
   mutating func add(
     _ response: PendingResponse, for number: JobNumber, goal: Goal, _ presentation: Presentation,
     until deadline: UInt64
   ) -> Handle {
-    let waiter = Waiter(
-      response: response, number: number, goal: goal, presentation: presentation,
-      next: firstByJob[number])
+    let head = makeLink(number, goal)
+    let subject = Subject.job(number, goal, presentation)
+    let waiter = Waiter(response: response, subject: subject, head: head)
     let handle = Handle(timer: timers.schedule(waiter, at: deadline))
-    if let next = waiter.next { change(next) { $0.previous = handle } }
-    firstByJob[number] = handle
+    list(head, handle)
+    return handle
+  }
+
+  /// Lets a client wait for several jobs, each of which is named once, until `missing` of their
+  /// goals are met. A change of one of the jobs costs the same as with a waiter for it alone.
+  mutating func add(
+    _ response: PendingResponse, for group: JobGroup, _ goals: [(JobNumber, Goal)], missing: Int,
+    until deadline: UInt64
+  ) -> Handle {
+    precondition(missing >= 1 && missing <= goals.count, "nobody waits for nothing")
+    var sibling: Int?
+    for (number, goal) in goals.reversed() {
+      let link = makeLink(number, goal)
+      links[link].sibling = sibling
+      sibling = link
+    }
+    guard let head = sibling else { preconditionFailure("there is a goal at least") }
+    links[head].missing = missing
+    let waiter = Waiter(response: response, subject: .group(group), head: head)
+    let handle = Handle(timer: timers.schedule(waiter, at: deadline))
+    while let link = sibling {
+      links[link].head = head
+      list(link, handle)
+      sibling = links[link].sibling
+    }
     return handle
   }
 
   /// Takes out a waiter whose client went away; nil if it was taken out before.
   mutating func remove(_ handle: Handle) -> Waiter? {
     guard let waiter = timers.cancel(handle.timer) else { return nil }
-    unlink(waiter)
+    releaseLinks(of: waiter)
     return waiter
   }
 
-  /// Takes out the waiters for job `number` that its condition satisfies now.
+  /// Takes out the waiters that miss nothing more once job `number` is in this condition; nil: it
+  /// was dropped.
   mutating func satisfied(
-    by job: JobBrief, _ number: JobNumber, _ body: (Waiter) -> Void
+    by job: JobBrief?, _ number: JobNumber, _ body: (Waiter) -> Void
   ) {
-    var place = firstByJob[number]
-    while let handle = place, let waiter = timers[handle.timer] {
-      place = waiter.next
-      if waiter.isSatisfied(by: job), let waiter = remove(handle) { body(waiter) }
+    var place = newestByJob[number]
+    while let index = place {
+      let link = links[index]
+      place = link.older
+      guard link.goal.isMet(by: job) else { continue }
+      unlist(index)
+      links[link.head].missing -= 1
+      // Its other links are in the lists of other jobs, so `place` stays good.
+      if links[link.head].missing == 0, let handle = link.waiter, let waiter = remove(handle) {
+        body(waiter)
+      }
     }
   }
 
   /// Takes out one waiter whose time is over at `now`.
   mutating func popExpired(at now: UInt64) -> Waiter? {
     guard let waiter = timers.popExpired(at: now) else { return nil }
-    unlink(waiter)
+    releaseLinks(of: waiter)
     return waiter
   }
 
@@ -109,27 +167,46 @@ struct Waiters {
   mutating func removeAll() -> [Waiter] {
     var waiters: [Waiter] = []
     while let waiter = timers.popExpired(at: .max) { waiters.append(waiter) }
-    firstByJob = [:]
+    (links, freeLinks, newestByJob) = ([], [], [:])
     return waiters
   }
 
-  /// Joins the neighbours of a waiter that is not pending any more, in constant time.
-  private mutating func unlink(_ gone: Waiter) {
-    if let previous = gone.previous {
-      change(previous) { $0.next = gone.next }
-    } else {
-      firstByJob[gone.number] = gone.next
-    }
-    if let next = gone.next { change(next) { $0.previous = gone.previous } }
+  // MARK: Links
+
+  private mutating func makeLink(_ number: JobNumber, _ goal: Goal) -> Int {
+    let index = freeLinks.popLast() ?? links.count
+    let link = Link(number: number, goal: goal, head: index)
+    if index == links.count { links.append(link) } else { links[index] = link }
+    return index
   }
 
-  /// Changes a waiter that is pending.
-  private mutating func change(_ handle: Handle, _ body: (inout Waiter) -> Void) {
-    guard var waiter = timers[handle.timer] else {
-      preconditionFailure("who is linked waits")
+  /// Puts a link first in the list of its job.
+  private mutating func list(_ index: Int, _ waiter: Handle) {
+    links[index].waiter = waiter
+    let older = newestByJob.updateValue(index, forKey: links[index].number)
+    links[index].older = older
+    if let older { links[older].newer = index }
+  }
+
+  /// Joins the neighbours of a link, in constant time.
+  private mutating func unlist(_ index: Int) {
+    let link = links[index]
+    links[index].isListed = false
+    if let newer = link.newer {
+      links[newer].older = link.older
+    } else {
+      newestByJob[link.number] = link.older
     }
-    body(&waiter)
-    timers.replace(handle.timer, with: waiter)
+    if let older = link.older { links[older].newer = link.newer }
+  }
+
+  private mutating func releaseLinks(of waiter: Waiter) {
+    var place: Int? = waiter.head
+    while let index = place {
+      place = links[index].sibling
+      if links[index].isListed { unlist(index) }
+      freeLinks.append(index)
+    }
   }
 }
 

@@ -25,6 +25,7 @@ struct ConfigurationFile {
     for (key, value) in mapping {
       try file.read(key, value, into: &settings)
     }
+    try settings.settlePools()
   }
 
   private func contents() throws(SettingError) -> String {
@@ -55,10 +56,11 @@ struct ConfigurationFile {
   ) throws(SettingError) {
     let name = key.scalar?.string ?? ""
     if name == "pools" { return try readPools(value, into: &settings) }
+    if name == "tasks" { return try readTasks(value, into: &settings) }
     guard let setting = Setting.allCases.first(where: { $0.key == name }), setting != .config
     else {
       let known = Setting.allCases.filter { $0 != .config }.map(\.key).joined(separator: ", ")
-      throw error(at: key, "unknown key '\(name)'; the keys are: \(known), pools")
+      throw error(at: key, "unknown key '\(name)'; the keys are: \(known), pools, tasks")
     }
     let text = try scalar(value, of: name)
     do {
@@ -73,13 +75,7 @@ struct ConfigurationFile {
       throw error(at: node, "pools: expected names, like 'default: { processes: 2 }'")
     }
     for (key, value) in mapping {
-      let name = key.scalar?.string ?? ""
-      guard
-        !name.isEmpty, name.utf8.count <= 64,
-        name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
-      else {
-        throw error(at: key, "'\(name)' is not a pool's name: 1 to 64 of A-Z a-z 0-9 . _ -")
-      }
+      let name = try poolName(key)
       var pool = settings.pools.first { $0.name == name } ?? Settings.Pool(name: name)
       try readPool(value, into: &pool)
       if let index = settings.pools.firstIndex(where: { $0.name == name }) {
@@ -88,6 +84,17 @@ struct ConfigurationFile {
         settings.pools.append(pool)
       }
     }
+  }
+
+  func poolName(_ node: Node) throws(SettingError) -> String {
+    let name = node.scalar?.string ?? ""
+    guard
+      !name.isEmpty, name.utf8.count <= 64,
+      name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
+    else {
+      throw error(at: node, "'\(name)' is not a pool's name: 1 to 64 of A-Z a-z 0-9 . _ -")
+    }
+    return name
   }
 
   private func readPool(_ node: Node, into pool: inout Settings.Pool) throws(SettingError) {
@@ -114,7 +121,7 @@ struct ConfigurationFile {
     }
   }
 
-  private func scalar(_ node: Node, of name: String) throws(SettingError) -> String {
+  func scalar(_ node: Node, of name: String) throws(SettingError) -> String {
     guard let scalar = node.scalar else {
       throw error(at: node, "\(name): expected one value, not a list or a group of keys")
     }
@@ -124,7 +131,18 @@ struct ConfigurationFile {
     return isNull ? "" : scalar.string
   }
 
-  private func error(at node: Node, _ reason: String) -> SettingError {
+  /// Reads a value, and says of which key it is if it is none.
+  func naming(
+    _ name: String, _ node: Node, _ read: () throws(Setting.InvalidValue) -> Void
+  ) throws(SettingError) {
+    do {
+      try read()
+    } catch {
+      throw self.error(at: node, "\(name): \(error.reason)")
+    }
+  }
+
+  func error(at node: Node, _ reason: String) -> SettingError {
     let line = node.mark.map { ":\($0.line)" } ?? ""
     return SettingError(source: path + line, reason: reason)
   }

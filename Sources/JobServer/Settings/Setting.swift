@@ -24,6 +24,8 @@ enum Setting: String, CaseIterable, Sendable {
   case retentionBytes = "retention-bytes"
   case shutdownGrace = "shutdown-grace"
   case portFile = "port-file"
+  case tokenFile = "token-file"
+  case insecure
   case logLevel = "log-level"
 
   /// The environment variable.
@@ -41,7 +43,8 @@ enum Setting: String, CaseIterable, Sendable {
     switch self {
     case .listen: "host:port"
     case .data: "dir"
-    case .config, .portFile: "file"
+    case .config, .portFile, .tokenFile: "file"
+    case .insecure: "true|false"
     case .processes: "n|auto"
     case .startMethod: "forkserver|spawn"
     case .sync: "always|ms|never"
@@ -82,6 +85,13 @@ enum Setting: String, CaseIterable, Sendable {
       "Seconds that running jobs get to finish after SIGTERM or SIGINT. (default: 8)"
     case .portFile:
       "File to write the port to when the service is ready; removed when it ends. (default: none)"
+    case .tokenFile:
+      """
+      File of bearer tokens, one a line: clients need one of them. More may stand in the variable \
+      \(TokenVariable.name), with commas between them. (default: none)
+      """
+    case .insecure:
+      "Let in whoever reaches the address, without a token and by any name. (default: false)"
     case .logLevel:
       "trace, debug, info, notice, warning, error or critical. (default: info)"
     }
@@ -96,23 +106,26 @@ enum Setting: String, CaseIterable, Sendable {
     case .data: settings.directory = try path(text)
     case .config: settings.configFile = try path(text)
     case .portFile: settings.portFile = try path(text)
+    case .tokenFile: settings.tokenFile = try path(text)
+    case .insecure: settings.isInsecure = try Setting.truth(text)
     case .processes: settings.defaultPool.processes = try Setting.processes(text)
     case .startMethod: settings.defaultPool.startMethod = try Setting.startMethod(text)
     case .maxTasksPerChild:
       settings.defaultPool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
     case .sync: settings.sync = try Setting.sync(text)
     case .snapshotInterval:
-      settings.snapshotInterval = try milliseconds(text, atLeast: 100)
-    case .maxBody: settings.bodyBytesMax = try bytes(text, in: 1_024...(1 << 30))
-    case .maxQueued: settings.limits.openJobsMax = try count(text, in: 1...100_000_000)
+      settings.snapshotInterval = try Setting.milliseconds(text, atLeast: 100)
+    case .maxBody: settings.bodyBytesMax = try Setting.bytes(text, in: 1_024...(1 << 30))
+    case .maxQueued: settings.limits.openJobsMax = try Setting.count(text, in: 1...100_000_000)
     case .maxQueuedBytes:
-      settings.limits.openBytesMax = try bytes(text, in: 1_024...Quantity.bytesMax)
-    case .retentionAge: settings.limits.retentionAge = try milliseconds(text, atLeast: 1_000)
+      settings.limits.openBytesMax = try Setting.bytes(text, in: 1_024...Quantity.bytesMax)
+    case .retentionAge:
+      settings.limits.retentionAge = try Setting.milliseconds(text, atLeast: 1_000)
     case .retentionCount:
-      settings.limits.retentionJobsMax = try count(text, in: 0...100_000_000)
+      settings.limits.retentionJobsMax = try Setting.count(text, in: 0...100_000_000)
     case .retentionBytes:
-      settings.limits.retentionBytesMax = try bytes(text, in: 0...Quantity.bytesMax)
-    case .shutdownGrace: settings.shutdownGrace = try milliseconds(text, atLeast: 0)
+      settings.limits.retentionBytesMax = try Setting.bytes(text, in: 0...Quantity.bytesMax)
+    case .shutdownGrace: settings.shutdownGrace = try Setting.milliseconds(text, atLeast: 0)
     case .logLevel: settings.logLevel = try Setting.logLevel(text)
     }
   }
@@ -136,7 +149,7 @@ extension Setting {
     return text
   }
 
-  private func milliseconds(
+  static func milliseconds(
     _ text: String, atLeast least: Milliseconds
   ) throws(InvalidValue) -> Milliseconds {
     guard let value = Quantity.milliseconds(text), value >= least else {
@@ -149,7 +162,7 @@ extension Setting {
     return value
   }
 
-  private func bytes(
+  static func bytes(
     _ text: String, in range: ClosedRange<Int>
   ) throws(InvalidValue) -> Int {
     guard let value = Quantity.bytes(text), range.contains(value) else {
@@ -162,7 +175,7 @@ extension Setting {
     return value
   }
 
-  private func count(_ text: String, in range: ClosedRange<Int>) throws(InvalidValue) -> Int {
+  static func count(_ text: String, in range: ClosedRange<Int>) throws(InvalidValue) -> Int {
     guard let value = Quantity.count(text), range.contains(value) else {
       throw InvalidValue(
         reason: "'\(text)' is not a number from \(range.lowerBound) to \(range.upperBound)")
@@ -239,6 +252,13 @@ extension Setting {
     } catch {
       throw InvalidValue(reason: "\(error)")
     }
+  }
+
+  static func truth(_ text: String) throws(InvalidValue) -> Bool {
+    guard let value = Bool(text) else {
+      throw InvalidValue(reason: "'\(text)' is neither true nor false")
+    }
+    return value
   }
 
   static func logLevel(_ text: String) throws(InvalidValue) -> String {

@@ -12,6 +12,8 @@ struct Settings: Equatable, Sendable {
     var startMethod = StartMethod.forkserver
     /// Calls after which a worker is replaced; nil: never.
     var maxTasksPerChild: Int?
+    /// Whether it runs a program for each job, instead of keeping workers.
+    var runsPrograms = false
   }
 
   var host = "127.0.0.1"
@@ -19,6 +21,10 @@ struct Settings: Equatable, Sendable {
   var directory = "./lido-data"
   var configFile: String?
   var portFile: String?
+  /// A file with tokens; `LIDO_TOKENS` may give more.
+  var tokenFile: String?
+  /// Whether others may be let in without a token.
+  var isInsecure = false
   var sync = SyncPolicy.every(milliseconds: 50)
   var snapshotInterval: Milliseconds = 60_000
   var bodyBytesMax = 8 << 20
@@ -26,6 +32,7 @@ struct Settings: Equatable, Sendable {
   var logLevel = "info"
   var limits = Limits()
   var pools = [Pool(name: "default")]
+  var tasks: [TaskSettings] = []
 
   /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.
   var defaultPool: Pool {

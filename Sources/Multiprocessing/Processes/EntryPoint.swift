@@ -1,7 +1,9 @@
 /// What a process forked by the fork server, or executed as a spawned worker, is to do.
 public struct EntryPoint: Sendable {
-  /// The code of a pool's worker. Other codes are the program's own.
+  /// The code of a pool's worker. Codes other than this and `sweeper` are the program's own.
   public static let worker: UInt32 = 1
+  /// The code of `FolderSweeper`, which a `ProgramPool` needs.
+  public static let sweeper: UInt32 = 3
 
   /// Which role.
   public let code: UInt32

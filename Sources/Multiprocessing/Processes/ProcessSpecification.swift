@@ -25,7 +25,7 @@ public struct ProcessSpecification: Sendable {
   }
 
   /// A resource limit, in the unit of that resource; see `setrlimit(2)`.
-  public struct Limit: Sendable {
+  public struct Limit: Equatable, Sendable {
     /// `RLIMIT_AS` and so on.
     public var resource: Int32
     /// The limit that is enforced.

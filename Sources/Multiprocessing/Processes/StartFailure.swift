@@ -17,7 +17,7 @@ public struct StartFailure: Error, Equatable, Sendable {
     case priority = 5
     /// Giving the child its descriptors.
     case descriptors = 6
-    /// Entering the working folder.
+    /// Making or entering the working folder.
     case workingFolder = 7
     /// Executing the program.
     case exec = 8
@@ -43,6 +43,8 @@ public struct StartFailure: Error, Equatable, Sendable {
     switch stage {
     case .forkServerLost: true
     case .exec: errorNumber == EAGAIN || errorNumber == ENOMEM || errorNumber == ETXTBSY
+    // A full disk: there is no room for the folder itself.
+    case .workingFolder where errorNumber == ENOSPC || errorNumber == EDQUOT: true
     default: [EAGAIN, ENOMEM, EMFILE, ENFILE, ENOBUFS].contains(errorNumber)
     }
   }

@@ -13,6 +13,8 @@ HANDLE_ALWAYS = {
 HANDLE_SOMETIMES = {
     "cancel_requested", "interruptions", "timeout", "tags", "args", "kwargs", "run_at",
     "started_at", "finished_at", "expires_at", "worker", "result", "error",
+    # In answers with several jobs only.
+    "idempotent_replayed", "outcome_omitted",
 }
 STATES = {"scheduled", "queued", "running", "succeeded", "failed", "cancelled"}
 ERROR_CODES = {
@@ -43,9 +45,10 @@ def faults_of_handle(handle):
         faults.append(f"ready {handle['ready']!r} in state {state}")
     if handle["successful"] is not ((state == "succeeded") if is_final else None):
         faults.append(f"successful {handle['successful']!r} in state {state}")
-    if ("result" in handle) is not (state == "succeeded"):
+    has_outcome = "outcome_omitted" not in handle
+    if ("result" in handle) is not (state == "succeeded" and has_outcome):
         faults.append(f"result {'is' if 'result' in handle else 'is not'} there in state {state}")
-    if state == "failed" and "error" not in handle:
+    if state == "failed" and has_outcome and "error" not in handle:
         faults.append("failed without error")
     if ("worker" in handle) is not (state == "running"):
         faults.append(f"worker {'is' if 'worker' in handle else 'is not'} there in state {state}")

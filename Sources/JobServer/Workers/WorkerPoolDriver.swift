@@ -1,27 +1,12 @@
+import Glibc
 import JSON
 import JobCore
 import Multiprocessing
 import Reactor
 
-/// Joins one pool of workers to the engine and the reactor: reports become events, effects become
-/// calls. It translates and decides nothing.
-final class PoolAdapter {
-  /// A worker that has ended, for the log and the metrics.
-  struct WorkerExit {
-    let pid: Int32
-    /// Python's; nil where nobody knows it.
-    let exitcode: Int32?
-    /// `retired`, `ended` (by this pool, as it was asked to), `exited`, `signalled`, or `lost` with
-    /// the fork server.
-    let reason: String
-    /// The slot that it worked for.
-    let slot: Int
-    /// The call that it had begun and did not answer.
-    let call: CallID?
-    /// Whether it ended as it was told to.
-    let isExpected: Bool
-  }
-
+/// Joins a pool of kept workers to the engine and the reactor: reports become events, effects
+/// become calls.
+final class WorkerPoolDriver: PoolDriver {
   /// Its position among the configured pools; part of every slot's name.
   let index: Int
   let configured: Settings.Pool
@@ -33,57 +18,42 @@ final class PoolAdapter {
   private(set) var isEnded = false
 
   private let pool: WorkerPool
+  private let descriptors: PoolDescriptors
   private var events: [Event] = []
   private var exits: [WorkerExit] = []
   private var hasAnnounced = false
   private var hasHadReadyWorker = false
   private var isEnding = false
+  /// The largest result of a task that has a bound of its own, and of its calls in flight.
+  private var outputMaxByTask: [String: Int] = [:]
+  private var outputMaxByCall: [UInt64: Int] = [:]
 
-  var name: String { configured.name }
+  /// Whether the system has killed for want of memory since it was last asked.
+  var isOutOfMemory: () -> Bool = { false }
 
   init(
-    index: Int, configured: Settings.Pool, resultBytesMax: Int, forkServer: ForkServer,
-    reactor: Reactor
+    index: Int, settings configuration: Settings, forkServer: ForkServer, reactor: Reactor
   ) throws {
+    let configured = configuration.pools[index]
     self.index = index
     self.configured = configured
+    for task in configuration.tasks { outputMaxByTask[task.name] = task.outputBytesMax }
     processes = configured.processes ?? CPUCount.usable
     var settings = PoolSettings(processes: processes)
     settings.callsPerWorkerMax = configured.maxTasksPerChild
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
-    workers.resultBytesMax = resultBytesMax
-    // Set below: the descriptors that the pool watches are read with the moment of their turn.
-    let owner = Owner()
+    workers.resultBytesMax = configuration.bodyBytesMax
+    for task in configuration.tasks where task.program == nil {
+      workers.openFilesMax[task.name] = task.openFilesMax.map { UInt32(clamping: $0) }
+    }
+    let descriptors = PoolDescriptors(reactor)
+    self.descriptors = descriptors
     pool = try WorkerPool(
-      settings, workers: workers, forkServer: forkServer,
-      watch: { descriptor, writable in
-        owner.watch(descriptor, writable: writable, on: reactor)
-      },
-      unwatch: { reactor.unwatch($0) })
-    owner.adapter = self
-  }
-
-  /// Breaks the circle of pool, reactor and adapter while the pool is being made.
-  private final class Owner {
-    weak var adapter: PoolAdapter?
-
-    func watch(_ descriptor: Int32, writable: Bool, on reactor: Reactor) {
-      let interest: Interest = writable ? [.readable, .writable] : .readable
-      do throws(ReactorError) {
-        if reactor.isWatched(descriptor) {
-          try reactor.setInterest(interest, of: descriptor)
-        } else {
-          try reactor.watch(descriptor, for: interest, precedence: .late) { [self] readiness in
-            adapter?.ready(descriptor, readiness)
-          }
-        }
-      } catch {
-        // Only a system out of memory or watches refuses a socket; the worker's start then times
-        // out, and the pool says so.
-        adapter?.pool.descriptorReady(
-          descriptor, readable: true, writable: true, at: SystemClock.monotonicNanoseconds)
-      }
+      settings, workers: workers, forkServer: forkServer, watch: descriptors.watch,
+      unwatch: descriptors.unwatch)
+    descriptors.ready = { [unowned self] descriptor, readable, writable, now in
+      pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
     }
   }
 
@@ -91,13 +61,6 @@ final class PoolAdapter {
 
   func start(at instant: Instant) {
     pool.start(at: instant.nanoseconds)
-  }
-
-  private func ready(_ descriptor: Int32, _ readiness: Readiness) {
-    pool.descriptorReady(
-      descriptor,
-      readable: !readiness.isDisjoint(with: [.readable, .hungUp, .failed]),
-      writable: readiness.contains(.writable), at: SystemClock.monotonicNanoseconds)
   }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
@@ -158,10 +121,12 @@ final class PoolAdapter {
     case .slotGone(let slot):
       return .slotGone(SlotID(pool: index, index: slot))
     case .callEnded(let call, .returned(let text)):
-      return .callReturned(CallID(rawValue: call), result: text)
+      return returned(CallID(rawValue: call), text)
     case .callEnded(let call, .raised(let text)):
+      outputMaxByCall[call] = nil
       return .callRaised(CallID(rawValue: call), RaisedErrorReader.read(text))
     case .callLost(let call, let status, let started, let reason):
+      outputMaxByCall[call] = nil
       return .callLost(
         CallID(rawValue: call), loss(status, started: started, reason: reason))
     case .poolBroke(let reason):
@@ -173,11 +138,24 @@ final class PoolAdapter {
     }
   }
 
+  private func returned(_ call: CallID, _ text: String) -> Event {
+    guard !outputMaxByCall.isEmpty,
+      let bytesMax = outputMaxByCall.removeValue(forKey: call.rawValue),
+      text.utf8.count > bytesMax
+    else { return .callReturned(call, result: text) }
+    return .callRaised(
+      call,
+      RaisedError(
+        code: .outputLimit, type: "OutputLimitPassed",
+        message: "the result has \(text.utf8.count) bytes; its task may answer \(bytesMax)"))
+  }
+
   private func loss(_ status: ExitStatus, started: Bool, reason: String?) -> Loss {
     guard started else { return .notStarted }
     if let reason { return .protocolBroken(reason) }
     switch status {
     case .unknown: return .interrupted
+    case .signalled(SIGKILL) where isOutOfMemory(): return .outOfMemory(exitcode: -SIGKILL)
     case .exited, .signalled: return .workerExited(exitcode: status.exitcode)
     }
   }
@@ -187,16 +165,19 @@ final class PoolAdapter {
   /// Hands a call to its slot's worker; written by the next `flush`.
   ///
   /// The worker may have ended after the engine decided: then the call comes back as not started.
-  func assign(
-    _ call: CallID, attempt: Int, task: String, args: String, kwargs: String, at instant: Instant
-  ) {
+  func assign(_ assignment: Assignment, at instant: Instant) {
+    let call = assignment.call
     guard pool.room(in: call.slot.index) > 0 else {
       events.append(.callLost(call, .notStarted))
       return
     }
+    if !outputMaxByTask.isEmpty, let bytesMax = outputMaxByTask[assignment.task] {
+      outputMaxByCall[call.rawValue] = bytesMax
+    }
     pool.assign(
-      call.rawValue, attempt: UInt32(attempt), task: task, args: args, kwargs: kwargs,
-      to: call.slot.index, at: instant.nanoseconds)
+      call.rawValue, attempt: UInt32(assignment.attempt), task: assignment.task,
+      args: assignment.args, kwargs: assignment.kwargs, to: call.slot.index,
+      at: instant.nanoseconds)
   }
 
   func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant) {
@@ -207,6 +188,8 @@ final class PoolAdapter {
   func flush() {
     pool.flush()
   }
+
+  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
   /// Ends all workers: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant) {
@@ -222,12 +205,6 @@ final class PoolAdapter {
 
   /// Whether it has had a ready worker, or never will.
   var isSettled: Bool { (hasAnnounced && hasHadReadyWorker) || brokenReason != nil }
-
-  /// `starting`, `running` or `broken`.
-  var condition: String {
-    if brokenReason != nil { return "broken" }
-    return isSettled ? "running" : "starting"
-  }
 
   /// Workers by state.
   var workerCounts: [(state: String, count: Int)] {

@@ -1,0 +1,146 @@
+import HTTPServer
+import JobCore
+import JobStorage
+import Multiprocessing
+
+/// `GET /v1/jobs/{id}/logs`: what the program of a job wrote.
+extension Server {
+  /// Bytes of a log that one answer without `follow` holds at most, and that a follower is sent at
+  /// a time.
+  private static let logPieceMax = 1 << 20
+  /// What tells a client where the next piece begins.
+  private static let offsetHeader: StaticString = "Lido-Next-Offset"
+
+  /// The operation.
+  static var jobLogOperation: Operation {
+    Operation(.get, "/v1/jobs/{id}/logs", "get_logs") {
+      (server, request, later) throws(Problem) in
+      try server.showLog(request, later)
+    }
+  }
+
+  private func showLog(
+    _ request: HTTPRequest, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, ["stream", "after", "follow"])
+    let name = request.query.first("stream") ?? "stderr"
+    guard let stream = JobLog.Stream(rawValue: name) else {
+      throw Problem.invalid("?stream= is stdout or stderr; it was '\(name)'")
+    }
+    let offset = try logOffset(request)
+    let follows = try isFollowing(request)
+    let job = try job(request)
+    guard isDurable(job.number) else { throw JobAnswers.readOnly }
+    if follows { return .now(follow(job, stream, from: offset)) }
+    let piece = log(of: job.number, stream).read(from: offset, atMost: Server.logPieceMax)
+    var headers = Server.logHeaders
+    headers.add(Server.offsetHeader, "\(piece.nextOffset)")
+    return .now(
+      HTTPResponse(
+        status: 200, contentType: "text/plain; charset=utf-8", headers: headers,
+        body: piece.bytes))
+  }
+
+  private func logOffset(_ request: HTTPRequest) throws(Problem) -> Int {
+    guard let text = request.query.first("after") else { return 0 }
+    guard let offset = Int(text), offset >= 0, !text.hasPrefix("+") else {
+      throw Problem.invalid("?after= is a byte offset, 0 or more; it was '\(text)'")
+    }
+    return offset
+  }
+
+  private func isFollowing(_ request: HTTPRequest) throws(Problem) -> Bool {
+    switch request.query.first("follow") {
+    case nil, "false", "0": return false
+    case "true", "1", "": return true
+    case let text?: throw Problem.invalid("?follow= is true or false; it was '\(text)'")
+    }
+  }
+
+  /// It may grow until the job is final, and is whatever a program wrote: no browser is to guess at
+  /// its type.
+  private static var logHeaders: HTTPHeaders {
+    var headers: HTTPHeaders = ["Cache-Control": "no-store"]
+    headers.add("X-Content-Type-Options", "nosniff")
+    return headers
+  }
+
+  // MARK: Following
+
+  private func follow(_ job: Job, _ stream: JobLog.Stream, from offset: Int) -> HTTPResponse {
+    let body = ResponseStream()
+    let follower = LogFollower(
+      job: job.number, stream: stream, offset: offset, attempt: job.attempt, body: body)
+    body.onWritable = { [unowned self, unowned follower] in feed(follower) }
+    body.onClosed = { [unowned self, unowned follower] in logFollowers.remove(follower) }
+    logFollowers.add(follower)
+    feed(follower)
+    return HTTPResponse(
+      status: 200, contentType: "text/plain; charset=utf-8", headers: Server.logHeaders,
+      stream: body)
+  }
+
+  /// Sends what there is, as far as the client takes it, and ends if no more can come.
+  func feed(_ follower: LogFollower) {
+    if let attempt = engine.store[follower.job]?.attempt, attempt != follower.attempt {
+      follower.attempt = attempt
+      follower.offset = 0
+    }
+    let log = log(of: follower.job, follower.stream)
+    while follower.offset < log.count {
+      let piece = log.read(from: follower.offset, atMost: LogFollower.pieceMax)
+      follower.offset = piece.nextOffset
+      guard follower.body.write(piece.bytes) else { return }
+    }
+    guard engine.store.brief(of: follower.job)?.state.isFinal ?? true else { return }
+    logFollowers.remove(follower)
+    follower.body.finish()
+  }
+
+  /// A log has grown, or its job has changed.
+  func feedFollowers(of job: JobNumber) {
+    for follower in logFollowers.all(of: job) { feed(follower) }
+  }
+}
+
+/// A client that reads a log while it is written.
+final class LogFollower {
+  /// Bytes that are sent at a time.
+  static let pieceMax = 64 << 10
+
+  let job: JobNumber
+  let stream: JobLog.Stream
+  /// Where the next piece begins.
+  var offset: Int
+  /// The attempt whose log it is: each has its own.
+  var attempt: UInt16
+  let body: ResponseStream
+
+  init(job: JobNumber, stream: JobLog.Stream, offset: Int, attempt: UInt16, body: ResponseStream) {
+    self.job = job
+    self.stream = stream
+    self.offset = offset
+    self.attempt = attempt
+    self.body = body
+  }
+}
+
+/// Who follows which job's logs.
+struct LogFollowers {
+  private var followers: [JobNumber: [ObjectIdentifier: LogFollower]] = [:]
+
+  var isEmpty: Bool { followers.isEmpty }
+
+  func all(of job: JobNumber) -> [LogFollower] {
+    followers.isEmpty ? [] : followers[job].map { Array($0.values) } ?? []
+  }
+
+  mutating func add(_ follower: LogFollower) {
+    followers[follower.job, default: [:]][ObjectIdentifier(follower)] = follower
+  }
+
+  mutating func remove(_ follower: LogFollower) {
+    followers[follower.job]?[ObjectIdentifier(follower)] = nil
+    if followers[follower.job]?.isEmpty == true { followers[follower.job] = nil }
+  }
+}

@@ -1,0 +1,70 @@
+import JobCore
+import JobStorage
+import Logging
+import Multiprocessing
+
+/// What programs write to standard error: followed while they run, kept when they have ended.
+extension Server {
+  /// Something happened to a program that is a call.
+  func note(_ observation: ProgramPoolDriver.Observation) {
+    switch observation {
+    case .began(let call, let process):
+      guard let job = engine.job(of: call).flatMap({ engine.store[$0] }) else { return }
+      watchUsage(
+        of: call, task: engine.store.names[job.task], process: process, isFresh: true)
+    case .logGrew(let call):
+      if !logFollowers.isEmpty, let job = engine.job(of: call) { feedFollowers(of: job) }
+    case .ended(let call, let log, let output):
+      guard let number = engine.job(of: call) else { return }
+      keep(JobLog(log), of: number, .stderr)
+      keep(JobLog(ProgramLog(output, bytesMax: log.bytesMax)), of: number, .stdout)
+    }
+  }
+
+  private func keep(_ kept: JobLog, of number: JobNumber, _ stream: JobLog.Stream) {
+    do throws(StorageError) {
+      try logs.keep(kept, of: number, stream)
+    } catch {
+      log.warning(
+        "the log of a job is not kept",
+        metadata: ["job": "\(engine.store[number]?.id.text ?? "")", "error": "\(error)"])
+    }
+  }
+
+  /// The logs of jobs that are dropped go with them.
+  func dropLogs(of records: [Record]) {
+    guard logs.bytes > 0 else { return }
+    for case .jobForgotten(let number) in records { logs.remove(number) }
+  }
+
+  /// What a job's last attempt wrote to a stream so far; empty if nothing is kept of it.
+  func log(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog {
+    if stream == .stderr, let call = engine.call(of: number),
+      let programs = pools[call.slot.pool] as? ProgramPoolDriver, let log = programs.log(of: call)
+    {
+      return log
+    }
+    return logs.log(of: number, stream).map(ProgramLog.init) ?? ProgramLog(bytesMax: 2)
+  }
+}
+
+extension JobLog {
+  /// What is kept of a program's log.
+  init(_ log: ProgramLog) {
+    let kept = log.kept
+    self.init(count: log.count, head: kept.head, tail: kept.tail)
+  }
+}
+
+extension ProgramLog {
+  /// A log as it was kept.
+  init(_ log: JobLog) {
+    self.init(head: log.head, tail: log.tail, count: log.count)
+  }
+
+  /// Of bytes that are all there.
+  init(_ bytes: [UInt8], bytesMax: Int) {
+    self.init(bytesMax: bytesMax)
+    bytes.withUnsafeBytes { append($0) }
+  }
+}

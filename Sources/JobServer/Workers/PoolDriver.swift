@@ -1,0 +1,92 @@
+import JobCore
+import Multiprocessing
+
+/// What the server asks of a pool, whatever runs its calls: kept workers, or a program for each
+/// call. A driver translates between its pool and the engine and decides nothing.
+protocol PoolDriver: AnyObject {
+  /// Its position among the configured pools; part of every slot's name.
+  var index: Int { get }
+  var configured: Settings.Pool { get }
+  /// How many calls it runs at a time.
+  var processes: Int { get }
+  /// Why it runs nothing any more.
+  var brokenReason: String? { get }
+  /// Whether all its processes are gone for good.
+  var isEnded: Bool { get }
+  /// Whether it can run calls, or never will.
+  var isSettled: Bool { get }
+
+  /// Whether the system has killed for want of memory since it was last asked; asked when a
+  /// SIGKILL that nobody here sent has ended a process.
+  var isOutOfMemory: () -> Bool { get set }
+
+  // What happens.
+  func start(at instant: Instant)
+  func handle(_ event: ForkServerEvent, at instant: Instant)
+  func passTime(at instant: Instant)
+  /// In nanoseconds of the monotonic clock.
+  var nextDeadline: UInt64? { get }
+  /// Whether events wait that no descriptor announces.
+  var hasEvents: Bool { get }
+  /// Hands over what happened since the last time, in order.
+  func drainEvents(_ body: (Event) -> Void)
+  /// Takes the workers that ended since the last time.
+  func takeExits() -> [WorkerExit]
+
+  // What is to be done.
+  /// Hands a call to its slot. If it cannot run there any more, it comes back as not started.
+  func assign(_ assignment: Assignment, at instant: Instant)
+  func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant)
+  /// Writes what was assigned.
+  func flush()
+  /// Ends everything: SIGTERM now, SIGKILL after a second.
+  func terminate(at instant: Instant)
+
+  /// The process that a slot's call runs in; 0 while there is none.
+  func process(of slot: Int) -> Int32
+
+  // For people.
+  /// Workers by state.
+  var workerCounts: [(state: String, count: Int)] { get }
+  /// The workers, and the last ones that are gone.
+  var workers: [WorkerSummary] { get }
+}
+
+extension PoolDriver {
+  var name: String { configured.name }
+
+  /// `starting`, `running` or `broken`.
+  var condition: String {
+    if brokenReason != nil { return "broken" }
+    return isSettled ? "running" : "starting"
+  }
+}
+
+/// A call that is handed to a slot: an attempt of a job.
+struct Assignment {
+  let call: CallID
+  let job: JobID
+  /// From 1.
+  let attempt: Int
+  let task: String
+  /// A JSON array.
+  let args: String
+  /// A JSON object, or nothing.
+  let kwargs: String
+}
+
+/// A worker that has ended, for the log and the metrics.
+struct WorkerExit {
+  let pid: Int32
+  /// Python's; nil where nobody knows it.
+  let exitcode: Int32?
+  /// `retired`, `ended` (by its pool, as it was asked to), `exited`, `signalled`, or `lost` with
+  /// the fork server.
+  let reason: String
+  /// The slot that it worked for.
+  let slot: Int
+  /// The call that it had begun and did not answer.
+  let call: CallID?
+  /// Whether it ended as it was told to.
+  let isExpected: Bool
+}

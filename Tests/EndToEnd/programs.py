@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""Programs as tasks: what they get, what becomes of what they write, and how they end.
+
+Usage: LIDO_BIN=PATH programs.py
+"""
+
+import os
+import signal
+import sys
+import time
+
+from checks import Checks
+from lido_process import MARK, Service, finished, wait_for_state, wait_until
+
+BOUND = 1.0
+#: What leaves a process of its own group, and one of its own session.
+STUBBORN = "sleep 100 & setsid sleep 100; wait"
+#: Programs begin with a clean environment; this one variable lets the tests find them.
+CONFIGURATION = f"""
+tasks:
+  shell: {{ exec: [sh, -c, "{{0}}"], inherit: [{MARK}] }}
+  short: {{ exec: [sh, -c, "{{0}}"], inherit: [{MARK}], log: 64, timeout: 0.5 }}
+  argv: {{ exec: [printf, "<%s>", "{{0}}", "{{name}}"], stdin: none }}
+  upper: {{ exec: [tr, a-z, A-Z], stdin: "{{0}}" }}
+  cat: {{ exec: [cat], result: json }}
+  bytes: {{ exec: [cat], stdin: "{{0}}", result: bytes, content_type: image/png }}
+  env: {{ exec: [env], environment: {{ ANSWER: 42 }}, stdin: none }}
+  nothing: {{ exec: [there-is-no-such-program] }}
+  bounded: {{ exec: [head, -c, "{{0}}", /dev/zero], output: 1000, result: bytes }}
+pools:
+  programs: {{ processes: 2 }}
+"""
+
+
+def service_with_programs(*flags, configuration=CONFIGURATION):
+    service = Service(*flags, "--processes", 1)
+    path = os.path.join(service.folder, "lido.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(configuration)
+    service.flags += ["--config", path]
+    return service
+
+
+def run(http, task, *args, **members):
+    """Submits, waits, and answers the final handle."""
+    answer = http.submit(task, *args, **members)
+    if answer.status != 202:
+        raise AssertionError(f"{task}: {answer}")
+    return finished(http, answer.json)
+
+
+def what_they_get(checks, http):
+    value = run(http, "argv", "a b; $(id) `id` '\"", kwargs={"name": 1.25})["result"]
+    checks.equal("arguments are never split or expanded", value, "<a b; $(id) `id` '\"><1.25>")
+    checks.equal("a text argument as stdin", run(http, "upper", "grüße")["result"], "GRüßE")
+    given = run(http, "cat", 1, "zwei", [3], kwargs={"k": None})["result"]
+    checks.equal("all arguments as JSON on stdin", given,
+                 {"args": [1, "zwei", [3]], "kwargs": {"k": None}})
+    lines = dict(line.split("=", 1) for line in run(http, "env")["result"].splitlines())
+    checks.equal("a clean environment", sorted(lines), sorted([
+        "ANSWER", "HOME", "LANG", "LIDO_ATTEMPT", "LIDO_JOB_ID", "LIDO_TASK", "PATH", "PWD",
+        "TMPDIR"]))
+    checks.equal("what is configured for it", (lines["ANSWER"], lines["LIDO_TASK"]), ("42", "env"))
+    listing = run(http, "shell", "pwd; ls -A; touch a; mkdir b; chmod 500 b")["result"]
+    folder = listing.strip()
+    checks.that("a working folder of its own, empty", listing == lines_of(folder), folder, listing)
+    checks.that("which is removed with what is in it",
+                wait_until(lambda: not os.path.exists(folder), 5), "gone", folder)
+    left = [name for name in os.listdir(os.path.dirname(folder)) if not name.startswith("gone.")]
+    checks.equal("and nothing else is left there", left, [])
+    big = "x" * 3_000_000
+    checks.equal("three megabytes through it", run(http, "upper", big)["result"], big.upper())
+    checks.equal("a program that reads no stdin", run(http, "shell", "true")["result"], "")
+
+
+def lines_of(*lines):
+    return "".join(f"{line}\n" for line in lines)
+
+
+def what_they_answer(checks, http):
+    job = run(http, "bytes", "\x01\x7f€")
+    checks.equal("bytes are told by type and size",
+                 (job.get("result"), job["result_content_type"], job["result_size"]),
+                 (None, "image/png", 5))
+    answer = http.get(job["result_url"])
+    checks.equal("and answered as they are", (answer.status, answer.body),
+                 (200, "\x01\x7f€".encode()))
+    checks.equal("with their type", answer.get("content-type"), "image/png")
+    checks.equal("and no guessing", answer.get("x-content-type-options"), "nosniff")
+    job = run(http, "shell", r"printf '\377'")
+    checks.equal("text that is none", job["error"]["code"], "result_encoding")
+    job = run(http, "bounded", 1000)
+    checks.equal("as much as may be", job["result_size"], 1000)
+    job = run(http, "bounded", 1_000_000_000)
+    checks.equal("one that does not stop writing", job["error"]["code"], "output_limit")
+
+
+def what_is_told(checks, http):
+    tasks = {task["name"]: task for task in http.get("/v1/tasks").json["tasks"]}
+    checks.equal("a program's arguments are told", tasks["argv"].get("program"),
+                 {"positional": 1, "named": ["name"], "result": "text"})
+    checks.equal("its limits", tasks["bounded"].get("limits"), {"output": 1000})
+    checks.equal("its result", tasks["bytes"]["program"].get("content_type"), "image/png")
+    checks.equal("of other tasks there is nothing to tell", sorted(tasks["square"]),
+                 ["name", "pools"])
+    pools = {pool["name"]: pool for pool in http.get("/v1/pools").json["pools"]}
+    checks.equal("the kinds of pool", {name: pool["kind"] for name, pool in pools.items()},
+                 {"default": "workers", "programs": "programs"})
+
+
+def how_they_fail(checks, http):
+    error = run(http, "shell", "echo first >&2; echo why >&2; exit 3")["error"]
+    checks.equal("exit status", (error["code"], error["exitcode"]), ("exited", 3))
+    checks.equal("the end of stderr", error["traceback"], "first\nwhy\n")
+    checks.that("its last line", error["message"].endswith("exit status 3: why"), "why",
+                error["message"])
+    error = run(http, "shell", "kill -9 $$")["error"]
+    checks.equal("a signal", (error["code"], error["signal"]), ("signalled", 9))
+    error = run(http, "nothing")["error"]
+    checks.that("a program that is not there",
+                error["code"] == "raised" and "'there-is-no-such-program'" in error["message"]
+                and "No such file" in error["message"], "a clear error", error)
+    job = run(http, "shell", "test $LIDO_ATTEMPT = 2", max_attempts=2)
+    checks.equal("a second attempt", (job["state"], job["attempt"]), ("succeeded", 2))
+    for arguments, pointer in [((), "/args/0"), (("a", "b"), "/args/1")]:
+        answer = http.submit("upper", *arguments)
+        checks.equal(f"{len(arguments)} arguments for one",
+                     (answer.status, answer.json["code"], answer.json["errors"][0]["pointer"]),
+                     (422, "invalid_arguments", pointer))
+    answer = http.submit("argv", "a", kwargs={"name": "b", "nome": "c"})
+    checks.equal("an unknown name", answer.json["errors"][0]["pointer"], "/kwargs/nome")
+    answer = http.submit("argv", "a\x00b", kwargs={"name": "b"})
+    checks.equal("a NUL", answer.json["errors"][0]["pointer"], "/args/0")
+
+
+def logs(checks, http):
+    job = run(http, "shell", "echo one >&2; echo two >&2; echo out")
+    url = f"/v1/jobs/{job['id']}/logs"
+    answer = http.get(url)
+    checks.equal("the log", (answer.status, answer.text), (200, "one\ntwo\n"))
+    checks.equal("where it goes on", answer.get("lido-next-offset"), "8")
+    checks.equal("from an offset", http.get(f"{url}?after=4").text, "two\n")
+    checks.equal("beyond the end", http.get(f"{url}?after=99").text, "")
+    checks.equal("stdout is the result", http.get(f"{url}?stream=stdout").text, "")
+    job = run(http, "shell", "echo out; exit 1")
+    checks.equal("stdout of one that failed",
+                 http.get(f"/v1/jobs/{job['id']}/logs?stream=stdout").text, "out\n")
+    for query in ["stream=all", "after=-1", "after=x", "follow=maybe", "colour=red"]:
+        checks.equal(f"?{query}", http.get(f"{url}?{query}").status, 400)
+    job = run(http, "short", "for i in 0 1 2 3 4 5 6 7 8 9; do echo 123456789 >&2; done")
+    text = http.get(f"/v1/jobs/{job['id']}/logs").text
+    checks.that("a long log is cut in the middle, visibly",
+                text.startswith("123456789\n") and text.endswith("123456789\n")
+                and "[... 36 bytes left out ...]" in text, "a mark", text)
+    checks.equal("a task that is no program",
+                 http.get(f"/v1/jobs/{run(http, 'square', 3)['id']}/logs").text, "")
+
+
+def following(checks, service, http):
+    script = "echo begin >&2; while [ ! -e go ]; do sleep 0.01; done; echo end >&2"
+    job = http.submit("shell", script).json["id"]
+    with service.connection() as follower:
+        follower.send("GET", f"/v1/jobs/{job}/logs?follow=true")
+        checks.that("a running job's log grows",
+                    wait_until(lambda: http.get(f"/v1/jobs/{job}/logs").text == "begin\n", 5),
+                    "begin", http.get(f"/v1/jobs/{job}/logs"))
+        pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+        with open(f"/proc/{pid}/cwd/go", "w", encoding="utf-8"):
+            pass
+        answer = follower.receive()
+        checks.equal("a follower reads to the end", (answer.status, answer.text),
+                     (200, "begin\nend\n"))
+    job = http.submit("shell", "sleep 100").json["id"]
+    wait_for_state(http, job, "running")
+    with service.connection() as follower:
+        follower.send("GET", f"/v1/jobs/{job}/logs?follow=1")
+    checks.equal("a follower that leaves harms nobody",
+                 http.post(f"/v1/jobs/{job}/cancel", {"grace": 0}).status, 202)
+    checks.equal("it is cancelled", finished(http, job)["state"], "cancelled")
+
+
+def nothing_left(checks, what, service):
+    began = time.monotonic()
+    sleeping = lambda: [p for p in service.left() if p.name == "sleep"]
+    wait_until(lambda: not sleeping(), BOUND)
+    took = (time.monotonic() - began) * 1_000
+    checks.that(f"{what}: no process is left after {took:.0f} ms", not sleeping(), "none",
+                sleeping())
+
+
+def start_stubborn(service, http, task="shell", **members):
+    """A job with a child of its own group and one of a session of its own, both seen to run."""
+    job = http.submit(task, STUBBORN, **members).json["id"]
+    def both():
+        service.remember_processes()
+        return len([p for p in service.left() if p.name == "sleep"]) == 2
+    if not wait_until(both, 5):
+        raise AssertionError(f"its children do not run: {service.left()}")
+    return job
+
+
+def nobody_survives(checks, service, http):
+    job = start_stubborn(service, http)
+    http.post(f"/v1/jobs/{job}/cancel", {})
+    checks.equal("cancelled", finished(http, job)["state"], "cancelled")
+    nothing_left(checks, "cancelled", service)
+
+    job = start_stubborn(service, http, "short")
+    checks.equal("timed out by its task", finished(http, job)["error"]["code"], "timed_out")
+    nothing_left(checks, "timed out", service)
+
+    job = start_stubborn(service, http, timeout=0.4)
+    checks.equal("timed out by its own limit", finished(http, job)["error"]["code"], "timed_out")
+    nothing_left(checks, "timed out by its own limit", service)
+
+    job = start_stubborn(service, http)
+    pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+    service.signal_worker(pid, signal.SIGKILL)
+    checks.equal("killed by somebody", finished(http, job)["error"]["code"], "signalled")
+    nothing_left(checks, "killed by somebody", service)
+
+
+def after_kill(checks, service):
+    with service.connection() as http:
+        job = start_stubborn(service, http)
+        done = run(http, "shell", "echo kept >&2")["id"]
+    service.kill()
+    nothing_left(checks, "kill -9 of the service", service)
+    work = os.path.join(service.data, "work-programs")
+    checks.that("a working folder is left behind", os.listdir(work), "one", os.listdir(work))
+    service.start()
+    with service.connection() as http:
+        checks.equal("a log outlives the crash", http.get(f"/v1/jobs/{done}/logs").text, "kept\n")
+        handle = wait_for_state(http, job, "running")
+        checks.equal("what was cut off runs again", handle["interruptions"], 1)
+        http.post(f"/v1/jobs/{job}/cancel", {"grace": 0})
+        finished(http, job)
+        checks.that("and its first folder is removed",
+                    wait_until(lambda: not os.listdir(work), 5), [], os.listdir(work))
+        http.delete(f"/v1/jobs/{done}")
+        checks.equal("a log goes with its job", http.get(f"/v1/jobs/{done}/logs").status, 410)
+        names = os.listdir(os.path.join(service.data, "logs"))
+        checks.that("and its file, too", not any(n.startswith("%020d" % 2) for n in names), [],
+                    names)
+
+
+def shutting_down(checks, _):
+    with service_with_programs("--shutdown-grace", 1) as service:
+        with service.connection() as http:
+            start_stubborn(service, http)
+        checks.equal("SIGTERM with a program that outlasts the grace", service.terminate(), 0)
+        nothing_left(checks, "SIGTERM", service)
+        service.start()
+        with service.connection() as http:
+            jobs = http.get("/v1/jobs").json["jobs"]
+            checks.equal("it runs again after the next start", len(jobs), 1)
+            checks.that("without counting an interruption",
+                        wait_for_state(http, jobs[0]["id"], "running") is not None
+                        and "interruptions" not in jobs[0], "none", jobs)
+
+
+def main():
+    checks = Checks(seconds_max=120)
+    with service_with_programs() as service:
+        with service.connection() as http:
+            checks.run((what_they_get, http), (what_they_answer, http),
+                       (what_is_told, http),
+                       (how_they_fail, http), (logs, http),
+                       (following, service, http),
+                       (nobody_survives, service, http))
+        checks.run((after_kill, service))
+    checks.run((shutting_down, None))
+    sys.exit(checks.finish())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+import JobCore
+import Testing
+
+@testable import JobStorage
+
+/// What is kept of jobs' output, and what a full disk does to it.
+@Suite struct LogFolderTests {
+  private let disk = MemoryFileSystem()
+
+  init() throws {
+    try disk.makeDirectory("data")
+  }
+
+  private func folder(
+    bytesMax: Int = .max, held: @escaping (JobNumber) -> Bool = { _ in true }
+  ) throws -> LogFolder {
+    try LogFolder("data/logs", bytesMax: bytesMax, isHeld: held, fileSystem: disk)
+  }
+
+  private func log(_ text: String, leftOut: Int = 0, tail: String = "") -> JobLog {
+    JobLog(
+      count: text.utf8.count + leftOut + tail.utf8.count, head: Array(text.utf8),
+      tail: Array(tail.utf8))
+  }
+
+  @Test func `a log is read as it was kept, also by the next server`() throws {
+    let logs = try folder()
+    try logs.keep(log("beginning\n", leftOut: 1_000, tail: "end\n"), of: 7, .stderr)
+    try logs.keep(log("out"), of: 7, .stdout)
+    for logs in [logs, try folder()] {
+      #expect(logs.log(of: 7, .stderr) == log("beginning\n", leftOut: 1_000, tail: "end\n"))
+      #expect(logs.log(of: 7, .stdout) == log("out"))
+      #expect(logs.log(of: 8, .stderr) == nil)
+      #expect(logs.holds(7) && !logs.holds(8))
+    }
+    #expect(disk.openCount == 0)
+  }
+
+  @Test func `the next attempt's log takes the place of the last one's`() throws {
+    let logs = try folder()
+    try logs.keep(log("first"), of: 7, .stderr)
+    try logs.keep(log("second"), of: 7, .stderr)
+    #expect(logs.log(of: 7, .stderr) == log("second"))
+    try logs.keep(log(""), of: 7, .stderr)
+    #expect(logs.log(of: 7, .stderr) == nil)
+    #expect(disk.files.isEmpty && logs.bytes == 0)
+  }
+
+  @Test func `the logs of jobs that are not held go at the start`() throws {
+    let logs = try folder()
+    for job in JobNumber(1)...4 { try logs.keep(log("text"), of: job, .stderr) }
+    disk.files["data/logs/notes.txt"] = MemoryFileSystem.Node()
+    let next = try folder(held: { $0 == 2 })
+    #expect(next.log(of: 2, .stderr) == log("text"))
+    #expect(next.log(of: 3, .stderr) == nil)
+    #expect(disk.files.count == 2, "what is not ours stays")
+  }
+
+  @Test func `beyond the bound the oldest go`() throws {
+    let one = try folder()
+    try one.keep(log("text"), of: 1, .stderr)
+    let size = one.bytes
+    one.remove(1)
+    let logs = try folder(bytesMax: size * 3)
+    for job in JobNumber(1)...5 { try logs.keep(log("text"), of: job, .stderr) }
+    #expect((1...5).map { logs.holds($0) } == [false, false, true, true, true])
+    #expect(logs.bytes == size * 3)
+    logs.remove(4)
+    try logs.keep(log("text"), of: 6, .stderr)
+    #expect((1...6).map { logs.holds($0) } == [false, false, true, false, true, true])
+  }
+
+  @Test func `one log that is larger than the bound is kept alone`() throws {
+    let logs = try folder(bytesMax: 10)
+    try logs.keep(log("1"), of: 1, .stderr)
+    try logs.keep(log(String(repeating: "x", count: 99)), of: 2, .stderr)
+    #expect(!logs.holds(1) && logs.holds(2))
+  }
+
+  @Test func `on a full disk nothing half is kept`() throws {
+    let logs = try folder()
+    disk.capacity = 50
+    #expect(throws: StorageError.self) {
+      try logs.keep(log(String(repeating: "x", count: 99)), of: 1, .stderr)
+    }
+    #expect(!logs.holds(1) && disk.files.isEmpty && logs.bytes == 0)
+    #expect(disk.openCount == 0)
+    disk.capacity = .max
+    try logs.keep(log("text"), of: 1, .stderr)
+    #expect(logs.log(of: 1, .stderr) == log("text"))
+  }
+
+  @Test(arguments: ["", "x", "{}\n", "{\"log\":1,\"count\":1,\"head\":9}\nabc", "\n"])
+  func `a file that is none is no log`(content: String) throws {
+    let logs = try folder()
+    let node = MemoryFileSystem.Node()
+    node.bytes = Array(content.utf8)
+    disk.files["data/logs/00000000000000000007.stderr"] = node
+    #expect(try folder().log(of: 7, .stderr) == nil)
+    #expect(logs.log(of: 7, .stderr) == nil)
+  }
+}
