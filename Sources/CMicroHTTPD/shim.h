@@ -31,6 +31,30 @@ static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection,
   return strlen(text);
 }
 
+/* Whether this is the version whose way to take a request apart is known: it leaves every line
+   where it came in, and writes NUL over what ended it. */
+static inline int mhd_leaves_lines_in_place(void) {
+  return strcmp(MHD_get_version(), "0.9.75") == 0;
+}
+
+/* Has libmicrohttpd told of a connection's end which it does not watch: it takes a connection out
+   of its epoll instance as it is suspended, and does not put it back while it has no room to read.
+   Its events name the connection by its address (0.9.75). */
+static inline void mhd_watch_again(struct MHD_Daemon *daemon, struct MHD_Connection *connection,
+                                   int descriptor) {
+  const union MHD_DaemonInfo *i = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data = {.ptr = connection}};
+  if (i) epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+/* Ends a target behind its '?', so that libmicrohttpd finds no arguments in it: some hundred
+   exhaust its memory for the connection, and the request is then never answered. For the callback
+   that is told of the target; the buffer is libmicrohttpd's own, and written to by itself. */
+static inline void mhd_hide_query(const char *target) {
+  char *mark = target ? strchr(target, '?') : NULL;
+  if (mark && mark[1]) mark[1] = 0;
+}
+
 /* NULL when it cannot start. */
 static inline struct MHD_Daemon *mhd_start(const struct mhd_setup *s) {
   return MHD_start_daemon(

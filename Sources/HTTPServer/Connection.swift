@@ -36,6 +36,8 @@ final class Connection {
   var serial: UInt32 = 0
   var request = HTTPRequest(method: .get, path: "")
   var destination = Destination.nowhere
+  /// The target as it came, in libmicrohttpd's memory; valid until the headers were judged.
+  var target = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   var method: HTTPMethod?
   /// The route that serves the request, -1 for none.
   var route = -1
@@ -53,6 +55,8 @@ final class Connection {
   var beganAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
+  /// Its body has no stated length, and is not complete.
+  var isReadingChunks: Bool { stage == .body && bodyCountStated == 0 && !isClosed }
   var isSuspended = false
   var isWatched = false
   var isClosed = false

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// A daemon of libmicrohttpd, without threads and without a listening socket of its own, and the
 /// four places where it calls us.
@@ -7,6 +8,8 @@ final class Daemon {
 
   /// Connections that it has now.
   var connectionCount = 0
+  /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
+  var quietRuns = 0
   /// Its descriptor is readable.
   var isReady = false
   /// A connection was resumed, of which libmicrohttpd learns only when it runs.
@@ -42,6 +45,7 @@ final class Daemon {
       guard let handle, let held = mhd_connection_context(handle) else { return nil }
       let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
       connection.server.began(connection, target: target.map { UnsafeRawPointer($0).asBytes })
+      mhd_hide_query(target)
       return held
     }
     setup.on_request = { _, _, _, method, version, bytes, count, held in
@@ -71,6 +75,13 @@ final class Daemon {
 
   /// Does what is ready, without blocking.
   func run() { MHD_run(handle) }
+
+  /// Closes a connection that was suspended, although libmicrohttpd may not look at it any more.
+  func cut(_ connection: Connection) {
+    MHD_resume_connection(connection.handle)
+    mhd_watch_again(handle, connection.handle, connection.descriptor)
+    shutdown(connection.descriptor, Int32(SHUT_RDWR))
+  }
 
   /// Milliseconds until `run` must be called in any case, 0 for at once; `nil` for never.
   func timeout() -> UInt64? {

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// What libmicrohttpd tells, in the order in which it tells it. The first call for a request only
 /// judges it: an answer queued there closes the connection, so that only what makes the framing
@@ -37,12 +38,14 @@ extension HTTPServer {
 
   /// The request line was read; `target` is valid during this call only.
   func began(_ connection: Connection, target: UnsafePointer<UInt8>?) {
+    activity &+= 1
     connection.begin(serial: nextSerial(), at: now)
     lanes.enter(.header, connection.descriptor, at: now)
     guard let target else {
       connection.destination = .invalid
       return
     }
+    connection.target = UnsafeBufferPointer(start: target, count: strlen(target.asCString))
     connection.destination = Destination.read(target, in: router, into: &connection.request)
   }
 
@@ -51,10 +54,12 @@ extension HTTPServer {
     _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
     bytes: UnsafeRawBufferPointer, _ unread: inout Int
   ) -> MHD_Result {
+    activity &+= 1
     switch connection.stage {
     case .headers:
-      return judge(connection, HTTPMethod(cString: method), isVersion10: version[7] == 0x30)
-    case .body where bytes.isEmpty:
+      let lines = RequestLines(method: method, target: connection.target, version: version)
+      return judge(connection, HTTPMethod(cString: method), lines)
+    case .body where bytes.baseAddress == nil:
       return act(connection)
     case .body:
       unread = 0
@@ -73,6 +78,7 @@ extension HTTPServer {
 
   /// The request is over, one way or the other.
   func completed(_ connection: Connection, isDelivered: Bool) {
+    activity &+= 1
     if let pending = connection.pending { lose(connection, pending) }
     if let observe, connection.status != 0 {
       observe(
@@ -88,14 +94,14 @@ extension HTTPServer {
 
   /// The headers are complete.
   private func judge(
-    _ connection: Connection, _ method: HTTPMethod?, isVersion10: Bool
+    _ connection: Connection, _ method: HTTPMethod?, _ lines: RequestLines
   ) -> MHD_Result {
     connection.stage = .body
     connection.method = method
-    connection.isVersion10 = isVersion10
-    var scan = HeaderScan(table: fieldTable)
+    connection.isVersion10 = lines.isVersion10
+    var scan = HeaderScan(table: fieldTable, lines: lines)
     scan.read(connection.handle)
-    if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
+    if let refusal = scan.refusal { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
     }

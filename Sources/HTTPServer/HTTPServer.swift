@@ -34,6 +34,8 @@ public final class HTTPServer {
   let observe: ((HTTPObservation) -> Void)?
   let fieldTable: FieldTable
 
+  /// Calls of libmicrohttpd that had something to tell.
+  var activity: UInt64 = 0
   /// The moment of the present or last run.
   var now: UInt64 = 0
   var lanes: DeadlineLanes
@@ -154,12 +156,18 @@ public final class HTTPServer {
     let hasResumed = daemon.hasResumed
     daemon.isReady = false
     daemon.hasResumed = false
-    let before = serial
+    let (before, activityBefore) = (serial, activity)
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
     // seen in one run and read in the next. Once requests were read, what else is pending can
     // wait for the next turn: by then, most of their answers are there.
     if hasResumed || serial == before && daemon.timeout() == 0 { daemon.run() }
+    if activity == activityBefore, daemon.timeout() == 0 {
+      daemon.quietRuns += 1
+      if daemon.quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
+    } else {
+      daemon.quietRuns = 0
+    }
   }
 
   /// Accepts no further connection, and closes the listening socket. Open connections are served
