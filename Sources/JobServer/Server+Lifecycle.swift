@@ -130,6 +130,7 @@ extension Server {
   private func becomeReady() {
     phase = .ready
     decideEarly()
+    warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
     log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
   }

@@ -22,6 +22,20 @@ extension Server {
       forkServer: forkServer, reactor: reactor)
   }
 
+  /// Says what of the configuration of tasks is not going to have the effect that somebody wanted.
+  func warnOfTasks() {
+    for task in settings.tasks {
+      let knowing = pools.filter { engine.tasks(pool: $0.index)?.contains(task.name) == true }
+      if knowing.isEmpty {
+        log.warning("limits of a task that no pool knows", metadata: ["task": "\(task.name)"])
+      } else if task.program != nil, knowing.count > 1 {
+        log.warning(
+          "a program has the name of another task; submissions have to name the pool",
+          metadata: ["task": "\(task.name)", "pools": "\(knowing.map(\.name))"])
+      }
+    }
+  }
+
   /// The fork server has news: of workers, of the compactor, of its own end.
   func forkServerReady() {
     var events: [ForkServerEvent] = []
@@ -84,6 +98,7 @@ extension Server {
       for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
+        if usage.count > 0 { endUsage(with: event) }
         decide(event)
       }
     }

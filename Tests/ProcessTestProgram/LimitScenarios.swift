@@ -215,7 +215,7 @@ enum LimitScenarios {
           + " \(memory.lateness / 1000) µs late")
     }
     for count in [1, 10, 100] {
-      let script = "i=1; while [ $i -lt \(count) ]; do sleep 300 & i=$((i+1)); done; wait"
+      let script = "i=1; while [ $i -lt \(count) ]; do sleep 300 & i=$((i+1)); done; exec sleep 300"
       let (token, process) = try started(forkServer, shell(script))
       while ProcessTree.usage(of: process)?.processCount != count {}
       var times: [UInt64] = []

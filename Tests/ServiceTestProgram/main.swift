@@ -24,6 +24,13 @@ let pause = TaskDefinition<Double, Double>("sleep") { seconds in
   return seconds
 }
 
+/// `open_files()`: answers how many descriptors this process may have, its soft limit.
+let openFiles = TaskDefinition<NoArgument, Int>("open_files") { _ in
+  var limit = rlimit()
+  getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  return Int(limit.rlim_cur)
+}
+
 /// Why no process was started: an `errno` value.
 struct SpawnFailure: Error {
   let number: Int32
@@ -31,4 +38,4 @@ struct SpawnFailure: Error {
 
 Misbehaviour.misbehaveAtStart()
 
-Lido.main(tasks: [spawnGrandchild.erased, pause.erased] + Misbehaviour.tasks)
+Lido.main(tasks: [spawnGrandchild.erased, pause.erased, openFiles.erased] + Misbehaviour.tasks)

@@ -46,6 +46,9 @@ final class WorkerPoolDriver: PoolDriver {
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
     workers.resultBytesMax = configuration.bodyBytesMax
+    for task in configuration.tasks where task.program == nil {
+      workers.openFilesMax[task.name] = task.openFilesMax.map { UInt32(clamping: $0) }
+    }
     let descriptors = PoolDescriptors(reactor)
     self.descriptors = descriptors
     pool = try WorkerPool(
@@ -187,6 +190,8 @@ final class WorkerPoolDriver: PoolDriver {
   func flush() {
     pool.flush()
   }
+
+  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
   /// Ends all workers: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant) {

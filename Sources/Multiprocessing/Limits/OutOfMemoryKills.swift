@@ -12,9 +12,9 @@ import Glibc
 public final class OutOfMemoryKills {
   /// Whose kills are counted.
   public enum Scope: Equatable, Sendable {
-    /// Of this process' own control group: the victim was one of ours, and almost surely the
-    /// process that died. Wrong only if somebody else killed one of ours within the second in
-    /// which the system killed another.
+    /// Of this process' own control group (version 1 leaves out the groups below it): a process of
+    /// ours was killed, and most likely the one that died. Wrong only if the system had killed
+    /// another since the last look, a child of a worker for instance, and somebody else this one.
     case controlGroup
     /// Of the whole machine: the victim may have been in another container.
     case machine
