@@ -14,6 +14,7 @@ extension HTTPServer {
     let missing = Int(descriptor) + 1 - connections.count
     if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
     connections[Int(descriptor)] = connection
+    connectionCount += 1
     lanes.enter(.header, descriptor, at: now)
     return connection
   }
@@ -22,6 +23,7 @@ extension HTTPServer {
   func closed(_ connection: Connection) {
     lanes.leave(connection.descriptor)
     connections[Int(connection.descriptor)] = nil
+    connectionCount -= 1
     connection.isClosed = true
     if let pending = connection.pending { lose(connection, pending) }
   }
@@ -69,8 +71,9 @@ extension HTTPServer {
       observe(
         HTTPObservation(
           route: connection.route >= 0 ? router.routes[connection.route].name : nil,
-          method: connection.method, status: connection.status,
-          nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
+          routeIndex: connection.route, method: connection.method, status: connection.status,
+          nanoseconds: now - connection.beganAt, isDelivered: isDelivered,
+          requestID: connection.requestID))
     }
     if connection.stream != nil { streamCount -= 1 }
     connection.finish()
@@ -86,6 +89,7 @@ extension HTTPServer {
     connection.isVersion10 = isVersion10
     var scan = HeaderScan(table: fieldTable)
     scan.read(connection.handle)
+    connection.requestID = scan.requestID
     if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
@@ -229,6 +233,15 @@ extension HTTPServer {
     pendingCount -= 1
   }
 
+  /// An id for an answer that somebody may ask about; empty where none is to be made. To one that
+  /// went well none is given: making and sending it costs every request, and who wants to find an
+  /// answer again can send an id of its own.
+  private func nextRequestID() -> [UInt8] {
+    guard !settings.requestIDPrefix.isEmpty else { return [] }
+    requestIDsMade += 1
+    return [UInt8]("\(settings.requestIDPrefix)\(requestIDsMade)".utf8)
+  }
+
   private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {
     var allow: String?
     if case .methodNotAllowed(let methods) = refusal { allow = HTTPMethod.list(methods) }
@@ -249,6 +262,9 @@ extension HTTPServer {
     beginWriting(connection)
     connection.stage = .answered
     connection.status = response.status
+    if response.status >= 400, connection.requestID.isEmpty {
+      connection.requestID = nextRequestID()
+    }
     let isQueued = ResponseQueue.put(response, on: connection, allow: allow, isLast: isQuiesced)
     if connection.stream != nil { streamCount += 1 }
     return isQueued

@@ -23,6 +23,8 @@ public final class HTTPServer {
   public let connectionsMax: Int
   /// Readable when `run(at:)` has something to do, for the owner's epoll or poll; -1 once stopped.
   public private(set) var fileDescriptor: Int32
+  /// Connections that are open.
+  public internal(set) var connectionCount = 0
   /// Answers that are owed.
   public internal(set) var pendingCount = 0
   /// Answers whose body is being streamed.
@@ -43,6 +45,8 @@ public final class HTTPServer {
   /// Settled or lost, and not yet told to libmicrohttpd. May hold one that was answered meanwhile.
   var settled: [Connection] = []
   var watchCount = 0
+  /// Ids that were made for requests without one.
+  var requestIDsMade: UInt64 = 0
   /// No further connection is accepted; keep-alive ends with the next answer.
   private(set) var isQuiesced = false
   private(set) var isStopping = false
