@@ -22,9 +22,7 @@ extension Server {
     do throws(StorageError) {
       try logs.keep(kept, of: number, stream)
     } catch {
-      log.warning(
-        "the log of a job is not kept",
-        metadata: ["job": "\(engine.store[number]?.id.text ?? "")", "error": "\(error)"])
+      noteUnkeptLog(of: engine.store[number]?.id.text ?? "", error)
     }
   }
 

@@ -29,6 +29,7 @@ extension Server {
     forkServer.drain(into: &events)
     for event in events {
       if event == .lost {
+        metrics.forkServersLost += 1
         log.error("the fork server ended; another one is started, what ran is run again")
         replaceForkServer()
       }
@@ -41,6 +42,7 @@ extension Server {
     do {
       try forkServer.replace()
       forkServerRetryAt = nil
+      log.notice("a fork server runs again", metadata: ["pid": .count(Int(forkServer.process))])
     } catch {
       if forkServerRetryAt == nil {
         log.critical(
@@ -54,7 +56,6 @@ extension Server {
   func passForkServerTime() {
     guard let due = forkServerRetryAt, due <= now.instant else { return }
     replaceForkServer()
-    if !forkServer.isLost { log.notice("a fork server runs again") }
   }
 
   /// Hands everything that the pools report to the engine.
@@ -76,7 +77,7 @@ extension Server {
         "the pool broke; its jobs fail and it takes no more",
         metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
     case .poolAnnounced(_, let tasks):
-      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": "\(tasks.count)"])
+      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": .count(tasks.count)])
     default: break
     }
   }
@@ -84,10 +85,10 @@ extension Server {
   private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
-      "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",
+      "pool": "\(pool.name)", "slot": .count(exit.slot), "pid": .count(Int(exit.pid)),
       "reason": "\(exit.reason)",
     ]
-    if let exitcode = exit.exitcode { metadata["exitcode"] = "\(exitcode)" }
+    if let exitcode = exit.exitcode { metadata["exitcode"] = .count(Int(exitcode)) }
     if let number = exit.call.flatMap({ engine.job(of: $0) }), let job = engine.store[number] {
       metadata["job"] = "\(job.id)"
       metadata["task"] = "\(engine.store.names[job.task])"

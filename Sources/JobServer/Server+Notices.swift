@@ -1,0 +1,176 @@
+import HTTPServer
+import JobCore
+import Logging
+
+/// What clients can bring about as often as they like is told to the operator in a bounded number
+/// of lines: its beginning and its end, or at most a line a second.
+extension Server {
+  /// What is going on of that kind.
+  struct Notices {
+    /// Submissions are refused because the queue is full.
+    var fullQueue: Episode?
+    /// All connections are taken.
+    var fullConnections: Episode?
+    /// Requests that were not let in.
+    var denials = Throttle()
+    /// Logs of jobs that could not be kept.
+    var unkeptLogs = Throttle()
+    /// Whether any of it is to be looked at in this turn.
+    var isActive = false
+
+    func deadline(at instant: Instant) -> Instant? {
+      guard isActive else { return nil }
+      return [
+        fullQueue?.deadline(at: instant), fullConnections?.deadline(at: instant),
+        denials.deadline, unkeptLogs.deadline,
+      ].compactMap { $0 }.min()
+    }
+
+    /// Nothing is left of it.
+    var isOver: Bool {
+      fullQueue == nil && fullConnections == nil && denials.deadline == nil
+        && unkeptLogs.deadline == nil
+    }
+  }
+
+  /// How much of the connections must be free again before all are not taken any more: with one
+  /// alone it would begin and end with every client.
+  private static let connectionsFreeShare = 10
+
+  // MARK: What happens
+
+  /// The engine refused a wish.
+  func noteRefusal(_ refusal: Refusal) {
+    metrics.noteRefusal(JobAnswers.problem(of: refusal).code)
+    guard case .queueFull = refusal else { return }
+    if notices.fullQueue != nil {
+      notices.fullQueue?.again(at: now.instant)
+      return
+    }
+    notices.isActive = true
+    notices.fullQueue = Episode(at: now.instant)
+    let store = engine.store
+    log.warning(
+      "the queue is full; submissions are refused",
+      metadata: [
+        "jobs": .count(store.openCount), "jobs_max": .count(settings.limits.openJobsMax),
+        "bytes": .count(store.openBytes), "bytes_max": .count(settings.limits.openBytesMax),
+      ])
+  }
+
+  /// Whether a request is let in.
+  func admit(_ arrival: HTTPArrival) -> HTTPDenial? {
+    guard let denial = door.judge(arrival) else { return nil }
+    notices.isActive = true
+    if let count = notices.denials.note(at: now.instant) { tellDenials(count) }
+    return denial
+  }
+
+  private func tellDenials(_ count: Int) {
+    log.warning(
+      "requests were not let in",
+      metadata: ["requests": .count(count), "authentication": "\(door.authentication)"])
+  }
+
+  /// The log of a job could not be kept.
+  func noteUnkeptLog(of job: String, _ error: any Error) {
+    notices.isActive = true
+    guard let count = notices.unkeptLogs.note(at: now.instant) else { return }
+    log.warning(
+      "the log of a job is not kept",
+      metadata: ["job": "\(job)", "error": "\(error)", "logs": .count(count)])
+  }
+
+  /// Looks how many connections there are, after they were served.
+  func noteConnections() {
+    guard let http, http.connectionCount >= http.connectionsMax else { return }
+    if notices.fullConnections != nil {
+      notices.fullConnections?.again(at: now.instant)
+      return
+    }
+    notices.isActive = true
+    notices.fullConnections = Episode(at: now.instant)
+    log.warning(
+      "all connections are taken; further clients wait until one is free",
+      metadata: ["connections_max": .count(http.connectionsMax)])
+  }
+
+  // MARK: What is over
+
+  /// Tells what is over, and what was held back to tell it together.
+  func passNotices() {
+    guard notices.isActive else { return }
+    endFullQueue()
+    endFullConnections()
+    if let count = notices.denials.timePassed(at: now.instant) { tellDenials(count) }
+    if let count = notices.unkeptLogs.timePassed(at: now.instant) {
+      log.warning("logs of jobs are not kept", metadata: ["logs": .count(count)])
+    }
+    if notices.isOver { notices.isActive = false }
+  }
+
+  private func endFullQueue() {
+    guard let episode = notices.fullQueue, episode.calmAt <= now.instant,
+      engine.store.openCount < settings.limits.openJobsMax,
+      engine.store.openBytes < settings.limits.openBytesMax
+    else { return }
+    notices.fullQueue = nil
+    log.notice(
+      "the queue has room again",
+      metadata: [
+        "refused": .count(episode.count), "jobs": .count(engine.store.openCount),
+        "seconds": .seconds(from: episode.begunAt, to: now.instant),
+      ])
+  }
+
+  private func endFullConnections() {
+    guard let episode = notices.fullConnections, episode.calmAt <= now.instant, let http,
+      http.connectionCount <= http.connectionsMax - http.connectionsMax
+        / Server.connectionsFreeShare
+    else { return }
+    notices.fullConnections = nil
+    log.notice(
+      "connections are free again",
+      metadata: [
+        "connections": .count(http.connectionCount),
+        "seconds": .seconds(from: episode.begunAt, to: now.instant),
+      ])
+  }
+
+  // MARK: Each job and each request
+
+  /// Tells a line for each job that ended, by the records from `first` on. At `debug` only.
+  func tellEnds(from first: Int) {
+    for case .jobEnded(let number, let outcome, _) in turn.records[first...] {
+      guard let job = engine.store[number] else { continue }
+      var metadata: Logger.Metadata = [
+        "job": "\(job.id)", "task": "\(engine.store.names[job.task])",
+        "pool": "\(engine.store.names[job.pool])", "state": "\(job.state.rawValue)",
+        "attempt": .count(Int(job.attempt)),
+        "seconds": .seconds(milliseconds: now.timestamp - job.createdAt),
+      ]
+      if case .failed(let error) = outcome {
+        metadata["code"] = "\(error.code.rawValue)"
+        metadata["error"] = "\(error.message)"
+      }
+      log.debug("job ended", metadata: metadata)
+    }
+  }
+
+  /// A request is over: it is counted and, at `debug`, told.
+  func note(_ observation: HTTPObservation) {
+    metrics.noteRequest(observation)
+    guard tellsEach else { return }
+    var metadata: Logger.Metadata = [
+      "route": "\(observation.route ?? "none")",
+      "method": "\(observation.method?.rawValue ?? "other")",
+      "status": .count(observation.status),
+      "ms": .stringConvertible(Double(observation.nanoseconds / 1_000) / 1_000),
+    ]
+    if !observation.isDelivered { metadata["delivered"] = .stringConvertible(false) }
+    if !observation.requestID.isEmpty {
+      metadata["request_id"] = "\(String(decoding: observation.requestID, as: UTF8.self))"
+    }
+    log.debug("request", metadata: metadata)
+  }
+}
