@@ -239,7 +239,11 @@ extension HTTPServer {
   private func nextRequestID() -> [UInt8] {
     guard !settings.requestIDPrefix.isEmpty else { return [] }
     requestIDsMade += 1
-    return [UInt8]("\(settings.requestIDPrefix)\(requestIDsMade)".utf8)
+    var id: [UInt8] = []
+    id.reserveCapacity(32)
+    id += settings.requestIDPrefix.utf8
+    id += String(requestIDsMade).utf8
+    return id
   }
 
   private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {

@@ -66,8 +66,9 @@ extension Server {
     case .forgotten:
       request.response.resume(with: .empty())
     case .refused(let refusal):
-      noteRefusal(refusal)
-      request.response.resume(with: JobAnswers.problem(JobAnswers.problem(of: refusal)))
+      let problem = JobAnswers.problem(of: refusal)
+      noteRefusal(problem)
+      request.response.resume(with: JobAnswers.problem(problem))
     }
   }
 

@@ -40,9 +40,9 @@ extension Server {
   // MARK: What happens
 
   /// The engine refused a wish.
-  func noteRefusal(_ refusal: Refusal) {
-    metrics.noteRefusal(JobAnswers.problem(of: refusal).code)
-    guard case .queueFull = refusal else { return }
+  func noteRefusal(_ problem: Problem) {
+    metrics.noteRefusal(problem.code)
+    guard problem.code == .queueFull else { return }
     if notices.fullQueue != nil {
       notices.fullQueue?.again(at: now.instant)
       return
@@ -159,7 +159,9 @@ extension Server {
 
   /// A request is over: it is counted and, at `debug`, told.
   func note(_ observation: HTTPObservation) {
-    metrics.noteRequest(observation)
+    metrics.noteRequest(
+      route: observation.routeIndex, method: observation.method, status: observation.status,
+      nanoseconds: observation.nanoseconds)
     guard tellsEach else { return }
     var metadata: Logger.Metadata = [
       "route": "\(observation.route ?? "none")",

@@ -89,8 +89,9 @@ extension Server {
         item = .problem(JobGroup.dropped, nil)
       }
     case .refused(let refusal):
-      noteRefusal(refusal)
-      item = .problem(JobAnswers.problem(of: refusal), nil)
+      let problem = JobAnswers.problem(of: refusal)
+      noteRefusal(problem)
+      item = .problem(problem, nil)
     case .cancelled, .forgotten: preconditionFailure("a submission is accepted or refused")
     }
     bulk.group.decide(RequestTable.itemIndex(of: id), item)

@@ -22,13 +22,15 @@ struct LogWriter: LogHandler {
 
   private let format: LogFormat
   private let descriptor: Int32
+  private let past = Past()
 
-  /// Lines that were dropped since the last one that was written.
-  // reason: only the thread of the loop logs, and a forked child has a copy of its own.
-  nonisolated(unsafe) private static var lostCount = 0
-  /// Whether the last line was written in part, so that the next one begins with its end.
-  // reason: as above.
-  nonisolated(unsafe) private static var isTorn = false
+  /// What copies of a writer share. Only one thread of a process logs, which is what makes it safe.
+  private final class Past: Sendable {
+    /// Lines that were dropped since the last one that was written.
+    nonisolated(unsafe) var lostCount = 0
+    /// Whether the last line was written in part, so that the next one begins with its end.
+    nonisolated(unsafe) var isTorn = false
+  }
 
   init(_ format: LogFormat, _ level: Logger.Level, descriptor: Int32 = STDERR_FILENO) {
     self.format = format
@@ -54,15 +56,15 @@ struct LogWriter: LogHandler {
     var members = metadata.merging(event.metadata ?? [:]) { $1 }
     if let error = event.error { members["error"] = "\(error)" }
     let timestamp = SystemClock.wallMilliseconds
-    if LogWriter.lostCount > 0 {
+    if past.lostCount > 0 {
       let notice = LogLine(
         format, at: timestamp, .warning, "log lines were lost: standard error took no more",
-        ["lines": .count(LogWriter.lostCount)])
-      if put(notice.bytes) { LogWriter.lostCount = 0 }
+        ["lines": .count(past.lostCount)])
+      if put(notice.bytes) { past.lostCount = 0 }
     }
     let line = LogLine(format, at: timestamp, event.level, event.message.description, members)
-    guard LogWriter.lostCount == 0, put(line.bytes) else {
-      LogWriter.lostCount += 1
+    guard past.lostCount == 0, put(line.bytes) else {
+      past.lostCount += 1
       return
     }
   }
@@ -71,14 +73,14 @@ struct LogWriter: LogHandler {
   private func put(_ line: [UInt8]) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     guard poll(&entry, 1, 0) == 1, entry.revents & Int16(POLLOUT) != 0 else { return false }
-    let bytes = LogWriter.isTorn ? [UInt8(ascii: "\n")] + line : line
+    let bytes = past.isTorn ? [UInt8(ascii: "\n")] + line : line
     let written = bytes.withUnsafeBytes { buffer in
       while true {
         let count = write(descriptor, buffer.baseAddress, buffer.count)
         if count >= 0 || errno != EINTR { return count }
       }
     }
-    if written > 0 { LogWriter.isTorn = written < bytes.count }
+    if written > 0 { past.isTorn = written < bytes.count }
     return written == bytes.count
   }
 }

@@ -121,10 +121,13 @@ struct Metrics {
   // MARK: Requests and workers
 
   /// Counts one request.
-  mutating func noteRequest(_ observation: HTTPObservation) {
-    http.observe(nanoseconds: observation.nanoseconds)
-    requests.note(
-      route: observation.routeIndex, method: observation.method, status: observation.status)
+  ///
+  /// - Parameter route: its place in the order of the router; -1: none.
+  mutating func noteRequest(
+    route: Int, method: HTTPMethod?, status: Int, nanoseconds: UInt64
+  ) {
+    http.observe(nanoseconds: nanoseconds)
+    requests.note(route: route, method: method, status: status)
   }
 
   /// Counts the end of a worker.
@@ -197,15 +200,15 @@ extension Metrics {
       "lido_job_wait_seconds",
       """
       Of jobs that became final, from acceptance until the last attempt was handed to a worker. \
-      To a turn of the loop (microseconds); to a millisecond for jobs with 4096 younger ones, or of \
-      an earlier start.
+      Exact to a turn of the loop (microseconds); of jobs with 4096 younger ones, or of an earlier \
+      start, to a millisecond.
       """, wait)
     page.histogram(
       "lido_job_run_seconds",
       """
-      Of jobs that became final, from when the last attempt was handed to a worker to its end. To \
-      a turn of the loop (microseconds); to a millisecond for jobs with 1024 younger ones that have \
-      begun.
+      Of jobs that became final, from when the last attempt was handed to a worker to its end. \
+      Exact to a turn of the loop (microseconds); of jobs with 1024 younger ones that have begun, \
+      to a millisecond.
       """, run)
   }
 
