@@ -25,6 +25,8 @@ final class Connection {
 
   /// Valid as long as this connection is open: the server stops the daemon before it goes.
   unowned(unsafe) let server: HTTPServer
+  /// The one of the server's daemons that has it.
+  unowned(unsafe) let daemon: Daemon
   /// libmicrohttpd's own; invalid once `isClosed`.
   let handle: OpaquePointer
   let descriptor: Int32
@@ -34,6 +36,8 @@ final class Connection {
   var serial: UInt32 = 0
   var request = HTTPRequest(method: .get, path: "")
   var destination = Destination.nowhere
+  /// The target as it came, in libmicrohttpd's memory; valid until the headers were judged.
+  var target = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
   var method: HTTPMethod?
   /// The route that serves the request, -1 for none.
   var route = -1
@@ -53,12 +57,15 @@ final class Connection {
   var beganAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
+  /// Its body has no stated length, and is not complete.
+  var isReadingChunks: Bool { stage == .body && bodyCountStated == 0 && !isClosed }
   var isSuspended = false
   var isWatched = false
   var isClosed = false
 
-  init(server: HTTPServer, handle: OpaquePointer, descriptor: Int32) {
+  init(server: HTTPServer, daemon: Daemon, handle: OpaquePointer, descriptor: Int32) {
     self.server = server
+    self.daemon = daemon
     self.handle = handle
     self.descriptor = descriptor
   }

@@ -6,7 +6,8 @@
 public enum HTTPRefusal: Sendable, Equatable {
   /// The request target is no path: a bad escape, `%00`, a control character, or no UTF-8.
   case targetInvalid
-  /// A header name is no token (RFC 9110, section 5.1), or a kept value has a control character.
+  /// A header name is no token (RFC 9110, section 5.1), a value has a CR or, if it is kept, another
+  /// control character, or a line is folded or does not end in CRLF (`RequestLines`).
   case headerInvalid
   /// The message could be cut in two ways (RFC 9112, section 6): closed after the answer, so that
   /// nobody behind a proxy smuggles a second request in.
@@ -67,7 +68,9 @@ public enum HTTPRefusal: Sendable, Equatable {
     switch self {
     case .targetInvalid:
       "The request target is not a valid path: bad escape, control character or no UTF-8."
-    case .headerInvalid: "A header name or value holds a character that is not allowed there."
+    case .headerInvalid:
+      "A line of the request or its headers is not sound: a character that is not allowed there, "
+        + "a folded line, or an end other than CRLF."
     case .framingInvalid: "The length of the request's body is stated in contradicting ways."
     case .hostInvalid: "An HTTP/1.1 request needs exactly one Host header."
     case .denied(let denial): denial.detail

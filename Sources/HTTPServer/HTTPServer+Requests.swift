@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// What libmicrohttpd tells, in the order in which it tells it. The first call for a request only
 /// judges it: an answer queued there closes the connection, so that only what makes the framing
@@ -6,15 +7,20 @@ import CMicroHTTPD
 extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
+  /// Room that is made for a body when its first piece comes.
+  private static let bodyReserveMax = 256 << 10
 
   /// A connection was accepted.
   func opened(_ handle: OpaquePointer) -> Connection {
     let descriptor = mhd_connection_fd(handle)
-    let connection = Connection(server: self, handle: handle, descriptor: descriptor)
+    guard let daemon = accepting else { preconditionFailure("a connection that nobody accepted") }
+    daemon.connectionCount += 1
+    connectionCount += 1
+    let connection = Connection(
+      server: self, daemon: daemon, handle: handle, descriptor: descriptor)
     let missing = Int(descriptor) + 1 - connections.count
     if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
     connections[Int(descriptor)] = connection
-    connectionCount += 1
     lanes.enter(.header, descriptor, at: now)
     return connection
   }
@@ -23,19 +29,23 @@ extension HTTPServer {
   func closed(_ connection: Connection) {
     lanes.leave(connection.descriptor)
     connections[Int(connection.descriptor)] = nil
-    connectionCount -= 1
     connection.isClosed = true
+    connection.daemon.connectionCount -= 1
+    connectionCount -= 1
+    noteRoom()
     if let pending = connection.pending { lose(connection, pending) }
   }
 
   /// The request line was read; `target` is valid during this call only.
   func began(_ connection: Connection, target: UnsafePointer<UInt8>?) {
+    activity &+= 1
     connection.begin(serial: nextSerial(), at: now)
     lanes.enter(.header, connection.descriptor, at: now)
     guard let target else {
       connection.destination = .invalid
       return
     }
+    connection.target = UnsafeBufferPointer(start: target, count: strlen(target.asCString))
     connection.destination = Destination.read(target, in: router, into: &connection.request)
   }
 
@@ -44,10 +54,12 @@ extension HTTPServer {
     _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
     bytes: UnsafeRawBufferPointer, _ unread: inout Int
   ) -> MHD_Result {
+    activity &+= 1
     switch connection.stage {
     case .headers:
-      return judge(connection, HTTPMethod(cString: method), isVersion10: version[7] == 0x30)
-    case .body where bytes.isEmpty:
+      let lines = RequestLines(method: method, target: connection.target, version: version)
+      return judge(connection, HTTPMethod(cString: method), lines)
+    case .body where bytes.baseAddress == nil:
       return act(connection)
     case .body:
       unread = 0
@@ -66,6 +78,7 @@ extension HTTPServer {
 
   /// The request is over, one way or the other.
   func completed(_ connection: Connection, isDelivered: Bool) {
+    activity &+= 1
     if let pending = connection.pending { lose(connection, pending) }
     if let observe, connection.status != 0 {
       observe(
@@ -82,15 +95,15 @@ extension HTTPServer {
 
   /// The headers are complete.
   private func judge(
-    _ connection: Connection, _ method: HTTPMethod?, isVersion10: Bool
+    _ connection: Connection, _ method: HTTPMethod?, _ lines: RequestLines
   ) -> MHD_Result {
     connection.stage = .body
     connection.method = method
-    connection.isVersion10 = isVersion10
-    var scan = HeaderScan(table: fieldTable)
+    connection.isVersion10 = lines.isVersion10
+    var scan = HeaderScan(table: fieldTable, lines: lines)
     scan.read(connection.handle)
     connection.requestID = scan.requestID
-    if let refusal = scan.refusal(isVersion10: isVersion10) { return refuse(connection, refusal) }
+    if let refusal = scan.refusal { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
     }
@@ -145,6 +158,16 @@ extension HTTPServer {
     }
   }
 
+  /// Makes room for what the client said that it will send, but not before it has sent some of it:
+  /// thousands who only say so get no more than `bodyReserveMax` each.
+  private func reserve(_ count: Int, for connection: Connection) {
+    guard count > connection.request.body.capacity else { return }
+    let stated = connection.bodyCountStated
+    let wanted = connection.request.body.isEmpty ? min(stated, Self.bodyReserveMax) : stated
+    // One of unknown length grows as arrays do.
+    if wanted > count { connection.request.body.reserveCapacity(wanted) }
+  }
+
   /// A piece of the body. Of one that is too long, twice the limit is read, so that the client is
   /// likely to see the 413; then the connection is cut.
   private func take(_ bytes: UnsafeRawBufferPointer, for connection: Connection) -> MHD_Result {
@@ -159,9 +182,7 @@ extension HTTPServer {
       return .YES
     }
     guard connection.refusal == nil else { return .YES }
-    if connection.request.body.isEmpty {
-      connection.request.body.reserveCapacity(max(connection.bodyCountStated, bytes.count))
-    }
+    reserve(count, for: connection)
     connection.request.body.append(contentsOf: bytes)
     return .YES
   }

@@ -5,6 +5,7 @@ import CMicroHTTPD
 /// values that somebody will ask for.
 struct HeaderScan {
   private let table: FieldTable
+  private var lines: RequestLines
   private var hosts = 0
   private var lengths = 0
   private var codings = 0
@@ -25,8 +26,9 @@ struct HeaderScan {
   /// Most bytes of an `X-Request-Id`; a longer one is taken for none.
   private static let requestIDBytesMax = 128
 
-  init(table: FieldTable) {
+  init(table: FieldTable, lines: RequestLines) {
     self.table = table
+    self.lines = lines
   }
 
   /// A body follows.
@@ -49,11 +51,13 @@ struct HeaderScan {
           return .YES
         }, scan)
     }
+    lines.end(size: mhd_header_size(connection))
   }
 
   /// Why this message is refused before its body is read, `nil` when its framing is sound.
-  func refusal(isVersion10: Bool) -> HTTPRefusal? {
-    if isMalformed { return .headerInvalid }
+  var refusal: HTTPRefusal? {
+    if isMalformed || lines.isBroken { return .headerInvalid }
+    let isVersion10 = lines.isVersion10
     if lengths > 1 || codings > 0 && (lengths > 0 || isVersion10) { return .framingInvalid }
     if codings > 1 || codings == 1 && !isChunked { return .transferCodingUnknown }
     if hosts > 1 || hosts == 0 && !isVersion10 { return .hostInvalid }
@@ -63,6 +67,7 @@ struct HeaderScan {
   private mutating func take(
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
+    lines.follow(name, value)
     let isToken = table.find(name) { entry in
       switch entry.role {
       case .none: break
@@ -81,7 +86,10 @@ struct HeaderScan {
       }
       if entry.isKept { keep(entry, value) }
     }
-    if !isToken { isMalformed = true }
+    // Of the control characters, this one ends a line for some (RFC 9110, section 5.5).
+    if !isToken || value.contains(UInt8(ascii: "\r")) {
+      isMalformed = true
+    }
   }
 
   private mutating func keep(
@@ -143,4 +151,11 @@ struct HeaderScan {
 extension UnsafeRawPointer {
   /// C's `char` as bytes.
   var asBytes: UnsafePointer<UInt8> { assumingMemoryBound(to: UInt8.self) }
+}
+
+extension UnsafePointer<UInt8> {
+  /// Bytes as C's `char`.
+  var asCString: UnsafePointer<CChar> {
+    UnsafeRawPointer(self).assumingMemoryBound(to: CChar.self)
+  }
 }

@@ -15,8 +15,7 @@ enum Destination {
     _ text: UnsafePointer<UInt8>, in router: borrowing Router, into request: inout HTTPRequest
   ) -> Destination {
     if text[0] == UInt8(ascii: "*"), text[1] == 0 { return .everything }
-    let text = afterAuthority(text)
-    guard text[0] == UInt8(ascii: "/") else { return .invalid }
+    guard let text = afterAuthority(text) else { return .invalid }
 
     let isPlain: Bool
     let length: Int
@@ -26,7 +25,10 @@ enum Destination {
     }
     if text[length] != 0, !readQuery(text + length + 1, into: &request) { return .invalid }
 
-    let path = UnsafeBufferPointer(start: text, count: length)
+    let path =
+      length > 0
+      ? UnsafeBufferPointer(start: text, count: length)
+      : UnsafeBufferPointer(start: emptyPath.utf8Start, count: emptyPath.utf8CodeUnitCount)
     let resource: Int?
     if isPlain {
       request.path = String(decoding: path, as: UTF8.self)
@@ -76,18 +78,31 @@ enum Destination {
     return request.query.isWellFormed
   }
 
-  /// Skips `http://host` of a target in absolute form, which a server must accept. The authority
-  /// is not looked at: this server has one host.
-  private static func afterAuthority(_ text: UnsafePointer<UInt8>) -> UnsafePointer<UInt8> {
-    guard text[0] | 0x20 == UInt8(ascii: "h") else { return text }
+  /// What a path that is not there stands for (RFC 9110, section 4.2.3).
+  private static let emptyPath: StaticString = "/"
+
+  /// Skips `http://host` of a target in absolute form, which a server must accept, to its path or,
+  /// where that is empty, to what follows it. The authority has to be there and is not looked at:
+  /// this server has one host. `nil` for what is no target.
+  private static func afterAuthority(_ text: UnsafePointer<UInt8>) -> UnsafePointer<UInt8>? {
+    if text[0] == UInt8(ascii: "/") { return text }
     for scheme in ["http://", "https://"] as [StaticString] {
       let length = scheme.utf8CodeUnitCount
       var index = 0
-      while index < length, text[index] | 0x20 == scheme.utf8Start[index] | 0x20 { index += 1 }
+      while index < length, lower(text[index]) == scheme.utf8Start[index] { index += 1 }
       guard index == length else { continue }
-      while text[index] != 0, text[index] != UInt8(ascii: "/") { index += 1 }
-      return text + index
+      while text[index] > 0x20, text[index] != 0x7F, !ends(authority: text[index]) { index += 1 }
+      let isEnded = text[index] == 0 || ends(authority: text[index])
+      return index > length && isEnded ? text + index : nil
     }
-    return text
+    return nil
+  }
+
+  /// A scheme's letters are case-insensitive.
+  private static func lower(_ byte: UInt8) -> UInt8 { byte >= 0x40 ? byte | 0x20 : byte }
+
+  /// RFC 3986, section 3.2.
+  private static func ends(authority byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "/") || byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#")
   }
 }

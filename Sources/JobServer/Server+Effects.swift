@@ -42,7 +42,13 @@ extension Server {
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
       args: job.args, kwargs: job.options?.kwargs ?? "")
-    pools[call.slot.pool].assign(assignment, at: now.instant)
+    let pool = pools[call.slot.pool]
+    pool.assign(assignment, at: now.instant)
+    // A program's limits count from when it runs; a worker begins as soon as it is told.
+    if !taskSettings.isEmpty, !pool.configured.runsPrograms {
+      watchUsage(
+        of: call, task: assignment.task, process: pool.process(of: call.slot.index), isFresh: false)
+    }
   }
 
   // MARK: Answers

@@ -125,6 +125,7 @@ extension Server {
     early.removeAll()
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
+    warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
     log.info(
       "ready",

@@ -8,7 +8,10 @@ extension Server {
   /// Something happened to a program that is a call.
   func note(_ observation: ProgramPoolDriver.Observation) {
     switch observation {
-    case .began: break
+    case .began(let call, let process):
+      guard let job = engine.job(of: call).flatMap({ engine.store[$0] }) else { return }
+      watchUsage(
+        of: call, task: engine.store.names[job.task], process: process, isFresh: true)
     case .logGrew(let call):
       if !logFollowers.isEmpty, let job = engine.job(of: call) { feedFollowers(of: job) }
     case .ended(let call, let log, let output):

@@ -11,6 +11,8 @@ extension Server {
     var fullQueue: Episode?
     /// All connections are taken.
     var fullConnections: Episode?
+    /// Nobody is accepted, since there is no descriptor, or no memory, for a connection.
+    var noDescriptors: Episode?
     /// Requests that were not let in.
     var denials = Throttle()
     /// Logs of jobs that could not be kept.
@@ -22,14 +24,14 @@ extension Server {
       guard isActive else { return nil }
       return [
         fullQueue?.deadline(at: instant), fullConnections?.deadline(at: instant),
-        denials.deadline, unkeptLogs.deadline,
+        noDescriptors?.deadline(at: instant), denials.deadline, unkeptLogs.deadline,
       ].compactMap { $0 }.min()
     }
 
     /// Nothing is left of it.
     var isOver: Bool {
-      fullQueue == nil && fullConnections == nil && denials.deadline == nil
-        && unkeptLogs.deadline == nil
+      fullQueue == nil && fullConnections == nil && noDescriptors == nil
+        && denials.deadline == nil && unkeptLogs.deadline == nil
     }
   }
 
@@ -43,12 +45,8 @@ extension Server {
   func noteRefusal(_ problem: Problem) {
     metrics.noteRefusal(problem.code)
     guard problem.code == .queueFull else { return }
-    if notices.fullQueue != nil {
-      notices.fullQueue?.again(at: now.instant)
-      return
-    }
+    guard !Server.isGoingOn(&notices.fullQueue, at: now.instant) else { return }
     notices.isActive = true
-    notices.fullQueue = Episode(at: now.instant)
     let store = engine.store
     log.warning(
       "the queue is full; submissions are refused",
@@ -81,18 +79,36 @@ extension Server {
       metadata: ["job": "\(job)", "error": "\(error)", "logs": .count(count)])
   }
 
-  /// Looks how many connections there are, after they were served.
+  /// Looks whether further clients can connect, after those that are there were served.
   func noteConnections() {
-    guard let http, http.connectionCount >= http.connectionsMax else { return }
-    if notices.fullConnections != nil {
-      notices.fullConnections?.again(at: now.instant)
-      return
+    guard let http else { return }
+    if http.connectionCount >= http.connectionsMax {
+      guard !Server.isGoingOn(&notices.fullConnections, at: now.instant) else { return }
+      notices.isActive = true
+      log.warning(
+        "all connections are taken; further clients wait until one is free or has long been idle",
+        metadata: ["connections_max": .count(http.connectionsMax)])
+    } else if http.isAcceptingHeld {
+      guard !Server.isGoingOn(&notices.noDescriptors, at: now.instant) else { return }
+      notices.isActive = true
+      log.warning(
+        "no descriptor, or no memory, is left for a connection; further clients wait",
+        metadata: [
+          "connections": .count(http.connectionCount),
+          "open_files": .count(ProcessUsage.descriptorCount ?? 0),
+          "open_files_max": .count(ProcessUsage.descriptorsMax ?? 0),
+        ])
     }
-    notices.isActive = true
-    notices.fullConnections = Episode(at: now.instant)
-    log.warning(
-      "all connections are taken; further clients wait until one is free",
-      metadata: ["connections_max": .count(http.connectionsMax)])
+  }
+
+  /// Whether it was told already; it was once more, or begins now.
+  private static func isGoingOn(_ episode: inout Episode?, at instant: Instant) -> Bool {
+    guard episode != nil else {
+      episode = Episode(at: instant)
+      return false
+    }
+    episode?.again(at: instant)
+    return true
   }
 
   // MARK: What is over
@@ -102,6 +118,7 @@ extension Server {
     guard notices.isActive else { return }
     endFullQueue()
     endFullConnections()
+    endNoDescriptors()
     if let count = notices.denials.timePassed(at: now.instant) { tellDenials(count) }
     if let count = notices.unkeptLogs.timePassed(at: now.instant) {
       log.warning("logs of jobs are not kept", metadata: ["logs": .count(count)])
@@ -131,6 +148,19 @@ extension Server {
     notices.fullConnections = nil
     log.notice(
       "connections are free again",
+      metadata: [
+        "connections": .count(http.connectionCount),
+        "seconds": .seconds(from: episode.begunAt, to: now.instant),
+      ])
+  }
+
+  private func endNoDescriptors() {
+    guard let episode = notices.noDescriptors, episode.calmAt <= now.instant, let http,
+      !http.isAcceptingHeld
+    else { return }
+    notices.noDescriptors = nil
+    log.notice(
+      "there are descriptors for connections again",
       metadata: [
         "connections": .count(http.connectionCount),
         "seconds": .seconds(from: episode.begunAt, to: now.instant),

@@ -15,12 +15,25 @@ extension Server {
   ) throws -> any PoolDriver {
     guard settings.pools[index].runsPrograms else {
       return try WorkerPoolDriver(
-        index: index, configured: settings.pools[index], resultBytesMax: settings.bodyBytesMax,
-        forkServer: forkServer, reactor: reactor)
+        index: index, settings: settings, forkServer: forkServer, reactor: reactor)
     }
     return try ProgramPoolDriver(
       index: index, settings: settings, environment: Environment.variables,
       forkServer: forkServer, reactor: reactor)
+  }
+
+  /// Says what of the configuration of tasks is not going to have the effect that somebody wanted.
+  func warnOfTasks() {
+    for task in settings.tasks {
+      let knowing = pools.filter { engine.tasks(pool: $0.index)?.contains(task.name) == true }
+      if knowing.isEmpty {
+        log.warning("limits of a task that no pool knows", metadata: ["task": "\(task.name)"])
+      } else if task.program != nil, knowing.count > 1 {
+        log.warning(
+          "a program has the name of another task; submissions have to name the pool",
+          metadata: ["task": "\(task.name)", "pools": .array(knowing.map { "\($0.name)" })])
+      }
+    }
   }
 
   /// The fork server has news: of workers, of the compactor, of its own end.
@@ -65,6 +78,7 @@ extension Server {
       for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
+        if usage.count > 0 { endUsage(with: event) }
         decide(event)
       }
     }

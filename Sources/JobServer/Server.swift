@@ -57,6 +57,9 @@ final class Server {
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
+  /// What calls of tasks with limits use.
+  var usage = UsageWatches()
+  let outOfMemoryKills = OutOfMemoryKills()
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
   /// What is configured for tasks, by name.
@@ -115,6 +118,11 @@ final class Server {
       isHeld: { store[$0] != nil })
     pools = try settings.pools.indices.map { index in
       try Server.driver(of: index, settings, forkServer, reactor)
+    }
+    for pool in pools {
+      pool.isOutOfMemory = { [unowned self] in
+        outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
+      }
     }
     for case let programs as ProgramPoolDriver in pools {
       programs.observe = { [unowned self] in note($0) }
@@ -177,6 +185,7 @@ final class Server {
     if hasBulkWork { consider(nanoseconds) }
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
+    consider(usage.nextDeadline)
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
@@ -189,6 +198,7 @@ final class Server {
     passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
+    passUsageTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
     passNotices()

@@ -13,6 +13,7 @@ enum ProcessTestProgram {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
     case EntryPoint.sweeper: FolderSweeper.run()
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
+    case LimitScenarios.consumingEntry: LimitScenarios.consume(entry)
     default: exit(99)
     }
   }
@@ -92,6 +93,13 @@ enum ProcessTestProgram {
     "program-pool-ends": ProgramEndScenarios.poolEnds,
     "program-chaos": ProgramEndScenarios.chaos,
     "measure": MeasureScenarios.measure,
+    "cpu-limit": LimitScenarios.cpuLimit,
+    "memory-limit": LimitScenarios.memoryLimit,
+    "limit-of-descendants": LimitScenarios.limitOfDescendants,
+    "limit-of-a-worker": LimitScenarios.limitOfAWorker,
+    "kernel-limits": LimitScenarios.kernelLimits,
+    "open-file-limit": LimitScenarios.openFileLimit,
+    "measure-limits": LimitScenarios.measure,
   ]
 }
 

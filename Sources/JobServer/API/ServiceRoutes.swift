@@ -119,6 +119,7 @@ extension Server {
       writer.beginArray()
       for pool in pools[task] ?? [] { writer.string(pool) }
       writer.endArray()
+      if let settings = taskSettings[task] { TaskWriter.write(settings, to: &writer) }
       writer.endObject()
     }
     writer.endArray()

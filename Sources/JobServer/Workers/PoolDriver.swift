@@ -42,6 +42,9 @@ protocol PoolDriver: AnyObject {
   /// Ends everything: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant)
 
+  /// The process that a slot's call runs in; 0 while there is none.
+  func process(of slot: Int) -> Int32
+
   // For people.
   /// Workers by state.
   var workerCounts: [(state: String, count: Int)] { get }

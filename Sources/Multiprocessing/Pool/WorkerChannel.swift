@@ -43,6 +43,11 @@ final class WorkerChannel {
     let start = output.beginFrame(.setup)
     output.append(littleEndian: UInt32(callsMax ?? 0))
     output.append(littleEndian: UInt32(settings.resultBytesMax))
+    output.append(littleEndian: UInt32(settings.openFilesMax.count))
+    for (task, most) in settings.openFilesMax {
+      output.append(name: task)
+      output.append(littleEndian: most)
+    }
     output.append(name: settings.initializer ?? "")
     output.append(utf8: settings.initializerArguments)
     output.endFrame(start)

@@ -12,6 +12,8 @@
 // returned         worker →   yes   u8 1 if retiring, u32 run time in µs, result as JSON
 // raised           worker →   yes   u8 1 if retiring, u32 run time in µs, error as JSON
 // setup            → worker   0     u32 calls to run at most (0: no limit), u32 largest result,
+//                                   u32 number of tasks with a limit of open files, of each its
+//                                   name (u8 length, bytes) and u32 limit,
 //                                   u8 length of the initializer's name, name, its args as JSON
 // call             → worker   yes   u32 attempt, u8 length of the task's name, name,
 //                                   u32 length of args, args, kwargs, both JSON
@@ -29,7 +31,7 @@ enum FrameKind: UInt8 {
   case stop = 18
 
   /// What both ends must agree on; goes up with every change of the table above.
-  static let protocolVersion: UInt32 = 1
+  static let protocolVersion: UInt32 = 2
 }
 
 /// One frame, in the memory that it was read into; valid while that is.
