@@ -10,6 +10,8 @@ import Reactor
 extension Server {
   /// How long idle workers and the last snapshot may take at the end, in milliseconds.
   private static let closingMax: Milliseconds = 60_000
+  /// How long submissions wait for the first worker of each pool, in milliseconds.
+  private static let earlyMax: Milliseconds = 10_000
   /// A further signal within this time, in milliseconds, is the first one delivered twice (to the
   /// process and to its group, or by two supervisors), not a second wish.
   private static let sameSignalMax: Milliseconds = 100
@@ -88,15 +90,28 @@ extension Server {
 
   /// When the present phase ends by itself.
   var phaseDeadline: UInt64? {
-    if case .draining(let until) = phase { return until }
-    return closingDeadline
+    switch phase {
+    case .draining(let until): until
+    case .starting: early.isEmpty && bulks.isEmpty ? nil : earlyEndsAt.nanoseconds
+    case .ready, .endingCalls, .closing, .stopped: closingDeadline
+    }
   }
+
+  /// Whether submissions wait for the pools to tell their tasks: while the service starts, but not
+  /// for longer than `earlyMax`, should no worker ever be ready.
+  var isHoldingEarly: Bool { phase == .starting && now.instant < earlyEndsAt }
+
+  private var earlyEndsAt: Instant { beganAt.instant.advanced(byMilliseconds: Server.earlyMax) }
 
   /// Moves to the next phase when the present one has come to its end.
   func advancePhase() {
     switch phase {
     case .starting:
-      if pools.allSatisfy({ $0.isSettled }) { becomeReady() }
+      if pools.allSatisfy({ $0.isSettled }) {
+        becomeReady()
+      } else if !isHoldingEarly {
+        decideEarly()
+      }
     case .ready, .stopped: break
     case .draining(let until):
       guard until <= now.instant.nanoseconds else { return }
@@ -121,10 +136,7 @@ extension Server {
 
   private func becomeReady() {
     phase = .ready
-    for event in early { decide(event) }
-    early.removeAll()
-    do throws(StorageError) { try commit() } catch { fatal = error }
-    for pool in pools { pool.flush() }
+    decideEarly()
     warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
     log.info(
@@ -133,6 +145,16 @@ extension Server {
         "pools": .array(pools.map { "\($0.name)" }),
         "seconds": .seconds(from: beganAt.instant, to: now.instant),
       ])
+  }
+
+  /// Decides the submissions that were held back. Those for a pool that has told no tasks yet are
+  /// refused as `poolNotReady`.
+  private func decideEarly() {
+    guard !early.isEmpty else { return }
+    for event in early { decide(event) }
+    early.removeAll()
+    do throws(StorageError) { try commit() } catch { fatal = error }
+    for pool in pools { pool.flush() }
   }
 
   private func writePortFile(_ path: String) {

@@ -21,11 +21,21 @@ extension Server {
     }
   }
 
+  /// Keeps a log, or drops it: a full disk costs logs and no jobs, and is told once, not with every
+  /// job.
   private func keep(_ kept: JobLog, of number: JobNumber, _ stream: JobLog.Stream) {
     do throws(StorageError) {
       try logs.keep(kept, of: number, stream)
+      guard kept.count > 0, logsDropped > 0 else { return }
+      log.notice("logs of jobs are kept again", metadata: ["dropped": .count(logsDropped)])
+      logsDropped = 0
     } catch {
-      noteUnkeptLog(of: engine.store[number]?.id.text ?? "", error)
+      logsDropped += 1
+      metrics.logsDropped += 1
+      guard logsDropped == 1 else { return }
+      log.warning(
+        "the log of a job cannot be kept; logs are dropped until they can",
+        metadata: ["job": "\(engine.store[number]?.id.text ?? "")", "error": "\(error)"])
     }
   }
 

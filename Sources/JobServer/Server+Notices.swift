@@ -15,8 +15,6 @@ extension Server {
     var noDescriptors: Episode?
     /// Requests that were not let in.
     var denials = Throttle()
-    /// Logs of jobs that could not be kept.
-    var unkeptLogs = Throttle()
     /// Whether any of it is to be looked at in this turn.
     var isActive = false
 
@@ -24,14 +22,14 @@ extension Server {
       guard isActive else { return nil }
       return [
         fullQueue?.deadline(at: instant), fullConnections?.deadline(at: instant),
-        noDescriptors?.deadline(at: instant), denials.deadline, unkeptLogs.deadline,
+        noDescriptors?.deadline(at: instant), denials.deadline,
       ].compactMap { $0 }.min()
     }
 
     /// Nothing is left of it.
     var isOver: Bool {
       fullQueue == nil && fullConnections == nil && noDescriptors == nil
-        && denials.deadline == nil && unkeptLogs.deadline == nil
+        && denials.deadline == nil
     }
   }
 
@@ -68,15 +66,6 @@ extension Server {
     log.warning(
       "requests were not let in",
       metadata: ["requests": .count(count), "authentication": "\(door.authentication)"])
-  }
-
-  /// The log of a job could not be kept.
-  func noteUnkeptLog(of job: String, _ error: any Error) {
-    notices.isActive = true
-    guard let count = notices.unkeptLogs.note(at: now.instant) else { return }
-    log.warning(
-      "the log of a job is not kept",
-      metadata: ["job": "\(job)", "error": "\(error)", "logs": .count(count)])
   }
 
   /// Looks whether further clients can connect, after those that are there were served.
@@ -120,9 +109,6 @@ extension Server {
     endFullConnections()
     endNoDescriptors()
     if let count = notices.denials.timePassed(at: now.instant) { tellDenials(count) }
-    if let count = notices.unkeptLogs.timePassed(at: now.instant) {
-      log.warning("logs of jobs are not kept", metadata: ["logs": .count(count)])
-    }
     if notices.isOver { notices.isActive = false }
   }
 

@@ -65,10 +65,31 @@ extension Server {
     }
   }
 
-  /// Tries again to start a fork server, if that is due.
+  /// Ends a fork server that does not answer, and tries again to start one, if that is due.
   func passForkServerTime() {
+    if forkServer.timePassed(at: now.instant.nanoseconds) {
+      log.error("the fork server does not answer and is killed")
+    }
     guard let due = forkServerRetryAt, due <= now.instant else { return }
     replaceForkServer()
+  }
+
+  /// Says once when a pool cannot start processes, and once when it can again.
+  func noteTroubles() {
+    for pool in pools {
+      let trouble = pool.brokenReason == nil ? pool.startTrouble : nil
+      guard (trouble != nil) != troubledPools.contains(pool.index) else { continue }
+      if let trouble {
+        troubledPools.insert(pool.index)
+        log.warning(
+          "processes cannot be started; it is tried again, and jobs wait",
+          metadata: ["pool": "\(pool.name)", "reason": "\(trouble)"])
+      } else {
+        troubledPools.remove(pool.index)
+        guard pool.brokenReason == nil else { continue }
+        log.notice("processes can be started again", metadata: ["pool": "\(pool.name)"])
+      }
+    }
   }
 
   /// Hands everything that the pools report to the engine.

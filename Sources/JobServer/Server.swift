@@ -41,8 +41,10 @@ final class Server {
   var inbox: [Event] = []
   /// Requests whose answer the engine decides.
   var requests = RequestTable()
-  /// Submissions that came before the pools told their tasks.
+  /// Submissions that came before the pools told their tasks; held for `Server.earlyMax`.
   var early: [Event] = []
+  /// The pools that cannot start processes, by their position.
+  var troubledPools: Set<Int> = []
   /// Requests with many submissions, which are decided one a turn.
   var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
@@ -57,6 +59,8 @@ final class Server {
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
+  /// How many logs were dropped since one could be kept.
+  var logsDropped = 0
   /// What calls of tasks with limits use.
   var usage = UsageWatches()
   let outOfMemoryKills = OutOfMemoryKills()
@@ -190,6 +194,7 @@ final class Server {
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
     consider(notices.deadline(at: now.instant)?.nanoseconds)
+    consider(forkServer.nextDeadline)
     return earliest
   }
 
@@ -198,6 +203,7 @@ final class Server {
     passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
+    noteTroubles()
     passUsageTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
@@ -245,10 +251,10 @@ final class Server {
   // MARK: Requests
 
   /// Asks the engine on behalf of a client. A submission that comes before the pools told their
-  /// tasks waits until they have: the client sees a slower answer, not an error.
+  /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    if phase == .starting, case .submissionReceived = event {
+    if isHoldingEarly, case .submissionReceived = event {
       early.append(event)
     } else {
       inbox.append(event)

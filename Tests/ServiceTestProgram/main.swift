@@ -36,7 +36,6 @@ struct SpawnFailure: Error {
   let number: Int32
 }
 
-// With this variable no spawned worker comes to life, so that a pool of them breaks.
-if getenv("LIDO_BOOT") != nil, getenv("E2E_NO_SPAWN") != nil { _exit(3) }
+Misbehaviour.misbehaveAtStart()
 
-Lido.main(tasks: [spawnGrandchild.erased, pause.erased, openFiles.erased])
+Lido.main(tasks: [spawnGrandchild.erased, pause.erased, openFiles.erased] + Misbehaviour.tasks)

@@ -51,8 +51,8 @@ extension Server {
   }
 
   /// Whether a request with many submissions can be decided now: not before the pools told their
-  /// tasks.
-  var hasBulkWork: Bool { !bulks.isEmpty && phase != .starting }
+  /// tasks, or were waited for in vain.
+  var hasBulkWork: Bool { !bulks.isEmpty && !isHoldingEarly }
 
   /// Lets the engine decide the submissions of one request.
   func handleBulk() {

@@ -128,12 +128,14 @@ extension Server {
   }
 
   /// 200 when work is taken, 503 with the failing checks when not. A broken pool fails its check,
-  /// and the jobs sent to it, but does not take the other pools' work away from the service. Where
-  /// a token is asked for, strangers see this too, and so only what fails is named.
+  /// and the jobs sent to it, but does not take the other pools' work away from the service; one
+  /// that cannot start processes at the moment fails its check, too. Where a token is asked for,
+  /// strangers see this too, and so only what fails is named.
   private func readiness() -> HTTPResponse {
     var checks: [(name: String, isOK: Bool, detail: String)] = []
     for pool in pools {
-      checks.append(("pool \(pool.name)", pool.condition == "running", pool.condition))
+      let words = pool.conditionInWords
+      checks.append(("pool \(pool.name)", words == "running", words))
     }
     checks.append(("journal", engine.isWritable, engine.isWritable ? "writable" : "read-only"))
     checks.append(("service", phase == .ready, phase == .ready ? "ready" : phaseName))

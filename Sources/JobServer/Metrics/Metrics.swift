@@ -45,6 +45,8 @@ struct Metrics {
   var snapshotFailures = 0
   /// Appends to the journal that failed.
   var journalFailures = 0
+  /// Logs of jobs that could not be kept.
+  var logsDropped = 0
   /// Fork servers that ended by themselves.
   var forkServersLost = 0
 
@@ -261,6 +263,9 @@ extension Metrics {
     page.single(
       "lido_snapshot_failures_total", .counter, "Snapshots that came to nothing.",
       snapshotFailures)
+    page.single(
+      "lido_job_logs_dropped_total", .counter,
+      "What programs wrote and could not be kept, two for each job at most.", logsDropped)
     if let snapshotAt {
       page.single(
         "lido_snapshot_last_success_timestamp_seconds", .gauge,

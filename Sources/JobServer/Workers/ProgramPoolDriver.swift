@@ -20,6 +20,7 @@ final class ProgramPoolDriver: PoolDriver {
   let configured: Settings.Pool
   let processes: Int
   var brokenReason: String? { nil }
+  var startTrouble: String? { pool.startTrouble }
   private(set) var isEnded = false
   private(set) var isSettled = false
 

@@ -14,6 +14,8 @@ final class WorkerPoolDriver: PoolDriver {
   let processes: Int
   /// Why it runs nothing any more.
   private(set) var brokenReason: String?
+  /// Why the last start of a worker failed; nil once one is ready again.
+  var startTrouble: String? { pool.startTrouble }
   /// Whether all its workers are gone for good.
   private(set) var isEnded = false
 

@@ -21,11 +21,24 @@ final class WorkerChannel {
   /// The fork server was lost before it told that the process runs: only the end of the channel
   /// will tell that it does not.
   var isOrphaned = false
-  var input = FrameInput()
+  var stage = Stage.silent
+  var input: FrameInput
+
+  /// What the worker has said of itself. Moves only forward.
+  enum Stage {
+    /// Nothing.
+    case silent
+    /// Hello.
+    case greeted
+    /// That it is ready, or that its initializer failed.
+    case settled
+  }
 
   init(
-    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64
+    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64,
+    frameBytesMax: Int
   ) {
+    input = FrameInput(bytesMax: frameBytesMax)
     self.worker = worker
     self.slot = slot
     self.descriptor = descriptor

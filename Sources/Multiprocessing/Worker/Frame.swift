@@ -38,8 +38,14 @@ enum FrameKind: UInt8 {
 struct Frame {
   /// What precedes the payload, the length included.
   static let headerBytes = 13
-  /// The longest frame, without its length field.
+  /// The longest frame to a worker, without its length field.
   static let bytesMax = 256 << 20
+  /// The longest message of an error, in bytes; longer ones are cut by the worker. Each may become
+  /// six when it is escaped.
+  static let messageBytesMax = 64 << 10
+  /// The most by which a frame from a worker, without its length field, can be longer than the
+  /// longest result: headers, errors, names of tasks.
+  static let overheadBytesMax = 1 << 20
 
   let kind: UInt8
   let call: UInt64
