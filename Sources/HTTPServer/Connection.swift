@@ -46,6 +46,8 @@ final class Connection {
   var bodyCount = 0
   var bodyCountStated = 0
   var isVersion10 = false
+  /// What the answer has as `X-Request-Id`; empty for nothing.
+  var requestID: [UInt8] = []
   var response: HTTPResponse?
   /// How far the client has taken its answer.
   var progress = WriteProgress(at: 0)
@@ -78,12 +80,14 @@ final class Connection {
     refusal = nil
     bodyCount = 0
     bodyCountStated = 0
+    requestID = []
     status = 0
   }
 
   /// Lets go of what the request held, so that an idle connection is small.
   func finish() {
     stage = .idle
+    requestID = []
     request = HTTPRequest(method: .get, path: "")
     response?.discard()
     response = nil

@@ -84,8 +84,9 @@ extension HTTPServer {
       observe(
         HTTPObservation(
           route: connection.route >= 0 ? router.routes[connection.route].name : nil,
-          method: connection.method, status: connection.status,
-          nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
+          routeIndex: connection.route, method: connection.method, status: connection.status,
+          nanoseconds: now - connection.beganAt, isDelivered: isDelivered,
+          requestID: connection.requestID))
     }
     if connection.stream != nil { streamCount -= 1 }
     connection.finish()
@@ -101,6 +102,7 @@ extension HTTPServer {
     connection.isVersion10 = lines.isVersion10
     var scan = HeaderScan(table: fieldTable, lines: lines)
     scan.read(connection.handle)
+    connection.requestID = scan.requestID
     if let refusal = scan.refusal { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
@@ -252,6 +254,19 @@ extension HTTPServer {
     pendingCount -= 1
   }
 
+  /// An id for an answer that somebody may ask about; empty where none is to be made. To one that
+  /// went well none is given: making and sending it costs every request, and who wants to find an
+  /// answer again can send an id of its own.
+  private func nextRequestID() -> [UInt8] {
+    guard !settings.requestIDPrefix.isEmpty else { return [] }
+    requestIDsMade += 1
+    var id: [UInt8] = []
+    id.reserveCapacity(32)
+    id += settings.requestIDPrefix.utf8
+    id += String(requestIDsMade).utf8
+    return id
+  }
+
   private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {
     var allow: String?
     if case .methodNotAllowed(let methods) = refusal { allow = HTTPMethod.list(methods) }
@@ -272,6 +287,9 @@ extension HTTPServer {
     beginWriting(connection)
     connection.stage = .answered
     connection.status = response.status
+    if response.status >= 400, connection.requestID.isEmpty {
+      connection.requestID = nextRequestID()
+    }
     let isQueued = ResponseQueue.put(response, on: connection, allow: allow, isLast: isQuiesced)
     if connection.stream != nil { streamCount += 1 }
     return isQueued

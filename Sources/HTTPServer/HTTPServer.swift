@@ -22,6 +22,8 @@ public final class HTTPServer {
   public private(set) var fileDescriptor: Int32
   /// Connections that are open.
   public internal(set) var connectionCount = 0
+  /// Whether nobody is accepted for now: there is no room for one more, and nobody idle to close.
+  public var isAcceptingHeld: Bool { acceptsAgainAt != nil }
   /// Answers that are owed.
   public internal(set) var pendingCount = 0
   /// Answers whose body is being streamed.
@@ -43,6 +45,8 @@ public final class HTTPServer {
   var connections: [Connection?] = []
   /// Settled or lost, and not yet told to libmicrohttpd. May hold one that was answered meanwhile.
   var settled: [Connection] = []
+  /// Ids that were made for requests without one.
+  var requestIDsMade: UInt64 = 0
   /// How many of `settled` are done with.
   var settledHead = 0
   var suspendedCount = 0

@@ -53,6 +53,10 @@ public struct HTTPServerSettings: Sendable {
   /// Lower-case names of the headers that `HTTPRequest.header(_:)` knows; all others are checked
   /// and dropped, and so cost no memory. At most 64.
   public var fieldsKept: [String]
+  /// What the ids begin with that are made for requests without an `X-Request-Id` whose answer is
+  /// an error; a number follows. Visible ASCII; empty: none are made. An `X-Request-Id` of 1 to 128
+  /// visible ASCII characters is repeated in every answer, whatever stands here.
+  public var requestIDPrefix = ""
 
   /// Settings for one address; the limits are set afterwards.
   public init(host: String = "127.0.0.1", port: Int, fieldsKept: [String] = []) {

@@ -10,7 +10,6 @@ extension Server {
   func commit() throws(StorageError) {
     guard !turn.isEmpty else { return }
     if !turn.records.isEmpty {
-      metrics.note(turn.records, store: engine.store)
       dropLogs(of: turn.records)
       do throws(StorageError) {
         try storage.append(turn.records, at: now)
@@ -73,7 +72,9 @@ extension Server {
     case .forgotten:
       request.response.resume(with: .empty())
     case .refused(let refusal):
-      request.response.resume(with: JobAnswers.problem(JobAnswers.problem(of: refusal)))
+      let problem = JobAnswers.problem(of: refusal)
+      noteRefusal(problem)
+      request.response.resume(with: JobAnswers.problem(problem))
     }
   }
 

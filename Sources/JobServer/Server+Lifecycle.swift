@@ -19,6 +19,7 @@ extension Server {
   /// Recovers what was running, starts the pools and listens.
   func open() throws {
     engine.recover(at: now, &turn)
+    noteRecords(from: 0)
     try commit()
     warnOfJobsWithoutPool()
     // It is made of YAML, which takes some 20 ms: now, while no client waits for the loop.
@@ -29,9 +30,11 @@ extension Server {
       fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
+    // Apart from those of an earlier start, and from those of another service in the same log.
+    http.requestIDPrefix = String(beganAt.timestamp, radix: 36) + "-"
     let server = try HTTPServer(
       settings: http, router: router, problem: Server.response(to:),
-      admit: { [door] in door.judge($0) },
+      admit: { [unowned self] in admit($0) },
       observe: { [unowned self] in note($0) })
     self.http = server
     try reactor.watch(server.fileDescriptor, for: .readable, precedence: .early) {
@@ -52,6 +55,13 @@ extension Server {
       metadata: [
         "address": "\(settings.host):\(server.port)", "data": "\(settings.directory)",
         "authentication": "\(door.authentication)",
+        "connections_max": .count(server.connectionsMax),
+      ])
+    guard server.connectionsMax < http.connectionsMax else { return }
+    log.notice(
+      "the limit of open files leaves room for fewer connections",
+      metadata: [
+        "connections_max": .count(server.connectionsMax), "wanted": .count(http.connectionsMax),
       ])
   }
 
@@ -59,19 +69,13 @@ extension Server {
     for (pool, count) in engine.jobsWithoutPool() {
       log.warning(
         "jobs of a pool that is not configured wait until it is; they can be cancelled",
-        metadata: ["pool": "\(pool)", "jobs": "\(count)"])
+        metadata: ["pool": "\(pool)", "jobs": .count(count)])
     }
   }
 
   /// How a refusal of the HTTP server itself looks.
   private static func response(to refusal: HTTPRefusal) -> HTTPResponse {
     JobAnswers.problem(Problem(refusal))
-  }
-
-  private func note(_ observation: HTTPObservation) {
-    metrics.noteRequest(
-      route: observation.route ?? "none", method: observation.method?.rawValue ?? "other",
-      status: observation.status, seconds: Double(observation.nanoseconds) / 1e9)
   }
 
   // MARK: Phases
@@ -113,7 +117,10 @@ extension Server {
       guard until <= now.instant.nanoseconds else { return }
       log.warning(
         "the grace is over; running jobs are cut off and run again after the next start",
-        metadata: ["running": "\(engine.store.count(of: .running))"])
+        metadata: [
+          "running": .count(engine.store.count(of: .running)),
+          "grace": .seconds(milliseconds: settings.shutdownGrace),
+        ])
       decide(.drainGraceEnded)
       for pool in pools { pool.terminate(at: now.instant) }
       phase = .endingCalls
@@ -121,7 +128,7 @@ extension Server {
       guard !engine.isWritable else { return }
       log.error(
         "the journal cannot be written; the service ends without what waits for it",
-        metadata: ["records": "\(storage.pendingCount)"])
+        metadata: ["records": .count(storage.pendingCount)])
       phase = .closing
     case .closing: close()
     }
@@ -132,7 +139,12 @@ extension Server {
     decideEarly()
     warnOfTasks()
     if let path = settings.portFile { writePortFile(path) }
-    log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
+    log.info(
+      "ready",
+      metadata: [
+        "pools": .array(pools.map { "\($0.name)" }),
+        "seconds": .seconds(from: beganAt.instant, to: now.instant),
+      ])
   }
 
   /// Decides the submissions that were held back. Those for a pool that has told no tasks yet are
@@ -169,7 +181,13 @@ extension Server {
         // The fork server sees its socket end, and ends everything that it started.
         _exit(128 + signal)
       }
-      log.info("draining", metadata: ["signal": "\(name)"])
+      log.info(
+        "draining",
+        metadata: [
+          "signal": "\(name)", "running": .count(engine.store.count(of: .running)),
+          "open": .count(engine.store.openCount),
+          "grace": .seconds(milliseconds: settings.shutdownGrace),
+        ])
       drain()
     }
   }
@@ -222,6 +240,13 @@ extension Server {
     http?.run(at: now.instant.nanoseconds)
     http?.stop()
     try storage.close(at: now)
-    log.info("stopped")
+    now = readMoment()
+    log.info(
+      "stopped",
+      metadata: [
+        "jobs": .count(engine.store.count), "open": .count(engine.store.openCount),
+        "seconds": .seconds(from: drainBegunAt ?? now.instant, to: now.instant),
+        "uptime": .seconds(from: beganAt.instant, to: now.instant),
+      ])
   }
 }

@@ -27,10 +27,11 @@ extension Server {
     do throws(StorageError) {
       try logs.keep(kept, of: number, stream)
       guard kept.count > 0, logsDropped > 0 else { return }
-      log.notice("logs of jobs are kept again", metadata: ["dropped": "\(logsDropped)"])
+      log.notice("logs of jobs are kept again", metadata: ["dropped": .count(logsDropped)])
       logsDropped = 0
     } catch {
       logsDropped += 1
+      metrics.logsDropped += 1
       guard logsDropped == 1 else { return }
       log.warning(
         "the log of a job cannot be kept; logs are dropped until they can",

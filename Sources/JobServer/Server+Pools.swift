@@ -31,7 +31,7 @@ extension Server {
       } else if task.program != nil, knowing.count > 1 {
         log.warning(
           "a program has the name of another task; submissions have to name the pool",
-          metadata: ["task": "\(task.name)", "pools": "\(knowing.map(\.name))"])
+          metadata: ["task": "\(task.name)", "pools": .array(knowing.map { "\($0.name)" })])
       }
     }
   }
@@ -42,6 +42,7 @@ extension Server {
     forkServer.drain(into: &events)
     for event in events {
       if event == .lost {
+        metrics.forkServersLost += 1
         log.error("the fork server ended; another one is started, what ran is run again")
         replaceForkServer()
       }
@@ -54,6 +55,7 @@ extension Server {
     do {
       try forkServer.replace()
       forkServerRetryAt = nil
+      log.notice("a fork server runs again", metadata: ["pid": .count(Int(forkServer.process))])
     } catch {
       if forkServerRetryAt == nil {
         log.critical(
@@ -70,7 +72,6 @@ extension Server {
     }
     guard let due = forkServerRetryAt, due <= now.instant else { return }
     replaceForkServer()
-    if !forkServer.isLost { log.notice("a fork server runs again") }
   }
 
   /// Says once when a pool cannot start processes, and once when it can again.
@@ -111,7 +112,7 @@ extension Server {
         "the pool broke; its jobs fail and it takes no more",
         metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
     case .poolAnnounced(_, let tasks):
-      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": "\(tasks.count)"])
+      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": .count(tasks.count)])
     default: break
     }
   }
@@ -119,10 +120,10 @@ extension Server {
   private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
-      "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",
+      "pool": "\(pool.name)", "slot": .count(exit.slot), "pid": .count(Int(exit.pid)),
       "reason": "\(exit.reason)",
     ]
-    if let exitcode = exit.exitcode { metadata["exitcode"] = "\(exitcode)" }
+    if let exitcode = exit.exitcode { metadata["exitcode"] = .count(Int(exitcode)) }
     if let number = exit.call.flatMap({ engine.job(of: $0) }), let job = engine.store[number] {
       metadata["job"] = "\(job.id)"
       metadata["task"] = "\(engine.store.names[job.task])"

@@ -15,6 +15,8 @@ final class Server {
   let settings: Settings
   let door: Door
   let log: Logger
+  /// Whether each job and each request has its line.
+  let tellsEach: Bool
   let reactor: Reactor
   let forkServer: ForkServer
   let storage: JobStorage
@@ -29,6 +31,7 @@ final class Server {
   var http: HTTPServer?
   var engine: Engine
   var metrics = Metrics()
+  var notices = Notices()
   var now: Moment
 
   /// What the engine decided in this turn.
@@ -69,6 +72,8 @@ final class Server {
   var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
+  /// Since when the journal takes no records; nil while it does.
+  var readOnlySince: Instant?
   var phase = Phase.starting
   /// When the first signal came.
   var drainBegunAt: Instant?
@@ -101,6 +106,7 @@ final class Server {
     self.settings = settings
     self.door = door
     self.log = log
+    tellsEach = log.logLevel <= .debug
     self.forkServer = forkServer
     self.reactor = reactor
     self.signals = signals
@@ -187,6 +193,7 @@ final class Server {
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
+    consider(notices.deadline(at: now.instant)?.nanoseconds)
     consider(forkServer.nextDeadline)
     return earliest
   }
@@ -200,6 +207,7 @@ final class Server {
     passUsageTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
+    passNotices()
   }
 
   private func endWaits() {
@@ -217,6 +225,7 @@ final class Server {
     else { return }
     isHTTPReady = false
     http.run(at: nanoseconds)
+    noteConnections()
   }
 
   private func handleInbox() {
@@ -227,7 +236,16 @@ final class Server {
 
   /// Lets the engine decide what follows from an event, as part of this turn.
   func decide(_ event: Event) {
+    let first = turn.records.count
     engine.handle(event, at: now, &turn)
+    noteRecords(from: first)
+  }
+
+  /// Counts what an event has led to, before a later one of the turn drops the jobs.
+  func noteRecords(from first: Int) {
+    guard first < turn.records.count else { return }
+    metrics.note(turn.records, from: first, store: engine.store, at: now)
+    if tellsEach { tellEnds(from: first) }
   }
 
   // MARK: Requests
