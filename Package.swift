@@ -103,6 +103,7 @@ let package = Package(
       dependencies: [
         "JobServer", "HTTPServer", "JSON", "JobCore", "JobStorage", "Multiprocessing",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),

@@ -6,11 +6,14 @@
 #include <microhttpd.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* glibc declares it under _GNU_SOURCE only, which is not defined where Swift reads this. */
+extern int accept4(int listener, struct sockaddr *name, socklen_t *length, int flags);
 
 /* Everything that the daemon is started with; `context` is handed to every callback. */
 struct mhd_setup {
   unsigned int flags;
-  int listen_fd;
   unsigned int connections_max;
   size_t connection_memory_bytes;
   unsigned int idle_seconds;
@@ -28,14 +31,14 @@ static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection,
   return strlen(text);
 }
 
-/* Whether this is the version whose way to take a request apart is known: it leaves every line where
-   it came in, and writes NUL over what ended it. */
+/* Whether this is the version whose way to take a request apart is known: it leaves every line
+   where it came in, and writes NUL over what ended it. */
 static inline int mhd_leaves_lines_in_place(void) {
   return strcmp(MHD_get_version(), "0.9.75") == 0;
 }
 
-/* Has libmicrohttpd told of a connection's end which it does not watch: it takes a connection out of
-   its epoll instance as it is suspended, and does not put it back while it has no room to read.
+/* Has libmicrohttpd told of a connection's end which it does not watch: it takes a connection out
+   of its epoll instance as it is suspended, and does not put it back while it has no room to read.
    Its events name the connection by its address (0.9.75). */
 static inline void mhd_watch_again(struct MHD_Daemon *daemon, struct MHD_Connection *connection,
                                    int descriptor) {
@@ -44,7 +47,7 @@ static inline void mhd_watch_again(struct MHD_Daemon *daemon, struct MHD_Connect
   if (i) epoll_ctl(i->epoll_fd, EPOLL_CTL_ADD, descriptor, &event);
 }
 
-/* Ends a target behind its '?', so that libmicrohttpd finds no arguments in it: of some hundred they
+/* Ends a target behind its '?', so that libmicrohttpd finds no arguments in it: some hundred
    exhaust its memory for the connection, and the request is then never answered. For the callback
    that is told of the target; the buffer is libmicrohttpd's own, and written to by itself. */
 static inline void mhd_hide_query(const char *target) {
@@ -52,11 +55,10 @@ static inline void mhd_hide_query(const char *target) {
   if (mark && mark[1]) mark[1] = 0;
 }
 
-/* NULL when it cannot start; libmicrohttpd may then have closed `listen_fd`, or not. */
+/* NULL when it cannot start. */
 static inline struct MHD_Daemon *mhd_start(const struct mhd_setup *s) {
   return MHD_start_daemon(
       s->flags, 0, NULL, NULL, s->on_request, s->context,
-      MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
       MHD_OPTION_CONNECTION_LIMIT, s->connections_max,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->connection_memory_bytes,
       MHD_OPTION_CONNECTION_TIMEOUT, s->idle_seconds,

@@ -55,6 +55,8 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
     return request->text_count >= 2 && request->argument_count <= request->text_count - 2 ? 0 : -1;
   case LIDO_REQUEST_SIGNAL:
     return request->signal_number > 0 && request->signal_number < NSIG ? 0 : -1;
+  case LIDO_REQUEST_PING:
+    return 0;
   default:
     return -1;
   }

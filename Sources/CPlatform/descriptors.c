@@ -77,7 +77,9 @@ ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *de
   } while (received < 0 && errno == EINTR);
   if (received < 0) return -1;
 
-  int fits = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
+  // MSG_CTRUNC: this process has no number left for a descriptor (or was sent too many).
+  int failure = header.msg_flags & MSG_CTRUNC ? EMFILE : 0;
+  if (header.msg_flags & MSG_TRUNC) failure = EMSGSIZE;
   size_t count = 0;
   for (struct cmsghdr *rights = CMSG_FIRSTHDR(&header); rights != NULL;
        rights = CMSG_NXTHDR(&header, rights)) {
@@ -90,13 +92,13 @@ ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *de
         descriptors[count++] = descriptor;
       } else {
         close(descriptor);
-        fits = 0;
+        failure = EMSGSIZE;
       }
     }
   }
-  if (!fits) {
+  if (failure != 0) {
     for (size_t i = 0; i < count; i++) close(descriptors[i]);
-    errno = EMSGSIZE;
+    errno = failure;
     return -1;
   }
   *descriptor_count = count;

@@ -223,7 +223,8 @@ static int take_request(struct server *server, struct lido_entry *entry) {
   ssize_t length = lido_receive_message(server->socket, message, sizeof message, descriptors,
                                         &count);
   if (length < 0 && errno == EAGAIN) return 0;
-  if (length == 0 || (length < 0 && errno != EMSGSIZE)) {
+  int failure = length < 0 ? errno : EINVAL;
+  if (length == 0 || (length < 0 && failure != EMSGSIZE && failure != EMFILE)) {
     server->ended = 1;
     return 0;
   }
@@ -232,12 +233,14 @@ static int take_request(struct server *server, struct lido_entry *entry) {
   if (length > 0 && lido_parse_request(message, (size_t)length, descriptors, count, &order) == 0) {
     if (order.request.kind == LIDO_REQUEST_SIGNAL) {
       signal_child(server, order.request.token, order.request.signal_number);
+    } else if (order.request.kind == LIDO_REQUEST_PING) {
+      struct lido_reply pong = {.kind = LIDO_REPLY_PONG};
+      reply(server, &pong, -1);
     } else {
       is_child = start(server, &order, entry);
       if (is_child) return 1; // Its descriptors are arranged already.
     }
   } else {
-    int failure = length < 0 ? EMSGSIZE : EINVAL;
     reply_start_failed(server, ((struct lido_request *)message)->token, LIDO_STAGE_REQUEST,
                        failure);
   }

@@ -25,6 +25,8 @@ final class Connection {
 
   /// Valid as long as this connection is open: the server stops the daemon before it goes.
   unowned(unsafe) let server: HTTPServer
+  /// The one of the server's daemons that has it.
+  unowned(unsafe) let daemon: Daemon
   /// libmicrohttpd's own; invalid once `isClosed`.
   let handle: OpaquePointer
   let descriptor: Int32
@@ -44,6 +46,8 @@ final class Connection {
   var bodyCount = 0
   var bodyCountStated = 0
   var isVersion10 = false
+  /// What the answer has as `X-Request-Id`; empty for nothing.
+  var requestID: [UInt8] = []
   var response: HTTPResponse?
   /// How far the client has taken its answer.
   var progress = WriteProgress(at: 0)
@@ -59,8 +63,9 @@ final class Connection {
   var isWatched = false
   var isClosed = false
 
-  init(server: HTTPServer, handle: OpaquePointer, descriptor: Int32) {
+  init(server: HTTPServer, daemon: Daemon, handle: OpaquePointer, descriptor: Int32) {
     self.server = server
+    self.daemon = daemon
     self.handle = handle
     self.descriptor = descriptor
   }
@@ -75,12 +80,14 @@ final class Connection {
     refusal = nil
     bodyCount = 0
     bodyCountStated = 0
+    requestID = []
     status = 0
   }
 
   /// Lets go of what the request held, so that an idle connection is small.
   func finish() {
     stage = .idle
+    requestID = []
     request = HTTPRequest(method: .get, path: "")
     response?.discard()
     response = nil

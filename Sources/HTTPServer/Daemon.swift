@@ -1,24 +1,33 @@
 import CMicroHTTPD
 import Glibc
 
-/// libmicrohttpd's daemon, without threads of its own, and the four places where it calls us.
-struct Daemon {
+/// A daemon of libmicrohttpd, without threads and without a listening socket of its own, and the
+/// four places where it calls us.
+final class Daemon {
   private let handle: OpaquePointer
+
+  /// Connections that it has now.
+  var connectionCount = 0
+  /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
+  var quietRuns = 0
+  /// Its descriptor is readable.
+  var isReady = false
+  /// A connection was resumed, of which libmicrohttpd learns only when it runs.
+  var hasResumed = false
 
   /// libmicrohttpd's epoll descriptor; readable when `run` has something to do.
   var descriptor: Int32 { mhd_epoll_fd(handle) }
 
-  /// Starts on a listening socket. `nil` when libmicrohttpd cannot (memory, descriptors).
-  /// `server` must stay until `stop` has returned.
-  init?(
-    listening descriptor: Int32, connectionsMax: Int, memoryBytes: Int, idleSeconds: Int,
-    server: HTTPServer
-  ) {
+  /// `nil` when libmicrohttpd cannot (memory, descriptors). `server` must stay until `stop` has
+  /// returned.
+  init?(settings: HTTPServerSettings, server: HTTPServer) {
     var setup = mhd_setup()
-    setup.flags = UInt32(MHD_USE_EPOLL.rawValue) | UInt32(MHD_ALLOW_SUSPEND_RESUME.rawValue)
-    setup.listen_fd = descriptor
-    setup.connections_max = UInt32(clamping: connectionsMax)
-    setup.connection_memory_bytes = memoryBytes
+    setup.flags =
+      UInt32(MHD_USE_EPOLL.rawValue) | UInt32(MHD_ALLOW_SUSPEND_RESUME.rawValue)
+      | UInt32(MHD_USE_NO_LISTEN_SOCKET.rawValue)
+    setup.connections_max = UInt32(HTTPServer.connectionsPerDaemonMax)
+    setup.connection_memory_bytes = max(4_096, settings.headerBytesMax * 2)
+    let idleSeconds = max(1, Int(settings.idleTimeout.nanoseconds / 1_000_000_000))
     setup.idle_seconds = UInt32(clamping: idleSeconds)
     setup.context = Unmanaged.passUnretained(server).toOpaque()
     setup.on_connection = { context, handle, kept, code in
@@ -57,6 +66,13 @@ struct Daemon {
     self.handle = handle
   }
 
+  /// Gives it an accepted connection, which it closes by itself, also when it cannot take it.
+  func add(_ descriptor: Int32) {
+    MHD_add_connection(handle, descriptor, nil, 0)
+    // Its request may be there already, and then nothing tells of it before the next wait.
+    isReady = true
+  }
+
   /// Does what is ready, without blocking.
   func run() { MHD_run(handle) }
 
@@ -72,9 +88,6 @@ struct Daemon {
     var milliseconds: UInt64 = 0
     return MHD_get_timeout(handle, &milliseconds) == .YES ? milliseconds : nil
   }
-
-  /// Takes the listening socket out; the caller closes it.
-  func quiesce() { MHD_quiesce_daemon(handle) }
 
   /// Closes all connections. With one suspended it would abort the process.
   func stop() { MHD_stop_daemon(handle) }

@@ -49,6 +49,13 @@ struct DeadlineLanes {
     return earliest
   }
 
+  /// Who has waited in a lane for longest, and since when; nil when nobody does.
+  func first(in lane: Lane) -> (descriptor: Int32, since: UInt64)? {
+    let first = ends[lane.rawValue].first
+    guard first >= 0 else { return nil }
+    return (first, places[Int(first)].due - durations[lane.rawValue])
+  }
+
   /// Puts a descriptor at the end of a lane, out of the one that it was in. `now` never goes back.
   mutating func enter(_ lane: Lane, _ descriptor: Int32, at now: UInt64) {
     let index = Int(descriptor)

@@ -4,7 +4,7 @@
 /// before needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
-  enum Role { case none, host, contentLength, transferEncoding, authorization }
+  enum Role { case none, host, contentLength, transferEncoding, authorization, requestID }
 
   /// One name: what it is for, and whether requests keep its value.
   struct Entry {
@@ -34,6 +34,7 @@ final class FieldTable {
     let roles: [(String, Role)] = [
       ("host", .host), ("content-length", .contentLength),
       ("transfer-encoding", .transferEncoding), ("authorization", .authorization),
+      ("x-request-id", .requestID),
     ]
     let plain = kept.filter { name in !roles.contains { $0.0 == name } }
     for (name, role) in roles + plain.map({ ($0, Role.none) }) {

@@ -43,7 +43,7 @@ public enum HTTPMethod: String, Sendable, CaseIterable {
   }
 
   /// The place of this method in a table with one entry a method.
-  var slot: Int {
+  public var slot: Int {
     switch self {
     case .get: 0
     case .head: 1

@@ -7,11 +7,17 @@ import Glibc
 extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
+  /// Room that is made for a body when its first piece comes.
+  private static let bodyReserveMax = 256 << 10
 
   /// A connection was accepted.
   func opened(_ handle: OpaquePointer) -> Connection {
     let descriptor = mhd_connection_fd(handle)
-    let connection = Connection(server: self, handle: handle, descriptor: descriptor)
+    guard let daemon = accepting else { preconditionFailure("a connection that nobody accepted") }
+    daemon.connectionCount += 1
+    connectionCount += 1
+    let connection = Connection(
+      server: self, daemon: daemon, handle: handle, descriptor: descriptor)
     let missing = Int(descriptor) + 1 - connections.count
     if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
     connections[Int(descriptor)] = connection
@@ -24,6 +30,9 @@ extension HTTPServer {
     lanes.leave(connection.descriptor)
     connections[Int(connection.descriptor)] = nil
     connection.isClosed = true
+    connection.daemon.connectionCount -= 1
+    connectionCount -= 1
+    noteRoom()
     if let pending = connection.pending { lose(connection, pending) }
   }
 
@@ -75,8 +84,9 @@ extension HTTPServer {
       observe(
         HTTPObservation(
           route: connection.route >= 0 ? router.routes[connection.route].name : nil,
-          method: connection.method, status: connection.status,
-          nanoseconds: now - connection.beganAt, isDelivered: isDelivered))
+          routeIndex: connection.route, method: connection.method, status: connection.status,
+          nanoseconds: now - connection.beganAt, isDelivered: isDelivered,
+          requestID: connection.requestID))
     }
     if connection.stream != nil { streamCount -= 1 }
     connection.finish()
@@ -92,6 +102,7 @@ extension HTTPServer {
     connection.isVersion10 = lines.isVersion10
     var scan = HeaderScan(table: fieldTable, lines: lines)
     scan.read(connection.handle)
+    connection.requestID = scan.requestID
     if let refusal = scan.refusal { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
@@ -147,6 +158,16 @@ extension HTTPServer {
     }
   }
 
+  /// Makes room for what the client said that it will send, but not before it has sent some of it:
+  /// thousands who only say so get no more than `bodyReserveMax` each.
+  private func reserve(_ count: Int, for connection: Connection) {
+    guard count > connection.request.body.capacity else { return }
+    let stated = connection.bodyCountStated
+    let wanted = connection.request.body.isEmpty ? min(stated, Self.bodyReserveMax) : stated
+    // One of unknown length grows as arrays do.
+    if wanted > count { connection.request.body.reserveCapacity(wanted) }
+  }
+
   /// A piece of the body. Of one that is too long, twice the limit is read, so that the client is
   /// likely to see the 413; then the connection is cut.
   private func take(_ bytes: UnsafeRawBufferPointer, for connection: Connection) -> MHD_Result {
@@ -161,9 +182,7 @@ extension HTTPServer {
       return .YES
     }
     guard connection.refusal == nil else { return .YES }
-    if connection.request.body.isEmpty {
-      connection.request.body.reserveCapacity(max(connection.bodyCountStated, bytes.count))
-    }
+    reserve(count, for: connection)
     connection.request.body.append(contentsOf: bytes)
     return .YES
   }
@@ -235,6 +254,19 @@ extension HTTPServer {
     pendingCount -= 1
   }
 
+  /// An id for an answer that somebody may ask about; empty where none is to be made. To one that
+  /// went well none is given: making and sending it costs every request, and who wants to find an
+  /// answer again can send an id of its own.
+  private func nextRequestID() -> [UInt8] {
+    guard !settings.requestIDPrefix.isEmpty else { return [] }
+    requestIDsMade += 1
+    var id: [UInt8] = []
+    id.reserveCapacity(32)
+    id += settings.requestIDPrefix.utf8
+    id += String(requestIDsMade).utf8
+    return id
+  }
+
   private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {
     var allow: String?
     if case .methodNotAllowed(let methods) = refusal { allow = HTTPMethod.list(methods) }
@@ -255,6 +287,9 @@ extension HTTPServer {
     beginWriting(connection)
     connection.stage = .answered
     connection.status = response.status
+    if response.status >= 400, connection.requestID.isEmpty {
+      connection.requestID = nextRequestID()
+    }
     let isQueued = ResponseQueue.put(response, on: connection, allow: allow, isLast: isQuiesced)
     if connection.stream != nil { streamCount += 1 }
     return isQueued

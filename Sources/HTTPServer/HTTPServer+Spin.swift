@@ -19,11 +19,12 @@ extension HTTPServer {
   /// rest: then it was the last. It is cut if there is none with it and some without it again; the
   /// others go on as if nothing had been.
   func endSpinning(_ daemon: Daemon) {
-    quietRuns = 0
+    daemon.quietRuns = 0
     guard RequestLines.isKnown else { return }
     var held: [Connection] = []
     var isAtRest = false
-    for case let connection? in connections where connection.isReadingChunks {
+    for case let connection? in connections
+    where connection.daemon === daemon && connection.isReadingChunks {
       MHD_suspend_connection(connection.handle)
       held.append(connection)
       daemon.run()

@@ -13,9 +13,6 @@ import Glibc
 public final class HTTPServer {
   /// Descriptors left to the rest of the process by the connection limit.
   private static let descriptorReserve = 64
-  /// Answers queued in one run, so that ten thousand waiters released at once do not hold up the
-  /// rest; 500 cost about 10 ms.
-  private static let answersPerRunMax = 500
 
   /// The port in force.
   public let port: Int
@@ -23,6 +20,10 @@ public final class HTTPServer {
   public let connectionsMax: Int
   /// Readable when `run(at:)` has something to do, for the owner's epoll or poll; -1 once stopped.
   public private(set) var fileDescriptor: Int32
+  /// Connections that are open.
+  public internal(set) var connectionCount = 0
+  /// Whether nobody is accepted for now: there is no room for one more, and nobody idle to close.
+  public var isAcceptingHeld: Bool { acceptsAgainAt != nil }
   /// Answers that are owed.
   public internal(set) var pendingCount = 0
   /// Answers whose body is being streamed.
@@ -37,8 +38,6 @@ public final class HTTPServer {
 
   /// Calls of libmicrohttpd that had something to tell.
   var activity: UInt64 = 0
-  /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
-  var quietRuns = 0
   /// The moment of the present or last run.
   var now: UInt64 = 0
   var lanes: DeadlineLanes
@@ -46,15 +45,27 @@ public final class HTTPServer {
   var connections: [Connection?] = []
   /// Settled or lost, and not yet told to libmicrohttpd. May hold one that was answered meanwhile.
   var settled: [Connection] = []
-  var watchCount = 0
+  /// Ids that were made for requests without one.
+  var requestIDsMade: UInt64 = 0
+  /// How many of `settled` are done with.
+  var settledHead = 0
+  var suspendedCount = 0
+  let events: EventSet
+  /// As many as the connections need; all closed connections leave their daemon here.
+  var daemons: [Daemon] = []
+  /// The daemon that is being given a connection.
+  unowned(unsafe) var accepting: Daemon?
+  /// The listening socket; -1 once nothing is accepted any more.
+  private(set) var listener: Int32
+  /// Accepting is held until then, for want of room; nil while it is not.
+  var acceptsAgainAt: UInt64?
+  /// Takes a connection from the listening socket, or answers -1 and sets `errno`; tests put one in
+  /// its place that has no descriptor left.
+  var accept: (_ listener: Int32) -> Int32 = Listener.accept
   /// No further connection is accepted; keep-alive ends with the next answer.
   private(set) var isQuiesced = false
   private(set) var isStopping = false
 
-  private var daemon: Daemon?
-  private var listener: Int32
-  private var settledHead = 0
-  private var suspendedCount = 0
   private var serial: UInt32 = 0
   private var isRunning = false
 
@@ -68,7 +79,7 @@ public final class HTTPServer {
     observe: ((HTTPObservation) -> Void)? = nil
   ) throws(HTTPServerError) {
     let address = "\(settings.host):\(settings.port)"
-    connectionsMax = min(settings.connectionsMax, Self.openFilesMax() - Self.descriptorReserve)
+    connectionsMax = min(settings.connectionsMax, Self.descriptorsForConnections())
     guard connectionsMax > 0 else {
       throw HTTPServerError(.descriptorsExhausted, address: address)
     }
@@ -87,8 +98,13 @@ public final class HTTPServer {
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
       max(1, settings.writeTimeout.nanoseconds / WriteProgress.checksPerTimeout),
     ])
-    fileDescriptor = Self.makeInstance()
-    try start(address: address)
+    events = EventSet()
+    fileDescriptor = events.descriptor
+    guard fileDescriptor >= 0, events.add(listener: listener.descriptor), addDaemon() != nil else {
+      let number = errno
+      stop()
+      throw HTTPServerError(errorNumber: number, address: address)
+    }
   }
 
   deinit {
@@ -98,14 +114,15 @@ public final class HTTPServer {
   /// The moment at which `run(at:)` must be called in any case, in nanoseconds of the owner's
   /// monotonic clock; `now` itself when at once; `nil` when only the descriptor matters.
   public func nextDeadline(at now: UInt64) -> UInt64? {
-    guard let daemon else { return nil }
     if settledHead < settled.count { return now }
-    var earliest = lanes.earliest
-    if let milliseconds = daemon.timeout() {
+    var earliest = lanes.earliest ?? .max
+    if let acceptsAgainAt { earliest = min(earliest, acceptsAgainAt) }
+    for daemon in daemons {
+      guard let milliseconds = daemon.timeout() else { continue }
       if milliseconds == 0 { return now }
-      earliest = min(earliest ?? .max, now + milliseconds * 1_000_000)
+      earliest = min(earliest, now + milliseconds * 1_000_000)
     }
-    return earliest.map { max($0, now) }
+    return earliest == .max ? nil : max(earliest, now)
   }
 
   /// Does all that is ready, without blocking: answers what was settled, reads requests, calls
@@ -113,13 +130,36 @@ public final class HTTPServer {
   /// from within an action or another closure that this server calls.
   public func run(at now: UInt64) {
     precondition(!isRunning, "run(at:) is called from within itself")
-    guard let daemon else { return }
+    guard fileDescriptor >= 0 else { return }
     isRunning = true
     defer { isRunning = false }
     self.now = now
-    if watchCount > 0 { drainWatch() }
+    resumeAccepting()
+    if collectEvents() { acceptConnections() }
     expireDeadlines()
-    let hasResumed = answerSettled()
+    answerSettled()
+    for daemon in daemons { run(daemon) }
+  }
+
+  /// Notes who is ready and who left. Says whether somebody wants to connect.
+  private func collectEvents() -> Bool {
+    var hasNew = false
+    events.collect { source in
+      switch source {
+      case .listener: hasNew = true
+      case .daemon(let index): daemons[index].isReady = true
+      case .client(let descriptor, let serial, let isReset):
+        noteLeft(descriptor, serial: serial, isReset: isReset)
+      }
+    }
+    return hasNew
+  }
+
+  private func run(_ daemon: Daemon) {
+    guard daemon.isReady || daemon.hasResumed || daemon.timeout() == 0 else { return }
+    let hasResumed = daemon.hasResumed
+    daemon.isReady = false
+    daemon.hasResumed = false
     let (before, activityBefore) = (serial, activity)
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
@@ -127,30 +167,31 @@ public final class HTTPServer {
     // wait for the next turn: by then, most of their answers are there.
     if hasResumed || serial == before && daemon.timeout() == 0 { daemon.run() }
     if activity == activityBefore, daemon.timeout() == 0 {
-      quietRuns += 1
-      if quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
+      daemon.quietRuns += 1
+      if daemon.quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
     } else {
-      quietRuns = 0
+      daemon.quietRuns = 0
     }
   }
 
   /// Accepts no further connection, and closes the listening socket. Open connections are served
   /// on, each closed after its next answer. Idempotent.
   public func stopAccepting() {
-    guard let daemon, !isQuiesced else { return }
+    guard !isQuiesced else { return }
     isQuiesced = true
-    daemon.quiesce()
+    acceptsAgainAt = nil
+    events.remove(listener)
     close(listener)
     listener = -1
   }
 
-  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is cut,
-  /// all connections are closed. What the kernel does not take at once of an answer is lost.
+  /// Ends everything: every answer that is owed becomes the `draining` problem, every stream is
+  /// cut, all connections are closed. What the kernel does not take at once of an answer is lost.
   /// Idempotent.
   public func stop() {
     precondition(!isRunning, "stop is called from within run(at:)")
     stopAccepting()
-    guard let daemon else { return }
+    guard fileDescriptor >= 0 else { return }
     isRunning = true
     isStopping = true
     for connection in connections {
@@ -165,12 +206,14 @@ public final class HTTPServer {
     }
     // libmicrohttpd aborts the process if it is stopped with a connection suspended.
     repeat {
-      _ = answerSettled()
-      daemon.run()
+      answerSettled()
+      for daemon in daemons { daemon.run() }
     } while suspendedCount > 0 || settledHead < settled.count
-    daemon.run()
-    self.daemon = nil
-    daemon.stop()
+    for daemon in daemons {
+      daemon.run()
+      daemon.stop()
+    }
+    daemons = []
     settled = []
     settledHead = 0
     close(fileDescriptor)
@@ -178,81 +221,16 @@ public final class HTTPServer {
     isRunning = false
   }
 
+  /// What the limit of open files leaves to connections, less a descriptor for each daemon.
+  private static func descriptorsForConnections() -> Int {
+    let count = openFilesMax() - descriptorReserve
+    return count - (count + connectionsPerDaemonMax) / (connectionsPerDaemonMax + 1)
+  }
+
   private static func openFilesMax() -> Int {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
     return Int(clamping: limit.rlim_cur)
-  }
-
-  private func start(address: String) throws(HTTPServerError) {
-    guard fileDescriptor >= 0 else {
-      let number = errno
-      close(listener)
-      throw HTTPServerError(errorNumber: number, address: address)
-    }
-    let idleSeconds = max(1, Int(settings.idleTimeout.nanoseconds / 1_000_000_000))
-    daemon = Daemon(
-      listening: listener, connectionsMax: connectionsMax,
-      memoryBytes: max(4_096, settings.headerBytesMax * 2), idleSeconds: idleSeconds, server: self)
-    guard let daemon else {
-      // libmicrohttpd closes the socket on some of its ways out; no call came between.
-      if fcntl(listener, F_GETFD) != -1 { close(listener) }
-      close(fileDescriptor)
-      throw HTTPServerError(.systemFailure, address: address)
-    }
-    guard watch(daemon) else {
-      let number = errno
-      stop()
-      throw HTTPServerError(errorNumber: number, address: address)
-    }
-  }
-
-  /// Queues the answers that are there, up to a bound. Says whether a connection was resumed.
-  private func answerSettled() -> Bool {
-    var hasResumed = false
-    let end = min(settled.count, settledHead + Self.answersPerRunMax)
-    while settledHead < end {
-      let connection = settled[settledHead]
-      settledHead += 1
-      guard !connection.isClosed else { continue }
-      if connection.isWatched { unwatch(connection) }
-      if connection.stage == .settled, !sendSettled(connection) {
-        connection.stage = .lost
-        shutdown(connection.descriptor, Int32(SHUT_RDWR))
-      }
-      if connection.isSuspended {
-        connection.isSuspended = false
-        suspendedCount -= 1
-        if connection.stream != nil { beginWriting(connection) }
-        MHD_resume_connection(connection.handle)
-        hasResumed = true
-      }
-    }
-    if settledHead == settled.count {
-      settled.removeAll(keepingCapacity: true)
-      settledHead = 0
-    } else if settledHead >= Self.answersPerRunMax * 8 {
-      // Under a load that never lets it run empty, it must not grow by what is done with.
-      settled.removeFirst(settledHead)
-      settledHead = 0
-    }
-    return hasResumed
-  }
-
-  /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again, or whose
-  /// stream has nothing to send.
-  func suspend(_ connection: Connection) {
-    connection.isSuspended = true
-    suspendedCount += 1
-    lanes.enter(.watch, connection.descriptor, at: now)
-    MHD_suspend_connection(connection.handle)
-  }
-
-  /// Parks a connection whose stream has nothing to send; `false` when it must end instead.
-  func suspendStream(_ connection: Connection) -> Bool {
-    guard !isStopping else { return false }
-    suspend(connection)
-    return true
   }
 
   /// A number for the next request.

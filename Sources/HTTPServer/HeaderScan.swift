@@ -11,6 +11,7 @@ struct HeaderScan {
   private var codings = 0
   private var isChunked = false
   private var isMalformed = false
+  private var requestIDs = 0
 
   /// The stated length of the body; `Int.max` when it is not a number that fits.
   private(set) var contentLength = 0
@@ -19,6 +20,11 @@ struct HeaderScan {
   /// The only `Authorization` of the request, in memory that it keeps until its end; empty when
   /// there are several.
   private(set) var authorization: UnsafeBufferPointer<UInt8>?
+  /// The only `X-Request-Id` of the request, if it is one to repeat; else empty.
+  private(set) var requestID: [UInt8] = []
+
+  /// Most bytes of an `X-Request-Id`; a longer one is taken for none.
+  private static let requestIDBytesMax = 128
 
   init(table: FieldTable, lines: RequestLines) {
     self.table = table
@@ -76,6 +82,7 @@ struct HeaderScan {
         let isFirst = authorization == nil
         authorization = UnsafeBufferPointer(
           rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
+      case .requestID: takeRequestID(value)
       }
       if entry.isKept { keep(entry, value) }
     }
@@ -99,6 +106,16 @@ struct HeaderScan {
     }
     if fields.isEmpty { fields.reserveCapacity(4) }
     fields.append(HTTPRequest.Field(name: entry.name, value: text))
+  }
+
+  /// Visible ASCII only: it goes into an answer and into logs.
+  private mutating func takeRequestID(_ value: UnsafeBufferPointer<UInt8>) {
+    requestIDs += 1
+    let text = Self.trimmed(value)
+    let isUsable =
+      requestIDs == 1 && text.count <= Self.requestIDBytesMax
+      && text.allSatisfy { 0x21...0x7E ~= $0 }
+    requestID = isUsable ? [UInt8](text) : []
   }
 
   /// Without the white space at the end, which libmicrohttpd leaves there (RFC 9112, section 5.1).

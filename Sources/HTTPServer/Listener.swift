@@ -1,3 +1,4 @@
+import CMicroHTTPD
 import Glibc
 
 /// The listening socket. We make it, not libmicrohttpd, so that a failure says what is wrong, and
@@ -33,6 +34,12 @@ struct Listener {
     }
     self.descriptor = descriptor
     self.port = bound
+  }
+
+  /// Accepts a connection as a descriptor that neither blocks nor is inherited; -1 and `errno` when
+  /// there is none, or no room.
+  static func accept(_ listener: Int32) -> Int32 {
+    accept4(listener, nil, nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
   }
 
   /// What accepted connections inherit, so that it costs them no system call (tcp(7)).

@@ -24,11 +24,21 @@ enum ResponseQueue {
     if let type = response.contentType { add(made, "Content-Type", type) }
     response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
+    add(connection.requestID, to: made)
     if isLast { add(made, "Connection", "close") }
     let isQueued =
       MHD_queue_response(connection.handle, UInt32(clamping: response.status), made) == .YES
     MHD_destroy_response(made)
     return isQueued
+  }
+
+  private static func add(_ requestID: [UInt8], to made: OpaquePointer) {
+    guard !requestID.isEmpty else { return }
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: requestID.count + 1) { text in
+      for (index, byte) in requestID.enumerated() { text[index] = CChar(bitPattern: byte) }
+      text[requestID.count] = 0
+      MHD_add_response_header(made, "X-Request-Id", text.baseAddress)
+    }
   }
 
   private static func add(_ made: OpaquePointer, _ name: StaticString, _ value: StaticString) {

@@ -25,8 +25,10 @@ final class StreamSource {
   /// An empty buffer of at most this many bytes is kept for the next write.
   private static let capacityKept = 4 << 10
 
-  private(set) var state = State.open
+  private(set) var state: State
+  /// See `ResponseStream`; so for all that is named as there.
   var onWritable: (() -> Void)?
+  /// See `ResponseStream`.
   var onClosed: (() -> Void)?
 
   private let bufferBytesMax: Int
@@ -40,6 +42,7 @@ final class StreamSource {
   private var connection: Connection?
 
   init(bufferBytesMax: Int) {
+    state = .open
     self.bufferBytesMax = bufferBytesMax
   }
 

@@ -67,3 +67,12 @@ public func minifiedJSON(_ text: String, depthMax: Int = 64) throws(JSONError) -
     try reader.readText()
   }
 }
+
+/// Whether `bytes` are exactly one JSON value as ``minifiedJSON(_:depthMax:)-([UInt8],_)`` writes
+/// it, with no white space around or between its tokens: what may be spliced into another text
+/// unseen. Copies nothing and makes no string.
+public func isMinifiedJSON(_ bytes: UnsafeBufferPointer<UInt8>, depthMax: Int = 64) -> Bool {
+  var reader = JSONReader(bytes, depthMax: depthMax)
+  guard let (range, spaces) = try? reader.scanValue() else { return false }
+  return spaces == 0 && range == 0..<bytes.count
+}

@@ -34,8 +34,10 @@ public enum Refusal: Equatable, Sendable {
   case unknownPool(String)
   /// The pool that the client named does not know the task.
   case taskNotInPool(task: String, pool: String)
-  /// The pool takes no jobs: it broke, or has not told its tasks yet; the text says which.
+  /// The pool takes no jobs any more: it broke, for this reason.
   case poolNotRunning(pool: String, reason: String)
+  /// The pool takes no jobs yet: it has not told its tasks, as none of its workers was ever ready.
+  case poolNotReady(pool: String)
   /// A bound on open jobs or their bytes is met; room is expected after so many seconds.
   case queueFull(retryAfter: Int)
   /// The submission alone has more bytes than all open jobs together may have: it never fits.

@@ -14,7 +14,7 @@ extension Engine {
       return
     }
     let pool: Int
-    switch admit(submission) {
+    switch admit(submission, at: moment) {
     case .failure(let refusal):
       turn.effects.append(.answer(request, .refused(refusal.reason)))
       return
@@ -63,7 +63,7 @@ extension Engine {
   }
 
   /// The pool that takes the submission, or why none does.
-  private func admit(_ submission: Submission) -> Result<Int, Refused> {
+  private func admit(_ submission: Submission, at moment: Moment) -> Result<Int, Refused> {
     if isDraining { return .failure(Refused(reason: .draining)) }
     if !isWritable { return .failure(Refused(reason: .readOnly)) }
     let pool: Int
@@ -78,10 +78,19 @@ extension Engine {
     guard
       store.openCount < limits.openJobsMax, store.openBytes + bytes <= limits.openBytesMax
     else {
-      let seconds = drainRate.secondsUntilRoom(of: store.openCount)
+      let seconds = drainRate.secondsUntilRoom(
+        of: store.openCount, needing: jobsInTheWay(of: bytes), at: moment.instant)
       return .failure(Refused(reason: .queueFull(retryAfter: seconds)))
     }
     return .success(pool)
+  }
+
+  /// How many jobs of the present mean size have to end before there is room for one with so many
+  /// bytes; at least 1.
+  private func jobsInTheWay(of bytes: Int) -> Double {
+    let missing = Double(store.openBytes) + Double(bytes) - Double(limits.openBytesMax)
+    guard missing > 0, store.openBytes > 0 else { return 1 }
+    return max(missing * Double(store.openCount) / Double(store.openBytes), 1)
   }
 
   private func choosePool(for submission: Submission) -> Result<Int, Refused> {
@@ -122,8 +131,7 @@ extension Engine {
       return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
     }
     guard let tasks = pool.tasks else {
-      let reason = "its first worker is not ready yet"
-      return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
+      return .failure(Refused(reason: .poolNotReady(pool: pool.name)))
     }
     return .success(tasks)
   }

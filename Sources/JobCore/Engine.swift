@@ -158,11 +158,11 @@ public struct Engine: Sendable {
     pools[pool].slots.reduce(0) { $0 + ($1.calls.isEmpty ? 0 : 1) }
   }
 
-  /// The process that holds a running job.
+  /// The process that holds a running job; nil also while it is being started.
   public func workerPID(ofJob number: JobNumber) -> Int32? {
     for pool in pools {
       for slot in pool.slots where slot.calls.contains(where: { $0.job == number }) {
-        return slot.pid
+        return slot.pid == 0 ? nil : slot.pid
       }
     }
     return nil

@@ -32,6 +32,7 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.tokenFile)) var tokenFile: String?
   @Option(defaultAsFlag: "true", parsing: .next, help: help(.insecure)) var insecure: String?
   @Option(help: help(.logLevel)) var logLevel: String?
+  @Option(help: help(.logFormat)) var logFormat: String?
 
   private static func help(_ setting: Setting) -> ArgumentHelp {
     ArgumentHelp(
@@ -47,7 +48,7 @@ struct ServeCommand: ParsableCommand {
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
       .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,
-      .insecure: insecure, .logLevel: logLevel,
+      .insecure: insecure, .logLevel: logLevel, .logFormat: logFormat,
     ]
     return values.compactMapValues { $0 }
   }
@@ -65,6 +66,8 @@ struct ServeCommand: ParsableCommand {
       // setting is named.
       ServiceProgram.tell("Error: \(error)\nSee 'lido serve --help' for every setting.\n")
       throw ExitCode.validationFailure
+    } catch is ServiceProgram.Told {
+      throw ExitCode.failure
     }
   }
 }

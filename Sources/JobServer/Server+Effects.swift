@@ -10,7 +10,6 @@ extension Server {
   func commit() throws(StorageError) {
     guard !turn.isEmpty else { return }
     if !turn.records.isEmpty {
-      metrics.note(turn.records, store: engine.store)
       dropLogs(of: turn.records)
       do throws(StorageError) {
         try storage.append(turn.records, at: now)
@@ -43,7 +42,13 @@ extension Server {
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
       args: job.args, kwargs: job.options?.kwargs ?? "")
-    pools[call.slot.pool].assign(assignment, at: now.instant)
+    let pool = pools[call.slot.pool]
+    pool.assign(assignment, at: now.instant)
+    // A program's limits count from when it runs; a worker begins as soon as it is told.
+    if !taskSettings.isEmpty, !pool.configured.runsPrograms {
+      watchUsage(
+        of: call, task: assignment.task, process: pool.process(of: call.slot.index), isFresh: false)
+    }
   }
 
   // MARK: Answers
@@ -67,7 +72,9 @@ extension Server {
     case .forgotten:
       request.response.resume(with: .empty())
     case .refused(let refusal):
-      request.response.resume(with: JobAnswers.problem(JobAnswers.problem(of: refusal)))
+      let problem = JobAnswers.problem(of: refusal)
+      noteRefusal(problem)
+      request.response.resume(with: JobAnswers.problem(problem))
     }
   }
 

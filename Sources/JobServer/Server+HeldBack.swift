@@ -49,7 +49,10 @@ extension Server {
     if !engine.isWritable { effects = answerAtOnce(effects, &withdrawn) }
     heldBack.append(HeldBack(sequence: sequence, deed: .effects(effects), jobs: jobs))
     guard !withdrawn.isEmpty else { return }
-    for number in withdrawn.sorted() { decide(.submissionWithdrawn(number)) }
+    for number in withdrawn.sorted() {
+      if let job = engine.store.brief(of: number) { metrics.noteWithdrawal(job) }
+      decide(.submissionWithdrawn(number))
+    }
     try commit()
   }
 

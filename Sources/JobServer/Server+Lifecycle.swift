@@ -10,6 +10,8 @@ import Reactor
 extension Server {
   /// How long idle workers and the last snapshot may take at the end, in milliseconds.
   private static let closingMax: Milliseconds = 60_000
+  /// How long submissions wait for the first worker of each pool, in milliseconds.
+  private static let earlyMax: Milliseconds = 10_000
   /// A further signal within this time, in milliseconds, is the first one delivered twice (to the
   /// process and to its group, or by two supervisors), not a second wish.
   private static let sameSignalMax: Milliseconds = 100
@@ -17,6 +19,7 @@ extension Server {
   /// Recovers what was running, starts the pools and listens.
   func open() throws {
     engine.recover(at: now, &turn)
+    noteRecords(from: 0)
     try commit()
     warnOfJobsWithoutPool()
     // It is made of YAML, which takes some 20 ms: now, while no client waits for the loop.
@@ -27,9 +30,11 @@ extension Server {
       fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
+    // Apart from those of an earlier start, and from those of another service in the same log.
+    http.requestIDPrefix = String(beganAt.timestamp, radix: 36) + "-"
     let server = try HTTPServer(
       settings: http, router: router, problem: Server.response(to:),
-      admit: { [door] in door.judge($0) },
+      admit: { [unowned self] in admit($0) },
       observe: { [unowned self] in note($0) })
     self.http = server
     try reactor.watch(server.fileDescriptor, for: .readable, precedence: .early) {
@@ -50,6 +55,13 @@ extension Server {
       metadata: [
         "address": "\(settings.host):\(server.port)", "data": "\(settings.directory)",
         "authentication": "\(door.authentication)",
+        "connections_max": .count(server.connectionsMax),
+      ])
+    guard server.connectionsMax < http.connectionsMax else { return }
+    log.notice(
+      "the limit of open files leaves room for fewer connections",
+      metadata: [
+        "connections_max": .count(server.connectionsMax), "wanted": .count(http.connectionsMax),
       ])
   }
 
@@ -57,19 +69,13 @@ extension Server {
     for (pool, count) in engine.jobsWithoutPool() {
       log.warning(
         "jobs of a pool that is not configured wait until it is; they can be cancelled",
-        metadata: ["pool": "\(pool)", "jobs": "\(count)"])
+        metadata: ["pool": "\(pool)", "jobs": .count(count)])
     }
   }
 
   /// How a refusal of the HTTP server itself looks.
   private static func response(to refusal: HTTPRefusal) -> HTTPResponse {
     JobAnswers.problem(Problem(refusal))
-  }
-
-  private func note(_ observation: HTTPObservation) {
-    metrics.noteRequest(
-      route: observation.route ?? "none", method: observation.method?.rawValue ?? "other",
-      status: observation.status, seconds: Double(observation.nanoseconds) / 1e9)
   }
 
   // MARK: Phases
@@ -84,21 +90,37 @@ extension Server {
 
   /// When the present phase ends by itself.
   var phaseDeadline: UInt64? {
-    if case .draining(let until) = phase { return until }
-    return closingDeadline
+    switch phase {
+    case .draining(let until): until
+    case .starting: early.isEmpty && bulks.isEmpty ? nil : earlyEndsAt.nanoseconds
+    case .ready, .endingCalls, .closing, .stopped: closingDeadline
+    }
   }
+
+  /// Whether submissions wait for the pools to tell their tasks: while the service starts, but not
+  /// for longer than `earlyMax`, should no worker ever be ready.
+  var isHoldingEarly: Bool { phase == .starting && now.instant < earlyEndsAt }
+
+  private var earlyEndsAt: Instant { beganAt.instant.advanced(byMilliseconds: Server.earlyMax) }
 
   /// Moves to the next phase when the present one has come to its end.
   func advancePhase() {
     switch phase {
     case .starting:
-      if pools.allSatisfy({ $0.isSettled }) { becomeReady() }
+      if pools.allSatisfy({ $0.isSettled }) {
+        becomeReady()
+      } else if !isHoldingEarly {
+        decideEarly()
+      }
     case .ready, .stopped: break
     case .draining(let until):
       guard until <= now.instant.nanoseconds else { return }
       log.warning(
         "the grace is over; running jobs are cut off and run again after the next start",
-        metadata: ["running": "\(engine.store.count(of: .running))"])
+        metadata: [
+          "running": .count(engine.store.count(of: .running)),
+          "grace": .seconds(milliseconds: settings.shutdownGrace),
+        ])
       decide(.drainGraceEnded)
       for pool in pools { pool.terminate(at: now.instant) }
       phase = .endingCalls
@@ -106,7 +128,7 @@ extension Server {
       guard !engine.isWritable else { return }
       log.error(
         "the journal cannot be written; the service ends without what waits for it",
-        metadata: ["records": "\(storage.pendingCount)"])
+        metadata: ["records": .count(storage.pendingCount)])
       phase = .closing
     case .closing: close()
     }
@@ -114,12 +136,25 @@ extension Server {
 
   private func becomeReady() {
     phase = .ready
+    decideEarly()
+    warnOfTasks()
+    if let path = settings.portFile { writePortFile(path) }
+    log.info(
+      "ready",
+      metadata: [
+        "pools": .array(pools.map { "\($0.name)" }),
+        "seconds": .seconds(from: beganAt.instant, to: now.instant),
+      ])
+  }
+
+  /// Decides the submissions that were held back. Those for a pool that has told no tasks yet are
+  /// refused as `poolNotReady`.
+  private func decideEarly() {
+    guard !early.isEmpty else { return }
     for event in early { decide(event) }
     early.removeAll()
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
-    if let path = settings.portFile { writePortFile(path) }
-    log.info("ready", metadata: ["pools": "\(pools.map(\.name).joined(separator: ","))"])
   }
 
   private func writePortFile(_ path: String) {
@@ -146,7 +181,13 @@ extension Server {
         // The fork server sees its socket end, and ends everything that it started.
         _exit(128 + signal)
       }
-      log.info("draining", metadata: ["signal": "\(name)"])
+      log.info(
+        "draining",
+        metadata: [
+          "signal": "\(name)", "running": .count(engine.store.count(of: .running)),
+          "open": .count(engine.store.openCount),
+          "grace": .seconds(milliseconds: settings.shutdownGrace),
+        ])
       drain()
     }
   }
@@ -199,6 +240,13 @@ extension Server {
     http?.run(at: now.instant.nanoseconds)
     http?.stop()
     try storage.close(at: now)
-    log.info("stopped")
+    now = readMoment()
+    log.info(
+      "stopped",
+      metadata: [
+        "jobs": .count(engine.store.count), "open": .count(engine.store.openCount),
+        "seconds": .seconds(from: drainBegunAt ?? now.instant, to: now.instant),
+        "uptime": .seconds(from: beganAt.instant, to: now.instant),
+      ])
   }
 }

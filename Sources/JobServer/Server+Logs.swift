@@ -8,7 +8,10 @@ extension Server {
   /// Something happened to a program that is a call.
   func note(_ observation: ProgramPoolDriver.Observation) {
     switch observation {
-    case .began: break
+    case .began(let call, let process):
+      guard let job = engine.job(of: call).flatMap({ engine.store[$0] }) else { return }
+      watchUsage(
+        of: call, task: engine.store.names[job.task], process: process, isFresh: true)
     case .logGrew(let call):
       if !logFollowers.isEmpty, let job = engine.job(of: call) { feedFollowers(of: job) }
     case .ended(let call, let log, let output):
@@ -18,12 +21,20 @@ extension Server {
     }
   }
 
+  /// Keeps a log, or drops it: a full disk costs logs and no jobs, and is told once, not with every
+  /// job.
   private func keep(_ kept: JobLog, of number: JobNumber, _ stream: JobLog.Stream) {
     do throws(StorageError) {
       try logs.keep(kept, of: number, stream)
+      guard kept.count > 0, logsDropped > 0 else { return }
+      log.notice("logs of jobs are kept again", metadata: ["dropped": .count(logsDropped)])
+      logsDropped = 0
     } catch {
+      logsDropped += 1
+      metrics.logsDropped += 1
+      guard logsDropped == 1 else { return }
       log.warning(
-        "the log of a job is not kept",
+        "the log of a job cannot be kept; logs are dropped until they can",
         metadata: ["job": "\(engine.store[number]?.id.text ?? "")", "error": "\(error)"])
     }
   }

@@ -15,12 +15,25 @@ extension Server {
   ) throws -> any PoolDriver {
     guard settings.pools[index].runsPrograms else {
       return try WorkerPoolDriver(
-        index: index, configured: settings.pools[index], resultBytesMax: settings.bodyBytesMax,
-        forkServer: forkServer, reactor: reactor)
+        index: index, settings: settings, forkServer: forkServer, reactor: reactor)
     }
     return try ProgramPoolDriver(
       index: index, settings: settings, environment: Environment.variables,
       forkServer: forkServer, reactor: reactor)
+  }
+
+  /// Says what of the configuration of tasks is not going to have the effect that somebody wanted.
+  func warnOfTasks() {
+    for task in settings.tasks {
+      let knowing = pools.filter { engine.tasks(pool: $0.index)?.contains(task.name) == true }
+      if knowing.isEmpty {
+        log.warning("limits of a task that no pool knows", metadata: ["task": "\(task.name)"])
+      } else if task.program != nil, knowing.count > 1 {
+        log.warning(
+          "a program has the name of another task; submissions have to name the pool",
+          metadata: ["task": "\(task.name)", "pools": .array(knowing.map { "\($0.name)" })])
+      }
+    }
   }
 
   /// The fork server has news: of workers, of the compactor, of its own end.
@@ -29,6 +42,7 @@ extension Server {
     forkServer.drain(into: &events)
     for event in events {
       if event == .lost {
+        metrics.forkServersLost += 1
         log.error("the fork server ended; another one is started, what ran is run again")
         replaceForkServer()
       }
@@ -41,6 +55,7 @@ extension Server {
     do {
       try forkServer.replace()
       forkServerRetryAt = nil
+      log.notice("a fork server runs again", metadata: ["pid": .count(Int(forkServer.process))])
     } catch {
       if forkServerRetryAt == nil {
         log.critical(
@@ -50,11 +65,31 @@ extension Server {
     }
   }
 
-  /// Tries again to start a fork server, if that is due.
+  /// Ends a fork server that does not answer, and tries again to start one, if that is due.
   func passForkServerTime() {
+    if forkServer.timePassed(at: now.instant.nanoseconds) {
+      log.error("the fork server does not answer and is killed")
+    }
     guard let due = forkServerRetryAt, due <= now.instant else { return }
     replaceForkServer()
-    if !forkServer.isLost { log.notice("a fork server runs again") }
+  }
+
+  /// Says once when a pool cannot start processes, and once when it can again.
+  func noteTroubles() {
+    for pool in pools {
+      let trouble = pool.brokenReason == nil ? pool.startTrouble : nil
+      guard (trouble != nil) != troubledPools.contains(pool.index) else { continue }
+      if let trouble {
+        troubledPools.insert(pool.index)
+        log.warning(
+          "processes cannot be started; it is tried again, and jobs wait",
+          metadata: ["pool": "\(pool.name)", "reason": "\(trouble)"])
+      } else {
+        troubledPools.remove(pool.index)
+        guard pool.brokenReason == nil else { continue }
+        log.notice("processes can be started again", metadata: ["pool": "\(pool.name)"])
+      }
+    }
   }
 
   /// Hands everything that the pools report to the engine.
@@ -64,6 +99,7 @@ extension Server {
       for exit in pool.takeExits() { note(exit, of: pool) }
       pool.drainEvents { event in
         note(event, of: pool)
+        if usage.count > 0 { endUsage(with: event) }
         decide(event)
       }
     }
@@ -76,7 +112,7 @@ extension Server {
         "the pool broke; its jobs fail and it takes no more",
         metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
     case .poolAnnounced(_, let tasks):
-      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": "\(tasks.count)"])
+      log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": .count(tasks.count)])
     default: break
     }
   }
@@ -84,10 +120,10 @@ extension Server {
   private func note(_ exit: WorkerExit, of pool: any PoolDriver) {
     metrics.noteWorkerExit(pool: pool.name, reason: exit.reason)
     var metadata: Logger.Metadata = [
-      "pool": "\(pool.name)", "slot": "\(exit.slot)", "pid": "\(exit.pid)",
+      "pool": "\(pool.name)", "slot": .count(exit.slot), "pid": .count(Int(exit.pid)),
       "reason": "\(exit.reason)",
     ]
-    if let exitcode = exit.exitcode { metadata["exitcode"] = "\(exitcode)" }
+    if let exitcode = exit.exitcode { metadata["exitcode"] = .count(Int(exitcode)) }
     if let number = exit.call.flatMap({ engine.job(of: $0) }), let job = engine.store[number] {
       metadata["job"] = "\(job.id)"
       metadata["task"] = "\(engine.store.names[job.task])"

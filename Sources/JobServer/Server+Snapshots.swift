@@ -32,7 +32,8 @@ extension Server {
         .fork(
           EntryPoint(
             code: Server.compactorEntry,
-            payload: Array("\(sequence)\n\(settings.directory)".utf8))))
+            payload: Array(
+              "\(sequence)\n\(settings.logFormat.rawValue)\n\(settings.directory)".utf8))))
       specification.nice = Server.compactorNice
       snapshot.token = try forkServer.startProcess(specification)
     } catch let failure as StartFailure {
@@ -40,7 +41,8 @@ extension Server {
     } catch let failure as StorageError where failure.code == .syncFailed {
       fatal = failure
     } catch {
-      log.error("no snapshot can be begun", metadata: ["error": "\(error)"])
+      metrics.snapshotFailures += 1
+      log.warning("no snapshot can be begun", metadata: ["error": "\(error)"])
     }
   }
 
@@ -69,12 +71,17 @@ extension Server {
     do {
       let sequence = storage.snapshotInProgress ?? 0
       try storage.snapshotFinished(took: nanoseconds, at: now.instant)
-      metrics.snapshot.observe(seconds: Double(nanoseconds) / 1e9)
+      metrics.snapshot.observe(nanoseconds: nanoseconds)
+      metrics.snapshotAt = now.timestamp
       log.debug(
         "snapshot written",
-        metadata: ["sequence": "\(sequence)", "bytes": "\(storage.snapshotBytes)"])
+        metadata: [
+          "sequence": .stringConvertible(sequence), "bytes": .count(storage.snapshotBytes),
+          "seconds": .seconds(from: snapshot.begunAt, to: now.instant),
+        ])
     } catch {
-      log.error("the snapshot cannot be used", metadata: ["error": "\(error)"])
+      metrics.snapshotFailures += 1
+      log.warning("the snapshot cannot be used", metadata: ["error": "\(error)"])
     }
     snapshot.token = nil
   }
@@ -83,6 +90,7 @@ extension Server {
     let nanoseconds = now.instant.nanoseconds - snapshot.begunAt.nanoseconds
     storage.snapshotFailed(took: nanoseconds, at: now.instant)
     snapshot.token = nil
-    log.error("no snapshot was written; the journal is kept", metadata: ["reason": "\(reason)"])
+    metrics.snapshotFailures += 1
+    log.warning("no snapshot was written; the journal is kept", metadata: ["reason": "\(reason)"])
   }
 }

@@ -12,10 +12,12 @@ extension Server {
   /// what the system says it has written can no longer be trusted.
   func storageFailed(_ error: StorageError) throws(StorageError) {
     guard error.code != .syncFailed else { throw error }
+    metrics.journalFailures += 1
     retryAt = now.instant.advanced(byMilliseconds: Server.retryAfter)
     guard engine.isWritable else { return }
     log.error(
       "the journal cannot be written; read-only until it can", metadata: ["error": "\(error)"])
+    readOnlySince = now.instant
     decide(.storageChanged(isWritable: false))
   }
 
@@ -32,8 +34,15 @@ extension Server {
       guard retryAt <= now.instant else { return }
       self.retryAt = nil
       do throws(StorageError) {
+        let waiting = storage.pendingCount
         try storage.retryPending(at: now)
-        log.notice("the journal can be written again")
+        log.notice(
+          "the journal can be written again",
+          metadata: [
+            "records": .count(waiting),
+            "seconds": .seconds(from: readOnlySince ?? now.instant, to: now.instant),
+          ])
+        readOnlySince = nil
         decide(.storageChanged(isWritable: true))
       } catch {
         try storageFailed(error)
@@ -56,7 +65,7 @@ extension Server {
     let nanoseconds = storage.syncsDone.nanoseconds - before.nanoseconds
     // Rarely more than one; then each counts with their mean.
     for _ in 0..<count {
-      metrics.sync.observe(seconds: Double(nanoseconds) / Double(count) / 1e9)
+      metrics.sync.observe(nanoseconds: nanoseconds / UInt64(count))
     }
   }
 }

@@ -15,6 +15,8 @@ final class Server {
   let settings: Settings
   let door: Door
   let log: Logger
+  /// Whether each job and each request has its line.
+  let tellsEach: Bool
   let reactor: Reactor
   let forkServer: ForkServer
   let storage: JobStorage
@@ -29,6 +31,7 @@ final class Server {
   var http: HTTPServer?
   var engine: Engine
   var metrics = Metrics()
+  var notices = Notices()
   var now: Moment
 
   /// What the engine decided in this turn.
@@ -38,8 +41,10 @@ final class Server {
   var inbox: [Event] = []
   /// Requests whose answer the engine decides.
   var requests = RequestTable()
-  /// Submissions that came before the pools told their tasks.
+  /// Submissions that came before the pools told their tasks; held for `Server.earlyMax`.
   var early: [Event] = []
+  /// The pools that cannot start processes, by their position.
+  var troubledPools: Set<Int> = []
   /// Requests with many submissions, which are decided one a turn.
   var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
@@ -54,6 +59,11 @@ final class Server {
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
+  /// How many logs were dropped since one could be kept.
+  var logsDropped = 0
+  /// What calls of tasks with limits use.
+  var usage = UsageWatches()
+  let outOfMemoryKills = OutOfMemoryKills()
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
   /// What is configured for tasks, by name.
@@ -62,6 +72,8 @@ final class Server {
   var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
+  /// Since when the journal takes no records; nil while it does.
+  var readOnlySince: Instant?
   var phase = Phase.starting
   /// When the first signal came.
   var drainBegunAt: Instant?
@@ -94,6 +106,7 @@ final class Server {
     self.settings = settings
     self.door = door
     self.log = log
+    tellsEach = log.logLevel <= .debug
     self.forkServer = forkServer
     self.reactor = reactor
     self.signals = signals
@@ -109,6 +122,11 @@ final class Server {
       isHeld: { store[$0] != nil })
     pools = try settings.pools.indices.map { index in
       try Server.driver(of: index, settings, forkServer, reactor)
+    }
+    for pool in pools {
+      pool.isOutOfMemory = { [unowned self] in
+        outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
+      }
     }
     for case let programs as ProgramPoolDriver in pools {
       programs.observe = { [unowned self] in note($0) }
@@ -171,9 +189,12 @@ final class Server {
     if hasBulkWork { consider(nanoseconds) }
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
+    consider(usage.nextDeadline)
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
+    consider(notices.deadline(at: now.instant)?.nanoseconds)
+    consider(forkServer.nextDeadline)
     return earliest
   }
 
@@ -182,8 +203,11 @@ final class Server {
     passForkServerTime()
     for pool in pools { pool.passTime(at: instant) }
     collectReports()
+    noteTroubles()
+    passUsageTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
+    passNotices()
   }
 
   private func endWaits() {
@@ -201,6 +225,7 @@ final class Server {
     else { return }
     isHTTPReady = false
     http.run(at: nanoseconds)
+    noteConnections()
   }
 
   private func handleInbox() {
@@ -211,16 +236,25 @@ final class Server {
 
   /// Lets the engine decide what follows from an event, as part of this turn.
   func decide(_ event: Event) {
+    let first = turn.records.count
     engine.handle(event, at: now, &turn)
+    noteRecords(from: first)
+  }
+
+  /// Counts what an event has led to, before a later one of the turn drops the jobs.
+  func noteRecords(from first: Int) {
+    guard first < turn.records.count else { return }
+    metrics.note(turn.records, from: first, store: engine.store, at: now)
+    if tellsEach { tellEnds(from: first) }
   }
 
   // MARK: Requests
 
   /// Asks the engine on behalf of a client. A submission that comes before the pools told their
-  /// tasks waits until they have: the client sees a slower answer, not an error.
+  /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    if phase == .starting, case .submissionReceived = event {
+    if isHoldingEarly, case .submissionReceived = event {
       early.append(event)
     } else {
       inbox.append(event)

@@ -51,16 +51,18 @@ public enum ServiceProgram {
   /// The compactor: recovers what the sealed segments hold and writes it as a snapshot.
   private static func compact(_ payload: [UInt8]) -> Never {
     Bootstrap.name("lido-snapshot")
-    let parts = String(decoding: payload, as: UTF8.self).split(separator: "\n", maxSplits: 1)
-    guard parts.count == 2, let sequence = UInt64(parts[0]) else {
-      fail("the compactor was told nonsense")
-    }
+    let parts = String(decoding: payload, as: UTF8.self).split(separator: "\n", maxSplits: 2)
+    guard parts.count == 3, let sequence = UInt64(parts[0]),
+      let format = LogFormat(rawValue: String(parts[1]))
+    else { fail("the compactor was told nonsense") }
     do throws(StorageError) {
       _ = try Compaction.run(
-        String(parts[1]), through: sequence, at: SystemClock.wallMilliseconds)
+        String(parts[2]), through: sequence, at: SystemClock.wallMilliseconds)
       _exit(0)
     } catch {
-      fail("no snapshot: \(error)")
+      LogWriter.makeLog(format, "warning").warning(
+        "the compactor ends without a snapshot", metadata: ["error": "\(error)"])
+      _exit(70)
     }
   }
 
@@ -77,25 +79,40 @@ public enum ServiceProgram {
 
   // MARK: Serving
 
+  /// The service ended by an error, which the log has told.
+  struct Told: Error {}
+
   /// Serves until a signal has drained the service.
+  ///
+  /// - Throws: `SettingError` before anything was begun; `Told`.
   static func serve(_ settings: Settings, _ door: Door, _ forkServer: ForkServer) throws {
     // Last, whatever happens: when this process is gone, so is everything that it has started.
     defer { forkServer.end() }
-    let log = makeLog(settings)
-    for warning in door.warnings { log.warning("door", metadata: ["note": "\(warning)"]) }
+    let log = LogWriter.makeLog(settings.logFormat, settings.logLevel)
+    do {
+      try serve(settings, door, forkServer, log)
+    } catch let error as SettingError {
+      throw error
+    } catch {
+      log.critical("the service ends by an error", metadata: ["error": "\(error)"])
+      throw Told()
+    }
+  }
+
+  private static func serve(
+    _ settings: Settings, _ door: Door, _ forkServer: ForkServer, _ log: Logger
+  ) throws {
     raiseDescriptorLimit()
     if let path = settings.portFile { try check(portFile: path) }
     let signals = try SignalSource([SIGTERM, SIGINT])
     let now = Moment(
       instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
       timestamp: SystemClock.wallMilliseconds)
+    tellStart(settings, door, log)
     let (storage, store, report) = try openStorage(settings, at: now)
     // The folder is ours now, so a port file that stands there is one that a crash left behind.
     if let path = settings.portFile { PortFile.remove(path) }
-    for note in report.notes { log.warning("recovery", metadata: ["note": "\(note)"]) }
-    log.info(
-      "recovered",
-      metadata: ["jobs": "\(store.count)", "records": "\(report.recordsReplayed)"])
+    tell(report, of: store, since: now.instant, log)
     var random = SystemRandomNumberGenerator()
     let server = try Server(
       settings: settings, door: door, log: log, forkServer: forkServer, reactor: Reactor(),
@@ -103,6 +120,31 @@ public enum ServiceProgram {
     try server.open()
     try server.run()
     try server.shutDown()
+  }
+
+  private static func tellStart(_ settings: Settings, _ door: Door, _ log: Logger) {
+    var metadata: Logger.Metadata = [
+      "version": "\(Server.version)", "pid": .count(Int(getpid())),
+      "data": "\(settings.directory)", "sync": "\(settings.sync)",
+    ]
+    if let path = settings.configFile { metadata["config"] = "\(path)" }
+    log.info("starting", metadata: metadata)
+    for warning in door.warnings { log.warning("\(warning)") }
+  }
+
+  private static func tell(
+    _ report: RecoveryReport, of store: JobStore, since begin: Instant, _ log: Logger
+  ) {
+    for note in report.notes { log.warning("recovery", metadata: ["note": "\(note)"]) }
+    let end = Instant(nanoseconds: SystemClock.monotonicNanoseconds)
+    log.info(
+      "recovered",
+      metadata: [
+        "jobs": .count(store.count), "open": .count(store.openCount),
+        "snapshot": .stringConvertible(report.snapshotSequence),
+        "records": .count(report.recordsReplayed), "torn_bytes": .count(report.tornBytes),
+        "seconds": .seconds(from: begin, to: end),
+      ])
   }
 
   private static func openStorage(
@@ -121,13 +163,6 @@ public enum ServiceProgram {
     } catch {
       throw SettingError(source: "port file \(path)", reason: "cannot be written: \(error.reason)")
     }
-  }
-
-  private static func makeLog(_ settings: Settings) -> Logger {
-    LoggingSystem.bootstrap(StreamLogHandler.standardError)
-    var log = Logger(label: "lido")
-    log.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .info
-    return log
   }
 
   /// Each waiting client holds a descriptor: the soft limit is raised to the hard one.

@@ -6,9 +6,16 @@ internal import Glibc
 public final class POSIXFileSystem: FileSystem {
   /// For the sentences of errors; a handful of files is open at a time.
   private var paths: [OpenFile: String] = [:]
+  /// Folders that were synced, kept open: a process that is out of descriptors can sync them all
+  /// the same. To say `syncFailed` for want of one would end the service for nothing.
+  private var folders: [String: OpenFile] = [:]
 
   /// A door with no file open.
   public init() {}
+
+  deinit {
+    for folder in folders.values { _ = Glibc.close(folder.number) }
+  }
 
   /// mkdir(2), then a sync of the parent.
   public func makeDirectory(_ path: String) throws(StorageError) {
@@ -147,12 +154,16 @@ public final class POSIXFileSystem: FileSystem {
   public func syncDirectory(_ path: String) throws(StorageError) {
     let folder: OpenFile
     do throws(StorageError) {
-      folder = try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+      if let open = folders[path] {
+        folder = open
+      } else {
+        folder = try open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        folders[path] = folder
+      }
     } catch {
       // Why it could not be synced makes no difference to what is on the disk.
       throw error.recoded(.syncFailed)
     }
-    defer { close(folder) }
     while fsync(folder.number) != 0 {
       guard errno == EINTR else { throw failure("sync the folder", folder).recoded(.syncFailed) }
     }

@@ -95,6 +95,19 @@ def what_they_answer(checks, http):
     checks.equal("one that does not stop writing", job["error"]["code"], "output_limit")
 
 
+def what_is_told(checks, http):
+    tasks = {task["name"]: task for task in http.get("/v1/tasks").json["tasks"]}
+    checks.equal("a program's arguments are told", tasks["argv"].get("program"),
+                 {"positional": 1, "named": ["name"], "result": "text"})
+    checks.equal("its limits", tasks["bounded"].get("limits"), {"output": 1000})
+    checks.equal("its result", tasks["bytes"]["program"].get("content_type"), "image/png")
+    checks.equal("of other tasks there is nothing to tell", sorted(tasks["square"]),
+                 ["name", "pools"])
+    pools = {pool["name"]: pool for pool in http.get("/v1/pools").json["pools"]}
+    checks.equal("the kinds of pool", {name: pool["kind"] for name, pool in pools.items()},
+                 {"default": "workers", "programs": "programs"})
+
+
 def how_they_fail(checks, http):
     error = run(http, "shell", "echo first >&2; echo why >&2; exit 3")["error"]
     checks.equal("exit status", (error["code"], error["exitcode"]), ("exited", 3))
@@ -251,6 +264,7 @@ def main():
     with service_with_programs() as service:
         with service.connection() as http:
             checks.run((what_they_get, http), (what_they_answer, http),
+                       (what_is_told, http),
                        (how_they_fail, http), (logs, http),
                        (following, service, http),
                        (nobody_survives, service, http))

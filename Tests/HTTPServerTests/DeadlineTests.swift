@@ -46,6 +46,26 @@ import Testing
     #expect(harness.run { client.isEnded })
   }
 
+  @Test func `a body that is only announced gets no memory, and one that comes is whole`() throws {
+    let harness = try Harness { $0.bodyBytesMax = 8 << 20 }
+    let body = String(repeating: "x", count: 3 << 20)
+    let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+    let client = try harness.client()
+    client.send(head + "x")
+    harness.settle()
+    let connection = try #require(harness.server.connections.compactMap { $0 }.first)
+    #expect(connection.request.body.count == 1)
+    #expect(connection.request.body.capacity < 1 << 20)
+    var sent = 1
+    let bytes = [UInt8](body.utf8)
+    #expect(
+      harness.run {
+        sent += max(0, client.send(Array(bytes[sent...])))
+        return sent == bytes.count
+      })
+    #expect(harness.run { client.answers().first?.body.utf8.count == bytes.count })
+  }
+
   @Test func `a next request line that drips in is cut after the idle timeout`() throws {
     let harness = try Harness()
     let client = try harness.client()

@@ -63,7 +63,10 @@ import Testing
     var settings = HTTPServerSettings(port: 0)
     settings.connectionsMax = .max
     let server = try server(settings)
-    #expect(server.connectionsMax == Int(limit.rlim_cur) - 64)
+    // Each 512 connections need one more, for the daemon that has them.
+    let count = server.connectionsMax
+    #expect(count + (count + 511) / 512 <= Int(limit.rlim_cur) - 64)
+    #expect(count + count / 512 + 2 >= Int(limit.rlim_cur) - 64)
   }
 
   @Test func `connections over the limit wait until one ends`() throws {

@@ -131,6 +131,9 @@ private let quotesAtEveryPlace =
     #expect(try minifiedJSON(given.text) == given.minified)
     #expect(try minifiedJSON(Array(given.text.utf8)) == given.minified)
     #expect(try minifiedJSON(given.minified) == given.minified, "minified is stable")
+    #expect(Array(given.minified.utf8).withUnsafeBufferPointer { isMinifiedJSON($0) })
+    let isMinified = Array(given.text.utf8).withUnsafeBufferPointer { isMinifiedJSON($0) }
+    #expect(isMinified == (given.text == given.minified))
     #expect(minifiedNaively(Array(given.text.utf8)) == Array(given.minified.utf8))
     let text = given.text
     let span = try JSONReader.read(text) { (reader) throws(JSONError) in try reader.skipValue() }

@@ -206,6 +206,7 @@ struct RefusedText: Sendable, CustomTestStringConvertible {
     let error = #expect(throws: JSONError.self) { try minifiedJSON(given.bytes) }
     #expect(error == given.error, "\(error.map(String.init(describing:)) ?? "")")
     #expect(minifiedNaively(given.bytes) == nil)
+    #expect(!given.bytes.withUnsafeBufferPointer { isMinifiedJSON($0) })
   }
 
   /// The pull reader walks by other code than `readText()`; it must not be laxer or blame another

@@ -61,11 +61,35 @@ import Testing
     for _ in 0..<6 { _ = try rig.square() }
     // 6 jobs/s: 10 jobs in 1.67 s.
     #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 2)))
-    // One job in 100 s: (6 + 0.01) / 2 jobs/s, 10 jobs in 3.3 s.
-    rig.wait(100_000 - 200)
+    // Nothing ends for 9 s: 6 / (1 + 9) jobs/s, 10 jobs in 16.7 s.
+    rig.wait(8_800)
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 17)))
+    // One job in 100 s: (6 + 1) / 101 jobs/s, and no more than a minute is ever asked.
+    rig.wait(91_000)
     try rig.succeed(7)
     _ = try rig.square()
-    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 4)))
+    #expect(rig.submit(Submission(task: "square")) == .refused(.queueFull(retryAfter: 60)))
+  }
+
+  @Test func `a queue that is full of bytes says when enough of them have gone`() throws {
+    var rig = Rig(limits: Limits { $0.openBytesMax = 1_000 })
+    rig.ready(credit: 1)
+    let small = Submission(task: "square", args: "[" + String(repeating: "1", count: 8) + "]")
+    for _ in 0..<100 { _ = try rig.accept(small) }
+    for number in JobNumber(1)...11 {
+      try rig.succeed(number)
+      _ = try rig.accept(small)
+      rig.wait(100)
+    }
+    // 11 jobs/s, of 10 bytes each.
+    #expect(rig.store.openBytes == 1_000)
+    #expect(rig.submit(small) == .refused(.queueFull(retryAfter: 1)))
+    func large(_ bytes: Int) -> Submission {
+      Submission(task: "square", args: "[" + String(repeating: "1", count: bytes - 2) + "]")
+    }
+    #expect(rig.submit(large(110)) == .refused(.queueFull(retryAfter: 1)))
+    #expect(rig.submit(large(111)) == .refused(.queueFull(retryAfter: 2)))
+    #expect(rig.submit(large(1_000)) == .refused(.queueFull(retryAfter: 10)))
   }
 
   @Test func `while it drains it refuses new jobs`() throws {

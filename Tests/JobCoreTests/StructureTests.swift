@@ -184,20 +184,37 @@ import Testing
     func instant(_ milliseconds: UInt64) -> Instant {
       Instant(nanoseconds: milliseconds * 1_000_000)
     }
-    #expect(rate.secondsUntilRoom(of: 1_000_000) == 5)
+    func seconds(_ count: Int, needing: Double = 1, at milliseconds: UInt64) -> Int {
+      rate.secondsUntilRoom(of: count, needing: needing, at: instant(milliseconds))
+    }
+    #expect(seconds(1_000_000, at: 0) == 5, "nothing is known")
     for step in 0..<100 as Range<UInt64> { rate.jobEnded(at: instant(step * 10)) }
     #expect(rate.jobsPerSecond == 0, "the window is not over")
     rate.jobEnded(at: instant(1_000))
     #expect(rate.jobsPerSecond == 101)
     rate.jobEnded(at: instant(1_500))
     #expect(rate.jobsPerSecond == 101)
-    rate.jobEnded(at: instant(3_000))
-    #expect(rate.jobsPerSecond == 51)
-    #expect(rate.secondsUntilRoom(of: 0) == 1)
-    #expect(rate.secondsUntilRoom(of: 5_100) == 1)
-    #expect(rate.secondsUntilRoom(of: 5_101) == 2)
-    #expect(rate.secondsUntilRoom(of: 51_000) == 10)
-    #expect(rate.secondsUntilRoom(of: 1_000_000_000) == 60)
+    rate.jobEnded(at: instant(2_000))
+    #expect(rate.jobsPerSecond == 51.5)
+    #expect(seconds(0, at: 2_000) == 1)
+    #expect(seconds(5_150, at: 2_000) == 1)
+    #expect(seconds(5_151, at: 2_000) == 2)
+    #expect(seconds(51_500, at: 2_000) == 10)
+    #expect(seconds(0, needing: 515, at: 2_000) == 10)
+    #expect(seconds(1_000_000_000, at: 2_000) == 60)
+    // Nothing has ended since: less and less is left of the rate.
+    #expect(seconds(5_150, at: 2_999) == 1)
+    #expect(seconds(5_150, at: 3_000) == 2)
+    #expect(seconds(5_150, at: 11_000) == 10)
+    #expect(seconds(5_150, at: 1_000_000) == 60)
+    #expect(seconds(0, at: 1_000) == 1, "a clock that goes backwards")
+  }
+
+  @Test func `a first job that nothing follows is a rate, too`() {
+    var rate = DrainRate()
+    rate.jobEnded(at: Instant(nanoseconds: 0))
+    let late = Instant(nanoseconds: 10_000_000_000)
+    #expect(rate.secondsUntilRoom(of: 1, at: late) == 10)
   }
 
   @Test func `the wait between attempts doubles, is bounded and never overflows`() {

@@ -173,13 +173,12 @@ import Testing
     switch rig.submit(Submission(task: "t", pool: name)) {
     case .accepted(let number, _)?: return rig.store[number].map { rig.store.names[$0.pool] } ?? ""
     case .refused(.poolNotRunning(let pool, let reason))?: return "\(pool): \(reason)"
+    case .refused(.poolNotReady(let pool))?: return "\(pool) is not ready"
     case .refused(.ambiguousTask(_, let pools))?: return "ambiguous \(pools)"
     case let answer?: return answer.word
     case nil: return "no answer"
     }
   }
-
-  static let notReady = "its first worker is not ready yet"
 
   @Test func `the only pool that knows the task is chosen`() {
     let rig = SubmissionTests.rig([("a", ["s"]), ("b", ["t", "s"]), ("c", [])])
@@ -207,8 +206,8 @@ import Testing
     let all = SubmissionTests.rig([("a", ["s"]), ("b", [])])
     #expect(SubmissionTests.pool(in: all) == "refused(unknownTask)")
     let some = SubmissionTests.rig([("a", ["s"]), ("b", nil)])
-    #expect(SubmissionTests.pool(in: some) == "b: \(SubmissionTests.notReady)")
-    #expect(SubmissionTests.pool("b", in: some) == "b: \(SubmissionTests.notReady)")
+    #expect(SubmissionTests.pool(in: some) == "b is not ready")
+    #expect(SubmissionTests.pool("b", in: some) == "b is not ready")
     #expect(SubmissionTests.pool("a", in: some) == "refused(taskNotInPool)")
   }
 

@@ -66,6 +66,7 @@ extension Refusal {
     case .unknownPool: "unknownPool"
     case .taskNotInPool: "taskNotInPool"
     case .poolNotRunning: "poolNotRunning"
+    case .poolNotReady: "poolNotReady"
     case .queueFull: "queueFull"
     case .payloadTooLarge: "payloadTooLarge"
     case .idempotencyMismatch: "mismatch"

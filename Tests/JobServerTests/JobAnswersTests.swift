@@ -144,6 +144,7 @@ import Testing
     (.unknownPool("a"), 422, .unknownPool),
     (.taskNotInPool(task: "a", pool: "b"), 422, .unknownTask),
     (.poolNotRunning(pool: "a", reason: "b"), 409, .poolNotRunning),
+    (.poolNotReady(pool: "a"), 503, .poolNotRunning),
     (.queueFull(retryAfter: 7), 503, .queueFull),
     (.idempotencyMismatch(JobID("a")!), 422, .idempotencyMismatch), (.draining, 503, .draining),
     (.readOnly, 503, .readOnly), (.notCancellable(.failed), 409, .notCancellable),

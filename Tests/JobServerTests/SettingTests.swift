@@ -77,6 +77,8 @@ import Testing
     (.tokenFile, "tokens", { $0.tokenFile == "tokens" }),
     (.insecure, "true", { $0.isInsecure }), (.insecure, "false", { !$0.isInsecure }),
     (.logLevel, "debug", { $0.logLevel == "debug" }),
+    (.logFormat, "json", { $0.logFormat == .json }),
+    (.logFormat, "text", { $0.logFormat == .text }),
   ]
 
   @Test func `every setting does what it says`() throws {
@@ -111,6 +113,7 @@ import Testing
       (.tokenFile, "", "path"), (.tokenFile, "~/tokens", "whole path"),
       (.insecure, "1", "true nor false"), (.insecure, "", "true"), (.insecure, "yes", "false"),
       (.shutdownGrace, "-1", "0 ms"), (.logLevel, "loud", "debug"),
+      (.logFormat, "xml", "text, json"), (.logFormat, "JSON", "text, json"),
     ] as [(Setting, String, String)])
   func `a wrong value is refused with what would be right`(
     setting: Setting, text: String, right: String

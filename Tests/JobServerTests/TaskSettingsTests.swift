@@ -89,6 +89,7 @@ import Testing
     let settings = try settings("tasks: { factorial: { timeout: 2s, output: 1KiB } }\n")
     #expect(settings.tasks[0].program == nil)
     #expect(settings.tasks[0].rule == TaskRule(timeout: 2_000))
+    #expect(settings.tasks[0].limits == TaskLimits())
     #expect(settings.pools.map(\.name) == ["default"])
   }
 

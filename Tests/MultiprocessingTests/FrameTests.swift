@@ -1,3 +1,4 @@
+import JSON
 import Testing
 
 @testable import Multiprocessing
@@ -49,6 +50,45 @@ import Testing
     #expect(throws: FrameError.self) {
       for byte in bytes { try [byte].withUnsafeBytes { try slow.take($0) { _ in true } } }
     }
+  }
+
+  @Test func `a frame beyond its reader's bound is refused before it has come`() throws {
+    for (size, isTaken) in [(100 - 9, true), (100 - 8, false)] {
+      var bytes: [UInt8] = []
+      let start = bytes.beginFrame(.returned, call: 1)
+      bytes += [UInt8](repeating: 49, count: size)
+      bytes.endFrame(start)
+      var input = FrameInput(bytesMax: 100)
+      var count = 0
+      let head = bytes[..<4]
+      try? head.withUnsafeBytes { try input.take($0) { _ in true } }
+      if isTaken {
+        try bytes[4...].withUnsafeBytes {
+          try input.take($0) { _ in
+            count += 1
+            return true
+          }
+        }
+        #expect(count == 1)
+      } else {
+        var other = FrameInput(bytesMax: 100)
+        #expect(throws: FrameError.self) {
+          try head.withUnsafeBytes { try other.take($0) { _ in true } }
+        }
+      }
+    }
+  }
+
+  @Test func `the text of an error is bounded`() {
+    var writer = JSONWriter()
+    let long = String(repeating: "\u{1}", count: 10_000_000)
+    TaskFailure(.raised, type: long, message: long).write(to: &writer)
+    #expect(writer.bytes.count < Frame.overheadBytesMax)
+    #expect(String(decoding: writer.bytes.suffix(40), as: UTF8.self).contains("bytes left out"))
+    var exact = JSONWriter()
+    let text = String(repeating: "é", count: Frame.messageBytesMax / 2)
+    TaskFailure(.raised, type: "T", message: text).write(to: &exact)
+    #expect(String(decoding: exact.bytes, as: UTF8.self).contains(text + "\""))
   }
 
   @Test func `a payload is never read beyond its end`() {

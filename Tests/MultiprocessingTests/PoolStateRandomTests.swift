@@ -36,6 +36,9 @@ struct SimulatedWorkers {
     settings.backOffMin = 10
     settings.backOffMax = 100
     settings.recallAfter = 50
+    settings.hangUpMax = 500
+    settings.claimMax = Bool.random(using: &random) ? 200 : 100_000
+    settings.hasInitializer = Bool.random(using: &random)
     settings.startFailuresMax = 12
     settings.hasClaims = Int.random(in: 0..<3, using: &random) > 0
     pool = PoolState(settings)
@@ -75,6 +78,9 @@ struct SimulatedWorkers {
       let claimed = workers[place].claimed
       workers[place].pending.removeAll { $0.ordinal > claimed && $0.ordinal <= last }
       pool.revoked(id, claimed: claimed, at: time)
+    case .look(let id):
+      guard let worker = workers.first(where: { $0.id == id }) else { return }
+      pool.claimsSeen(id, claimed: worker.claimed, at: time)
     }
   }
 

@@ -286,6 +286,143 @@ final class Played {
     #expect(pool.takeActions() == [.kill(worker: worker)])
   }
 
+  @Test func `a worker without an initializer is bound until it is ready`() {
+    let pool = Played(1, configure: { $0.hasInitializer = false })
+    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+    pool.state.started(worker, at: pool.time)
+    pool.state.saidHello(worker)
+    #expect(pool.state.nextDeadline == pool.time + 10_000_000_000)
+    pool.time += 10_000_000_000
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions() == [.kill(worker: worker)])
+    pool.state.exited(worker, .signalled(9), claimed: 0, at: pool.time)
+    #expect(pool.state.startTrouble?.contains("was not ready in time") == true)
+  }
+
+  @Test(arguments: [true, false])
+  func `an initializer may take any time, whichever news comes first`(helloIsFirst: Bool) {
+    let pool = Played(1)
+    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+    if helloIsFirst { pool.state.saidHello(worker) }
+    pool.state.started(worker, at: pool.time)
+    if !helloIsFirst { pool.state.saidHello(worker) }
+    #expect(pool.state.nextDeadline == nil)
+  }
+
+  @Test func `what no worker could be started for is known until one is ready`() {
+    let pool = Played(2)
+    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+    #expect(pool.state.startTrouble == nil)
+    let failure = StartFailure(stage: .fork, errorNumber: 11)
+    pool.state.startFailed(worker, failure, at: pool.time)
+    #expect(pool.state.startTrouble == "a worker cannot be started: \(failure)")
+    pool.time += 100_000_000
+    pool.state.deadlineReached(at: pool.time)
+    pool.readyAll()
+    #expect(pool.state.startTrouble == nil)
+  }
+
+  @Test func `a worker that closes its channel gets no calls, and goes on for two seconds`() {
+    let pool = Played(1, configure: { $0.creditMax = 4 })
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    #expect(pool.answer(worker, 1, microseconds: 10))
+    _ = pool.state.assign(2, to: 0, at: pool.time)
+    _ = pool.state.assign(3, to: 0, at: pool.time)
+    _ = pool.takeReports()
+    pool.state.channelEnded(worker, at: pool.time)
+    #expect(pool.takeActions() == [.revoke(worker: worker, last: 3)])
+    pool.state.revoked(worker, claimed: 2, at: pool.time)
+    #expect(
+      pool.takeReports() == [
+        .slotReady(slot: 0, credit: 0),
+        .callLost(call: 3, exitStatus: .unknown, started: false, reason: nil),
+      ])
+    #expect(pool.state.room(in: 0) == 0)
+    pool.time += 2_000_000_000
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions().contains(.kill(worker: worker)))
+    pool.state.exited(worker, .signalled(9), claimed: 2, at: pool.time)
+    #expect(
+      pool.takeReports() == [
+        .callLost(
+          call: 2, exitStatus: .signalled(9), started: true,
+          reason: "the worker closed its channel and went on")
+      ])
+    #expect(pool.takeActions().count == 1, "the slot is filled again")
+  }
+
+  @Test func `a worker that dies after its channel has ended is not blamed for it`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    _ = pool.takeReports()
+    pool.state.channelEnded(worker, at: pool.time)
+    pool.state.exited(worker, .signalled(11), claimed: 1, at: pool.time)
+    #expect(
+      pool.takeReports().contains(
+        .callLost(call: 1, exitStatus: .signalled(11), started: true, reason: nil)))
+  }
+
+  @Test func `a worker that leaves its call lying is killed, and the call comes back`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    _ = pool.takeReports()
+    #expect(pool.state.nextDeadline == pool.time + 10_000_000_000)
+    pool.time += 10_000_000_000
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions() == [.look(worker: worker)])
+    pool.state.claimsSeen(worker, claimed: 0, at: pool.time)
+    #expect(pool.takeActions() == [.kill(worker: worker), .revoke(worker: worker, last: 1)])
+    pool.state.revoked(worker, claimed: 0, at: pool.time)
+    #expect(
+      pool.takeReports() == [
+        .slotReady(slot: 0, credit: 0),
+        .callLost(call: 1, exitStatus: .unknown, started: false, reason: nil),
+      ])
+  }
+
+  @Test func `a worker that has taken up its call may take any time for it`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    pool.time += 10_000_000_000
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions() == [.look(worker: worker)])
+    pool.state.claimsSeen(worker, claimed: 1, at: pool.time)
+    #expect(pool.takeActions() == [] && pool.state.nextDeadline == nil)
+    // The next one is looked for again.
+    #expect(pool.answer(worker, 1))
+    _ = pool.state.assign(2, to: 0, at: pool.time)
+    #expect(pool.state.nextDeadline == pool.time + 10_000_000_000)
+  }
+
+  @Test func `claims on calls that never were end the worker, and it loses only the first`() {
+    let pool = Played(1, configure: { $0.creditMax = 4 })
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    #expect(pool.answer(worker, 1, microseconds: 10))
+    for call in 2...3 as ClosedRange<UInt64> {
+      _ = pool.state.assign(call, to: 0, at: pool.time)
+    }
+    pool.state.end(2, grace: 0, at: pool.time)
+    #expect(pool.takeActions() == [.revoke(worker: worker, last: 3)])
+    pool.state.revoked(worker, claimed: .max, at: pool.time)
+    #expect(pool.takeActions() == [.kill(worker: worker), .revoke(worker: worker, last: 3)])
+    pool.state.revoked(worker, claimed: .max, at: pool.time)
+    #expect(pool.takeActions() == [])
+    _ = pool.takeReports()
+    pool.state.exited(worker, .signalled(9), claimed: .max, at: pool.time)
+    #expect(
+      pool.takeReports() == [
+        .callLost(
+          call: 2, exitStatus: .signalled(9), started: true,
+          reason: "the worker claimed a call that it was never given"),
+        .callLost(call: 3, exitStatus: .signalled(9), started: false, reason: nil),
+      ])
+  }
+
   @Test func `an answer that is not owed is refused`() {
     let pool = Played(1)
     let worker = pool.readyAll()[0]

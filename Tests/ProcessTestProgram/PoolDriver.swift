@@ -34,6 +34,8 @@ final class PoolDriver {
   private(set) var brokenReason: String?
   private(set) var isEnded = false
   private(set) var goneSlots: [Int] = []
+  /// How many fork servers were killed because they did not answer.
+  private(set) var hungForkServers = 0
   /// Whether calls that came back unstarted are queued again.
   var requeues = true
   /// When each call ended.
@@ -117,6 +119,8 @@ final class PoolDriver {
   private func turn(until deadline: UInt64, at time: UInt64) {
     var wake = deadline
     if let next = pool.nextDeadline { wake = min(wake, next) }
+    if forkServer.timePassed(at: time) { hungForkServers += 1 }
+    if let next = forkServer.nextDeadline { wake = min(wake, next) }
     var set = watched.map { entry in
       pollfd(
         fd: entry.key, events: Int16(POLLIN) | (entry.value ? Int16(POLLOUT) : 0), revents: 0)

@@ -13,6 +13,7 @@ enum ProcessTestProgram {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
     case EntryPoint.sweeper: FolderSweeper.run()
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
+    case LimitScenarios.consumingEntry: LimitScenarios.consume(entry)
     default: exit(99)
     }
   }
@@ -68,6 +69,9 @@ enum ProcessTestProgram {
     "large-request": ForkScenarios.largeRequest,
     "fork-payload": ForkScenarios.forkPayload,
     "slow-client": ForkScenarios.slowClient,
+    "stopped-for-a-while": BadTimesScenarios.stoppedForAWhile,
+    "stopped-for-good": BadTimesScenarios.stoppedForGood,
+    "stopped-at-the-end": BadTimesScenarios.stoppedAtTheEnd,
     "group-dies": ForkScenarios.groupDies,
     "signalled-at-once": ForkScenarios.signalledAtOnce,
     "chaos": WorkerScenarios.chaos,
@@ -92,6 +96,13 @@ enum ProcessTestProgram {
     "program-pool-ends": ProgramEndScenarios.poolEnds,
     "program-chaos": ProgramEndScenarios.chaos,
     "measure": MeasureScenarios.measure,
+    "cpu-limit": LimitScenarios.cpuLimit,
+    "memory-limit": LimitScenarios.memoryLimit,
+    "limit-of-descendants": LimitScenarios.limitOfDescendants,
+    "limit-of-a-worker": LimitScenarios.limitOfAWorker,
+    "kernel-limits": LimitScenarios.kernelLimits,
+    "open-file-limit": LimitScenarios.openFileLimit,
+    "measure-limits": LimitScenarios.measure,
   ]
 }
 

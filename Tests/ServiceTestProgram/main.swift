@@ -24,12 +24,18 @@ let pause = TaskDefinition<Double, Double>("sleep") { seconds in
   return seconds
 }
 
+/// `open_files()`: answers how many descriptors this process may have, its soft limit.
+let openFiles = TaskDefinition<NoArgument, Int>("open_files") { _ in
+  var limit = rlimit()
+  getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  return Int(limit.rlim_cur)
+}
+
 /// Why no process was started: an `errno` value.
 struct SpawnFailure: Error {
   let number: Int32
 }
 
-// With this variable no spawned worker comes to life, so that a pool of them breaks.
-if getenv("LIDO_BOOT") != nil, getenv("E2E_NO_SPAWN") != nil { _exit(3) }
+Misbehaviour.misbehaveAtStart()
 
-Lido.main(tasks: [spawnGrandchild.erased, pause.erased])
+Lido.main(tasks: [spawnGrandchild.erased, pause.erased, openFiles.erased] + Misbehaviour.tasks)

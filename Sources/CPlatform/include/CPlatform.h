@@ -12,5 +12,6 @@
 #include "descriptors.h"
 #include "forkserver.h"
 #include "process_name.h"
+#include "process_tree.h"
 #include "sync_thread.h"
 #endif

@@ -29,7 +29,8 @@ int lido_send_message(int socket, const void *message, size_t length, const int 
 // Receives one message and its descriptors (close-on-exec). Never waits.
 // `*descriptor_count` says on entry how many `descriptors` has room for, at most
 // LIDO_DESCRIPTORS_MAX, and on return how many came. A message or a list of descriptors that does
-// not fit is an error: its descriptors are closed and errno is EMSGSIZE.
+// not fit is an error: its descriptors are closed and errno is EMSGSIZE; EMFILE if this process
+// has no number left for one of them. The message itself is there all the same, as far as it fits.
 // Returns the length, 0 when the peer has ended, -1 with errno otherwise.
 ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *descriptors,
                              size_t *descriptor_count);

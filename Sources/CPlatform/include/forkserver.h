@@ -16,6 +16,7 @@ enum lido_request_kind {
   LIDO_REQUEST_FORK = 1,   // The child returns from the loop into Swift with `entry`.
   LIDO_REQUEST_EXEC = 2,   // The child executes a program.
   LIDO_REQUEST_SIGNAL = 3, // Signals the process group of a child that has not been reaped.
+  LIDO_REQUEST_PING = 4,   // Is answered: the requests before it were taken up.
 };
 
 // One request. After the struct come, in this order and without gaps:
@@ -50,6 +51,7 @@ enum lido_reply_kind {
   LIDO_REPLY_STARTED = 1,      // A pidfd is attached. Sent once the program runs.
   LIDO_REPLY_START_FAILED = 2, // The only message about that token.
   LIDO_REPLY_EXITED = 3,       // The last message about that token.
+  LIDO_REPLY_PONG = 4,         // The answer to a ping; about no token.
 };
 
 // What was being done when a start failed.

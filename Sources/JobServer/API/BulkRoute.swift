@@ -51,8 +51,8 @@ extension Server {
   }
 
   /// Whether a request with many submissions can be decided now: not before the pools told their
-  /// tasks.
-  var hasBulkWork: Bool { !bulks.isEmpty && phase != .starting }
+  /// tasks, or were waited for in vain.
+  var hasBulkWork: Bool { !bulks.isEmpty && !isHoldingEarly }
 
   /// Lets the engine decide the submissions of one request.
   func handleBulk() {
@@ -88,7 +88,10 @@ extension Server {
       } else {
         item = .problem(JobGroup.dropped, nil)
       }
-    case .refused(let refusal): item = .problem(JobAnswers.problem(of: refusal), nil)
+    case .refused(let refusal):
+      let problem = JobAnswers.problem(of: refusal)
+      noteRefusal(problem)
+      item = .problem(problem, nil)
     case .cancelled, .forgotten: preconditionFailure("a submission is accepted or refused")
     }
     bulk.group.decide(RequestTable.itemIndex(of: id), item)
@@ -113,8 +116,8 @@ extension Server {
     log.debug(
       "bulk submission decided",
       metadata: [
-        "submissions": "\(bulk.group.items.count)", "jobs": "\(bulk.group.numbers.count)",
-        "microseconds": "\(elapsed)",
+        "submissions": .count(bulk.group.items.count), "jobs": .count(bulk.group.numbers.count),
+        "microseconds": .count(Int(elapsed)),
       ])
   }
 

@@ -134,6 +134,11 @@ enum JobAnswers {
     case .poolNotRunning(let pool, let reason):
       Problem(
         status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
+    case .poolNotReady(let pool):
+      Problem(
+        status: 503, code: .poolNotRunning,
+        detail: "the pool '\(pool)' has no worker yet (see /readyz); it is tried to start one",
+        retryAfter: 5)
     case .queueFull(let seconds):
       Problem(
         status: 503, code: .queueFull,

@@ -85,6 +85,10 @@ extension Server {
         writer.member("job", string: job.id.text)
       }
       writer.member("calls", integer: worker.callsDone)
+      if worker.exitStatus == nil, worker.process > 0 {
+        let memory = ProcessUsage.memory(of: worker.process)
+        writer.memberIfPresent("resident_memory_bytes", integer: memory?.resident)
+      }
       writer.member("started_at", string: RFC3339.text(of: wallTime(of: worker.startedAt)))
       if let status = worker.exitStatus {
         writer.member("exitcode", integer: Int(status.exitcode))

@@ -119,6 +119,7 @@ extension Server {
       writer.beginArray()
       for pool in pools[task] ?? [] { writer.string(pool) }
       writer.endArray()
+      if let settings = taskSettings[task] { TaskWriter.write(settings, to: &writer) }
       writer.endObject()
     }
     writer.endArray()
@@ -127,12 +128,14 @@ extension Server {
   }
 
   /// 200 when work is taken, 503 with the failing checks when not. A broken pool fails its check,
-  /// and the jobs sent to it, but does not take the other pools' work away from the service. Where
-  /// a token is asked for, strangers see this too, and so only what fails is named.
+  /// and the jobs sent to it, but does not take the other pools' work away from the service; one
+  /// that cannot start processes at the moment fails its check, too. Where a token is asked for,
+  /// strangers see this too, and so only what fails is named.
   private func readiness() -> HTTPResponse {
     var checks: [(name: String, isOK: Bool, detail: String)] = []
     for pool in pools {
-      checks.append(("pool \(pool.name)", pool.condition == "running", pool.condition))
+      let words = pool.conditionInWords
+      checks.append(("pool \(pool.name)", words == "running", words))
     }
     checks.append(("journal", engine.isWritable, engine.isWritable ? "writable" : "read-only"))
     checks.append(("service", phase == .ready, phase == .ready ? "ready" : phaseName))
@@ -160,37 +163,5 @@ extension Server {
     case .ready: "ready"
     case .draining, .endingCalls, .closing, .stopped: "draining"
     }
-  }
-
-  // MARK: Metrics
-
-  private func metricsPage() -> HTTPResponse {
-    typealias Gauge = (name: String, help: String, samples: [Metrics.Sample])
-    let store = engine.store
-    var ages: [Metrics.Sample] = []
-    var workers: [Metrics.Sample] = []
-    for (index, pool) in pools.enumerated() {
-      let label = Metrics.label("pool", pool.name)
-      let age = engine.oldestQueuedAt(pool: index).map { max(now.timestamp - $0, 0) } ?? 0
-      ages.append((label, "\(Double(age) / 1_000)"))
-      for (state, count) in pool.workerCounts {
-        workers.append(("\(label),\(Metrics.label("state", state))", "\(count)"))
-      }
-    }
-    let gauges: [Gauge] = [
-      ("lido_build_info", "The version.", [(Metrics.label("version", Server.version), "1")]),
-      (
-        "lido_jobs", "Jobs held, by state and pool.",
-        Metrics.jobCounts(of: store, pools: pools.map(\.name))
-      ),
-      ("lido_queue_oldest_job_age_seconds", "Age of the job that waits longest.", ages),
-      ("lido_workers", "Workers, by state.", workers),
-      ("lido_open_bytes", "Bytes that unfinished jobs brought.", [("", "\(store.openBytes)")]),
-      ("lido_retained_bytes", "Bytes of finished jobs.", [("", "\(store.finishedBytes)")]),
-      ("lido_waiting_requests", "Clients that wait for a job.", [("", "\(waiters.count)")]),
-    ]
-    return HTTPResponse(
-      status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8",
-      body: metrics.page(store: store, gauges: gauges))
   }
 }

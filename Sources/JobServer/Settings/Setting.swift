@@ -27,6 +27,7 @@ enum Setting: String, CaseIterable, Sendable {
   case tokenFile = "token-file"
   case insecure
   case logLevel = "log-level"
+  case logFormat = "log-format"
 
   /// The environment variable.
   var variable: String {
@@ -52,6 +53,7 @@ enum Setting: String, CaseIterable, Sendable {
     case .maxBody, .maxQueuedBytes, .retentionBytes: "bytes"
     case .maxQueued, .retentionCount, .maxTasksPerChild: "n"
     case .logLevel: "level"
+    case .logFormat: "text|json"
     }
   }
 
@@ -94,6 +96,7 @@ enum Setting: String, CaseIterable, Sendable {
       "Let in whoever reaches the address, without a token and by any name. (default: false)"
     case .logLevel:
       "trace, debug, info, notice, warning, error or critical. (default: info)"
+    case .logFormat: "Log lines as text, or as JSON objects. (default: text)"
     }
   }
 
@@ -127,6 +130,7 @@ enum Setting: String, CaseIterable, Sendable {
       settings.limits.retentionBytesMax = try Setting.bytes(text, in: 0...Quantity.bytesMax)
     case .shutdownGrace: settings.shutdownGrace = try Setting.milliseconds(text, atLeast: 0)
     case .logLevel: settings.logLevel = try Setting.logLevel(text)
+    case .logFormat: settings.logFormat = try Setting.logFormat(text)
     }
   }
 
@@ -267,5 +271,13 @@ extension Setting {
       throw InvalidValue(reason: "'\(text)' is not one of \(levels.joined(separator: ", "))")
     }
     return text
+  }
+
+  static func logFormat(_ text: String) throws(InvalidValue) -> LogFormat {
+    guard let format = LogFormat(rawValue: text) else {
+      let formats = LogFormat.allCases.map(\.rawValue).joined(separator: ", ")
+      throw InvalidValue(reason: "'\(text)' is not one of \(formats)")
+    }
+    return format
   }
 }

@@ -30,6 +30,7 @@ struct Settings: Equatable, Sendable {
   var bodyBytesMax = 8 << 20
   var shutdownGrace: Milliseconds = 8_000
   var logLevel = "info"
+  var logFormat = LogFormat.text
   var limits = Limits()
   var pools = [Pool(name: "default")]
   var tasks: [TaskSettings] = []

@@ -19,6 +19,12 @@ struct TaskSettings: Equatable, Sendable {
   /// The largest result, in bytes; nil: the bound on every result.
   var outputBytesMax: Int?
 
+  /// What an attempt may use.
+  var limits: TaskLimits {
+    TaskLimits(
+      cpuMicroseconds: cpuMicroseconds, memoryBytes: memoryBytes, openFilesMax: openFilesMax)
+  }
+
   /// No limits, no program.
   init(name: String) {
     self.name = name
@@ -28,7 +34,7 @@ struct TaskSettings: Equatable, Sendable {
   ///
   /// What a call uses can be told from what another used only if it has its worker to itself.
   var rule: TaskRule? {
-    let isExclusive = cpuMicroseconds != nil || memoryBytes != nil || openFilesMax != nil
+    let isExclusive = cpuMicroseconds != nil || memoryBytes != nil
     guard timeout != nil || isExclusive else { return nil }
     return TaskRule(timeout: timeout, isExclusive: isExclusive)
   }

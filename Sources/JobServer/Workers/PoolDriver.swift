@@ -11,6 +11,8 @@ protocol PoolDriver: AnyObject {
   var processes: Int { get }
   /// Why it runs nothing any more.
   var brokenReason: String? { get }
+  /// Why its last start of a process failed, while it is tried again; nil once one has succeeded.
+  var startTrouble: String? { get }
   /// Whether all its processes are gone for good.
   var isEnded: Bool { get }
   /// Whether it can run calls, or never will.
@@ -42,6 +44,9 @@ protocol PoolDriver: AnyObject {
   /// Ends everything: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant)
 
+  /// The process that a slot's call runs in; 0 while there is none.
+  func process(of slot: Int) -> Int32
+
   // For people.
   /// Workers by state.
   var workerCounts: [(state: String, count: Int)] { get }
@@ -56,6 +61,12 @@ extension PoolDriver {
   var condition: String {
     if brokenReason != nil { return "broken" }
     return isSettled ? "running" : "starting"
+  }
+
+  /// The same for people who look for what is wrong: with the reason why no process starts.
+  var conditionInWords: String {
+    guard brokenReason == nil, let startTrouble else { return condition }
+    return "\(condition): \(startTrouble)"
   }
 }
 

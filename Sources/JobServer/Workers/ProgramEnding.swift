@@ -13,7 +13,8 @@ enum ProgramEnding {
   /// The event for `call`. `isOutOfMemory` says whether the system killed something for want of
   /// memory since it was last asked; it is asked only if that would explain the end.
   static func event(
-    of end: ProgramEnd, _ call: CallID, _ program: ProgramSettings, outputBytesMax: Int,
+    of end: ProgramEnd, _ call: CallID, _ program: ProgramSettings, _ limits: TaskLimits,
+    outputBytesMax: Int,
     isOutOfMemory: () -> Bool
   ) -> Event {
     if let failure = end.startFailure {
@@ -26,6 +27,10 @@ enum ProgramEnding {
         call, .outputLimit, "OutputLimitPassed",
         "the program wrote more than \(outputBytesMax) bytes to its standard output, and was killed"
       )
+    }
+    if !end.isEndedByPool, let passed = limits.passed(by: end.status, use: end.use) {
+      return failed(
+        call, .cpuLimit, "CPULimitPassed", "the kernel ended the program: \(passed)", end)
     }
     switch end.status {
     case .exited(0): return succeeded(call, end.output, program)

@@ -20,6 +20,7 @@ final class ProgramPoolDriver: PoolDriver {
   let configured: Settings.Pool
   let processes: Int
   var brokenReason: String? { nil }
+  var startTrouble: String? { pool.startTrouble }
   private(set) var isEnded = false
   private(set) var isSettled = false
 
@@ -35,6 +36,8 @@ final class ProgramPoolDriver: PoolDriver {
   private let descriptors: PoolDescriptors
   private var running: [UInt64: TaskSettings] = [:]
   private var events: [Event] = []
+  /// By slot, as the pool told last.
+  private var credits: [Int: Int] = [:]
   private var isEnding = false
 
   /// Programs that the kernel is short of memory for go before the service.
@@ -91,6 +94,8 @@ final class ProgramPoolDriver: PoolDriver {
     events.removeAll(keepingCapacity: true)
     for event in earlier { body(event) }
     pool.drainReports { report in
+      // From here on the slot's process is that of nobody.
+      if case .ended(let call, _) = report { body(slotChanged(of: CallID(rawValue: call), pid: 0)) }
       if let event = event(of: report) { body(event) }
     }
   }
@@ -100,12 +105,12 @@ final class ProgramPoolDriver: PoolDriver {
   private func event(of report: ProgramReport) -> Event? {
     switch report {
     case .slotReady(let slot, let credit):
+      credits[slot] = credit
       return .slotReady(SlotID(pool: index, index: slot), credit: credit, pid: 0)
     case .began(let number, let process):
       let call = CallID(rawValue: number)
       observe?(.began(call, process: process))
-      // The slot's process is that of its program.
-      return .slotReady(call.slot, credit: 1, pid: process)
+      return slotChanged(of: call, pid: process)
     case .logGrew(let number):
       observe?(.logGrew(CallID(rawValue: number)))
       return nil
@@ -116,7 +121,8 @@ final class ProgramPoolDriver: PoolDriver {
         return nil
       }
       return ProgramEnding.event(
-        of: end, call, program, outputBytesMax: task.outputBytesMax ?? resultBytesMax,
+        of: end, call, program, task.limits,
+        outputBytesMax: task.outputBytesMax ?? resultBytesMax,
         isOutOfMemory: isOutOfMemory)
     case .notStarted(let number, _):
       running[number] = nil
@@ -125,6 +131,11 @@ final class ProgramPoolDriver: PoolDriver {
       isEnded = true
       return nil
     }
+  }
+
+  /// Another process is that of the slot of `call`.
+  private func slotChanged(of call: CallID, pid: Int32) -> Event {
+    .slotReady(call.slot, credit: credits[call.slot.index] ?? 0, pid: pid)
   }
 
   // MARK: What is to be done
@@ -177,6 +188,7 @@ final class ProgramPoolDriver: PoolDriver {
       folderVariables: ["HOME", "TMPDIR", "PWD"], input: input,
       outputBytesMax: task.outputBytesMax ?? resultBytesMax, logBytesMax: program.logBytesMax)
     call.outOfMemoryAdjustment = Self.outOfMemoryAdjustment
+    call.limits = task.limits.forProgram
     return call
   }
 
@@ -204,6 +216,8 @@ final class ProgramPoolDriver: PoolDriver {
     isEnding = true
     pool.terminate(grace: 1_000_000_000, at: instant.nanoseconds)
   }
+
+  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
   // MARK: For people
 

@@ -14,6 +14,8 @@ final class WorkerPoolDriver: PoolDriver {
   let processes: Int
   /// Why it runs nothing any more.
   private(set) var brokenReason: String?
+  /// Why the last start of a worker failed; nil once one is ready again.
+  var startTrouble: String? { pool.startTrouble }
   /// Whether all its workers are gone for good.
   private(set) var isEnded = false
 
@@ -24,22 +26,29 @@ final class WorkerPoolDriver: PoolDriver {
   private var hasAnnounced = false
   private var hasHadReadyWorker = false
   private var isEnding = false
+  /// The largest result of a task that has a bound of its own, and of its calls in flight.
+  private var outputMaxByTask: [String: Int] = [:]
+  private var outputMaxByCall: [UInt64: Int] = [:]
 
   /// Whether the system has killed for want of memory since it was last asked.
   var isOutOfMemory: () -> Bool = { false }
 
   init(
-    index: Int, configured: Settings.Pool, resultBytesMax: Int, forkServer: ForkServer,
-    reactor: Reactor
+    index: Int, settings configuration: Settings, forkServer: ForkServer, reactor: Reactor
   ) throws {
+    let configured = configuration.pools[index]
     self.index = index
     self.configured = configured
+    for task in configuration.tasks { outputMaxByTask[task.name] = task.outputBytesMax }
     processes = configured.processes ?? CPUCount.usable
     var settings = PoolSettings(processes: processes)
     settings.callsPerWorkerMax = configured.maxTasksPerChild
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
-    workers.resultBytesMax = resultBytesMax
+    workers.resultBytesMax = configuration.bodyBytesMax
+    for task in configuration.tasks where task.program == nil {
+      workers.openFilesMax[task.name] = task.openFilesMax.map { UInt32(clamping: $0) }
+    }
     let descriptors = PoolDescriptors(reactor)
     self.descriptors = descriptors
     pool = try WorkerPool(
@@ -114,10 +123,12 @@ final class WorkerPoolDriver: PoolDriver {
     case .slotGone(let slot):
       return .slotGone(SlotID(pool: index, index: slot))
     case .callEnded(let call, .returned(let text)):
-      return .callReturned(CallID(rawValue: call), result: text)
+      return returned(CallID(rawValue: call), text)
     case .callEnded(let call, .raised(let text)):
+      outputMaxByCall[call] = nil
       return .callRaised(CallID(rawValue: call), RaisedErrorReader.read(text))
     case .callLost(let call, let status, let started, let reason):
+      outputMaxByCall[call] = nil
       return .callLost(
         CallID(rawValue: call), loss(status, started: started, reason: reason))
     case .poolBroke(let reason):
@@ -127,6 +138,18 @@ final class WorkerPoolDriver: PoolDriver {
       isEnded = true
       return nil
     }
+  }
+
+  private func returned(_ call: CallID, _ text: String) -> Event {
+    guard !outputMaxByCall.isEmpty,
+      let bytesMax = outputMaxByCall.removeValue(forKey: call.rawValue),
+      text.utf8.count > bytesMax
+    else { return .callReturned(call, result: text) }
+    return .callRaised(
+      call,
+      RaisedError(
+        code: .outputLimit, type: "OutputLimitPassed",
+        message: "the result has \(text.utf8.count) bytes; its task may answer \(bytesMax)"))
   }
 
   private func loss(_ status: ExitStatus, started: Bool, reason: String?) -> Loss {
@@ -150,6 +173,9 @@ final class WorkerPoolDriver: PoolDriver {
       events.append(.callLost(call, .notStarted))
       return
     }
+    if !outputMaxByTask.isEmpty, let bytesMax = outputMaxByTask[assignment.task] {
+      outputMaxByCall[call.rawValue] = bytesMax
+    }
     pool.assign(
       call.rawValue, attempt: UInt32(assignment.attempt), task: assignment.task,
       args: assignment.args, kwargs: assignment.kwargs, to: call.slot.index,
@@ -164,6 +190,8 @@ final class WorkerPoolDriver: PoolDriver {
   func flush() {
     pool.flush()
   }
+
+  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
   /// Ends all workers: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant) {

@@ -11,6 +11,8 @@ public enum PoolAction: Equatable, Sendable {
   /// Revoke the calls of `worker` up to the ordinal `last` that it has not claimed. Answered by
   /// `revoked`, at once.
   case revoke(worker: PoolWorkerID, last: UInt32)
+  /// Look which calls `worker` has claimed. Answered by `claimsSeen`, at once.
+  case look(worker: PoolWorkerID)
 }
 
 /// Names one worker of a pool for ever; a slot's next worker has another.

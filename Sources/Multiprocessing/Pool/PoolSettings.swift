@@ -10,8 +10,15 @@ public struct PoolSettings: Equatable, Sendable {
   public var startFailuresMax: Int?
   /// How long a worker that is to go has before the next step of the ladder.
   public var grace: UInt64 = 5_000_000_000
-  /// How long a started process has to say hello. What its initializer takes is not bounded.
+  /// How long a started process has to say hello; and, without an initializer, to be ready.
   public var helloMax: UInt64 = 10_000_000_000
+  /// Whether workers run an initializer before they are ready. What that takes is not bounded.
+  public var hasInitializer: Bool = true
+  /// How long a worker that has closed its channel has to end, before it is killed.
+  public var hangUpMax: UInt64 = 2_000_000_000
+  /// How long a worker may leave the call that it is to run next unclaimed, before it is killed:
+  /// it does not read its channel.
+  public var claimMax: UInt64 = 10_000_000_000
   /// The wait after the first failed start; it doubles with each further one.
   public var backOffMin: UInt64 = 50_000_000
   /// The longest wait between failed starts.

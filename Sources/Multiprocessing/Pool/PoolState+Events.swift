@@ -6,6 +6,8 @@ extension PoolState {
   /// The process of `worker` runs.
   public mutating func started(_ worker: PoolWorkerID, at now: UInt64) {
     guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    // The hello comes by another socket than the news of the start, and may have been first.
+    if workers[index]!.hasSaidHello && settings.hasInitializer { return }
     workers[index]!.deadline = now + settings.helloMax
   }
 
@@ -21,10 +23,11 @@ extension PoolState {
     refill(slot, at: now)
   }
 
-  /// `worker` speaks our protocol and runs its initializer now.
+  /// `worker` speaks our protocol and runs its initializer now, if it has one.
   public mutating func saidHello(_ worker: PoolWorkerID) {
     guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
-    workers[index]!.deadline = nil
+    workers[index]!.hasSaidHello = true
+    if settings.hasInitializer { workers[index]!.deadline = nil }
   }
 
   /// `worker` takes calls.
@@ -32,6 +35,7 @@ extension PoolState {
     guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
     failuresInARow = 0
     failedStartsInARow = 0
+    startTrouble = nil
     workers[index]!.phase = .ready
     workers[index]!.deadline = nil
     reportCredit(of: workers[index]!.slot)
@@ -57,7 +61,7 @@ extension PoolState {
     guard workers[index]!.inFlight.first?.call == call else { return false }
     workers[index]!.inFlight.removeFirst()
     workers[index]!.answered += 1
-    workers[index]!.headSince = now
+    workers[index]!.beginHead(at: now)
     idleDeathsInARow = 0
     adjustCredit(index, after: microseconds)
     reports.append(.callEnded(call: call, outcome: outcome))
@@ -67,10 +71,13 @@ extension PoolState {
   }
 
   /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
-  /// and is ended by the ladder.
+  /// and is killed. Its slot gets no more calls, and what it has not claimed comes back at once.
   public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
     guard let index = place(of: worker), workers[index]!.phase <= .leaving else { return }
-    workers[index]!.deadline = now + settings.grace
+    workers[index]!.hasHungUp = true
+    workers[index]!.deadline = now + settings.hangUpMax
+    if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }
+    reportCredit(of: workers[index]!.slot)
   }
 
   /// `worker` broke the protocol: it is killed, and the call that it ran is lost for this reason.
@@ -82,13 +89,15 @@ extension PoolState {
 
   /// The process of `worker` is gone, and everything that it had sent was taken in before.
   /// `claimed` is the ordinal of the last call it claimed; nil where workers do not claim, and then
-  /// the first unanswered call is the one that it ran.
+  /// the first unanswered call is the one that it ran. So it is where a worker has claimed what it
+  /// was never given.
   public mutating func exited(
     _ worker: PoolWorkerID, _ status: ExitStatus, claimed: UInt32?, at now: UInt64
   ) {
     guard let index = place(of: worker), let gone = workers[index] else { return }
     let isCurrent = slots[gone.slot].worker == worker
     let slot = forget(index)
+    let claimed = claimed.flatMap { $0 <= gone.lastOrdinal ? $0 : nil }
     reportCredit(of: slot)  // First: what is given back must not be assigned to it again.
     for (place, item) in gone.inFlight.enumerated() {
       let started = claimed.map { item.ordinal <= $0 } ?? (place == 0)
@@ -105,9 +114,14 @@ extension PoolState {
   /// run.
   public mutating func revoked(_ worker: PoolWorkerID, claimed: UInt32, at now: UInt64) {
     guard let index = place(of: worker) else { return }
+    guard claimed <= workers[index]!.lastOrdinal else {
+      return misbehaved(
+        worker, reason: "the worker claimed a call that it was never given", at: now)
+    }
     let kept = workers[index]!.inFlight.firstIndex { $0.ordinal > claimed }
     let taken = kept.map { Array(workers[index]!.inFlight[$0...]) } ?? []
     workers[index]!.inFlight.removeLast(taken.count)
+    if !workers[index]!.inFlight.isEmpty { workers[index]!.isHeadClaimed = true }
     // A call that is to end may have been claimed. The last one claimed may be running; those
     // before it have run, and their answers are on the way.
     if let last = workers[index]!.inFlight.last, last.ordinal == claimed, let grace = last.endGrace
@@ -123,10 +137,25 @@ extension PoolState {
     }
   }
 
+  /// The answer to `PoolAction.look`: `claimed` is the ordinal of the last call that `worker` has
+  /// claimed. One that has left the call that it is to run next lying does not read its channel and
+  /// is killed; the call comes back unstarted.
+  public mutating func claimsSeen(_ worker: PoolWorkerID, claimed: UInt32, at now: UInt64) {
+    guard let index = place(of: worker), let head = workers[index]!.inFlight.first else { return }
+    guard claimed < head.ordinal else {
+      workers[index]!.isHeadClaimed = true
+      return
+    }
+    misbehaved(worker, reason: "the worker does not take up its calls", at: now)
+  }
+
   /// It is `now`: everything that was due is done.
   public mutating func deadlineReached(at now: UInt64) {
     for index in workers.indices {
       if let deadline = workers[index]?.deadline, deadline <= now { overdue(index, at: now) }
+      if let worker = workers[index], let claim = worker.claimDue(settings), claim <= now {
+        actions.append(.look(worker: worker.id))
+      }
       if let recall = workers[index]?.recallDue(settings), recall <= now {
         workers[index]!.credit = 1
         workers[index]!.headSince = now

@@ -61,7 +61,7 @@ extension PoolState {
   mutating func reportCredit(of slot: Int) {
     var credit = 0
     if phase == .running, !slots[slot].isRemoved, let id = slots[slot].worker,
-      let worker = workers[id.index], worker.phase == .ready
+      let worker = workers[id.index], worker.phase == .ready, !worker.hasHungUp
     {
       credit = min(worker.credit, worker.inFlight.count + worker.callsLeft(of: settings))
     }
@@ -175,13 +175,19 @@ extension PoolState {
   mutating func overdue(_ index: Int, at now: UInt64) {
     switch workers[index]!.phase {
     case .starting:
-      if workers[index]!.reason == nil { workers[index]!.reason = "it did not say hello in time" }
+      let worker = workers[index]!
+      if worker.reason == nil {
+        workers[index]!.reason =
+          worker.hasHungUp
+          ? "it closed its channel before it was ready"
+          : worker.hasSaidHello ? "it was not ready in time" : "it did not say hello in time"
+      }
       kill(index)
-    case .ready:
+    case .leaving where !workers[index]!.hasHungUp || workers[index]!.inFlight.isEmpty:
+      terminate(index, grace: settings.grace, at: now)
+    case .ready, .leaving:
       workers[index]!.reason = "the worker closed its channel and went on"
-      terminate(index, grace: settings.grace, at: now)
-    case .leaving:
-      terminate(index, grace: settings.grace, at: now)
+      kill(index)
     case .terminated, .killed:
       kill(index)
     }
@@ -223,6 +229,7 @@ extension PoolState {
   /// does not count only prolongs the wait before the next.
   mutating func noteFailure(_ reason: String, counts: Bool, at now: UInt64) {
     guard phase == .running else { return }
+    startTrouble = reason
     failedStartsInARow += 1
     if counts { failuresInARow += 1 }
     notBefore = max(notBefore, now + backOff(after: failedStartsInARow))

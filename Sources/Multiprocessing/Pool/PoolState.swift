@@ -54,6 +54,8 @@ public struct PoolState: Equatable {
   var idleDeathsInARow = 0
   /// No worker is started before.
   var notBefore: UInt64 = 0
+  /// Why the last start failed; nil once a worker is ready again.
+  public internal(set) var startTrouble: String?
 
   /// A pool that does nothing until `begin`.
   public init(_ settings: PoolSettings) {
@@ -81,7 +83,7 @@ public struct PoolState: Equatable {
     let index = id.index
     let inFlight = workers[index]!.inFlight.count
     precondition(inFlight < slots[slot].credit, "slot \(slot) has no credit left")
-    if inFlight == 0 { workers[index]!.headSince = now }
+    if inFlight == 0 { workers[index]!.beginHead(at: now) }
     workers[index]!.lastOrdinal += 1
     let ordinal = workers[index]!.lastOrdinal
     workers[index]!.inFlight.append(PoolWorker.InFlight(call: call, ordinal: ordinal))
@@ -151,6 +153,7 @@ public struct PoolState: Equatable {
       guard let worker = workers[index] else { continue }
       if let deadline = worker.deadline, deadline < earliest { earliest = deadline }
       if let recall = worker.recallDue(settings), recall < earliest { earliest = recall }
+      if let claim = worker.claimDue(settings), claim < earliest { earliest = claim }
     }
     for slot in slots.indices {
       if let start = slots[slot].startAt, start < earliest { earliest = start }

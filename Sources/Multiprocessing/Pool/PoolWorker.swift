@@ -43,12 +43,31 @@ struct PoolWorker: Equatable {
   var deadline: UInt64?
   /// Why the pool ends it, for those who lose a call by it.
   var reason: String?
+  var hasSaidHello = false
+  /// Whether its channel has ended: it can neither be given calls nor answer them.
+  var hasHungUp = false
+  /// Whether it is known to have claimed the first call in flight.
+  var isHeadClaimed = false
+
+  /// Another call is the first in flight.
+  mutating func beginHead(at now: UInt64) {
+    headSince = now
+    isHeadClaimed = false
+  }
 
   /// How many calls it may still be given, of those that a worker runs in its life.
   func callsLeft(of settings: PoolSettings) -> Int {
     let most = min(settings.callsPerWorkerMax ?? .max, PoolSettings.ordinalsMax)
     // Revoked calls used up ordinals but did not run.
     return min(most - answered - inFlight.count, PoolSettings.ordinalsMax - Int(lastOrdinal))
+  }
+
+  /// When it must have claimed the first call in flight; nil: it has, or there is none.
+  func claimDue(_ settings: PoolSettings) -> UInt64? {
+    guard settings.hasClaims, phase <= .leaving, !isHeadClaimed, !inFlight.isEmpty else {
+      return nil
+    }
+    return headSince + settings.claimMax
   }
 
   /// When the calls behind the first are to be taken back; nil: there are none.

@@ -21,11 +21,24 @@ final class WorkerChannel {
   /// The fork server was lost before it told that the process runs: only the end of the channel
   /// will tell that it does not.
   var isOrphaned = false
-  var input = FrameInput()
+  var stage = Stage.silent
+  var input: FrameInput
+
+  /// What the worker has said of itself. Moves only forward.
+  enum Stage {
+    /// Nothing.
+    case silent
+    /// Hello.
+    case greeted
+    /// That it is ready, or that its initializer failed.
+    case settled
+  }
 
   init(
-    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64
+    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64,
+    frameBytesMax: Int
   ) {
+    input = FrameInput(bytesMax: frameBytesMax)
     self.worker = worker
     self.slot = slot
     self.descriptor = descriptor
@@ -43,6 +56,11 @@ final class WorkerChannel {
     let start = output.beginFrame(.setup)
     output.append(littleEndian: UInt32(callsMax ?? 0))
     output.append(littleEndian: UInt32(settings.resultBytesMax))
+    output.append(littleEndian: UInt32(settings.openFilesMax.count))
+    for (task, most) in settings.openFilesMax {
+      output.append(name: task)
+      output.append(littleEndian: most)
+    }
     output.append(name: settings.initializer ?? "")
     output.append(utf8: settings.initializerArguments)
     output.endFrame(start)

@@ -1,18 +1,29 @@
+import JSON
+
 /// What workers say, and what they are.
+///
+/// A worker runs other people's code, which can reach its channel: nothing that comes from it is
+/// trusted. What it says out of turn, what it does not owe and what is not JSON ends it.
 extension WorkerPool {
   /// Takes one frame. Returns what is wrong with it, nil if nothing is.
   func take(_ frame: Frame, from channel: WorkerChannel, at now: UInt64) -> String? {
-    switch FrameKind(rawValue: frame.kind) {
-    case .returned: return takeAnswer(frame, from: channel, isError: false, at: now)
-    case .raised: return takeAnswer(frame, from: channel, isError: true, at: now)
-    case .hello: return takeHello(frame, from: channel)
-    case .ready:
+    switch (FrameKind(rawValue: frame.kind), channel.stage) {
+    case (.returned, _): return takeAnswer(frame, from: channel, isError: false, at: now)
+    case (.raised, _): return takeAnswer(frame, from: channel, isError: true, at: now)
+    case (.hello, .silent):
+      channel.stage = .greeted
+      return takeHello(frame, from: channel)
+    case (.ready, .greeted):
+      channel.stage = .settled
       state.becameReady(channel.worker, at: now)
       return nil
-    case .initializerFailed:
-      let message = String(decoding: frame.payload, as: UTF8.self)
+    case (.initializerFailed, .greeted):
+      channel.stage = .settled
+      let message = String(decoding: frame.payload.prefix(Frame.messageBytesMax), as: UTF8.self)
       state.initializerFailed(channel.worker, message: message, at: now)
       return nil
+    case (.hello, _), (.ready, _), (.initializerFailed, _):
+      return "a frame of kind \(frame.kind) out of turn"
     default:
       return "a frame of kind \(frame.kind)"
     }
@@ -24,8 +35,15 @@ extension WorkerPool {
     var reader = PayloadReader(frame.payload)
     guard let flags = reader.number(UInt8.self), let microseconds = reader.number(UInt32.self)
     else { return "an answer without its header" }
-    // Not validated: the worker is this same program, and its codecs check what they did not make.
-    let text = String(decoding: reader.rest(), as: UTF8.self)
+    // Spliced unseen into the journal and into answers from here on: a line feed in it would end
+    // the service, and what is no JSON would keep it from starting again.
+    let json = reader.rest()
+    guard isMinifiedJSON(json) else { return "an answer that is not JSON, minified" }
+    if !isError && json.count > settings.resultBytesMax {
+      return "a result of \(json.count) bytes, where \(settings.resultBytesMax) are allowed"
+    }
+    if isError && json.first != UInt8(ascii: "{") { return "an error that is no object" }
+    let text = String(decoding: json, as: UTF8.self)
     let isOwed = state.answered(
       channel.worker, call: frame.call, isError ? .raised(text) : .returned(text),
       microseconds: microseconds, isRetiring: flags & 1 != 0, at: now)
@@ -108,6 +126,10 @@ extension WorkerPool {
 
   /// Why the pool broke; nil if it did not.
   public var brokenReason: String? { state.brokenReason }
+
+  /// Why the last start of a worker failed; nil once one is ready again. It is tried again until
+  /// the pool breaks.
+  public var startTrouble: String? { state.startTrouble }
 
   /// Whether the last worker of a pool that takes no more calls is gone.
   public var isEnded: Bool { state.isEnded }

@@ -39,6 +39,7 @@ public final class WorkerPool {
     if workers.startMethod == .fork { throw UnsupportedStartMethod(startMethod: .fork) }
     var pool = pool
     pool.hasClaims = true
+    pool.hasInitializer = workers.initializer != nil
     state = PoolState(pool)
     settings = workers
     self.forkServer = forkServer
@@ -192,6 +193,9 @@ public final class WorkerPool {
       case .revoke(let worker, let last):
         guard let channel = channel(of: worker) else { break }
         state.revoked(worker, claimed: lido_claims_revoke(channel.claims, last), at: now)
+      case .look(let worker):
+        guard let channel = channel(of: worker) else { break }
+        state.claimsSeen(worker, claimed: lido_claims_last(channel.claims), at: now)
       }
       next += 1
     }
@@ -250,7 +254,8 @@ public final class WorkerPool {
       throw StartFailure(stage: .descriptors, errorNumber: number)
     }
     let channel = WorkerChannel(
-      worker: worker, slot: slot, descriptor: ends[0], claims: claims, startedAt: now)
+      worker: worker, slot: slot, descriptor: ends[0], claims: claims, startedAt: now,
+      frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
     return (channel, ends[1], page)
   }
 

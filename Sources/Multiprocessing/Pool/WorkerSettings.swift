@@ -8,6 +8,9 @@ public struct WorkerSettings: Sendable {
   public var initializerArguments = "[]"
   /// The longest result, in bytes of JSON; a longer one fails the call with `output_limit`.
   public var resultBytesMax = 8 << 20
+  /// Most open descriptors of a worker while it runs a call of the task of this name (names of at
+  /// most 255 bytes); see `OpenFileLimit`.
+  public var openFilesMax: [String: UInt32] = [:]
   /// Added to their niceness.
   public var nice: Int32 = 0
   /// For the kernel's out-of-memory killer: positive makes a worker die before the server.

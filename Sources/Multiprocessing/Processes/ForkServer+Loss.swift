@@ -37,8 +37,37 @@ extension ForkServer {
     waiting.removeAll()
     for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
     children.removeAll()
+    if !hasEnded(within: Self.endMax) {
+      // It is stopped, or hangs. Its children go with it (PDEATHSIG).
+      kill(process, SIGKILL)
+    }
     while waitpid(process, nil, 0) < 0 && errno == EINTR {}
     process = 0
+    if adoptsOrphans { endOrphans() }
+  }
+
+  /// How long the fork server has to end all that it has started and itself, in milliseconds.
+  private static let endMax: Int32 = 3_000
+
+  private func hasEnded(within milliseconds: Int32) -> Bool {
+    let sentinel = pidfd_open(process, 0)
+    guard sentinel >= 0 else { return true }  // No descriptor is left: wait without a bound.
+    defer { close(sentinel) }
+    var query = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+    return poll(&query, 1, milliseconds) == 1
+  }
+
+  /// Kills and reaps what a killed fork server leaves to this process, until there is nothing.
+  private func endOrphans() {
+    repeat {
+      for orphan in listChildren() { kill(orphan, SIGKILL) }
+    } while waitpid(-1, nil, 0) > 0 || errno == EINTR
+  }
+
+  private func listChildren() -> [Int32] {
+    [Int32](unsafeUninitializedCapacity: 4096) { buffer, count in
+      count = lido_list_children(buffer.baseAddress, buffer.count)
+    }
   }
 
   /// The socket has ended. The children are being killed by the kernel (PDEATHSIG); each is
@@ -46,6 +75,7 @@ extension ForkServer {
   func lose(into report: inout [ForkServerEvent]) {
     close(socket)
     socket = -1
+    silence.lost()
     // It has ended or hangs on a socket that it no longer has; it must not go on either way.
     kill(process, SIGKILL)
     waitpid(process, nil, 0)
@@ -96,11 +126,8 @@ extension ForkServer {
   /// gone, and waits for each by a sentinel.
   private func adoptStrays() {
     guard adoptsOrphans else { return }
-    let found = [Int32](unsafeUninitializedCapacity: 4096) { buffer, count in
-      count = lido_list_children(buffer.baseAddress, buffer.count)
-    }
     let known = Set(leftovers.values.map(\.process))
-    for stray in found where stray != process && !known.contains(stray) {
+    for stray in listChildren() where stray != process && !known.contains(stray) {
       let sentinel = pidfd_open(stray, 0)
       guard sentinel >= 0 else { continue }
       kill(stray, SIGKILL)

@@ -32,6 +32,7 @@ public final class ForkServer {
   var waiting: [Waiting] = []
   /// Processes of a lost fork server that are not known to be gone, by sentinel.
   var leftovers: [Int32: Leftover] = [:]
+  var silence = Silence()
   private var lastToken: UInt64 = 0
 
   private init(process: Int32, socket: Int32, events: Int32, adoptsOrphans: Bool) {
@@ -110,6 +111,7 @@ public final class ForkServer {
     if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
     try send(message, descriptors: specification.descriptors.map(\.source))
     children[token] = Child(process: 0, sentinel: -1)
+    silence.asked(forStart: true)
     return token
   }
 
@@ -119,6 +121,7 @@ public final class ForkServer {
     guard !isLost, children[token] != nil else { return }
     // The only failure left is that the server is lost, and then the process is as well.
     try? send(RequestMessage(signalling: token, number: number), descriptors: [])
+    silence.asked(forStart: false)
   }
 
   /// Appends everything that has happened, in order, and returns. To be called when
@@ -131,7 +134,7 @@ public final class ForkServer {
 
   // MARK: Sending
 
-  private func send(_ message: RequestMessage, descriptors: [Int32]) throws(StartFailure) {
+  func send(_ message: RequestMessage, descriptors: [Int32]) throws(StartFailure) {
     if waiting.isEmpty {
       let number = transmit(message, descriptors)
       if number == 0 { return }
@@ -200,8 +203,8 @@ public final class ForkServer {
       if length < 0 && errno == EAGAIN { return }
       // The server died with requests unread. What it had sent is still to be read.
       if length < 0 && errno == ECONNRESET { continue }
-      // This process has no free descriptor (MSG_CTRUNC): the message came without its sentinel.
-      let isBereft = length < 0 && errno == EMSGSIZE
+      // This process has no free descriptor: the message came without its sentinel.
+      let isBereft = length < 0 && errno == EMFILE
       guard isBereft || length == MemoryLayout<lido_reply>.size else {
         return lose(into: &report)
       }
@@ -213,13 +216,17 @@ public final class ForkServer {
     _ reply: lido_reply, sentinel: Int32, into report: inout [ForkServerEvent]
   ) {
     let token = ProcessToken(rawValue: reply.token)
+    silence.heard()
     switch lido_reply_kind(reply.kind) {
+    case LIDO_REPLY_PONG: silence.ponged()
     case LIDO_REPLY_STARTED:
+      silence.startAnswered()
       children[token] = Child(process: reply.process, sentinel: sentinel)
       report.append(.started(token: token, process: reply.process, sentinel: sentinel))
     case LIDO_REPLY_START_FAILED:
       // A signal refused for its number has no child either, but then nobody waits for it.
       guard children.removeValue(forKey: token) != nil else { return }
+      silence.startAnswered()
       let stage = StartFailure.Stage(rawValue: reply.stage) ?? .request
       report.append(
         .startFailed(

@@ -48,6 +48,17 @@ struct RequestMessage {
     append(request)
   }
 
+  /// Asks for a sign of life.
+  static var ping: RequestMessage {
+    var message = RequestMessage()
+    var request = lido_request()
+    request.kind = LIDO_REQUEST_PING.rawValue
+    message.append(request)
+    return message
+  }
+
+  private init() {}
+
   private mutating func append<Value: BitwiseCopyable>(_ value: Value) {
     withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) }
   }

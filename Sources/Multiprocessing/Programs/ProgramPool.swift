@@ -231,6 +231,11 @@ public final class ProgramPool {
   /// Whether the last program of a pool that takes no more calls is gone.
   public var isEnded: Bool { state.phase == .ended }
 
+  /// What the machine was short of when the last start failed; nil once a program has started.
+  public var startTrouble: String? {
+    state.startTrouble.map { "a program cannot be started: \($0)" }
+  }
+
   /// Whether working folders of calls that are over are known to be left.
   public var isSweepPending: Bool { sweeps.isPending }
 

@@ -27,6 +27,8 @@ struct ProgramState: Equatable {
   /// No run is started before; nil: there is no such pause.
   private(set) var pauseEndsAt: UInt64?
   private var failuresInARow = 0
+  /// What the machine was short of when the last start failed; nil once a program has started.
+  private(set) var startTrouble: StartFailure?
   /// Until when the end waits for working folders to be removed; nil until it waits.
   private var sweepEndsAt: UInt64?
 
@@ -80,6 +82,7 @@ struct ProgramState: Equatable {
     slots[slot].run!.phase = .running
     slots[slot].run!.process = process
     failuresInARow = 0
+    startTrouble = nil
     actions.append(.report(.began(call: run.call, process: process)))
   }
 
@@ -88,6 +91,7 @@ struct ProgramState: Equatable {
   mutating func startFailed(_ slot: Int, _ failure: StartFailure, at now: UInt64) {
     guard let run = slots[slot].run, run.phase == .starting else { return }
     if failure.isTransient {
+      startTrouble = failure
       pause(at: now)
       slots[slot].run = nil
       // Last: by now the slots' credit is told.

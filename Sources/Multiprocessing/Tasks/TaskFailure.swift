@@ -33,12 +33,20 @@ struct TaskFailure: Error, Equatable {
     return TaskFailure(.argumentDecoding, type: "DecodingError", message: place + message)
   }
 
-  /// `{"code":…,"type":…,"message":…}`.
+  /// `{"code":…,"type":…,"message":…}`, texts of more than 64 KiB cut, with a mark.
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("code", string: code.rawValue)
-    writer.member("type", string: type)
-    writer.member("message", string: message)
+    writer.member("type", string: Self.cut(type))
+    writer.member("message", string: Self.cut(message))
     writer.endObject()
+  }
+
+  /// An error's text is kept with its job, in memory and in the journal.
+  private static func cut(_ text: String) -> String {
+    let over = text.utf8.count - Frame.messageBytesMax
+    guard over > 0 else { return text }
+    let head = String(decoding: text.utf8.prefix(Frame.messageBytesMax), as: UTF8.self)
+    return head + "[... \(over) bytes left out ...]"
   }
 }

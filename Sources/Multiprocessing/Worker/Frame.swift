@@ -12,6 +12,8 @@
 // returned         worker →   yes   u8 1 if retiring, u32 run time in µs, result as JSON
 // raised           worker →   yes   u8 1 if retiring, u32 run time in µs, error as JSON
 // setup            → worker   0     u32 calls to run at most (0: no limit), u32 largest result,
+//                                   u32 number of tasks with a limit of open files, of each its
+//                                   name (u8 length, bytes) and u32 limit,
 //                                   u8 length of the initializer's name, name, its args as JSON
 // call             → worker   yes   u32 attempt, u8 length of the task's name, name,
 //                                   u32 length of args, args, kwargs, both JSON
@@ -29,15 +31,21 @@ enum FrameKind: UInt8 {
   case stop = 18
 
   /// What both ends must agree on; goes up with every change of the table above.
-  static let protocolVersion: UInt32 = 1
+  static let protocolVersion: UInt32 = 2
 }
 
 /// One frame, in the memory that it was read into; valid while that is.
 struct Frame {
   /// What precedes the payload, the length included.
   static let headerBytes = 13
-  /// The longest frame, without its length field.
+  /// The longest frame to a worker, without its length field.
   static let bytesMax = 256 << 20
+  /// The longest message of an error, in bytes; longer ones are cut by the worker. Each may become
+  /// six when it is escaped.
+  static let messageBytesMax = 64 << 10
+  /// The most by which a frame from a worker, without its length field, can be longer than the
+  /// longest result: headers, errors, names of tasks.
+  static let overheadBytesMax = 1 << 20
 
   let kind: UInt8
   let call: UInt64

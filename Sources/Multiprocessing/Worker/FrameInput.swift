@@ -1,7 +1,14 @@
 /// Cuts what arrives on a channel into frames. Keeps the beginning of a frame until the rest has
 /// come; whole frames are handed on in place.
 struct FrameInput {
+  /// The longest frame that is taken, without its length field: what one peer can make this
+  /// process hold.
+  let bytesMax: Int
   private var partial: [UInt8] = []
+
+  init(bytesMax: Int = Frame.bytesMax) {
+    self.bytesMax = bytesMax
+  }
 
   /// Takes the next `bytes` and calls `each` for every frame that is complete with them, until it
   /// returns false: then the rest is dropped, because nobody reads on.
@@ -9,13 +16,13 @@ struct FrameInput {
     _ bytes: UnsafeRawBufferPointer, _ each: (Frame) -> Bool
   ) throws(FrameError) {
     if partial.isEmpty {
-      let consumed = try Self.cut(bytes, each)
+      let consumed = try cut(bytes, each)
       if consumed < bytes.count { partial += UnsafeRawBufferPointer(rebasing: bytes[consumed...]) }
       return
     }
     partial += bytes
     let known = try partial.span.withUnsafeBytes { (all) throws(FrameError) in
-      try Self.length(all, at: 0)
+      try length(all, at: 0)
     }
     guard let length = known else { return }
     guard partial.count >= 4 + length else {
@@ -23,7 +30,7 @@ struct FrameInput {
       return
     }
     let consumed = try partial.span.withUnsafeBytes { (all) throws(FrameError) in
-      try Self.cut(all, each)
+      try cut(all, each)
     }
     if consumed == partial.count {
       // A large frame's memory is not kept for ever.
@@ -35,20 +42,20 @@ struct FrameInput {
 
   /// The length of the frame at `offset`, checked; nil if not even that has come.
   @inline(__always)
-  private static func length(
+  private func length(
     _ bytes: UnsafeRawBufferPointer, at offset: Int
   ) throws(FrameError) -> Int? {
     guard bytes.count - offset >= 4 else { return nil }
     let length = Int(
       UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-    guard length >= Frame.headerBytes - 4, length <= Frame.bytesMax else {
+    guard length >= Frame.headerBytes - 4, length <= bytesMax else {
       throw FrameError(reason: "a frame of \(length) bytes")
     }
     return length
   }
 
   /// Returns how many bytes the whole frames took.
-  private static func cut(
+  private func cut(
     _ bytes: UnsafeRawBufferPointer, _ each: (Frame) -> Bool
   ) throws(FrameError) -> Int {
     var offset = 0

@@ -16,6 +16,7 @@ public struct WorkerLoop {
   private var result = JSONWriter()
   private var callsMax: UInt32 = 0
   private var resultBytesMax = 0
+  private var openFilesMax: [String: UInt32] = [:]
   private var callsRun: UInt32 = 0
   private var lastOrdinal: UInt32 = 0
 
@@ -89,8 +90,17 @@ public struct WorkerLoop {
   private mutating func setUp(_ payload: UnsafeRawBufferPointer) {
     var reader = PayloadReader(payload)
     guard let calls = reader.number(UInt32.self), let bytes = reader.number(UInt32.self),
-      let initializer = reader.name()
+      let limits = reader.number(UInt32.self)
     else { Bootstrap.stop("a worker's channel is damaged: setup") }
+    for _ in 0..<limits {
+      guard let task = reader.name(), let most = reader.number(UInt32.self) else {
+        Bootstrap.stop("a worker's channel is damaged: limits")
+      }
+      openFilesMax[task] = most
+    }
+    guard let initializer = reader.name() else {
+      Bootstrap.stop("a worker's channel is damaged: setup")
+    }
     callsMax = calls
     resultBytesMax = Int(bytes)
     if !initializer.isEmpty, let message = initialize(initializer, args: reader.rest()) {
@@ -145,7 +155,16 @@ public struct WorkerLoop {
     guard let task = tasks.task(named: name) else {
       return TaskFailure(.raised, type: "UnknownTask", message: "there is no task \(name)")
     }
-    return task.run(arguments, &result)
+    guard !openFilesMax.isEmpty, let most = openFilesMax[name] else {
+      return task.run(arguments, &result)
+    }
+    do throws(SystemCallError) {
+      let limit = try OpenFileLimit(lowering: UInt64(most))
+      defer { limit.restore() }
+      return task.run(arguments, &result)
+    } catch {
+      return TaskFailure(.raised, type: "LimitNotSet", message: "the limit of open files: \(error)")
+    }
   }
 
   private mutating func answer(_ call: UInt64, _ kind: FrameKind, after microseconds: UInt32) {
