@@ -65,7 +65,8 @@ def retry_after(checks, what, response):
     """The seconds of `Retry-After`, which must be sane."""
     text = response.get("retry-after") or ""
     seconds = int(text) if text.isdigit() else 0
-    checks.that(f"{what}: Retry-After is sane", 1 <= seconds <= RETRY_MAX, f"1 to {RETRY_MAX}", text)
+    checks.that(f"{what}: Retry-After is sane", 1 <= seconds <= RETRY_MAX, f"1 to {RETRY_MAX}",
+                text)
     return seconds
 
 
@@ -228,7 +229,8 @@ def no_room_for_programs(checks):
         finished(http, http.submit("shell", "echo log >&2").json)
         said = service.log_text().splitlines()[-1]
         checks.that("… and when they can be kept again, with their number",
-                    "logs of jobs are kept again" in said and "dropped=5" in said, "dropped=5", said)
+                    "logs of jobs are kept again" in said and "dropped=5" in said, "dropped=5",
+                    said)
     no_room_for_folders(checks, work)
 
 
@@ -353,7 +355,7 @@ def snapshots_out_of_descriptors(checks):
 
 
 class OtherUser:
-    """A user that nobody else is: only for such a one RLIMIT_NPROC holds, and it counts per user."""
+    """A user that nobody else is: root is not held by RLIMIT_NPROC, which counts per user."""
 
     def __init__(self):
         self.number = 41_000 + os.getpid() % 20_000

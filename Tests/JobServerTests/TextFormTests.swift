@@ -22,6 +22,16 @@ import Testing
     #expect(RFC3339.text(of: timestamp) == text)
   }
 
+  @Test(
+    arguments: [
+      ("0", 0), ("007", 7), ("9223372036854775807", .max), ("", nil), ("+5", nil), ("-1", nil),
+      ("-0", nil), (" 5", nil), ("5 ", nil), ("1e2", nil), ("0x1", nil), ("٣", nil),
+      ("9223372036854775808", nil),
+    ] as [(String, Int?)])
+  func `a number in a query has digits only`(text: String, number: Int?) {
+    #expect(Int(digits: text) == number)
+  }
+
   /// Day by day through four centuries, against the rule that every schoolchild knows.
   @Test func `the calendar is the Gregorian one`() {
     var (year, month, day) = (1970, 1, 1)

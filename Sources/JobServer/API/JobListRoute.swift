@@ -2,6 +2,16 @@ import HTTPServer
 import JSON
 import JobCore
 
+extension FixedWidthInteger {
+  /// The number that a text of digits, and of nothing else, says. `init(_:)` takes a sign as well,
+  /// which the document does not have.
+  init?(digits text: String) {
+    let zero = UInt8(ascii: "0")
+    guard text.utf8.allSatisfy({ (zero...zero + 9).contains($0) }) else { return nil }
+    self.init(text)
+  }
+}
+
 /// `GET /v1/jobs`: newest first, filtered, in pages.
 extension Server {
   /// Jobs on a page, by default and at most.
@@ -131,13 +141,13 @@ extension Server {
     }
     filter.tag = query.first("tag")
     if let text = query.first("limit") {
-      guard let limit = Int(text), (1...Server.pageMax).contains(limit) else {
+      guard let limit = Int(digits: text), (1...Server.pageMax).contains(limit) else {
         throw Problem.invalid("?limit= is a number from 1 to \(Server.pageMax); it was '\(text)'")
       }
       filter.limit = limit
     }
     if let text = query.first("after") {
-      guard let number = JobNumber(text) else {
+      guard let number = JobNumber(digits: text) else {
         throw Problem.invalid("?after= is the cursor of a next link; it was '\(text)'")
       }
       filter.below = number

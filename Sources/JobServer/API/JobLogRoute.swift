@@ -43,7 +43,7 @@ extension Server {
 
   private func logOffset(_ request: HTTPRequest) throws(Problem) -> Int {
     guard let text = request.query.first("after") else { return 0 }
-    guard let offset = Int(text), offset >= 0, !text.hasPrefix("+") else {
+    guard let offset = Int(digits: text) else {
       throw Problem.invalid("?after= is a byte offset, 0 or more; it was '\(text)'")
     }
     return offset
