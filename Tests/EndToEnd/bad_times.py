@@ -481,7 +481,7 @@ class NoWorkerYet:
             check_idle(checks, "… meanwhile", [service.pid])
             fork_server = next(
                 int(pid) for pid in os.listdir("/proc")
-                if pid.isdigit() and (look_at(pid) or service).parent == service.pid)
+                if pid.isdigit() and getattr(look_at(pid), "parent", None) == service.pid)
             self._user.limit(fork_server, None)
             service.wait_ready(10)
             checks.equal("with processes it becomes ready, and the job runs",
@@ -524,8 +524,9 @@ def a_fork_server_that_stands_still(checks):
                      state="succeeded", attempt=1, result="done\n")
         check_handle(checks, "… and the cancelled job ends", finished(http, sleeping),
                      state="cancelled")
-        checks.equal("… it is the same fork server", look_at(workers(http)[0]["pid"]).parent,
-                     fork_server)
+        both = wait_until(lambda: ready_workers(http, 2), 10) or []
+        checks.equal("… it is the same fork server, and both slots are filled",
+                     [look_at(worker["pid"]).parent for worker in both], [fork_server] * 2)
 
 
 def main():

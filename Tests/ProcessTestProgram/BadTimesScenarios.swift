@@ -26,7 +26,11 @@ enum BadTimesScenarios {
   static func stoppedForGood(_ forkServer: ForkServer) throws {
     forkServer.silenceMax = 600_000_000
     let driver = try PoolDriver(forkServer, processes: 3)
-    driver.waitReady(3)
+    // A worker may be ready before the fork server has told that it runs, and then that is missed.
+    driver.run(until: "all starts are answered") {
+      driver.events.count { if case .started = $0 { true } else { false } } == 3
+        && driver.pool.readyWorkers == 3
+    }
     let stopped = forkServer.process
     kill(stopped, SIGSTOP)
     // Nothing is asked of it, so that nothing is missed.

@@ -76,7 +76,8 @@ VALUES = [
 ODD = [
     Case(f"an argument that is {what} is taken", post(echo(value)), ACCEPTED)
     for what, value in (
-        ("-0", b"-0"), ("1e400", b"1e400"), ("1e-400", b"1e-400"), ("1E+0000000001", b"1E+0000000001"),
+        ("-0", b"-0"), ("1e400", b"1e400"), ("1e-400", b"1e-400"),
+        ("1E+0000000001", b"1E+0000000001"),
         ("1e999999999999", b"1e999999999999"), ("2^64", b"18446744073709551616"),
         ("of 100,000 digits", b"7" * 100_000), ("an escaped NUL", b'"\\u0000"'),
         ("a pair of escapes", b'"\\ud83d\\ude00"'), ("U+FFFE", b'"\\ufffe"'),

@@ -22,10 +22,12 @@ MARK = re.compile(rb"z\d+z")
 LINES = "Content-Type: application/x-ndjson"
 #: What is put into requests, besides parts of themselves.
 WORDS = [
-    b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b";", b",", b"&", b"?", b"%", b"%00",
+    b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"\t", b":", b";", b",", b"&", b"?", b"%",
+    b"%00",
     b"=", b"/", b"..", b'"', b"\\", b"{", b"}", b"[", b"]", b"\xff", b"\xc0\x80", b"\xed\xa0\x80",
     b"-1", b"0", b"1e999", b"18446744073709551616", b"null", b"true", b"NaN", b"[" * 200,
-    b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"Expect: 100-continue\r\n",
+    b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n",
+    b"Expect: 100-continue\r\n",
     b"\r\n ", b"HTTP/1.1", b"HTTP/1.0", b"chunked", b"Connection: close\r\n", b"a" * 3_000,
     b"a=1&" * 300, b"X: y\r\n" * 200,
 ]

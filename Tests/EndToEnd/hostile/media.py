@@ -26,7 +26,8 @@ TYPES = [
     )),
     *(typed(value, ACCEPTED) for value in (
         b" application/json", b" APPLICATION/JSON", b" application/json;", b"application/json",
-        b" application/json; charset=utf-8", b" application/json;charset=\xff", b" application/json ",
+        b" application/json; charset=utf-8", b" application/json;charset=\xff",
+        b" application/json ",
         b" application/problem+json", b" application/vnd.x.y+json; v=1",
         b" application/x-www-form-urlencoded", b" application/x-www-form-urlencoded; charset=x",
     )),

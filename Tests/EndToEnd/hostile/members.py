@@ -16,7 +16,8 @@ WRONG_TYPES = {
     "max_attempts": ("true", '"2"', "[]", "{}"),
     "on_interrupt": ("true", "7", "[]", "{}"),
 }
-#: What is of the right type and still wrong. `timeout` of less than a millisecond counts as one, and
+#: What is of the right type and still wrong. `timeout` of less than a millisecond counts as one,
+#: and
 #: would end its worker: so none here.
 OUT_OF_RANGE = {
     "task": ('""', json.dumps("t" * 201), json.dumps("ü" * 201), json.dumps("t" * 100_000)),
@@ -89,7 +90,8 @@ CASES = [
     for member, value in SAMPLES.items() if member != "task"
 ] + [
     Case(f"{what} for a submission", post(body), invalid(""))
-    for what, body in (("null", "null"), ("true", "true"), ("a number", "7"), ("a text", '"square"'))
+    for what, body in (
+        ("null", "null"), ("true", "true"), ("a number", "7"), ("a text", '"square"'))
 ] + [
     Case("no task", post('{"args":[2]}'), invalid("/task")),
     Case("an empty object", post("{}"), invalid("/task")),
@@ -133,7 +135,8 @@ CASES = [
     Case(f"{what} is taken", post(json.dumps({"task": "square", "args": [2], **more})), ACCEPTED)
     for what, more in (
         ("an id of 64", {"id": "i" * 64}), ("an id of three dots", {"id": "..."}),
-        ("an id that begins with a dash", {"id": "--help"}), ("a tag with a NUL", {"tags": ["a\0b"]}),
+        ("an id that begins with a dash", {"id": "--help"}),
+        ("a tag with a NUL", {"tags": ["a\0b"]}),
         ("32 tags of 100", {"tags": ["ü" * 100] * 32}), ("a year", {"timeout": 31_536_000}),
         ("100 attempts", {"max_attempts": 100}), ("a whole number with a point",
                                                  {"max_attempts": 2.0}),

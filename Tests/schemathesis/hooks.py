@@ -1,0 +1,89 @@
+"""What schemathesis cannot know from the document: see Tests/schemathesis.sh.
+
+Only requests that are good are changed: what is wrong about the others must stay so.
+"""
+
+import json
+import random
+import re
+
+import schemathesis
+
+#: Made by the script, before the first request.
+FINAL = ["doc-value", "doc-bytes", "doc-failed", "doc-raised"]
+IDS = FINAL + ["doc-running", "doc-scheduled"]
+TASKS = ["square", "echo", "fail", "sort", "upper", "picture", "noisy", "pair", "sleep"]
+#: Seconds that are waited at most: what a wait answers does not depend on its length.
+WAIT_MAX = 0.05
+IDS_BYTES_MAX, IDS_COUNT_MAX = 7_000, 50
+LINES = "application/x-ndjson"
+FILTERS = ("state", "task", "pool", "tag", "after", "limit")
+
+
+@schemathesis.serializer(LINES)
+def lines(_context, value):
+    """Lines as they are; what is no text, as one line of JSON."""
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else json.dumps(value)).encode("utf-8", "replace")
+
+
+def is_good(case):
+    """Whether it was made to be accepted."""
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def is_stateful(case):
+    """Whether its parts come from earlier answers."""
+    return case.meta.phase.name.value == "stateful"
+
+
+@schemathesis.hook
+def before_call(_context, case, _kwargs):
+    """Shortens waits; gives half of the good requests a job or task that there is; parts what the
+    document says in words does not go together."""
+    bound_waits(case)
+    shorten_ids(case)
+    if not is_good(case):
+        return
+    is_one = isinstance(case.body, dict) and case.media_type != LINES
+    name = case.operation.definition.raw.get("operationId")
+    dice = random.Random(repr((case.path_parameters, case.query, case.body)))
+    if not is_stateful(case) and dice.random() < 0.5:
+        if "id" in (case.path_parameters or {}):
+            # A log is followed until its job is final.
+            is_followed = "follow" in (case.query or {})
+            case.path_parameters["id"] = dice.choice(FINAL if is_followed else IDS)
+        if name == "submit_job" and is_one:
+            case.body["task"] = dice.choice(TASKS)
+            case.body["args"] = [dice.choice([0, 0.01, "text", [3, 1, 2]])]
+    if name == "list_jobs" and case.query:
+        dropped = FILTERS if case.query.get("id") else ("wait",)
+        for parameter in dropped:
+            case.query.pop(parameter, None)
+    if name == "submit_job" and not is_one and case.headers:
+        case.headers.pop("Idempotency-Key", None)
+
+
+def shorten_ids(case):
+    """Makes long lists of ids fit into the header, beyond which libmicrohttpd answers for itself, in
+    HTML: as many of them as there were where they are ids, and the first ones where they are not."""
+    ids = (case.query or {}).get("id")
+    if isinstance(ids, list) and sum(len(str(item)) + 4 for item in ids) > IDS_BYTES_MAX:
+        case.query["id"] = ["a"] * len(ids) if all(map(is_id, ids)) else ids[:IDS_COUNT_MAX]
+
+
+def is_id(item):
+    """Whether it is an id."""
+    return isinstance(item, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,64}", item) is not None
+
+
+def bound_waits(case):
+    """At most `WAIT_MAX`, where it is a wait at all."""
+    try:
+        if case.query and float(case.query["wait"]) > WAIT_MAX:
+            case.query["wait"] = WAIT_MAX
+    except (KeyError, TypeError, ValueError):
+        pass  # None, or none that is one.
+    if case.headers and str(case.headers.get("Prefer", "")).startswith("wait="):
+        case.headers["Prefer"] = f"wait={WAIT_MAX}"
