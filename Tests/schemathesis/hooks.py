@@ -66,8 +66,8 @@ def before_call(_context, case, _kwargs):
 
 
 def shorten_ids(case):
-    """Makes long lists of ids fit into the header, beyond which libmicrohttpd answers for itself, in
-    HTML: as many of them as there were where they are ids, and the first ones where they are not."""
+    """Makes long lists of ids fit into the header, beyond which libmicrohttpd answers for itself,
+    in HTML: as many as there were where they are ids, and the first ones where they are not."""
     ids = (case.query or {}).get("id")
     if isinstance(ids, list) and sum(len(str(item)) + 4 for item in ids) > IDS_BYTES_MAX:
         case.query["id"] = ["a"] * len(ids) if all(map(is_id, ids)) else ids[:IDS_COUNT_MAX]
