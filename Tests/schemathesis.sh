@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The service against its own document: schemathesis makes requests from /openapi.json, good ones
 # and bad ones, and holds every answer against it. All checks, all phases, one request at a time; in
-# turn without and with a token, each time with another seed, until enough requests were sent. Fails at
-# the first pass with a failure.
+# turn without and with a token, each time with another seed, until enough requests were sent. Fails
+# at the first pass with a failure.
 #
 # Usage: Tests/schemathesis.sh [REQUESTS [SEED]]      (20,000 from seed 1: some minutes)
 #

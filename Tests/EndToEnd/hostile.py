@@ -5,8 +5,8 @@ Usage: LIDO_BIN=PATH hostile.py [REQUESTS [SEED]]
 
 Each case of `hostile/` is sent on a connection of its own, once more between two good requests of
 another kind, and to a service that asks for a token. After each, other clients get their own
-answers from the same workers. Then requests that were good before they were stirred: REQUESTS of them
-(default 2,000), from SEED.
+answers from the same workers. Then requests that were good before they were stirred: REQUESTS of
+them (default 2,000), from SEED.
 """
 
 import os
