@@ -304,6 +304,16 @@ class Service:
         end_processes(self.left())
 
 
+def configured(text, *flags, program=None):
+    """A service with a configuration file of this text."""
+    service = Service(*flags, program=program)
+    path = os.path.join(service.folder, "lido.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    service.flags += ["--config", path]
+    return service
+
+
 def clean_environment():
     """The environment without settings of the service."""
     return {k: v for k, v in os.environ.items() if not k.startswith("LIDO_") and k != MARK}
@@ -331,6 +341,14 @@ def finished(connection, job, seconds=20):
     return response.json
 
 
+def run(connection, task, *args, **members):
+    """Submits a job, waits for its end, and answers its handle."""
+    answer = connection.submit(task, *args, **members)
+    if answer.status != 202:
+        raise AssertionError(f"{task}: {answer}")
+    return finished(connection, answer.json)
+
+
 def wait_for_state(connection, identifier, state, seconds=10.0):
     """Waits until a job is in a state; the handle, or None."""
     def look():
@@ -356,7 +374,8 @@ def all_jobs(connection, query="limit=1000"):
 
 
 __all__ = [
-    "Broken", "Connection", "FINAL", "MARK", "NotReady", "Process", "Service", "all_jobs",
-    "binary", "clean_environment", "descendants", "end_processes", "finished", "free_port",
-    "look_at", "marked", "pages", "temporary_folder", "wait_for_state", "wait_until",
+    "all_jobs", "binary", "Broken", "clean_environment", "configured", "Connection",
+    "descendants", "end_processes", "FINAL", "finished", "free_port", "look_at", "MARK",
+    "marked", "NotReady", "pages", "Process", "run", "Service", "temporary_folder",
+    "wait_for_state", "wait_until",
 ]

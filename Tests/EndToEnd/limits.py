@@ -12,10 +12,11 @@ import signal
 import sys
 
 from checks import Checks
-from lido_process import Service, binary, finished, wait_for_state, wait_until
+from lido_process import binary, configured, finished, run, wait_for_state, wait_until
 
-#: Doubles a text until it is killed; or holds one of 64 MiB in a process of a session of its own.
+#: Doubles a text until it is killed.
 GROW = "x=0123456789abcdef; while :; do x=$x$x; done"
+FLAGS = "--processes", 2
 CONFIGURATION = """
 tasks:
   spin: { exec: [sh, -c, "while :; do :; done"], cpu: 0.3 }
@@ -30,22 +31,6 @@ tasks:
   echo: { output: 100 }
   open_files: { open_files: 40 }
 """
-
-
-def service_with_limits(program=None):
-    service = Service("--processes", 2, program=program)
-    path = os.path.join(service.folder, "lido.yaml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(CONFIGURATION)
-    service.flags += ["--config", path]
-    return service
-
-
-def run(http, task, *args, **members):
-    answer = http.submit(task, *args, **members)
-    if answer.status != 202:
-        raise AssertionError(f"{task}: {answer}")
-    return finished(http, answer.json)
 
 
 def failed_with(checks, what, job, code, *words):
@@ -108,14 +93,14 @@ def open_files(checks):
     if not os.environ.get("LIDO_TEST_BIN"):
         checks.skip("open files of a worker's call", "LIDO_TEST_BIN is not set")
         return
-    with service_with_limits(program=binary("LIDO_TEST_BIN")) as service:
+    with configured(CONFIGURATION, *FLAGS, program=binary("LIDO_TEST_BIN")) as service:
         with service.connection() as http:
             checks.equal("open files of a worker's call", run(http, "open_files")["result"], 40)
 
 
 def main():
     checks = Checks(seconds_max=120)
-    with service_with_limits() as service:
+    with configured(CONFIGURATION, *FLAGS) as service:
         with service.connection() as http:
             checks.run((programs, http), (workers, http), (kills, service, http))
     checks.run((open_files,))

@@ -10,12 +10,13 @@ import sys
 import time
 
 from checks import Checks
-from lido_process import MARK, Service, finished, wait_for_state, wait_until
+from lido_process import MARK, configured, finished, run, wait_for_state, wait_until
 
 BOUND = 1.0
 #: What leaves a process of its own group, and one of its own session.
 STUBBORN = "sleep 100 & setsid sleep 100; wait"
 #: Programs begin with a clean environment; this one variable lets the tests find them.
+FLAGS = "--processes", 1
 CONFIGURATION = f"""
 tasks:
   shell: {{ exec: [sh, -c, "{{0}}"], inherit: [{MARK}] }}
@@ -30,23 +31,6 @@ tasks:
 pools:
   programs: {{ processes: 2 }}
 """
-
-
-def service_with_programs(*flags, configuration=CONFIGURATION):
-    service = Service(*flags, "--processes", 1)
-    path = os.path.join(service.folder, "lido.yaml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(configuration)
-    service.flags += ["--config", path]
-    return service
-
-
-def run(http, task, *args, **members):
-    """Submits, waits, and answers the final handle."""
-    answer = http.submit(task, *args, **members)
-    if answer.status != 202:
-        raise AssertionError(f"{task}: {answer}")
-    return finished(http, answer.json)
 
 
 def what_they_get(checks, http):
@@ -245,7 +229,7 @@ def after_kill(checks, service):
 
 
 def shutting_down(checks, _):
-    with service_with_programs("--shutdown-grace", 1) as service:
+    with configured(CONFIGURATION, *FLAGS, "--shutdown-grace", 1) as service:
         with service.connection() as http:
             start_stubborn(service, http)
         checks.equal("SIGTERM with a program that outlasts the grace", service.terminate(), 0)
@@ -261,7 +245,7 @@ def shutting_down(checks, _):
 
 def main():
     checks = Checks(seconds_max=120)
-    with service_with_programs() as service:
+    with configured(CONFIGURATION, *FLAGS) as service:
         with service.connection() as http:
             checks.run((what_they_get, http), (what_they_answer, http),
                        (what_is_told, http),
