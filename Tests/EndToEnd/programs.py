@@ -163,6 +163,21 @@ def following(checks, service, http):
     checks.equal("it is cancelled", finished(http, job)["state"], "cancelled")
 
 
+def while_the_disk_is_waited_for(checks, _):
+    """With `--sync always` memory is ahead of the disk all the time: that is no refusal."""
+    with configured(CONFIGURATION, *FLAGS, "--sync", "always") as service:
+        with service.connection() as http, service.connection() as follower:
+            answers = set()
+            for number in range(30):
+                job = http.submit("shell", f"echo {number} >&2").json["id"]
+                answers.add(http.get(f"/v1/jobs/{job}/logs").status)
+                answer = follower.get(f"/v1/jobs/{job}/logs?follow=true")
+                answers.add((answer.status, answer.text == f"{number}\n"))
+                answers.add(http.get(f"/v1/jobs/{job}").json["state"])
+            checks.equal("logs while records are synced, and jobs that have ended when they end",
+                         answers, {200, (200, True), "succeeded"})
+
+
 def nothing_left(checks, what, service):
     began = time.monotonic()
     sleeping = lambda: [p for p in service.left() if p.name == "sleep"]
@@ -253,7 +268,7 @@ def main():
                        (following, service, http),
                        (nobody_survives, service, http))
         checks.run((after_kill, service))
-    checks.run((shutting_down, None))
+    checks.run((while_the_disk_is_waited_for, None), (shutting_down, None))
     sys.exit(checks.finish())
 
 

@@ -30,15 +30,17 @@ extension Server {
     let offset = try logOffset(request)
     let follows = try isFollowing(request)
     let job = try job(request)
-    guard isDurable(job.number) else { throw JobAnswers.readOnly }
-    if follows { return .now(follow(job, stream, from: offset)) }
+    // First, so that nobody follows whose answer is refused.
+    guard isDurable(job.number) || engine.isWritable else { throw JobAnswers.readOnly }
+    if follows {
+      return try speak(follow(job, stream, from: offset), of: job.number, later)
+    }
     let piece = log(of: job.number, stream).read(from: offset, atMost: Server.logPieceMax)
     var headers = Server.logHeaders
     headers.add(Server.offsetHeader, "\(piece.nextOffset)")
-    return .now(
-      HTTPResponse(
-        status: 200, contentType: "text/plain; charset=utf-8", headers: headers,
-        body: piece.bytes))
+    let response = HTTPResponse(
+      status: 200, contentType: "text/plain; charset=utf-8", headers: headers, body: piece.bytes)
+    return try speak(response, of: job.number, later)
   }
 
   private func logOffset(_ request: HTTPRequest) throws(Problem) -> Int {
@@ -92,7 +94,10 @@ extension Server {
       follower.offset = piece.nextOffset
       guard follower.body.write(piece.bytes) else { return }
     }
-    guard engine.store.brief(of: follower.job)?.state.isFinal ?? true else { return }
+    // The end of a log tells the end of its job, which is told once it is durable.
+    guard
+      isDurable(follower.job), engine.store.brief(of: follower.job)?.state.isFinal ?? true
+    else { return }
     logFollowers.remove(follower)
     follower.body.finish()
   }
