@@ -148,7 +148,7 @@ def following(checks, service, http):
         checks.that("a running job's log grows",
                     wait_until(lambda: http.get(f"/v1/jobs/{job}/logs").text == "begin\n", 5),
                     "begin", http.get(f"/v1/jobs/{job}/logs"))
-        pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+        pid = pid_of(http, job)
         with open(f"/proc/{pid}/cwd/go", "w", encoding="utf-8"):
             pass
         answer = follower.receive()
@@ -176,6 +176,12 @@ def while_the_disk_is_waited_for(checks, _):
                 answers.add(http.get(f"/v1/jobs/{job}").json["state"])
             checks.equal("logs while records are synced, and jobs that have ended when they end",
                          answers, {200, (200, True), "succeeded"})
+
+
+def pid_of(http, job):
+    """The pid of a job's program, which may run a moment before the service hears that it does."""
+    return wait_until(
+        lambda: http.get(f"/v1/jobs/{job}").json.get("worker", {}).get("pid"), 5)
 
 
 def nothing_left(checks, what, service):
@@ -213,7 +219,7 @@ def nobody_survives(checks, service, http):
     nothing_left(checks, "timed out by its own limit", service)
 
     job = start_stubborn(service, http)
-    pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+    pid = pid_of(http, job)
     service.signal_worker(pid, signal.SIGKILL)
     checks.equal("killed by somebody", finished(http, job)["error"]["code"], "signalled")
     nothing_left(checks, "killed by somebody", service)
