@@ -133,9 +133,11 @@ enum LimitScenarios {
       try catchCPU(forkServer, shell("sh -c '\(burn)' & setsid sh -c '\(burn)' & wait")).found,
       threads: 2)
 
-    // tail keeps a line that does not end.
+    // tail keeps a line that does not end, and may still write it between the death of the
+    // other end of its pipe and its own.
     let (token, process) = try started(
-      forkServer, shell("(head -c 33554432 /dev/zero; exec sleep 300) | setsid tail & wait"))
+      forkServer,
+      shell("(head -c 33554432 /dev/zero; exec sleep 300) | setsid tail > /dev/null & wait"))
     var watches = UsageWatches()
     watches.begin(
       call: 1, process: process, limits: UsageLimits(memoryBytes: 16 * mebibyte), isFresh: true,
