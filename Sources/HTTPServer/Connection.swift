@@ -32,8 +32,6 @@ final class Connection {
   let descriptor: Int32
 
   var stage = Stage.idle
-  /// Tells requests of one connection, and connections of one descriptor, apart in an event.
-  var serial: UInt32 = 0
   var request = HTTPRequest(method: .get, path: "")
   var destination = Destination.nowhere
   /// The target as it came, in libmicrohttpd's memory; valid until the headers were judged.
@@ -71,8 +69,7 @@ final class Connection {
   }
 
   /// Forgets the request before, but for what the next one overwrites anyway.
-  func begin(serial: UInt32, at now: UInt64) {
-    self.serial = serial
+  func begin(at now: UInt64) {
     beganAt = now
     stage = .headers
     method = nil

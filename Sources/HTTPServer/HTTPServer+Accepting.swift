@@ -43,7 +43,7 @@ extension HTTPServer {
   func resumeAccepting() {
     guard let due = acceptsAgainAt, due <= now else { return }
     acceptsAgainAt = nil
-    events.setListener(listener, isWanted: true)
+    watcher.setInterest(.readable, of: listener)
   }
 
   /// A connection's descriptor is about to be free: who waits is accepted in the next run.
@@ -63,7 +63,7 @@ extension HTTPServer {
       return
     }
     acceptsAgainAt = now + Self.retryDelay
-    events.setListener(listener, isWanted: false)
+    watcher.setInterest(.reset, of: listener)
   }
 
   /// The first daemon that is not full, a new one if need be; nil without the descriptor for it.
@@ -77,7 +77,10 @@ extension HTTPServer {
   /// Starts one more daemon. The number of all is bounded by `connectionsMax`.
   func addDaemon() -> Daemon? {
     guard let daemon = Daemon(settings: settings, server: self) else { return nil }
-    guard events.add(daemon: daemon.descriptor, index: daemons.count) else {
+    let isWatched = watcher.watch(daemon.descriptor, for: .readable) { [unowned daemon] _ in
+      daemon.isReady = true
+    }
+    guard isWatched else {
       daemon.stop()
       return nil
     }

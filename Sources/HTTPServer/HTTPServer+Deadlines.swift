@@ -28,13 +28,23 @@ extension HTTPServer {
     connection.daemon.isReady = true
   }
 
+  /// Lets go of what is owed to the clients that left.
+  func noteDepartures() {
+    // What follows from one may end the watch of another.
+    var index = 0
+    while index < departures.count {
+      let (connection, isReset) = departures[index]
+      index += 1
+      if connection.isWatched { noteLeft(connection, isReset: isReset) }
+    }
+    departures.removeAll(keepingCapacity: true)
+  }
+
   /// A watched client closed its side, or reset the connection.
-  func noteLeft(_ descriptor: Int32, serial: UInt32, isReset: Bool) {
-    guard let connection = connections[Int(descriptor)], connection.serial == serial,
-      connection.isWatched
-    else { return }
+  private func noteLeft(_ connection: Connection, isReset: Bool) {
     guard isReset || connection.stream != nil else {
-      events.ignoreEnd(ofClient: descriptor, serial: serial)
+      // The FIN stays readable.
+      watcher.setInterest(.reset, of: connection.descriptor)
       connection.pending?.abandon()
       return
     }
@@ -47,7 +57,7 @@ extension HTTPServer {
 
   /// Stops watching; before libmicrohttpd has the descriptor again.
   func unwatch(_ connection: Connection) {
-    events.remove(connection.descriptor)
+    watcher.unwatch(connection.descriptor)
     connection.isWatched = false
   }
 
@@ -70,6 +80,9 @@ extension HTTPServer {
   private func watch(_ connection: Connection) {
     guard connection.isSuspended, !connection.isWatched else { return }
     // Without memory for a watch the request is served all the same, if its client is there.
-    connection.isWatched = events.add(client: connection.descriptor, serial: connection.serial)
+    connection.isWatched = watcher.watch(connection.descriptor, for: .peerClosed) {
+      [unowned self, unowned connection] isReset in
+      departures.append((connection, isReset))
+    }
   }
 }

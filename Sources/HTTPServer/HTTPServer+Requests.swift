@@ -27,6 +27,7 @@ extension HTTPServer {
 
   /// A connection is about to be closed; its descriptor is still its own.
   func closed(_ connection: Connection) {
+    if connection.isWatched { unwatch(connection) }
     lanes.leave(connection.descriptor)
     connections[Int(connection.descriptor)] = nil
     connection.isClosed = true
@@ -39,7 +40,8 @@ extension HTTPServer {
   /// The request line was read; `target` is valid during this call only.
   func began(_ connection: Connection, target: UnsafePointer<UInt8>?) {
     activity &+= 1
-    connection.begin(serial: nextSerial(), at: now)
+    requestsBegun &+= 1
+    connection.begin(at: now)
     lanes.enter(.header, connection.descriptor, at: now)
     guard let target else {
       connection.destination = .invalid

@@ -4,9 +4,10 @@ import Glibc
 /// An HTTP/1.1 server of one thread, its owner's: it never blocks, starts no thread and reads no
 /// clock. The only door to libmicrohttpd (0.9.75, external epoll mode).
 ///
-/// The owner waits until `fileDescriptor` is readable or `nextDeadline` has come, then calls
-/// `run(at:)`; a route's action gets a value and gives a value, or owes one (`PendingResponse`).
-/// All calls are made on one thread; the actions are called from within `run`.
+/// The owner watches the descriptors for which the server asks it (`HTTPWatcher`), and calls
+/// `run(at:)` when `nextDeadline` has come, which is at once after one of them was ready; a route's
+/// action gets a value and gives a value, or owes one (`PendingResponse`). All calls are made on
+/// one thread; the actions are called from within `run`.
 ///
 /// The process must ignore SIGPIPE (`signal(SIGPIPE, SIG_IGN)`): libmicrohttpd is told that it
 /// does. All descriptors are closed on exec.
@@ -18,8 +19,6 @@ public final class HTTPServer {
   public let port: Int
   /// Connections that may be open at once: as set, or what the limit of open files leaves.
   public let connectionsMax: Int
-  /// Readable when `run(at:)` has something to do, for the owner's epoll or poll; -1 once stopped.
-  public private(set) var fileDescriptor: Int32
   /// Connections that are open.
   public internal(set) var connectionCount = 0
   /// Whether nobody is accepted for now: there is no room for one more, and nobody idle to close.
@@ -38,6 +37,8 @@ public final class HTTPServer {
 
   /// Calls of libmicrohttpd that had something to tell.
   var activity: UInt64 = 0
+  /// Requests whose first line was read.
+  var requestsBegun: UInt64 = 0
   /// The moment of the present or last run.
   var now: UInt64 = 0
   var lanes: DeadlineLanes
@@ -50,7 +51,11 @@ public final class HTTPServer {
   /// How many of `settled` are done with.
   var settledHead = 0
   var suspendedCount = 0
-  let events: EventSet
+  let watcher: any HTTPWatcher
+  /// Somebody wants to connect.
+  private var hasArrivals = false
+  /// Watched clients that closed their side or reset the connection since the last run.
+  var departures: [(connection: Connection, isReset: Bool)] = []
   /// As many as the connections need; all closed connections leave their daemon here.
   var daemons: [Daemon] = []
   /// The daemon that is being given a connection.
@@ -65,15 +70,14 @@ public final class HTTPServer {
   /// No further connection is accepted; keep-alive ends with the next answer.
   private(set) var isQuiesced = false
   private(set) var isStopping = false
-
-  private var serial: UInt32 = 0
+  private var isStopped = false
   private var isRunning = false
 
-  /// Binds, listens and starts. `problem` renders what the server refuses by itself; `admit` is
-  /// asked before a request's body is read, and `nil` lets it in; `observe` is told of each
-  /// finished request.
+  /// Binds, listens and starts. `watcher` watches the descriptors until `stop`; `problem` renders
+  /// what the server refuses by itself; `admit` is asked before a request's body is read, and `nil`
+  /// lets it in; `observe` is told of each finished request.
   public init(
-    settings: HTTPServerSettings, router: Router,
+    settings: HTTPServerSettings, router: Router, watcher: any HTTPWatcher,
     problem: @escaping (HTTPRefusal) -> HTTPResponse,
     admit: ((HTTPArrival) -> HTTPDenial?)? = nil,
     observe: ((HTTPObservation) -> Void)? = nil
@@ -87,6 +91,7 @@ public final class HTTPServer {
       host: settings.host, port: settings.port, unsentBytesMax: settings.unsentBytesMax)
     self.settings = settings
     self.router = router
+    self.watcher = watcher
     self.problem = problem
     self.admit = admit
     self.observe = observe
@@ -98,10 +103,12 @@ public final class HTTPServer {
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
       max(1, settings.writeTimeout.nanoseconds / WriteProgress.checksPerTimeout),
     ])
-    events = EventSet()
-    fileDescriptor = events.descriptor
-    guard fileDescriptor >= 0, events.add(listener: listener.descriptor), addDaemon() != nil else {
+    let isWatched = watcher.watch(listener.descriptor, for: .readable) { [unowned self] _ in
+      hasArrivals = true
+    }
+    guard isWatched, addDaemon() != nil else {
       let number = errno
+      if !isWatched { forgetListener() }
       stop()
       throw HTTPServerError(errorNumber: number, address: address)
     }
@@ -112,12 +119,13 @@ public final class HTTPServer {
   }
 
   /// The moment at which `run(at:)` must be called in any case, in nanoseconds of the owner's
-  /// monotonic clock; `now` itself when at once; `nil` when only the descriptor matters.
+  /// monotonic clock; `now` itself when at once; `nil` when only the descriptors matter.
   public func nextDeadline(at now: UInt64) -> UInt64? {
-    if settledHead < settled.count { return now }
+    if settledHead < settled.count || hasArrivals || !departures.isEmpty { return now }
     var earliest = lanes.earliest ?? .max
     if let acceptsAgainAt { earliest = min(earliest, acceptsAgainAt) }
     for daemon in daemons {
+      if daemon.isReady { return now }
       guard let milliseconds = daemon.timeout() else { continue }
       if milliseconds == 0 { return now }
       earliest = min(earliest, now + milliseconds * 1_000_000)
@@ -130,29 +138,19 @@ public final class HTTPServer {
   /// from within an action or another closure that this server calls.
   public func run(at now: UInt64) {
     precondition(!isRunning, "run(at:) is called from within itself")
-    guard fileDescriptor >= 0 else { return }
+    guard !isStopped else { return }
     isRunning = true
     defer { isRunning = false }
     self.now = now
     resumeAccepting()
-    if collectEvents() { acceptConnections() }
+    if hasArrivals {
+      hasArrivals = false
+      acceptConnections()
+    }
+    noteDepartures()
     expireDeadlines()
     answerSettled()
     for daemon in daemons { run(daemon) }
-  }
-
-  /// Notes who is ready and who left. Says whether somebody wants to connect.
-  private func collectEvents() -> Bool {
-    var hasNew = false
-    events.collect { source in
-      switch source {
-      case .listener: hasNew = true
-      case .daemon(let index): daemons[index].isReady = true
-      case .client(let descriptor, let serial, let isReset):
-        noteLeft(descriptor, serial: serial, isReset: isReset)
-      }
-    }
-    return hasNew
   }
 
   private func run(_ daemon: Daemon) {
@@ -160,12 +158,12 @@ public final class HTTPServer {
     let hasResumed = daemon.hasResumed
     daemon.isReady = false
     daemon.hasResumed = false
-    let (before, activityBefore) = (serial, activity)
+    let (before, activityBefore) = (requestsBegun, activity)
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
     // seen in one run and read in the next. Once requests were read, what else is pending can
     // wait for the next turn: by then, most of their answers are there.
-    if hasResumed || serial == before && daemon.timeout() == 0 { daemon.run() }
+    if hasResumed || requestsBegun == before && daemon.timeout() == 0 { daemon.run() }
     if activity == activityBefore, daemon.timeout() == 0 {
       daemon.quietRuns += 1
       if daemon.quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
@@ -178,9 +176,14 @@ public final class HTTPServer {
   /// on, each closed after its next answer. Idempotent.
   public func stopAccepting() {
     guard !isQuiesced else { return }
+    watcher.unwatch(listener)
+    forgetListener()
+  }
+
+  private func forgetListener() {
     isQuiesced = true
+    hasArrivals = false
     acceptsAgainAt = nil
-    events.remove(listener)
     close(listener)
     listener = -1
   }
@@ -191,7 +194,7 @@ public final class HTTPServer {
   public func stop() {
     precondition(!isRunning, "stop is called from within run(at:)")
     stopAccepting()
-    guard fileDescriptor >= 0 else { return }
+    guard !isStopped else { return }
     isRunning = true
     isStopping = true
     for connection in connections {
@@ -211,13 +214,14 @@ public final class HTTPServer {
     } while suspendedCount > 0 || settledHead < settled.count
     for daemon in daemons {
       daemon.run()
+      watcher.unwatch(daemon.descriptor)
       daemon.stop()
     }
     daemons = []
     settled = []
     settledHead = 0
-    close(fileDescriptor)
-    fileDescriptor = -1
+    departures = []
+    isStopped = true
     isRunning = false
   }
 
@@ -231,11 +235,5 @@ public final class HTTPServer {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
     return Int(clamping: limit.rlim_cur)
-  }
-
-  /// A number for the next request.
-  func nextSerial() -> UInt32 {
-    serial &+= 1
-    return serial
   }
 }

@@ -33,13 +33,11 @@ extension Server {
     // Apart from those of an earlier start, and from those of another service in the same log.
     http.requestIDPrefix = String(beganAt.timestamp, radix: 36) + "-"
     let server = try HTTPServer(
-      settings: http, router: router, problem: Server.response(to:),
+      settings: http, router: router, watcher: HTTPDescriptors(reactor),
+      problem: Server.response(to:),
       admit: { [unowned self] in admit($0) },
       observe: { [unowned self] in note($0) })
     self.http = server
-    try reactor.watch(server.fileDescriptor, for: .readable, precedence: .early) {
-      [unowned self] _ in isHTTPReady = true
-    }
     try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .late) {
       [unowned self] _ in forkServerReady()
     }

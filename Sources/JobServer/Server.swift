@@ -55,7 +55,6 @@ final class Server {
   var heldBack: Deque<HeldBack> = []
   /// Jobs of which memory knows more than is durable, with the last record that is not.
   var undurable: [JobNumber: UInt64] = [:]
-  var isHTTPReady = true
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
@@ -221,9 +220,7 @@ final class Server {
   private func runHTTP() {
     guard let http else { return }
     let nanoseconds = now.instant.nanoseconds
-    guard isHTTPReady || http.nextDeadline(at: nanoseconds).map({ $0 <= nanoseconds }) == true
-    else { return }
-    isHTTPReady = false
+    guard let due = http.nextDeadline(at: nanoseconds), due <= nanoseconds else { return }
     http.run(at: nanoseconds)
     noteConnections()
   }

@@ -123,7 +123,7 @@ import Testing
       return -1
     }
     waiting.send(request)
-    harness.server.run(at: harness.moment())
+    harness.turn()
     #expect(harness.server.connectionCount == 1)
     #expect(harness.run { waiting.answers().count == 1 })
   }

@@ -154,7 +154,7 @@ import Testing
     let harness = try Harness()
     let client = try harness.client()
     client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
-    for _ in 0..<5 { harness.server.run(at: harness.moment()) }
+    for _ in 0..<5 { harness.turn() }
     #expect(harness.run { client.answers().count == 2 })
     #expect(client.answers()[0].body.utf8.count == 4 << 20)
     #expect(client.answers()[1].body == "root")

@@ -10,6 +10,7 @@ final class Harness {
   private static let boundNanoseconds: UInt64 = 10_000_000_000
 
   let server: HTTPServer
+  let loop = PollLoop()
   private(set) var clients: [Client] = []
   /// Nanoseconds that the server is told have passed beyond those that have.
   var skew: UInt64 = 0
@@ -53,7 +54,7 @@ final class Harness {
     settings.bodyBytesMax = 1_000
     adjust(&settings)
     server = try HTTPServer(
-      settings: settings, router: Self.router(world),
+      settings: settings, router: Self.router(world), watcher: loop,
       problem: { .text($0.code, status: $0.status) }, admit: admit,
       observe: { world.observed.append($0) })
   }
@@ -162,6 +163,7 @@ final class Harness {
   /// sent delivered (loopback delivers within `send`).
   func settle() {
     let bound = Self.clock() + Self.boundNanoseconds
+    loop.wait(milliseconds: 0)
     repeat {
       server.run(at: moment())
       guard Self.clock() < bound else {
@@ -173,9 +175,8 @@ final class Harness {
   }
 
   private func isReady() -> Bool {
-    var entry = pollfd(fd: server.fileDescriptor, events: Int16(POLLIN), revents: 0)
     let now = moment()
-    return poll(&entry, 1, 0) > 0 || server.nextDeadline(at: now) == now
+    return loop.wait(milliseconds: 0) > 0 || server.nextDeadline(at: now) == now
   }
 
   /// Sends on a new connection and waits for the first whole answer.
@@ -187,17 +188,15 @@ final class Harness {
       client.answers(isHead: isHead).first, "no answer to \(text.debugDescription)")
   }
 
-  private func turn() {
+  /// Waits for what is ready, for a second at most, and does it.
+  func turn() {
     let now = moment()
     var wait: Int32 = 1_000
     if let deadline = server.nextDeadline(at: now) {
       wait = Int32(min(1_000, (deadline - now + 999_999) / 1_000_000))
     }
-    var entries = [pollfd(fd: server.fileDescriptor, events: Int16(POLLIN), revents: 0)]
-    for client in clients where !client.isEnded && client.isReading {
-      entries.append(pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0))
-    }
-    poll(&entries, nfds_t(entries.count), wait)
+    let reading = clients.filter { !$0.isEnded && $0.isReading }
+    loop.wait(milliseconds: wait, others: reading.map(\.descriptor))
     server.run(at: moment())
     afterRun()
     for client in clients where client.isReading { client.receive() }

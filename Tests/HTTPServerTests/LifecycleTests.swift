@@ -6,7 +6,8 @@ import Testing
 @Suite struct LifecycleTests {
   private func server(_ settings: HTTPServerSettings) throws(HTTPServerError) -> HTTPServer {
     try HTTPServer(
-      settings: settings, router: Router([]), problem: { .text($0.code, status: $0.status) })
+      settings: settings, router: Router([]), watcher: PollLoop(),
+      problem: { .text($0.code, status: $0.status) })
   }
 
   @Test func `a port in use is said by address`() throws {
@@ -86,10 +87,12 @@ import Testing
     let client = try harness.client()
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     #expect(harness.run { client.answers().count == 1 })
-    #expect(fcntl(harness.server.fileDescriptor, F_GETFD) == FD_CLOEXEC)
     let open = harness.server.connections.compactMap { $0?.descriptor }
     #expect(open.count == 1)
-    #expect(open.allSatisfy { fcntl($0, F_GETFD) == FD_CLOEXEC })
+    // The listening socket and a daemon.
+    let watched = harness.loop.descriptors
+    #expect(watched.count == 2)
+    #expect((open + watched).allSatisfy { fcntl($0, F_GETFD) == FD_CLOEXEC })
   }
 
   @Test func `after stopAccepting open connections are served once more, new ones refused`()
