@@ -14,4 +14,6 @@
 #include "process_name.h"
 #include "process_tree.h"
 #include "sync_thread.h"
+#include "transfer.h"
+#include "waiting.h"
 #endif
