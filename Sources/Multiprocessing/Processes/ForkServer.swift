@@ -81,6 +81,17 @@ public final class ForkServer {
     }
   }
 
+  /// Starts a fork server by executing this program anew (`/proc/self/exe`), so that it has one
+  /// thread and has touched nothing, whatever this process has. For a program whose main begins
+  /// with `bootstrap`, or `Bootstrap.takeRole`.
+  public static func execute() throws(SystemCallError) -> ForkServer {
+    let events = epoll_create1(Int32(EPOLL_CLOEXEC))
+    guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
+    let server = ForkServer(process: 0, socket: -1, events: events, adoptsOrphans: false)
+    try server.replace()
+    return server
+  }
+
   deinit {
     for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
     for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
