@@ -96,6 +96,9 @@ let package = Package(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
     .executableTarget(
+      name: "ConformanceProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/ConformanceProgram", swiftSettings: strict),
+    .executableTarget(
       name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],
       path: "Tests/ServiceTestProgram", swiftSettings: strict),
     .testTarget(

@@ -13,6 +13,7 @@
 #include "forkserver.h"
 #include "process_name.h"
 #include "process_tree.h"
+#include "processes.h"
 #include "sync_thread.h"
 #include "transfer.h"
 #include "waiting.h"

@@ -222,7 +222,7 @@ public final class WorkerPool {
       }
       var specification = ProcessSpecification(
         settings.startMethod == .spawn
-          ? Bootstrap.spawnedWorker() : .fork(EntryPoint(code: EntryPoint.worker)))
+          ? Bootstrap.spawned("worker") : .fork(EntryPoint(code: EntryPoint.worker)))
       specification.descriptors = [
         .init(theirs, as: Bootstrap.channelDescriptor),
         .init(page, as: Bootstrap.claimsDescriptor),

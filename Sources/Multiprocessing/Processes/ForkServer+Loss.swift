@@ -19,7 +19,8 @@ extension ForkServer {
     var newProcess: Int32 = 0
     var newSocket: Int32 = -1
     let failure = lido_forkserver_spawn(
-      "/proc/self/exe", "\(Bootstrap.variable)=forkserver:3", &newProcess, &newSocket)
+      "/proc/self/exe", CommandLine.unsafeArgv, "\(Bootstrap.variable)=forkserver:3",
+      &newProcess, &newSocket)
     guard failure == 0 else { throw SystemCallError("fork server", number: failure) }
     process = newProcess
     socket = newSocket

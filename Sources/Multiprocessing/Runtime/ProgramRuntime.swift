@@ -9,6 +9,16 @@ enum ProgramRuntime {
     var registry: TaskRegistry?
     /// As set for the program; nil while nobody has set or asked for it.
     var startMethod: StartMethod?
+    /// Who this process is; nil while nobody has asked in the main one.
+    var identity: ProcessIdentity?
+    /// How many children it has made.
+    var childrenMade: UInt32 = 0
+    /// Those that were started and are not known to have ended.
+    var children: [Process] = []
+    /// What starts them, but for those that are forked; nil before the first.
+    var starter: ProcessStarter?
+    /// Whether `EndOfMain` runs at the end.
+    var endsByRun = false
   }
 
   /// A forked child inherits it unlocked: only a process with one thread is forked.
@@ -51,6 +61,7 @@ enum ProgramRuntime {
     }
     switch entry.code {
     case EntryPoint.worker: WorkerLoop.run(tasks: registry)
+    case EntryPoint.process: ChildMain.serve(registry)
     default: Bootstrap.stop("a process was started for an unknown purpose: \(entry.code)")
     }
   }

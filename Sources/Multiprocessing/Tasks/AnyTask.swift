@@ -6,11 +6,14 @@ public struct AnyTask: Sendable {
   public let name: String
   /// Decodes, calls, encodes.
   let run: @Sendable (CallArguments, inout JSONWriter) -> TaskFailure?
+  /// Decodes one argument and calls; the result is dropped.
+  let call: @Sendable (UnsafeBufferPointer<UInt8>) throws -> Void
 
   /// Forgets the types of `definition`.
   public init<Argument, Output>(_ definition: TaskDefinition<Argument, Output>) {
     let body = definition.body
     name = definition.name
+    call = { _ = try body(try CallArguments.decode(Argument.self, from: $0)) }
     run = { arguments, result in
       do throws(TaskFailure) {
         let argument = try arguments.decode(Argument.self)

@@ -47,7 +47,8 @@ struct CallArguments {
     }
   }
 
-  private static func decode<Argument: Decodable>(
+  /// Decodes one argument by the shortest way that its type has.
+  static func decode<Argument: Decodable>(
     _ type: Argument.Type, from json: UnsafeBufferPointer<UInt8>
   ) throws(TaskFailure) -> Argument {
     if let direct = type as? any DirectJSON.Type {
