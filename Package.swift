@@ -90,7 +90,9 @@ let package = Package(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "MultiprocessingTests",
-      dependencies: ["Multiprocessing", "ProcessTestProgram", "TestSupport"],
+      dependencies: [
+        "CPlatform", "ConformanceProgram", "Multiprocessing", "ProcessTestProgram", "TestSupport",
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],

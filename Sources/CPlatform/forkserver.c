@@ -314,24 +314,37 @@ static int pass_time(struct server *server) {
   return -1;
 }
 
+static void drain_signals(struct server *server) {
+  struct signalfd_siginfo ignored[8];
+  while (read(server->signals, ignored, sizeof ignored) > 0) {
+  }
+}
+
+// Whether there is somebody who lingers: a child of ours, or what one has left behind.
+static int is_lingering(const struct server *server) {
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].lingers) return 1;
+  }
+  siginfo_t seen;
+  return server->strays_due != 0 && waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 // Lets those that linger end by themselves, within bounds. The others were killed.
 static void let_linger(struct server *server) {
   uint64_t end = now_milliseconds() + LIDO_LINGER_MILLISECONDS;
-  close(server->socket); // Nobody is there, and it would be ready for ever.
-  for (;;) {
+  if (server->strays_due > end) end = server->strays_due;
+  while (is_lingering(server)) {
     uint64_t now = now_milliseconds();
-    size_t count = 0;
-    for (size_t i = 0; i < server->child_count; i++) count += (size_t)server->children[i].lingers;
-    if (count == 0 || now >= end) return;
+    if (now >= end) return;
     struct pollfd signals = {.fd = server->signals, .events = POLLIN};
     poll(&signals, 1, (int)(end - now));
-    struct signalfd_siginfo ignored[8];
-    while (read(server->signals, ignored, sizeof ignored) > 0) {
-    }
+    drain_signals(server);
     pid_t gone;
     while ((gone = waitpid(-1, NULL, WNOHANG)) > 0) {
       struct child *child = find_process(server, gone);
-      if (child != NULL) *child = server->children[--server->child_count];
+      if (child == NULL) continue;
+      if (child->lingers && server->strays_due == 0) server->strays_due = end;
+      *child = server->children[--server->child_count];
     }
   }
 }
@@ -350,17 +363,13 @@ static _Noreturn void end_everything(struct server *server) {
   _exit(0);
 }
 
-static void drain_signals(struct server *server) {
-  struct signalfd_siginfo ignored[8];
-  while (read(server->signals, ignored, sizeof ignored) > 0) {
-  }
-}
-
 // Makes this process a server: a session of its own, so that no terminal reaches it, no signals
 // but SIGKILL, nothing open but its socket.
 static void settle(struct server *server) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1,
                                 SIGUSR2};
+  // Before anything is opened that could take the number of somebody's stdout.
+  if (lido_reserve_standard_descriptors() < 0) give_up("/dev/null");
   setsid(); // Fails harmlessly if this process leads a group already.
   setpgid(0, 0);
   prctl(PR_SET_NAME, "lido-forks");

@@ -15,7 +15,7 @@ enum { LIDO_REQUEST_BYTES_MAX = 320 * 1024 };
 // How long a child that lingers, and what it leaves behind, may go on when the client is gone: time
 // to notice and to end by itself. Such a child also survives a fork server that is killed, and is
 // nobody's from then on; all others are killed at once in both cases.
-enum { LIDO_LINGER_MILLISECONDS = 500 };
+enum { LIDO_LINGER_MILLISECONDS = 300 };
 
 enum lido_request_kind {
   LIDO_REQUEST_FORK = 1,   // The child returns from the loop into Swift with `entry`.

@@ -22,7 +22,7 @@ final class DescriptorTransfer {
   }
 
   let occasion: Occasion
-  /// When encoding: the sender's, which stay its own. When decoding: those that came, -1 once taken.
+  /// When encoding: the sender's, which stay its own. When decoding: those that came.
   private(set) var descriptors: [Int32]
 
   /// A transfer to collect descriptors in.
@@ -42,7 +42,7 @@ final class DescriptorTransfer {
 
   deinit {
     guard ownsDescriptors else { return }
-    for descriptor in descriptors where descriptor >= 0 { close(descriptor) }
+    for descriptor in descriptors { close(descriptor) }
   }
 
   /// The transfer under way on this thread.

@@ -24,7 +24,7 @@ enum ChildMain {
       .start, received: Array(first..<first + Int32(order.descriptorCount)))
     let argument = order.argument
     // By exit, not _exit: what the program has registered with atexit runs here as well.
-    run({ try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }) { exit($0) }
+    run({ try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }, end: exit)
   }
 
   /// Runs `body`, waits for the children that it leaves, and ends by `end`: with 0, or with 1 and

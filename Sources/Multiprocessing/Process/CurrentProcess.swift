@@ -46,8 +46,8 @@ public struct ParentProcess: Sendable {
   /// Whether it has not ended.
   public var isAlive: Bool { !Deadline.now.poll(sentinel, for: POLLIN) }
 
-  /// Waits until it has ended, for `timeout` at most, and says whether it has. A process whose parent
-  /// has ended is killed half a second later, unless it ends before.
+  /// Waits until it has ended, for `timeout` at most, and says whether it has. A process whose
+  /// parent has ended is killed 0.3 s later, unless it ends before.
   @discardableResult
   public func join(timeout: Duration? = nil) -> Bool {
     Deadline(after: timeout).poll(sentinel, for: POLLIN)

@@ -129,7 +129,8 @@ public final class Process: @unchecked Sendable {
   /// Sends SIGKILL. Nothing happens if it has ended.
   public func kill() throws(ProcessError) { try send(SIGKILL) }
 
-  /// Sends SIGINT, which ends a process that does nothing about it. Nothing happens if it has ended.
+  /// Sends SIGINT, which ends a process that does nothing about it. Nothing happens if it has
+  /// ended.
   public func interrupt() throws(ProcessError) { try send(SIGINT) }
 
   /// Gives back what this object holds; from then on it only has a name. Throws `stillRunning`
@@ -172,8 +173,8 @@ public final class Process: @unchecked Sendable {
     }
   }
 
-  /// A pidfd, readable once it has ended: for `wait(for:)`, poll(2) and the like. This object's, not
-  /// to be closed; valid until `close`. Throws `notStarted` before the start.
+  /// A pidfd, readable once it has ended: for `wait(for:)`, poll(2) and the like. This object's,
+  /// not to be closed; valid until `close`. Throws `notStarted` before the start.
   public var sentinel: Int32 {
     get throws(ProcessError) { try child().sentinel.number }
   }

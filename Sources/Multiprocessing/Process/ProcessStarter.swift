@@ -28,6 +28,7 @@ final class ProcessStarter: @unchecked Sendable {
   /// Takes over a fork server.
   init(_ server: ForkServer) {
     self.server = server
+    server.keepsSpent = true
   }
 
   /// Starts a process and waits until its program runs.
@@ -37,12 +38,22 @@ final class ProcessStarter: @unchecked Sendable {
   func start(_ specification: ProcessSpecification) throws(StartFailure) -> Started {
     try lock.withLock { _ throws(StartFailure) in
       _ = try drain(for: nil)  // Tells whether it still lives.
-      if server.isLost { try replace() }
-      let token = try server.startProcess(specification)
-      while true {
-        if let started = try drain(for: token) { return started }
-        wait(until: nil)
+      do throws(StartFailure) {
+        return try startOnce(specification)
+      } catch {
+        // It was dying. If it has not even read the request, nothing has come of it.
+        guard error.stage == .forkServerLost, server.leftRequests else { throw error }
+        return try startOnce(specification)
       }
+    }
+  }
+
+  private func startOnce(_ specification: ProcessSpecification) throws(StartFailure) -> Started {
+    if server.isLost { try replace() }
+    let token = try server.startProcess(specification)
+    while true {
+      if let started = try drain(for: token) { return started }
+      wait(until: nil)
     }
   }
 
@@ -70,7 +81,10 @@ final class ProcessStarter: @unchecked Sendable {
   /// Takes in what has happened, and answers with the process of `token` if that is part of it.
   private func drain(for token: ProcessToken?) throws(StartFailure) -> Started? {
     server.drain(into: &events)
-    defer { events.removeAll(keepingCapacity: true) }
+    defer {
+      events.removeAll(keepingCapacity: true)
+      server.closeSpent()
+    }
     var answer: Result<Started, StartFailure>?
     for event in events {
       switch event {

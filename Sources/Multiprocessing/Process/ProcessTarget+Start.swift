@@ -59,6 +59,10 @@ extension ProcessTarget {
       .init(parcel, as: ProcessOrder.parcelDescriptor),
       .init(own, as: ProcessOrder.parentDescriptor),
     ]
+    // What these are at this moment, not what they were when the fork server was started.
+    for standard in [Int32(1), 2] where fcntl(standard, F_GETFD) >= 0 {
+      specification.descriptors.append(.init(standard, as: standard))
+    }
     for (place, descriptor) in transfer.descriptors.enumerated() {
       specification.descriptors.append(
         .init(descriptor, as: ProcessOrder.firstDescriptor + Int32(place)))

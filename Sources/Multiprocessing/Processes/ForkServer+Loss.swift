@@ -110,7 +110,8 @@ extension ForkServer {
         kill(-leftover.process, SIGKILL)
         waitpid(leftover.process, nil, WNOHANG)
       }
-      close(sentinel)
+      unwatch(sentinel)
+      spent.append(sentinel)
       if let token = leftover.token {
         report.append(.exited(token: token, status: .unknown, use: ResourceUse()))
       }

@@ -3,7 +3,7 @@ import Glibc
 internal import Synchronization
 
 /// The end of a process of the program, main or child: waits for the children that are not daemonic
-/// and ends those that are, CPython's `multiprocessing.util._exit_function`.
+/// and ends those that are, as CPython's does.
 enum EndOfMain {
   /// How long a daemonic child that was sent SIGTERM has, before it is killed.
   private static let grace = Duration.seconds(5)

@@ -36,9 +36,9 @@ public struct ProgramError: Error, Equatable, Sendable, CustomStringConvertible 
       """
     case .severalThreads(let count):
       """
-      fork is refused, because this process has \(count) threads: the child would have one of them, \
-      and wait for ever for what the others held. Use forkserver or spawn, or fork before anything \
-      starts a thread (a Pool does)
+      fork is refused, because this process has \(count) threads: the child would have one of \
+      them, and wait for ever for what the others held. Use forkserver or spawn, or fork before \
+      anything starts a thread (a Pool does)
       """
     case .unknownTask(let name):
       "there is no task '\(name)' in this program: add it to the list that bootstrap is given"
