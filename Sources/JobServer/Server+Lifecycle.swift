@@ -16,6 +16,12 @@ extension Server {
   /// process and to its group, or by two supervisors), not a second wish.
   private static let sameSignalMax: Milliseconds = 100
 
+  /// The signals that begin the drain. SIGHUP is one, since a terminal that is closed sends it to
+  /// what was started in it: there is nothing that the service could read anew.
+  static let drainSignals: [(number: Int32, name: String)] = [
+    (SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP"),
+  ]
+
   /// Recovers what was running, starts the pools and listens.
   func open() throws {
     engine.recover(at: now, &turn)
@@ -168,7 +174,7 @@ extension Server {
 
   private func signalsArrived() {
     for signal in signals.drain() {
-      let name = signal == SIGTERM ? "SIGTERM" : "SIGINT"
+      let name = Server.drainSignals.first { $0.number == signal }?.name ?? "\(signal)"
       guard phase == .ready || phase == .starting else {
         let isSame = drainBegunAt.map {
           now.instant < $0.advanced(byMilliseconds: Server.sameSignalMax)

@@ -104,7 +104,8 @@ public enum ServiceProgram {
   ) throws {
     raiseDescriptorLimit()
     if let path = settings.portFile { try check(portFile: path) }
-    let signals = try SignalSource([SIGTERM, SIGINT])
+    let signals = try SignalSource(
+      Server.drainSignals.map(\.number).filter { $0 != SIGHUP || !isIgnored($0) })
     let now = Moment(
       instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
       timestamp: SystemClock.wallMilliseconds)
@@ -120,6 +121,15 @@ public enum ServiceProgram {
     try server.open()
     try server.run()
     try server.shutDown()
+  }
+
+  /// Whether a signal was ignored when this program was started, as nohup(1) does with SIGHUP. It
+  /// is to stay so; signalfd(2) would read it all the same.
+  private static func isIgnored(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    guard sigaction(signal, nil, &action) == 0 else { return false }
+    // A function cannot be compared with another, and this one is the number 1.
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 
   private static func tellStart(_ settings: Settings, _ door: Door, _ log: Logger) {
