@@ -33,7 +33,9 @@ extension Server {
     let router = Router(allRoutes())
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
-      fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
+      fieldsKept: [
+        "content-type", "content-encoding", "prefer", "idempotency-key", "if-none-match", "origin",
+      ])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
     // Apart from those of an earlier start, and from those of another service in the same log.
