@@ -11,6 +11,8 @@ import Reactor
 public enum ServiceProgram {
   /// The fork server, forked before anything else was touched; nil for every other subcommand.
   nonisolated(unsafe) static var forkServer: ForkServer?
+  /// The tasks that the program was written with.
+  nonisolated(unsafe) static var taskNames: Set<String> = []
   /// What `LIDO_TOKENS` held for `serve`; taken out of the environment before the fork server was
   /// forked, which has none of it, and so no worker and no program has.
   nonisolated(unsafe) static var tokensGiven: Result<TokenSet, SettingError>?
@@ -28,6 +30,7 @@ public enum ServiceProgram {
     Bootstrap.takeRole { entry in run(entry, tasks) }
     if CommandLine.arguments.dropFirst().first == "serve" {
       tokensGiven = TokenVariable.take(from: environ)
+      taskNames = Set(tasks.map(\.name))
       do throws(SystemCallError) {
         forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, tasks) }
       } catch {
@@ -116,8 +119,9 @@ public enum ServiceProgram {
     tell(report, of: store, since: now.instant, log)
     var random = SystemRandomNumberGenerator()
     let server = try Server(
-      settings: settings, door: door, log: log, forkServer: forkServer, reactor: Reactor(),
-      signals: signals, storage: storage, store: store, seed: random.next(), now: now)
+      settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
+      reactor: Reactor(), signals: signals, storage: storage, store: store, seed: random.next(),
+      now: now)
     try server.open()
     try server.run()
     try server.shutDown()

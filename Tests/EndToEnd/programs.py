@@ -29,6 +29,8 @@ tasks:
   alone: {{ exec: [echo, alone], stdin: none }}
   loud: {{ exec: [sh, -c, "{{0}}"], log: 64MiB }}
   nothing: {{ exec: [there-is-no-such-program] }}
+  relative: {{ exec: [./there, x], stdin: none }}
+  square: {{ exec: [echo, program], stdin: none }}
   bounded: {{ exec: [head, -c, "{{0}}", /dev/zero], output: 1000, result: bytes }}
 pools:
   programs: {{ processes: 2 }}
@@ -84,10 +86,13 @@ def what_they_answer(checks, http):
 def what_is_told(checks, http):
     tasks = {task["name"]: task for task in http.get("/v1/tasks").json["tasks"]}
     checks.equal("a program's arguments are told", tasks["argv"].get("program"),
-                 {"positional": 1, "named": ["name"], "result": "text"})
+                 {"positional": 1, "named": ["name"], "any_arguments": False, "result": "text"})
+    takes = {name: tasks[name]["program"]["any_arguments"] for name in ("alone", "cat")}
+    checks.equal("none is told from any, which come on stdin", takes,
+                 {"alone": False, "cat": True})
     checks.equal("its limits", tasks["bounded"].get("limits"), {"output": 1000})
     checks.equal("its result", tasks["bytes"]["program"].get("content_type"), "image/png")
-    checks.equal("of other tasks there is nothing to tell", sorted(tasks["square"]),
+    checks.equal("of other tasks there is nothing to tell", sorted(tasks["factorial"]),
                  ["name", "pools"])
     pools = {pool["name"]: pool for pool in http.get("/v1/pools").json["pools"]}
     checks.equal("the kinds of pool", {name: pool["kind"] for name, pool in pools.items()},
@@ -117,6 +122,46 @@ def how_they_fail(checks, http):
     checks.equal("an unknown name", answer.json["errors"][0]["pointer"], "/kwargs/nome")
     answer = http.submit("argv", "a\x00b", kwargs={"name": "b"})
     checks.equal("a NUL", answer.json["errors"][0]["pointer"], "/args/0")
+    for args, kwargs, pointer in [([1], {}, "/args/0"), ([], {"a": 1}, "/kwargs/a")]:
+        answer = http.submit("alone", *args, kwargs=kwargs)
+        checks.equal(f"{args} {kwargs} for a program that takes and reads none",
+                     (answer.status, answer.json.get("code"),
+                      answer.json.get("errors", [{}])[0].get("pointer")),
+                     (422, "invalid_arguments", pointer))
+    checks.equal("it runs without any", run(http, "alone")["result"], "alone\n")
+
+
+def one_name_twice(checks, service, http):
+    """A program with the name of a built-in task: what runs is what is said."""
+    handle = run(http, "square", 3)
+    checks.equal("a name that a program shares runs in default without a pool",
+                 (handle["pool"], handle["result"]), ("default", 9))
+    handle = run(http, "square", pool="programs")
+    checks.equal("and as a program in its own", (handle["pool"], handle["result"]),
+                 ("programs", "program\n"))
+    answer = http.submit("square", 3, pool="programs")
+    checks.equal("where the arguments are the program's", answer.status, 422)
+    lines = [line for line in service.log_text().splitlines() if "name of another task" in line]
+    checks.that("the log says so", len(lines) == 1 and "task=square" in lines[0]
+                and "in 'default'" in lines[0] and "lido.yaml:" in lines[0], "one line", lines)
+
+
+def not_to_be_found(checks, service, http):
+    """Programs that no job will be able to start are warned of, and fail their jobs clearly."""
+    lines = [line for line in service.log_text().splitlines() if "cannot be started" in line]
+    checks.that("a program that is not in PATH is warned of at the start",
+                any("there-is-no-such-program" in line and "task=nothing" in line
+                    and "lido.yaml:" in line for line in lines), "a warning", lines)
+    checks.that("and one that is looked for in the job's empty folder",
+                any("./there" in line and "task=relative" in line for line in lines),
+                "a warning", lines)
+    checks.equal("and no other", len([line for line in lines if "warning" in line]), 2)
+    error = run(http, "relative")["error"]
+    checks.equal("a program that cannot be started", (error["code"], error["type"]),
+                 ("raised", "ProgramNotStarted"))
+    error = run(http, "shell", "x" * 200_000)["error"]
+    checks.equal("nor can one with an argument beyond the kernel's limit",
+                 (error["code"], error["type"]), ("raised", "ProgramNotStarted"))
 
 
 def logs(checks, http):
