@@ -10,6 +10,9 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// The tutorial programs, one folder of `Sources/Examples` each: `swift run letters`.
+let examples = ["contexts", "is-alive", "letters", "process-ids", "start-methods"]
+
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
 let package = Package(
   name: "lido",
@@ -113,5 +116,14 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
+    .testTarget(
+      name: "ExamplesTests",
+      dependencies: ["TestSupport"] + examples.map { Target.Dependency(stringLiteral: $0) },
+      swiftSettings: strict),
   ]
+    + examples.map { name in
+      .executableTarget(
+        name: name, dependencies: ["Multiprocessing"], path: "Sources/Examples/\(name)",
+        swiftSettings: strict)
+    }
 )

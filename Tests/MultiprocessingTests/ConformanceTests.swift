@@ -1,5 +1,6 @@
 internal import CPlatform
 import Glibc
+import TestSupport
 import Testing
 
 /// The conformance list, each row in a process of its own and by each start method.

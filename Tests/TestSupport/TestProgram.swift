@@ -2,21 +2,27 @@ import Glibc
 
 /// A run of `ProcessTestProgram`, or another of the tests' programs, in a process group of its own,
 /// with its stdout and stderr in one pipe.
-final class TestProgram {
-  let process: Int32
+public final class TestProgram {
+  /// Its process id.
+  public let process: Int32
   private let output: Int32
   private var hasEnded = false
 
-  struct CannotStart: Error {
-    var path: String
-    var number: Int32
+  /// The program is not there, or the system refuses.
+  public struct CannotStart: Error {
+    /// Where it was looked for.
+    public var path: String
+    /// The `errno`.
+    public var number: Int32
   }
 
-  convenience init(_ scenario: String) throws {
+  /// Starts a scenario of `ProcessTestProgram`.
+  public convenience init(_ scenario: String) throws {
     try self.init("ProcessTestProgram", [scenario])
   }
 
-  init(_ program: String, _ names: [String]) throws {
+  /// Starts a program that is built beside the tests, with arguments.
+  public init(_ program: String, _ names: [String]) throws {
     // The test bundle and the program lie in the same folder, whatever runs the bundle.
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
     let path =
@@ -58,7 +64,7 @@ final class TestProgram {
   }
 
   /// What comes next; empty when all writers are gone, nil when nothing came in time.
-  func read(within seconds: Int) -> String? {
+  public func read(within seconds: Int) -> String? {
     var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
     guard poll(&set, 1, Int32(seconds * 1000)) == 1 else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65536)
@@ -67,7 +73,7 @@ final class TestProgram {
   }
 
   /// All that comes until it is enough; nil if that takes too long, or nobody can write any more.
-  func read(within seconds: Int, until isEnough: (String) -> Bool) -> String? {
+  public func read(within seconds: Int, until isEnough: (String) -> Bool) -> String? {
     var all = ""
     let deadline = time(nil) + seconds
     while !isEnough(all) {
@@ -80,7 +86,7 @@ final class TestProgram {
   }
 
   /// All that comes until nobody can write any more; nil if that takes too long.
-  func readToEnd(within seconds: Int) -> String? {
+  public func readToEnd(within seconds: Int) -> String? {
     var all = ""
     let deadline = time(nil) + seconds
     while true {
@@ -92,7 +98,7 @@ final class TestProgram {
   }
 
   /// The wait status.
-  func wait() -> Int32 {
+  public func wait() -> Int32 {
     var status: Int32 = -1
     waitpid(process, &status, 0)
     hasEnded = true
