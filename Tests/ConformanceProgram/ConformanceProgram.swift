@@ -9,7 +9,7 @@ enum ConformanceProgram {
   /// A row, given the context that it is to hold for.
   typealias Row = @Sendable (Context) throws -> Void
 
-  static let rows = [ProcessRows.all, StartMethodRows.all, EndRows.all]
+  static let rows = [ProcessRows.all, StartMethodRows.all, EndRows.all, Measures.all]
     .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
 
   static func main() {
