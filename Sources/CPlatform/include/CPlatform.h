@@ -13,6 +13,8 @@
 #include "forkserver.h"
 #include "process_name.h"
 #include "process_tree.h"
+#include "shared_lock.h"
+#include "shared_memory.h"
 #include "sync_thread.h"
 #include "transfer.h"
 #include "waiting.h"
