@@ -2,7 +2,6 @@
 #define LIDO_SHARED_MEMORY_H
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "shared_lock.h"
 
@@ -48,65 +47,31 @@ const char *lido_shared_type(const struct lido_shared_memory *memory);
 // later when it ends; the descriptor does not.
 void lido_shared_drop(struct lido_shared_memory *memory);
 
-// Copies one element, in one access if it has 1, 2, 4 or 8 bytes: then another process sees all of
-// it or nothing, with or without a lock, and a loop that waits for a change is not optimised away.
-static inline void lido_shared_load(const void *place, void *to, size_t size) {
-  switch (size) {
-  case 1: {
-    uint8_t bits = __atomic_load_n((const uint8_t *)place, __ATOMIC_RELAXED);
-    memcpy(to, &bits, sizeof bits);
-    return;
-  }
-  case 2: {
-    uint16_t bits = __atomic_load_n((const uint16_t *)place, __ATOMIC_RELAXED);
-    memcpy(to, &bits, sizeof bits);
-    return;
-  }
-  case 4: {
-    uint32_t bits = __atomic_load_n((const uint32_t *)place, __ATOMIC_RELAXED);
-    memcpy(to, &bits, sizeof bits);
-    return;
-  }
-  case 8: {
-    uint64_t bits = __atomic_load_n((const uint64_t *)place, __ATOMIC_RELAXED);
-    memcpy(to, &bits, sizeof bits);
-    return;
-  }
-  default:
-    memcpy(to, place, size);
-  }
+// One element of 1, 2, 4 or 8 bytes, in one access: another process sees all of it or nothing, with
+// or without a lock, and a loop that waits for a change is not optimised away.
+static inline uint8_t lido_shared_load8(const void *place) {
+  return __atomic_load_n((const uint8_t *)place, __ATOMIC_RELAXED);
 }
-
-// The other way, in the same manner.
-static inline void lido_shared_store(void *place, const void *from, size_t size) {
-  switch (size) {
-  case 1: {
-    uint8_t bits;
-    memcpy(&bits, from, sizeof bits);
-    __atomic_store_n((uint8_t *)place, bits, __ATOMIC_RELAXED);
-    return;
-  }
-  case 2: {
-    uint16_t bits;
-    memcpy(&bits, from, sizeof bits);
-    __atomic_store_n((uint16_t *)place, bits, __ATOMIC_RELAXED);
-    return;
-  }
-  case 4: {
-    uint32_t bits;
-    memcpy(&bits, from, sizeof bits);
-    __atomic_store_n((uint32_t *)place, bits, __ATOMIC_RELAXED);
-    return;
-  }
-  case 8: {
-    uint64_t bits;
-    memcpy(&bits, from, sizeof bits);
-    __atomic_store_n((uint64_t *)place, bits, __ATOMIC_RELAXED);
-    return;
-  }
-  default:
-    memcpy(place, from, size);
-  }
+static inline uint16_t lido_shared_load16(const void *place) {
+  return __atomic_load_n((const uint16_t *)place, __ATOMIC_RELAXED);
+}
+static inline uint32_t lido_shared_load32(const void *place) {
+  return __atomic_load_n((const uint32_t *)place, __ATOMIC_RELAXED);
+}
+static inline uint64_t lido_shared_load64(const void *place) {
+  return __atomic_load_n((const uint64_t *)place, __ATOMIC_RELAXED);
+}
+static inline void lido_shared_store8(void *place, uint8_t bits) {
+  __atomic_store_n((uint8_t *)place, bits, __ATOMIC_RELAXED);
+}
+static inline void lido_shared_store16(void *place, uint16_t bits) {
+  __atomic_store_n((uint16_t *)place, bits, __ATOMIC_RELAXED);
+}
+static inline void lido_shared_store32(void *place, uint32_t bits) {
+  __atomic_store_n((uint32_t *)place, bits, __ATOMIC_RELAXED);
+}
+static inline void lido_shared_store64(void *place, uint64_t bits) {
+  __atomic_store_n((uint64_t *)place, bits, __ATOMIC_RELAXED);
 }
 
 #endif

@@ -8,13 +8,16 @@ import Glibc
 ///
 /// Its holder is a thread, and only that thread can release it (in CPython anyone can release a
 /// Lock). In return a holder that ends, even by SIGKILL, never leaves it locked: the next one to
-/// acquire it gets `LockError` with code `lockOwnerDied`, once, and the lock is free again.
+/// acquire it gets `LockError` with code `lockOwnerDied`, and the lock is free again. That is told
+/// once: others may acquire it before whoever was told has mended what it protects. Nothing is told
+/// of a holder that had not begun, or had finished, what the lock protects.
 /// A child of `fork` does not hold what its parent's thread holds.
 ///
 /// Any thread may call everything here. A lock that is dropped while the calling thread holds it
 /// counts as left by a dead holder; one that another thread holds keeps its memory (a page) mapped
-/// until the process ends. A thread that holds more than 2,048 locks at once leaves the rest of them
-/// locked when it dies (a limit of the kernel).
+/// until the process ends. Of a thread that holds more than 2,048 locks at once the rest stay
+/// locked when it dies (a limit of the kernel), and all processes must see one another's process
+/// ids (be of one pid namespace).
 public class ProcessLock: CustomStringConvertible, @unchecked Sendable {
   // Unchecked, as it has subclasses; both constants may be used by any thread.
 

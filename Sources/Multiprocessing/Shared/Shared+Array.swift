@@ -31,9 +31,10 @@ extension Shared {
     public init(
       _ elements: some Sequence<Element>, lock: SharedLock = .own
     ) throws(SharedError) {
-      let elements = ContiguousArray(elements)
+      let elements = [Element](elements)
       storage = try SharedStorage(count: elements.count, lock: lock)
-      elements.withUnsafeBufferPointer { _ = storage.elements.initialize(fromContentsOf: $0) }
+      // Nobody else knows of the memory yet.
+      storage.unlocked.replace(from: 0, with: elements)
     }
 
     fileprivate init(_ storage: SharedStorage<Element>) {
@@ -62,12 +63,7 @@ extension Shared {
     /// many must be given as it has; see `replace(_:with:)`, which throws otherwise.
     public subscript(range: some RangeExpression<Int>) -> [Element] {
       get {
-        let range = within(range)
-        return storage.access {
-          [Element](unsafeUninitializedCapacity: range.count) { copy, count in
-            count = copy.initialize(fromContentsOf: storage.elements[range])
-          }
-        }
+        storage.copy(within(range))
       }
       set {
         do {
@@ -88,10 +84,7 @@ extension Shared {
         throw SharedError(.wrongLength(elements.count, expected: range.count))
       }
       // The collection's own code does not run under the lock.
-      let elements = ContiguousArray(elements)
-      storage.access {
-        elements.withUnsafeBufferPointer { _ = storage.elements[range].update(fromContentsOf: $0) }
-      }
+      storage.replace(from: range.lowerBound, with: [Element](elements))
     }
 
     private func within(_ range: some RangeExpression<Int>) -> Range<Int> {
@@ -101,8 +94,8 @@ extension Shared {
       return range
     }
 
-    /// Uses the elements while the calling thread holds the lock. Throws what `ProcessLock.withLock`
-    /// and `body` throw; `SharedError` with code `noLock` if there is no lock.
+    /// Uses the elements while the calling thread holds the lock. Throws what `body` throws, and
+    /// what `ProcessLock.withLock` does; `SharedError` with code `noLock` if there is no lock.
     public func withLock<Result>(
       _ body: (inout MutableSpan<Element>) throws -> Result
     ) throws -> Result {

@@ -25,13 +25,15 @@ final class SharedMemory: @unchecked Sendable {
   init<Element: BitwiseCopyable>(
     _ count: Int, of type: Element.Type, lock: lido_lock_kind
   ) throws(SystemCallError) {
-    mapping = lido_shared_memory()
+    // Only what is whole becomes a property: an initializer that throws later runs `deinit`.
+    var mapping = lido_shared_memory()
     mapping.count = count
     mapping.element_size = MemoryLayout<Element>.stride
     mapping.lock_kind = lock
     let failure = lido_shared_make(
       &mapping, "lido-shared", Self.name(of: type), MemoryLayout<Element>.alignment)
     guard failure == 0 else { throw SystemCallError("memfd_create", number: failure) }
+    self.mapping = mapping
   }
 
   /// Makes a lock alone.
@@ -46,14 +48,15 @@ final class SharedMemory: @unchecked Sendable {
   /// Maps what came with the transfer under way, for a value of `owner`, a type's name.
   init(at place: Int, for owner: String) throws(TransferError) {
     try Self.checkOccasion(for: owner)
-    mapping = lido_shared_memory()
-    let descriptor = try DescriptorTransfer.take(place, of: owner)
-    mapping.descriptor = descriptor
+    var mapping = lido_shared_memory()
+    mapping.descriptor = try DescriptorTransfer.take(place, of: owner)
     let failure = lido_shared_map(&mapping)
     guard failure == 0 else {
-      close(descriptor)
-      throw TransferError(.system(failure), type: owner)
+      close(mapping.descriptor)
+      // What came is something else.
+      throw TransferError(failure == EPROTOTYPE ? .missing : .system(failure), type: owner)
     }
+    self.mapping = mapping
   }
 
   deinit { lido_shared_drop(&mapping) }

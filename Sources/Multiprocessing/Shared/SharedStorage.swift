@@ -52,20 +52,48 @@ struct SharedStorage<Element: BitwiseCopyable & Sendable>: Sendable {
     return lock.guardAccess(body)
   }
 
-  /// The element at `index`, which must exist, read at once.
+  /// The element at `index`, which must exist; read in one access, if its size allows that.
+  @inline(__always)
   func load(_ index: Int) -> Element {
-    withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { copy in
-      // reason: a capacity of 1 always has an address.
-      let copy = copy.baseAddress!
-      lido_shared_load(place(index), copy, MemoryLayout<Element>.size)
-      return copy.pointee
+    let place = place(index)
+    return switch MemoryLayout<Element>.size {
+    case 1: unsafeBitCast(lido_shared_load8(place), to: Element.self)
+    case 2: unsafeBitCast(lido_shared_load16(place), to: Element.self)
+    case 4: unsafeBitCast(lido_shared_load32(place), to: Element.self)
+    case 8: unsafeBitCast(lido_shared_load64(place), to: Element.self)
+    default: place.load(as: Element.self)
     }
   }
 
-  /// Replaces the element at `index`, which must exist, at once.
+  /// Replaces the element at `index`, which must exist; likewise.
+  @inline(__always)
   func store(_ element: Element, _ index: Int) {
-    withUnsafePointer(to: element) {
-      lido_shared_store(place(index), $0, MemoryLayout<Element>.size)
+    let place = place(index)
+    switch MemoryLayout<Element>.size {
+    case 1: lido_shared_store8(place, unsafeBitCast(element, to: UInt8.self))
+    case 2: lido_shared_store16(place, unsafeBitCast(element, to: UInt16.self))
+    case 4: lido_shared_store32(place, unsafeBitCast(element, to: UInt32.self))
+    case 8: lido_shared_store64(place, unsafeBitCast(element, to: UInt64.self))
+    default: place.storeBytes(of: element, as: Element.self)
+    }
+  }
+
+  /// The elements of `range`, which must exist, in one access.
+  func copy(_ range: Range<Int>) -> [Element] {
+    [Element](unsafeUninitializedCapacity: range.count) { copy, count in
+      count = range.count
+      guard let start = copy.baseAddress else { return }
+      let source = place(range.lowerBound).assumingMemoryBound(to: Element.self)
+      access { start.initialize(from: source, count: range.count) }
+    }
+  }
+
+  /// Replaces what follows `start`, which must exist, in one access.
+  func replace(from start: Int, with elements: [Element]) {
+    elements.withUnsafeBufferPointer { elements in
+      guard let source = elements.baseAddress else { return }
+      let target = place(start).assumingMemoryBound(to: Element.self)
+      access { target.update(from: source, count: elements.count) }
     }
   }
 
