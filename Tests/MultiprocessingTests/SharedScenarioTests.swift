@@ -6,7 +6,7 @@ import Testing
   @Test(arguments: [
     "lock-killed", "lock-killed-while-others-wait", "lock-other-ends", "lock-killed-in-a-value",
     "lock-inherited", "lock-counter", "lock-chaos", "shared-values", "shared-arrays",
-    "shared-zero-fill", "shared-leaks",
+    "shared-zero-fill", "shared-leaks", "shared-refusals",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

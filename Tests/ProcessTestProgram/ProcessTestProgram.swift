@@ -115,6 +115,7 @@ enum ProcessTestProgram {
     "shared-arrays": SharedScenarios.arrays,
     "shared-zero-fill": SharedScenarios.zeroFill,
     "shared-leaks": SharedScenarios.leaks,
+    "shared-refusals": SharedScenarios.refusals,
   ]
 }
 

@@ -166,6 +166,53 @@ enum SharedScenarios {
     try lock.withLock {}
   }
 
+  /// What the system refuses is an error, and leaves nothing behind.
+  static func refusals(_ forkServer: ForkServer) throws {
+    let before = openDescriptors()
+    // Memory is a file to this limit, and going beyond it would be a SIGXFSZ.
+    try limited(RLIMIT_FSIZE, to: 1 << 20) {
+      check(sharedError { try Shared.Array<Int>(count: 1 << 20) }, equals: SharedError(.noMemory))
+      _ = try Shared.Array<Int>(count: 1000)
+    }
+    try limited(RLIMIT_AS, to: 1 << 40) {
+      check(sharedError { try Shared.Array<UInt8>(count: 1 << 41) }, equals: SharedError(.noMemory))
+    }
+    check(openDescriptors(), equals: before)
+    try limited(RLIMIT_NOFILE, to: rlim_t(before.count + 1)) {
+      // The numbers below the limit: whatever gaps there are.
+      var taken: [Int32] = []
+      while case let descriptor = dup(1), descriptor >= 0 { taken.append(descriptor) }
+      check(lockError { _ = try Lock() }, equals: LockError(.system(EMFILE)))
+      check(lockError { _ = try RLock() }, equals: LockError(.system(EMFILE)))
+      check(sharedError { try Shared.Value(1) }, equals: SharedError(.system(EMFILE)))
+      for descriptor in taken { close(descriptor) }
+    }
+    check(openDescriptors(), equals: before)
+    try Lock().withLock {}
+  }
+
+  private static func limited(
+    _ resource: __rlimit_resource, to most: rlim_t, _ body: () throws -> Void
+  ) throws {
+    var before = rlimit()
+    getrlimit(__rlimit_resource_t(resource.rawValue), &before)
+    var limit = rlimit(rlim_cur: most, rlim_max: before.rlim_max)
+    check(setrlimit(__rlimit_resource_t(resource.rawValue), &limit), equals: 0)
+    defer { setrlimit(__rlimit_resource_t(resource.rawValue), &before) }
+    try body()
+  }
+
+  private static func sharedError(line: Int = #line, _ body: () throws -> some Any) -> SharedError {
+    do {
+      _ = try body()
+    } catch let error as SharedError {
+      return error
+    } catch {
+      fail("it threw \(error)", line: line)
+    }
+    fail("it threw nothing", line: line)
+  }
+
   /// The shared mappings of this process, a line each, by what they are of. (How much of the rest
   /// there is, the allocator decides.)
   private static func mappings() -> String {
