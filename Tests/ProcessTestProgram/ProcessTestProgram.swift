@@ -103,6 +103,19 @@ enum ProcessTestProgram {
     "kernel-limits": LimitScenarios.kernelLimits,
     "open-file-limit": LimitScenarios.openFileLimit,
     "measure-limits": LimitScenarios.measure,
+    "lock-killed": LockScenarios.killed,
+    "lock-killed-while-others-wait": LockScenarios.killedWhileOthersWait,
+    "lock-other-ends": LockScenarios.otherEnds,
+    "lock-killed-in-a-value": LockScenarios.killedInAValue,
+    "lock-inherited": LockScenarios.inherited,
+    "lock-counter": LockScenarios.counter,
+    "lock-chaos": LockScenarios.chaos,
+    "measure-locks": LockScenarios.measure,
+    "shared-values": SharedScenarios.values,
+    "shared-arrays": SharedScenarios.arrays,
+    "shared-zero-fill": SharedScenarios.zeroFill,
+    "shared-leaks": SharedScenarios.leaks,
+    "shared-refusals": SharedScenarios.refusals,
   ]
 }
 

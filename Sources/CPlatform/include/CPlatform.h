@@ -14,6 +14,8 @@
 #include "process_name.h"
 #include "process_tree.h"
 #include "processes.h"
+#include "shared_lock.h"
+#include "shared_memory.h"
 #include "sync_thread.h"
 #include "transfer.h"
 #include "waiting.h"
