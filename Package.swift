@@ -11,7 +11,10 @@ let strict: [SwiftSetting] = [
 ]
 
 /// The tutorial programs, one folder of `Sources/Examples` each: `swift run letters`.
-let examples = ["contexts", "is-alive", "letters", "process-ids", "start-methods"]
+let examples = [
+  "bank", "contexts", "is-alive", "letters", "process-ids", "shared-counter", "start-methods",
+  "value-and-array",
+]
 
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
 let package = Package(

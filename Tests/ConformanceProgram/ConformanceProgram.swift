@@ -9,15 +9,18 @@ enum ConformanceProgram {
   /// A row, given the context that it is to hold for.
   typealias Row = @Sendable (Context) throws -> Void
 
-  static let rows = [ProcessRows.all, StartMethodRows.all, EndRows.all, Measures.all]
-    .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
+  static let rows = [
+    ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all, Measures.all,
+  ]
+
+  .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
 
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
-    if arguments[1] != "T11" { bootstrap(ProcessTasks.all) }
+    if arguments[1] != "T11" { bootstrap(ProcessTasks.all + SharedRows.tasks) }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.

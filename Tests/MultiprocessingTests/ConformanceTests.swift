@@ -25,6 +25,9 @@ import Testing
   @Test(arguments: ["T1", "T3", "T4", "T9", "T11", "T12", "P24", "P25"], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
+  @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)
+  func sharedState(_ row: String, by method: String) throws { try run(row, method) }
+
   @Test("P6: a grandchild sees that its parent has ended", arguments: methods)
   func parentsEnd(by method: String) throws {
     let run = try TestProgram("ConformanceProgram", [method, "P6"])
