@@ -14,7 +14,7 @@ struct Unwritable: Error {
 }
 
 /// An element whose arrays are read and written as a whole.
-protocol DirectElement {
+protocol DirectElement: SendableMetatype {
   static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Self]
   static func writeArray(_ values: [Self], to writer: inout JSONWriter) throws(Unwritable)
 }
@@ -26,6 +26,24 @@ extension Array: DirectJSON where Element: DirectElement {
 
   func write(to writer: inout JSONWriter) throws(Unwritable) {
     try Element.writeArray(self, to: &writer)
+  }
+}
+
+/// Rows of a table.
+extension Array: DirectElement where Element: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [[Element]] {
+    var rows: [[Element]] = []
+    try reader.beginArray()
+    while try reader.nextElement() { rows.append(try Element.readArray(&reader)) }
+    return rows
+  }
+
+  static func writeArray(
+    _ values: [[Element]], to writer: inout JSONWriter
+  ) throws(Unwritable) {
+    writer.beginArray()
+    for row in values { try Element.writeArray(row, to: &writer) }
+    writer.endArray()
   }
 }
 
@@ -87,4 +105,35 @@ extension Bool: DirectJSON, DirectElement {
   }
 
   static func writeArray(_ values: [Bool], to writer: inout JSONWriter) { writer.bools(values) }
+}
+
+/// `null`, as anywhere in the service.
+extension NoResult: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [NoResult] {
+    var values: [NoResult] = []
+    try reader.beginArray()
+    while try reader.nextElement() {
+      try reader.readNull()
+      values.append(NoResult())
+    }
+    return values
+  }
+
+  static func writeArray(_ values: [NoResult], to writer: inout JSONWriter) {
+    writer.beginArray()
+    for _ in values { writer.null() }
+    writer.endArray()
+  }
+}
+
+extension NoArgument: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [NoArgument] {
+    [NoArgument](repeating: NoArgument(), count: try NoResult.readArray(&reader).count)
+  }
+
+  static func writeArray(_ values: [NoArgument], to writer: inout JSONWriter) {
+    writer.beginArray()
+    for _ in values { writer.null() }
+    writer.endArray()
+  }
 }
