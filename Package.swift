@@ -90,8 +90,11 @@ let package = Package(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "MultiprocessingTests",
-      dependencies: ["Multiprocessing", "ProcessTestProgram", "TestSupport"],
+      dependencies: ["Multiprocessing", "PoolTestProgram", "ProcessTestProgram", "TestSupport"],
       swiftSettings: strict),
+    .executableTarget(
+      name: "PoolTestProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/PoolTestProgram", swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),

@@ -1,3 +1,4 @@
+internal import CPlatform
 import Glibc
 
 /// Where one thread sleeps until another wakes it, on the monotonic clock.
@@ -45,8 +46,9 @@ final class Parker: @unchecked Sendable {
         pthread_cond_wait(condition, mutex)
         continue
       }
-      var time = timespec(
-        tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+      var time = timespec()
+      time.tv_sec = Int(end / 1_000_000_000)
+      time.tv_nsec = Int(end % 1_000_000_000)
       if pthread_cond_timedwait(condition, mutex, &time) == ETIMEDOUT { break }
     }
     defer { isUnparked = false }
