@@ -1,6 +1,6 @@
 import Glibc
 
-/// A run of `ProcessTestProgram`, with its stdout and stderr in one pipe.
+/// A run of a test program, with its stdout and stderr in one pipe.
 final class TestProgram {
   let process: Int32
   private let output: Int32
@@ -11,13 +11,19 @@ final class TestProgram {
     var number: Int32
   }
 
-  init(_ scenario: String) throws {
+  /// Runs a scenario of `ProcessTestProgram`.
+  convenience init(_ scenario: String) throws {
+    try self.init("ProcessTestProgram", [scenario])
+  }
+
+  /// Runs one of the test programs.
+  init(_ program: String, _ given: [String]) throws {
     // The test bundle and the program lie in the same folder, whatever runs the bundle.
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
     let path =
       (bundle ?? CommandLine.arguments[0]).split(
         separator: "/", omittingEmptySubsequences: false
-      ).dropLast().joined(separator: "/") + "/ProcessTestProgram"
+      ).dropLast().joined(separator: "/") + "/\(program)"
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { throw CannotStart(path: path, number: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -26,7 +32,8 @@ final class TestProgram {
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
-    var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(path), strdup(scenario), nil]
+    var arguments: [UnsafeMutablePointer<CChar>?] = ([path] + given).map { strdup($0) }
+    arguments.append(nil)
     var process: Int32 = 0
     let failure = posix_spawn(&process, path, &actions, nil, &arguments, environ)
     posix_spawn_file_actions_destroy(&actions)

@@ -33,6 +33,8 @@ final class PoolSupervisor {
   private var isClosing = false
   private var isTerminating = false
   private var brokenError: PoolError?
+  /// Whether a worker came or went since that was made known.
+  private var hasOtherWorkers = false
   private var startedCount = 0
   private var firstFailure: StartFailure?
 
@@ -113,6 +115,7 @@ final class PoolSupervisor {
     assign(at: now)
     pool.flush()
     takeReports()
+    if hasOtherWorkers { notePIDs() }
   }
 
   private func wait() {
@@ -148,7 +151,7 @@ final class PoolSupervisor {
       takeReports()  // Now: the pool still knows who of its workers has gone.
     }
     events.removeAll(keepingCapacity: true)
-    notePIDs()
+    hasOtherWorkers = true
   }
 
   private func replaceForkServer(at now: UInt64) {
@@ -162,6 +165,7 @@ final class PoolSupervisor {
   }
 
   private func notePIDs() {
+    hasOtherWorkers = false
     core.note(
       processIDs: pool.workers.filter { $0.process > 0 && $0.state != .ending }.map(\.process))
   }
@@ -170,9 +174,7 @@ final class PoolSupervisor {
 
   private func followWishes(at now: UInt64) {
     let wishes = core.take(into: &queue)
-    if let brokenError, !queue.isEmpty || wishes.phase != .running {
-      abandonAll(brokenError)
-    }
+    if let brokenError, !queue.isEmpty { failAll(brokenError) }
     switch wishes.phase {
     case .running: break
     case .closed:
@@ -190,7 +192,18 @@ final class PoolSupervisor {
     takeReports()
   }
 
-  /// Ends every open job with an error.
+  /// Has every call fail, as if it had been run, because the pool broke.
+  private func failAll(_ error: PoolError) {
+    while let call = queue.popFirst() { end(call, .failed(error)) }
+    for index in calls.indices {
+      guard let call = calls[index].call else { continue }
+      calls[index].call = nil
+      end(call, .failed(error))
+    }
+    for stream in core.openStreams { stream.abandon(error) }
+  }
+
+  /// Ends every open job with an error, and without a callback.
   private func abandonAll(_ error: PoolError) {
     for call in queue { call.job.abandon(error) }
     queue.removeAll()
@@ -234,6 +247,7 @@ final class PoolSupervisor {
     switch report {
     case .slotReady(let slot, let credit):
       while slots.count <= slot { slots.append(Slot()) }
+      if (credit == 0) != (slots[slot].credit == 0) { hasOtherWorkers = true }
       slots[slot].credit = credit
     case .slotGone, .poolEnded:
       break
@@ -254,7 +268,7 @@ final class PoolSupervisor {
           ? .initializerFailed(reason) : .noWorkers(reason))
       brokenError = error
       core.breakDown(error)
-      abandonAll(error)
+      failAll(error)
     }
   }
 
