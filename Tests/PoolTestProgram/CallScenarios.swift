@@ -311,7 +311,8 @@ enum CallScenarios {
 
   static func oneWayError() throws {
     try Pool.with(processes: 1) { pool in
-      check(thrown(RemoteError.self) { try pool.apply(Tasks.oneWay, 1) }.type, equals: "OneWayError")
+      let error = thrown(RemoteError.self) { try pool.apply(Tasks.oneWay, 1) }
+      check(error.type, equals: "OneWayError")
       check(try pool.apply(Tasks.square, 5), equals: 25)
     }
   }

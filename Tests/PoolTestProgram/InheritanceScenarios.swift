@@ -1,4 +1,5 @@
 import Glibc
+
 #if DEBUG
   @testable import Multiprocessing
 #else

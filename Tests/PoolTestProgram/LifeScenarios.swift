@@ -160,7 +160,8 @@ enum LifeScenarios {
     expect(.notRunning) { try closed.apply(Tasks.square, 1) }
     expect(.notRunning) { try closed.map(Tasks.square, [1]) }
     expect(.notRunning) { try closed.imap(Tasks.square, [1]) }
-    check("\(thrown(PoolError.self) { try closed.apply(Tasks.square, 1) })", equals: "Pool not running")
+    let error = thrown(PoolError.self) { try closed.apply(Tasks.square, 1) }
+    check("\(error)", equals: "Pool not running")
     try closed.join()
     try closed.join()
     closed.terminate()

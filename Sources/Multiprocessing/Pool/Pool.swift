@@ -19,8 +19,8 @@ public final class Pool: Sendable {
 
   /// Makes a pool of `processes` workers, as many as there are processors to use if that is nil.
   ///
-  /// Each runs `initializer` with `initArgument` before its first job; the argument may carry locks,
-  /// queues and the like, which cannot be handed on in any other way. With `maxTasksPerChild` a
+  /// Each runs `initializer` with `initArgument` before its first job; that may carry locks, queues
+  /// and the like, which cannot be handed on in any other way. With `maxTasksPerChild` a
   /// worker is replaced after so many jobs, or chunks of them. Returns once every worker has
   /// started; they may still be at their initializers.
   ///
@@ -106,7 +106,8 @@ public final class Pool: Sendable {
   deinit {
     guard core.isOurs else { return }
     if core.phase == .running {
-      let line = "lido: a Pool was dropped while it was running; it is terminated now. "
+      let line =
+        "lido: a Pool was dropped while it was running; it is terminated now. "
         + "Call close() or terminate() before, or use Pool.with { }.\n"
       _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
       core.terminate(grace: nil)

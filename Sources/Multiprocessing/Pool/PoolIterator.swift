@@ -45,7 +45,8 @@ public final class PoolIterator<Output: Codable & Sendable>: Sequence, IteratorP
   }
 }
 
-/// The machine of a `PoolIterator`: input on one side, chunks in order or as they come on the other.
+/// The machine of a `PoolIterator`: input on one side, chunks in order or as they come on the
+/// other.
 final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Sendable {
   // Sendable: `pull` is called behind `input`; nobody else can have it.
 

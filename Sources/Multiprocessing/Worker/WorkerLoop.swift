@@ -105,7 +105,8 @@ public struct WorkerLoop {
     callsMax = calls
     resultBytesMax = Int(bytes)
     let transfer = Self.receive(Int32(descriptors))
-    let message = initializer.isEmpty
+    let message =
+      initializer.isEmpty
       ? nil : transfer.perform { initialize(initializer, args: reader.rest()) }
     if let message {
       let start = output.beginFrame(.initializerFailed)
