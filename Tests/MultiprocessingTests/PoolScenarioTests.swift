@@ -14,7 +14,8 @@ import Testing
   ]
 
   static let failures = [
-    "F1", "F2", "F3", "F7", "F9", "F9-killed", "F10", "fork-server-killed", "inherited",
+    "F1", "F2", "F3", "F7", "F9", "F9-killed", "F10", "F11", "F15", "fork-server-killed",
+    "inherited",
   ]
 
   static let others = [
@@ -34,6 +35,18 @@ import Testing
   @Test(arguments: slow)
   func ladder(_ name: String) throws {
     try run(name, "forkserver")
+  }
+
+  /// Row F12.
+  @Test(arguments: methods)
+  func `a program that is killed leaves no worker behind, within one second`(
+    _ method: String
+  ) throws {
+    let run = try TestProgram("PoolTestProgram", [method, "victim"])
+    #expect(run.read(within: 20) == "holding\n")
+    kill(run.process, SIGKILL)
+    #expect(run.readToEnd(within: 1) != nil, "something lives on")
+    #expect(run.wait() == SIGKILL)
   }
 
   /// The pipe ends when the last process that holds it is gone: no worker outlives the program.

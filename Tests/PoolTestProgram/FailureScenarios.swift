@@ -7,6 +7,7 @@ enum FailureScenarios {
   static let all: [String: @Sendable () throws -> Void] = [
     "F1": killed, "F2": killedIdle, "F3": exits, "F7": terminated, "F8": stubborn, "F9": cold,
     "F9-killed": deadly, "F10": oneTaskPerChild, "stopped": stopped,
+    "F11": severalThreads, "F15": interrupted, "victim": victim,
     "fork-server-killed": forkServerKilled, "inherited": InheritanceScenarios.inherited,
   ]
 
@@ -106,6 +107,39 @@ enum FailureScenarios {
     guard case .noWorkers = error.code else { fail("\(error)") }
     pool.terminate()
     try pool.join(timeout: .seconds(10))
+  }
+
+  /// A fork of a process with threads is refused, and a pool has a thread.
+  static func severalThreads() throws {
+    try Pool.with(processes: 1) { _ in
+      let error = thrown(ProgramError.self) { try Pool(processes: 1, context: .fork) }
+      check(error.code, equals: .severalThreads(2))
+    }
+    try Pool.with(processes: 1, context: .fork) { pool in
+      check(try pool.apply(Tasks.square, 5), equals: 25)
+    }
+  }
+
+  /// An interrupt from the terminal is for the program, not for what it has started.
+  static func interrupted() throws {
+    try Pool.with(processes: 2) { pool in
+      let output = NamedPipe()
+      let results = try (0..<2).map { _ in try pool.applyAsync(Tasks.saidWait, output.path) }
+      for _ in results { _ = output.line() }
+      for pid in pool.processIDs + children() { kill(pid, SIGINT) }
+      for result in results { check(try result.get(), equals: 100) }
+    }
+  }
+
+  /// Is killed by its test.
+  static func victim() throws {
+    let output = NamedPipe()
+    let pool = try Pool(processes: 2)
+    _ = try pool.applyAsync(Tasks.stubborn, output.path)
+    _ = output.line()
+    print("holding")
+    fflush(nil)
+    while true { pause() }
   }
 
   static func oneTaskPerChild() throws {

@@ -100,6 +100,11 @@ enum Tasks {
     say(path)
     while true { pause() }
   }
+  static let saidWait = TaskDefinition<String, Int>("saidWait") { path in
+    say(path)
+    usleep(100_000)  // reason: a job that lasts
+    return 100
+  }
   static let nested = TaskDefinition<Int, [Int]>("nested") { count in
     try Pool.with(processes: 2) { pool in try pool.map(square, 0..<count) }
   }
@@ -128,7 +133,8 @@ enum Tasks {
   static let all: [any RegistrableTask] =
     [
       square, mul, number, plain, oneWay, nothing, thing, pid, locked, broken, unencodable,
-      infinite, wait, failFast, noted, die, leave, trap, stubborn, hold, nested, warm, warmed, cold,
+      infinite, saidWait, wait, failFast, noted, die, leave, trap, stubborn, hold, nested, warm,
+      warmed, cold,
       deadly,
     ] + inherited
 }

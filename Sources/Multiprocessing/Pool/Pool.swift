@@ -87,20 +87,27 @@ public final class Pool: Sendable {
     var settings = PoolSettings(processes: count)
     settings.callsPerWorkerMax = maxTasksPerChild
     let core = try PoolCore(processes: count, registry: registry)
-    self.core = core
-    let forkServer = try ProgramRuntime.makeForkServer(for: context)
     workers.initializerDescriptors = try Pool.copies(of: given.initializerDescriptors)
+    let forkServer: ForkServer
+    do throws(ProgramError) {
+      forkServer = try ProgramRuntime.makeForkServer(for: context)
+    } catch {
+      for copy in workers.initializerDescriptors { Glibc.close(copy) }
+      throw error
+    }
     let supervisor = try PoolSupervisor(core, settings, workers: workers, forkServer: forkServer)
     try supervisor.start()
+    LivePools.add(core)
     // From here on it belongs to its thread.
     nonisolated(unsafe) let handed = supervisor
     guard let thread = PoolThread.start(named: "lido-pool", { handed.run() }) else {
       let number = errno
+      LivePools.remove(core)
       forkServer.end()
       throw SystemCallError("pthread_create", number: number)
     }
     core.begin(thread)
-    LivePools.add(core)
+    self.core = core  // Last: what fails before is no pool, and has none to be dropped.
   }
 
   deinit {

@@ -1,4 +1,3 @@
-internal import CPlatform
 internal import DequeModule
 import Glibc
 internal import Synchronization
@@ -35,8 +34,8 @@ final class PoolCore: Sendable {
   let processes: Int
   /// The tasks of the program.
   let registry: TaskRegistry
-  /// An eventfd; readable when the supervisor is to wake.
-  let wakeDescriptor: Int32
+  /// Readable when the supervisor is to wake.
+  let wake: WakeDescriptor
   /// Runs the callbacks.
   let callbacks: CallbackThread
   /// Every open job has ended, after `terminate`.
@@ -50,22 +49,13 @@ final class PoolCore: Sendable {
   private let streams = Mutex<[ObjectIdentifier: WeakStream]>([:])
 
   init(processes: Int, registry: TaskRegistry) throws(SystemCallError) {
-    let descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
-    guard descriptor >= 0 else { throw SystemCallError("eventfd", number: errno) }
+    let wake = try WakeDescriptor()
     self.processes = processes
     self.registry = registry
-    wakeDescriptor = descriptor
+    self.wake = wake
     owner = getpid()
-    callbacks = CallbackThread { Self.wake(descriptor) }
-  }
-
-  deinit {
-    Glibc.close(wakeDescriptor)
-  }
-
-  private static func wake(_ descriptor: Int32) {
-    var one: UInt64 = 1
-    _ = write(descriptor, &one, 8)
+    // The last callback may outlive the pool.
+    callbacks = CallbackThread { wake.signal() }
   }
 
   // MARK: Callers
@@ -99,7 +89,7 @@ final class PoolCore: Sendable {
       defer { state.isAsleep = false }
       return .success(state.isAsleep)
     }
-    if try answer.get() { Self.wake(wakeDescriptor) }
+    if try answer.get() { wake.signal() }
   }
 
   /// An iterator begins.
@@ -122,7 +112,7 @@ final class PoolCore: Sendable {
       state.streams -= 1
       return state.streams == 0 && state.phase != .running
     }
-    if isLast { Self.wake(wakeDescriptor) }
+    if isLast { wake.signal() }
   }
 
   /// The iterators that have not taken in all their input.
@@ -147,7 +137,7 @@ final class PoolCore: Sendable {
       if let grace { state.grace = grace }
       state.isAsleep = false
     }
-    Self.wake(wakeDescriptor)
+    wake.signal()
   }
 
   /// The workers' process ids.
@@ -204,12 +194,6 @@ final class PoolCore: Sendable {
   /// The supervisor is awake: nobody needs to wake it.
   func wakeUp() {
     state.withLock { $0.isAsleep = false }
-  }
-
-  /// Clears what has woken the supervisor.
-  func clearWake() {
-    var count: UInt64 = 0
-    _ = read(wakeDescriptor, &count, 8)
   }
 
   /// Nothing runs any more, for this reason.

@@ -143,7 +143,14 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
   /// What is next; see `PoolIterator.next`.
   func next(until deadline: Deadline) throws -> Output? {
     while true {
-      let (item, next) = try arrived.withLock { arrived in try take(&arrived) }
+      let item: Output?
+      let next: StreamJob.Next?
+      do {
+        (item, next) = try arrived.withLock { arrived in try take(&arrived) }
+      } catch {
+        fill(upTo: window)  // A chunk that failed makes room like any other.
+        throw error
+      }
       switch next {
       case .chunk:
         fill(upTo: window)
@@ -170,10 +177,7 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
     }
     let next = job.next()
     guard case .chunk(let outcome, let items) = next else { return (nil, next) }
-    if let error = outcome.error(coders) {
-      fill(upTo: window)
-      throw error
-    }
+    if let error = outcome.error(coders) { throw error }
     guard case .returned(let text) = outcome else { return (nil, next) }
     arrived.outputs = try Pool.decode(text, count: items, codec, task)
     arrived.next = 1

@@ -52,7 +52,7 @@ final class PoolSupervisor {
     pool = try WorkerPool(
       settings, workers: workers, forkServer: forkServer,
       watch: { descriptors.watch($0, writable: $1) }, unwatch: { descriptors.unwatch($0) })
-    descriptors.watch(core.wakeDescriptor)
+    descriptors.watch(core.wake.descriptor)
     descriptors.watch(forkServer.fileDescriptor)
   }
 
@@ -99,8 +99,8 @@ final class PoolSupervisor {
     wait()
     let now = Deadline.clock
     for entry in ready {
-      if entry.fd == core.wakeDescriptor {
-        core.clearWake()
+      if entry.fd == core.wake.descriptor {
+        core.wake.clear()
       } else if entry.fd == forkServer.fileDescriptor {
         drainForkServer(at: now)
       } else {
@@ -119,13 +119,14 @@ final class PoolSupervisor {
   }
 
   private func wait() {
+    let now = Deadline.clock
+    _ = forkServer.timePassed(at: now)  // Before its deadline is asked for.
     let mayWait = core.fallAsleep()
     var wake = pool.nextDeadline ?? .max
     if let due = forkServer.nextDeadline { wake = min(wake, due) }
     if let due = retryAt { wake = min(wake, due) }
     var length: Int64 = mayWait ? -1 : 0
     if mayWait && wake != .max {
-      let now = Deadline.clock
       length = wake <= now ? 0 : Int64(clamping: wake - now)
     }
     descriptors.wait(nanoseconds: length, &ready)
@@ -133,7 +134,6 @@ final class PoolSupervisor {
   }
 
   private func passTime(at now: UInt64) {
-    _ = forkServer.timePassed(at: now)
     if let due = pool.nextDeadline, due <= now { pool.deadlineReached(at: now) }
     if let due = retryAt, due <= now { replaceForkServer(at: now) }
   }

@@ -58,6 +58,26 @@ extension Int: DirectJSON, DirectElement {
   static func writeArray(_ values: [Int], to writer: inout JSONWriter) { writer.ints(values) }
 }
 
+/// Bytes are numbers, as `Codable` has them; a picture has millions.
+extension UInt8: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [UInt8] {
+    let numbers = try reader.readInts()
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(numbers.count)
+    for number in numbers {
+      guard let byte = UInt8(exactly: number) else {
+        throw JSONError(reason: .numberOutOfRange, offset: 0)
+      }
+      bytes.append(byte)
+    }
+    return bytes
+  }
+
+  static func writeArray(_ values: [UInt8], to writer: inout JSONWriter) {
+    writer.ints(values.map(Int.init))
+  }
+}
+
 extension Double: DirectJSON, DirectElement {
   static func read(_ reader: inout JSONReader) throws(JSONError) -> Double {
     try reader.readDouble()
