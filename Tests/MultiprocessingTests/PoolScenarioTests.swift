@@ -21,7 +21,7 @@ import Testing
   static let others = [
     "chunks", "unknown-task", "broken-argument", "one-way-error", "large", "imap-timeout",
     "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "states", "kept-alive",
-    "join-in-callback", "terminate-in-callback",
+    "join-in-callback", "terminate-in-callback", "chaos",
   ]
 
   /// These take five seconds, the grace between SIGTERM and SIGKILL.

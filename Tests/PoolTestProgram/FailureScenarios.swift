@@ -188,7 +188,7 @@ enum FailureScenarios {
     try pool.join(timeout: .seconds(10))
   }
 
-  private static func children() -> [Int32] {
+  static func children() -> [Int32] {
     guard let file = fopen("/proc/self/task/\(getpid())/children", "r") else { return anyChild() }
     defer { fclose(file) }
     var buffer = [CChar](repeating: 0, count: 4096)
