@@ -1,3 +1,4 @@
+import CPlatform
 import Glibc
 
 /// A run of a test program, with its stdout and stderr in one pipe.
