@@ -137,6 +137,7 @@ enum FailureScenarios {
     let pool = try Pool(processes: 2)
     _ = try pool.applyAsync(Tasks.stubborn, output.path)
     _ = output.line()
+    unlink(output.path)  // Nobody will, afterwards.
     print("holding")
     fflush(nil)
     while true { pause() }
