@@ -82,7 +82,9 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["CPlatform"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     .testTarget(
       name: "JSONTests", dependencies: ["JSON", "TestSupport"], exclude: ["fuzz.py"],
       swiftSettings: strict),
@@ -97,9 +99,13 @@ let package = Package(
     .testTarget(
       name: "MultiprocessingTests",
       dependencies: [
-        "CPlatform", "ConformanceProgram", "Multiprocessing", "ProcessTestProgram", "TestSupport",
+        "CPlatform", "ConformanceProgram", "Multiprocessing", "PoolTestProgram",
+        "ProcessTestProgram", "TestSupport",
       ],
       swiftSettings: strict),
+    .executableTarget(
+      name: "PoolTestProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/PoolTestProgram", swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),

@@ -13,11 +13,11 @@ enum SharedRows {
   ]
 
   struct Values: Codable, Sendable {
-    var int = try! Shared.Value<Int32>(1)  // reason: a page of memory; the row ends without it.
-    var double = try! Shared.Value(2.5)
-    var short = try! Shared.Value<Int16>(-3)
-    var long = try! Shared.Value<Int64>(4, lock: .none)
-    var byte = try! Shared.Value<UInt8>(5, lock: .none)
+    var int: Shared.Value<Int32>
+    var double: Shared.Value<Double>
+    var short: Shared.Value<Int16>
+    var long: Shared.Value<Int64>
+    var byte: Shared.Value<UInt8>
   }
 
   static let setValues = TaskDefinition<Values, NoResult>("setValues") { values in
@@ -37,7 +37,9 @@ enum SharedRows {
   }
 
   private static func values(_ context: Context) throws {
-    let values = Values()
+    let values = Values(
+      int: try Shared.Value(1), double: try Shared.Value(2.5), short: try Shared.Value(-3),
+      long: try Shared.Value(4, lock: .none), byte: try Shared.Value(5, lock: .none))
     try check(values.int.value == 1 && values.double.value == 2.5, "initial values")
     try run(setValues, values)
     try check(values.int.value, equals: 24)

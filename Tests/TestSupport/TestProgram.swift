@@ -1,3 +1,4 @@
+internal import CPlatform
 import Glibc
 
 /// A run of `ProcessTestProgram`, or another of the tests' programs, in a process group of its own,

@@ -29,8 +29,7 @@ enum Bank {
     for process in processes { try process.start() }
     for process in processes { try process.join() }
     let cents = Int((balance.value * 100).rounded())
-    print(
-      "after 10,000 deposits and 10,000 withdrawals: \(cents / 100).\(cents % 100 / 10)\(cents % 10)"
-    )
+    let after = "\(cents / 100).\(cents % 100 / 10)\(cents % 10)"
+    print("after 10,000 deposits and 10,000 withdrawals: \(after)")
   }
 }

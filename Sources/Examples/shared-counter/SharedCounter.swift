@@ -1,7 +1,7 @@
 import Multiprocessing
 
-/// Four processes add 1 a hundred times each to one number: 400, because each addition is made under
-/// the lock of the number.
+/// Four processes add 1 a hundred times each to one number: 400, because each addition is made
+/// under the lock of the number.
 @main
 enum SharedCounter {
   static let add = TaskDefinition<Shared.Value<Int>, NoResult>("add") { counter in

@@ -2,11 +2,14 @@ internal import CPlatform
 import Glibc
 internal import Synchronization
 
-/// The end of a process of the program, main or child: waits for the children that are not daemonic
-/// and ends those that are, as CPython's does.
+/// The end of a process of the program, main or child: ends its pools, waits for the children that
+/// are not daemonic and ends those that are, as CPython's does.
 enum EndOfMain {
   /// How long a daemonic child that was sent SIGTERM has, before it is killed.
   private static let grace = Duration.seconds(5)
+
+  /// How long the workers of a pool that nobody has closed have, before they are killed.
+  private static let poolGrace = Duration.seconds(1)
 
   /// Has `run` called when the process calls `exit` or returns from main. To be called before the
   /// first child is started.
@@ -18,10 +21,11 @@ enum EndOfMain {
     if isFirst { atexit { EndOfMain.run() } }
   }
 
-  /// Ends what is daemonic and waits for the rest, without a bound, as CPython does. What this
-  /// process has printed is flushed first. Idempotent.
+  /// Terminates the pools, ends what is daemonic and waits for the rest, without a bound, as
+  /// CPython does. What this process has printed is flushed first. Idempotent.
   static func run() {
     fflush(nil)
+    Pool.endAll(grace: poolGrace)
     let children = ProgramRuntime.state.withLock(\.children)
     let daemons = children.filter(\.isDaemon)
     // Whatever fails here has ended, or is not ours.

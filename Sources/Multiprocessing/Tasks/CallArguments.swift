@@ -113,7 +113,7 @@ enum ResultEncoder {
 
   /// Refuses what lies deeper than JSON is read anywhere in the service. Foundation writes values
   /// of any depth, and a journal that holds one too deep could not be read again.
-  private static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
+  static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
     do throws(JSONError) {
       try JSONReader.read(text) { (reader) throws(JSONError) in _ = try reader.skipValue() }
     } catch {
