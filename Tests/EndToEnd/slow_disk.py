@@ -6,39 +6,14 @@ Usage: LIDO_BIN=PATH slow_disk.py
 The disk is made slow by a library that is loaded before the C library: each fdatasync takes DELAY.
 """
 
-import os
-import subprocess
 import sys
 import time
 
 from checks import Checks
-from lido_process import Service, finished, temporary_folder
+from lido_process import Service, finished
+from preload import SLOW_DISK, preloaded
 
 DELAY = 0.4
-SOURCE = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <time.h>
-int fdatasync(int descriptor) {
-  struct timespec delay = {.tv_nsec = %d};
-  nanosleep(&delay, 0);
-  return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(descriptor);
-}
-""" % int(DELAY * 1e9)
-
-
-def slow_disk():
-    """The library's path; None without a C compiler."""
-    folder = temporary_folder()
-    library = os.path.join(folder, "slow_disk.so")
-    for compiler in ("cc", "clang"):
-        try:
-            subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-o", library, "-"],
-                           input=SOURCE.encode(), check=True, capture_output=True)
-            return library
-        except (OSError, subprocess.CalledProcessError):
-            continue
-    return None
 
 
 def a_submission(checks, service):
@@ -87,7 +62,7 @@ def many_at_once(checks, service):
 
 def main():
     checks = Checks(seconds_max=60)
-    library = slow_disk()
+    library = preloaded(SLOW_DISK % int(DELAY * 1e9), "slow_disk")
     if library is None:
         checks.skip("everything", "there is no C compiler")
         return 0
