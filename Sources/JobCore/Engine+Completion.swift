@@ -79,6 +79,7 @@ extension Engine {
     _ number: JobNumber, _ outcome: Outcome, at moment: Moment, _ turn: inout Turn
   ) {
     emit(.jobEnded(number, outcome, at: moment.timestamp), &turn)
+    if !lastChances.isEmpty { lastChances.remove(number) }
     drainRate.jobEnded(at: moment.instant)
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
@@ -167,6 +168,7 @@ extension Engine {
     _ number: JobNumber, _ revocation: Revocation, _ turn: inout Turn
   ) {
     emit(.attemptRevoked(number, revocation), &turn)
+    if revocation == .interrupted { noteLastChance(of: number) }
     enqueue(number, byAge: true)
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
