@@ -45,14 +45,20 @@ extension Server {
     for case .jobForgotten(let number) in records { logs.remove(number) }
   }
 
-  /// What a job's last attempt wrote to a stream so far; empty if nothing is kept of it.
-  func log(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog {
+  /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;
+  /// empty if nothing is kept of it. Of a log that is kept only the piece is read.
+  func logPiece(
+    of number: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
+  ) -> (piece: ProgramLog.Piece, count: Int) {
     if stream == .stderr, let call = engine.call(of: number),
       let programs = pools[call.slot.pool] as? ProgramPoolDriver, let log = programs.log(of: call)
     {
-      return log
+      return (log.read(from: offset, atMost: limit), log.count)
     }
-    return logs.log(of: number, stream).map(ProgramLog.init) ?? ProgramLog(bytesMax: 2)
+    guard let kept = logs.read(of: number, stream, from: offset, atMost: limit) else {
+      return (ProgramLog.Piece(bytes: [], nextOffset: 0), 0)
+    }
+    return (ProgramLog.Piece(kept), kept.count)
   }
 }
 
@@ -64,12 +70,15 @@ extension JobLog {
   }
 }
 
-extension ProgramLog {
-  /// A log as it was kept.
-  init(_ log: JobLog) {
-    self.init(head: log.head, tail: log.tail, count: log.count)
+extension ProgramLog.Piece {
+  /// A piece of a log that was kept, with a mark for what is left out.
+  init(_ piece: JobLog.Piece) {
+    let mark = piece.leftOut > 0 ? ProgramLog.mark(leavingOut: piece.leftOut) : ""
+    self.init(bytes: piece.head + Array(mark.utf8) + piece.tail, nextOffset: piece.nextOffset)
   }
+}
 
+extension ProgramLog {
   /// Of bytes that are all there.
   init(_ bytes: [UInt8], bytesMax: Int) {
     self.init(bytesMax: bytesMax)

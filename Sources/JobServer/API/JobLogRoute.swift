@@ -35,7 +35,7 @@ extension Server {
     if follows {
       return try speak(follow(job, stream, from: offset), of: job.number, later)
     }
-    let piece = log(of: job.number, stream).read(from: offset, atMost: Server.logPieceMax)
+    let piece = logPiece(of: job.number, stream, from: offset, atMost: Server.logPieceMax).piece
     var headers = Server.logHeaders
     headers.add(Server.offsetHeader, "\(piece.nextOffset)")
     let response = HTTPResponse(
@@ -88,9 +88,10 @@ extension Server {
       follower.attempt = attempt
       follower.offset = 0
     }
-    let log = log(of: follower.job, follower.stream)
-    while follower.offset < log.count {
-      let piece = log.read(from: follower.offset, atMost: LogFollower.pieceMax)
+    while true {
+      let (piece, count) = logPiece(
+        of: follower.job, follower.stream, from: follower.offset, atMost: LogFollower.pieceMax)
+      guard follower.offset < count else { break }
       follower.offset = piece.nextOffset
       guard follower.body.write(piece.bytes) else { return }
     }

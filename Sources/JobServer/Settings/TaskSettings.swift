@@ -78,6 +78,10 @@ struct ProgramSettings: Equatable, Sendable {
   /// Bytes of its standard error that are kept.
   var logBytesMax = 1 << 20
 
+  /// The most that this can be: a log is kept in memory while the program runs, and written in one
+  /// turn when it has ended.
+  static let logBytesBound = 16 << 20
+
   /// The pool of programs whose task names none.
   static let defaultPool = "programs"
 
