@@ -38,8 +38,8 @@ extension Engine {
     start(next, in: SlotID(pool: pool, index: index), isExclusive: true, at: moment, &turn)
   }
 
-  /// What follows from an event for the starts that are held back: a job on its last chance may have
-  /// ended, or its pool may run nothing any more.
+  /// What follows from an event for the starts that are held back: a job on its last chance may
+  /// have ended, or its pool may run nothing any more.
   mutating func reviewHold(at moment: Moment, _ turn: inout Turn) {
     guard lastChances.isEmpty else { return dispatchAroundLastChances(at: moment, &turn) }
     isHolding = false

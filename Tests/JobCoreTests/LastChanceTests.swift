@@ -2,7 +2,7 @@ import Testing
 
 @testable import JobCore
 
-/// A job that one more interruption ends runs alone, so that no job is given up for another's deeds.
+/// A job that one more interruption ends runs alone: no job is given up for another's deeds.
 @Suite struct LastChanceTests {
   static let slots = [
     SlotID(pool: 0, index: 0), SlotID(pool: 0, index: 1), SlotID(pool: 1, index: 0),
