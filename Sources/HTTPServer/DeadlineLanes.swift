@@ -1,7 +1,11 @@
 /// What a connection has to do in time. A connection waits in at most one lane.
 enum Lane: Int, CaseIterable {
+  /// The headers are not complete after a while: has the client gone?
+  case headerLook
   /// The headers must be complete.
   case header
+  /// The same for the body.
+  case bodyLook
   /// The body must be complete.
   case body
   /// The next request must begin.

@@ -10,7 +10,8 @@ import sys
 import time
 
 from checks import Checks
-from lido_process import Service, finished
+from crowd import client_sockets, metric
+from lido_process import Service, finished, wait_until
 from preload import SLOW_DISK, preloaded
 
 DELAY = 0.4
@@ -60,6 +61,23 @@ def many_at_once(checks, service):
         checks.equal("the service is alive", http.get("/livez").status, 200)
 
 
+def clients_that_leave_early(checks, service):
+    """Before their job is on the disk, so before they wait for it."""
+    with service.connection() as http:
+        before = client_sockets(service)
+        connections = [service.connection() for _ in range(20)]
+        for connection in connections:
+            connection.send("POST", "/v1/jobs?wait=20", b'{"task":"sleep","args":[20]}',
+                            {"Content-Type": "application/json"})
+        time.sleep(0.15)
+        for connection in connections:
+            connection.close()
+        checks.that("20 clients left before their wait began: their connections are given back",
+                    wait_until(lambda: client_sockets(service) <= before, 5 * DELAY), before,
+                    client_sockets(service))
+        checks.equal("… and nobody waits", metric(http, "lido_waiting_requests"), 0.0)
+
+
 def main():
     checks = Checks(seconds_max=60)
     library = preloaded(SLOW_DISK % int(DELAY * 1e9), "slow_disk")
@@ -67,7 +85,8 @@ def main():
         checks.skip("everything", "there is no C compiler")
         return 0
     with Service("--sync", "always", environment={"LD_PRELOAD": library}) as service:
-        checks.run((a_submission, service), (a_delete, service), (many_at_once, service))
+        checks.run((a_submission, service), (a_delete, service), (many_at_once, service),
+                   (clients_that_leave_early, service))
     return checks.finish()
 
 
