@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """epoll(7) refuses to watch one more descriptor: the service, or its fork server, is short of
-something, as it may be of processes. What runs goes on, what cannot be begun waits, and it recovers.
+something, as it may be of processes. What runs goes on, what cannot be begun waits, and all of it
+recovers.
 
 Usage: LIDO_BIN=PATH no_watches.py
 
@@ -82,11 +83,12 @@ def pipes_of_a_program(checks, library):
         finished(http, http.submit("shell", "true").json)
         with refused(made, "lido.pipe"):
             job = http.submit("shell", "cat >/dev/null; echo done").json
-            checks.that("no watch for a program's pipes: it is told", is_troubled(made), "in the log",
-                        made.log_text()[-300:])
+            checks.that("no watch for a program's pipes: it is told", is_troubled(made),
+                        "in the log", made.log_text()[-300:])
             is_fine, words = pool_check(http, "programs")
             checks.equal("… also by /readyz", (is_fine, "watching: " in words), (False, True))
-            checks.equal("… the job waits", http.get(f"/v1/jobs/{job['id']}").json["state"], "queued")
+            checks.equal("… the job waits", http.get(f"/v1/jobs/{job['id']}").json["state"],
+                         "queued")
             checks.equal("… workers go on",
                          finished(http, http.submit("square", 3).json).get("result"), 9)
             check_idle(checks, "… meanwhile", [made.pid])
