@@ -117,8 +117,11 @@ import Testing
     let client = try harness.client()
     let now = harness.moment()
     harness.settle()
+    #expect(harness.server.nextDeadline(at: now) == now + 150_000_000, "the look")
+    harness.skew += 200_000_000
+    harness.settle()
     #expect(harness.server.nextDeadline(at: now) == now + 300_000_000)
-    harness.skew += 299_999_999
+    harness.skew += 99_999_999
     harness.settle()
     #expect(!client.isEnded)
     harness.skew += 1
