@@ -70,9 +70,14 @@ static uint64_t now_milliseconds(void) {
   return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
-static void watch(struct server *server, int operation, int descriptor, uint32_t interest) {
+// Returns 0, or -1 with errno: adding takes memory, and of the user's watches one.
+static int try_watch(struct server *server, int operation, int descriptor, uint32_t interest) {
   struct epoll_event event = {.events = interest, .data.fd = descriptor};
-  if (epoll_ctl(server->events, operation, descriptor, &event) < 0) give_up("epoll_ctl");
+  return epoll_ctl(server->events, operation, descriptor, &event);
+}
+
+static void watch(struct server *server, int operation, int descriptor, uint32_t interest) {
+  if (try_watch(server, operation, descriptor, interest) < 0) give_up("epoll_ctl");
 }
 
 // Sends what waits, oldest first, and leaves the rest for when the socket has room.
@@ -160,41 +165,51 @@ static void conclude_setup(struct server *server, struct child *child) {
   reply(server, &started, pidfd);
 }
 
-// Notes the new child. Its setup ends when its pipe does.
+// Makes room for one more child. Returns -1 if there is no memory.
+static int reserve_child(struct server *server) {
+  if (server->child_count < server->child_capacity) return 0;
+  size_t capacity = server->child_capacity * 2 + 16;
+  struct child *children = realloc(server->children, capacity * sizeof *children);
+  if (children == NULL) return -1;
+  server->children = children;
+  server->child_capacity = capacity;
+  return 0;
+}
+
+// Notes the new child, for which there is room. Its setup ends when its pipe does.
 static void adopt(struct server *server, const struct lido_request *request, pid_t process,
                   int setup) {
   uint64_t token = request->token;
-  if (server->child_count == server->child_capacity) {
-    size_t capacity = server->child_capacity * 2 + 16;
-    struct child *children = realloc(server->children, capacity * sizeof *children);
-    if (children == NULL) give_up("no memory for a child");
-    server->children = children;
-    server->child_capacity = capacity;
-  }
   // Before anything can reap it, so the descriptor can mean no other process.
   int pidfd = pidfd_open(process, 0);
+  int stage = LIDO_STAGE_FORK;
+  int failure = pidfd < 0 ? errno : 0;
+  if (failure == 0 && try_watch(server, EPOLL_CTL_ADD, setup, EPOLLIN) < 0) {
+    stage = LIDO_STAGE_WATCH;
+    failure = errno;
+  }
   server->children[server->child_count++] =
       (struct child){.token = token, .process = process, .pidfd = pidfd, .setup = setup,
                      .lingers = request->lingers != 0};
-  watch(server, EPOLL_CTL_ADD, setup, EPOLLIN);
-  if (pidfd >= 0) return;
-  // Without a sentinel nobody could wait for it.
+  if (failure == 0) return;
+  // Without a sentinel nobody could wait for it, and without a watch we would not learn that it
+  // runs. It costs this one child and no other.
   struct child *child = &server->children[server->child_count - 1];
-  int failure = errno;
   kill(-process, SIGKILL);
   kill(process, SIGKILL);
   child->failed = 1;
-  watch(server, EPOLL_CTL_DEL, setup, 0);
   close(child->setup);
   child->setup = -1;
-  reply_start_failed(server, token, LIDO_STAGE_FORK, failure);
+  if (pidfd >= 0) close(pidfd);
+  child->pidfd = -1;
+  reply_start_failed(server, token, stage, failure);
 }
 
 // Forks. Returns 1 in the child, which has `entry` to run; 0 in the server, whatever happened.
 static int start(struct server *server, const struct lido_order *order, struct lido_entry *entry) {
   int setup[2];
   uint64_t token = order->request.token;
-  if (pipe2(setup, O_CLOEXEC | O_NONBLOCK) < 0) {
+  if (reserve_child(server) < 0 || pipe2(setup, O_CLOEXEC | O_NONBLOCK) < 0) {
     reply_start_failed(server, token, LIDO_STAGE_FORK, errno);
     return 0;
   }

@@ -1,7 +1,11 @@
 /// What a connection has to do in time. A connection waits in at most one lane.
 enum Lane: Int, CaseIterable {
+  /// The headers are not complete after a while: has the client gone?
+  case headerLook
   /// The headers must be complete.
   case header
+  /// The same for the body.
+  case bodyLook
   /// The body must be complete.
   case body
   /// The next request must begin.
@@ -56,7 +60,8 @@ struct DeadlineLanes {
     return (first, places[Int(first)].due - durations[lane.rawValue])
   }
 
-  /// Puts a descriptor at the end of a lane, out of the one that it was in. `now` never goes back.
+  /// Puts a descriptor at the end of a lane, out of the one that it was in. In one lane `now` never
+  /// goes back.
   mutating func enter(_ lane: Lane, _ descriptor: Int32, at now: UInt64) {
     let index = Int(descriptor)
     if index >= places.count {
@@ -93,13 +98,14 @@ struct DeadlineLanes {
     places[index].lane = nil
   }
 
-  /// Takes out one whose deadline has come; `nil` when there is none (more).
-  mutating func popDue(at now: UInt64) -> (descriptor: Int32, lane: Lane)? {
+  /// Takes out one whose deadline has come, and says when that was; `nil` when there is none
+  /// (more).
+  mutating func popDue(at now: UInt64) -> (descriptor: Int32, lane: Lane, due: UInt64)? {
     for lane in Lane.allCases {
       let first = ends[lane.rawValue].first
       guard first >= 0, places[Int(first)].due <= now else { continue }
       leave(first)
-      return (first, lane)
+      return (first, lane, places[Int(first)].due)
     }
     return nil
   }

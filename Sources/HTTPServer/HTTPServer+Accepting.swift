@@ -74,14 +74,17 @@ extension HTTPServer {
     return addDaemon()
   }
 
-  /// Starts one more daemon. The number of all is bounded by `connectionsMax`.
+  /// Starts one more daemon. The number of all is bounded by `connectionsMax`. If it answers nil,
+  /// `errno` says why.
   func addDaemon() -> Daemon? {
     guard let daemon = Daemon(settings: settings, server: self) else { return nil }
     let isWatched = watcher.watch(daemon.descriptor, for: .readable) { [unowned daemon] _ in
       daemon.isReady = true
     }
     guard isWatched else {
+      let number = errno
       daemon.stop()
+      errno = number
       return nil
     }
     daemons.append(daemon)

@@ -11,13 +11,38 @@ extension HTTPServer {
   /// Cuts those that were too slow, and begins to watch those who wait for long.
   func expireDeadlines() {
     for _ in 0..<Self.deadlinesPerRunMax {
-      guard let (descriptor, lane) = lanes.popDue(at: now) else { return }
+      guard let (descriptor, lane, due) = lanes.popDue(at: now) else { return }
       guard let connection = connections[Int(descriptor)] else { continue }
       switch lane {
+      case .headerLook: look(at: connection, before: .header, since: due)
+      case .bodyLook: look(at: connection, before: .body, since: due)
       case .watch: watch(connection)
       case .write: checkWriting(connection)
       case .header, .body, .idle: cut(connection)
       }
+    }
+  }
+
+  /// When it is looked whether a client whose request is not complete has gone.
+  static func lookAfter(_ timeout: Duration) -> UInt64 {
+    min(1_000_000_000, timeout.nanoseconds / 2)
+  }
+
+  /// What is left of the time then.
+  static func restAfterLook(_ timeout: Duration) -> UInt64 {
+    timeout.nanoseconds - lookAfter(timeout)
+  }
+
+  /// Cuts a client that has closed its side before its request was complete. libmicrohttpd sees
+  /// that by itself, unless the end came together with data: of both, epoll tells it once, it reads
+  /// the data, and the end stays unread.
+  private func look(at connection: Connection, before lane: Lane, since due: UInt64) {
+    var byte: UInt8 = 0
+    let flags = Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
+    if recv(connection.descriptor, &byte, 1, flags) == 0 {
+      cut(connection)
+    } else {
+      lanes.enter(lane, connection.descriptor, at: due)
     }
   }
 

@@ -21,7 +21,7 @@ extension HTTPServer {
     let missing = Int(descriptor) + 1 - connections.count
     if missing > 0 { connections.append(contentsOf: repeatElement(nil, count: missing)) }
     connections[Int(descriptor)] = connection
-    lanes.enter(.header, descriptor, at: now)
+    lanes.enter(.headerLook, descriptor, at: now)
     return connection
   }
 
@@ -42,7 +42,7 @@ extension HTTPServer {
     activity &+= 1
     requestsBegun &+= 1
     connection.begin(at: now)
-    lanes.enter(.header, connection.descriptor, at: now)
+    lanes.enter(.headerLook, connection.descriptor, at: now)
     guard let target else {
       connection.destination = .invalid
       return
@@ -125,7 +125,7 @@ extension HTTPServer {
     connection.request.fields = scan.fields
     if scan.hasBody {
       connection.bodyCountStated = scan.contentLength
-      lanes.enter(.body, connection.descriptor, at: now)
+      lanes.enter(.bodyLook, connection.descriptor, at: now)
     }
     return .YES
   }

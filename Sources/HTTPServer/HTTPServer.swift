@@ -99,16 +99,23 @@ public final class HTTPServer {
     port = listener.port
     fieldTable = FieldTable(keeping: settings.fieldsKept)
     lanes = DeadlineLanes(durations: [
-      settings.headerTimeout.nanoseconds, settings.bodyTimeout.nanoseconds,
+      Self.lookAfter(settings.headerTimeout), Self.restAfterLook(settings.headerTimeout),
+      Self.lookAfter(settings.bodyTimeout), Self.restAfterLook(settings.bodyTimeout),
       settings.idleTimeout.nanoseconds, settings.watchDelay.nanoseconds,
       max(1, settings.writeTimeout.nanoseconds / WriteProgress.checksPerTimeout),
     ])
+    // Whoever reads `errno` later reads that of another call.
     let isWatched = watcher.watch(listener.descriptor, for: .readable) { [unowned self] _ in
       hasArrivals = true
     }
-    guard isWatched, addDaemon() != nil else {
+    if !isWatched {
       let number = errno
-      if !isWatched { forgetListener() }
+      forgetListener()
+      stop()
+      throw HTTPServerError(errorNumber: number, address: address)
+    }
+    if addDaemon() == nil {
+      let number = errno
       stop()
       throw HTTPServerError(errorNumber: number, address: address)
     }

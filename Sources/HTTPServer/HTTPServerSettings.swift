@@ -14,6 +14,9 @@
 /// | stops reading a stream | the stream's bound instead of the answer | `writeTimeout` |
 /// | waits to be accepted | none of this process | there is room |
 ///
+/// Who closes in the midst of a request is let go at once, or after a second if libmicrohttpd did
+/// not see it; only an end that comes with a later piece of it is not seen before the time-out.
+///
 /// None of them costs a turn. libmicrohttpd has its memory for each connection from the begin, but
 /// touches most of it only after the first answer.
 public struct HTTPServerSettings: Sendable {

@@ -19,7 +19,8 @@ public final class PendingResponse {
   /// once an answer has been owed for `HTTPServerSettings.watchDelay`.
   public private(set) var isAbandoned = false
 
-  /// Called at most once, when `isAbandoned` becomes true, from within `HTTPServer.run(at:)`.
+  /// Called at most once, when `isAbandoned` becomes true, from within `HTTPServer.run(at:)`. Set
+  /// when it is true already, it is not called.
   public var onAbandoned: (() -> Void)?
 
   /// A response that is owed to nobody, for the tests of what stands behind the routes.

@@ -39,7 +39,7 @@ extension Engine {
   ) {
     guard let call = take(id, at: moment, &turn) else { return }
     if let ending = call.ending {
-      endFromOutside(call, ending, at: moment, &turn)
+      endFromOutside(call, ending, loss, at: moment, &turn)
     } else if loss == .notStarted {
       giveBack(call.job, .notStarted, &turn)
     } else if isDrainGraceOver {
@@ -79,6 +79,7 @@ extension Engine {
     _ number: JobNumber, _ outcome: Outcome, at moment: Moment, _ turn: inout Turn
   ) {
     emit(.jobEnded(number, outcome, at: moment.timestamp), &turn)
+    if !lastChances.isEmpty { lastChances.remove(number) }
     drainRate.jobEnded(at: moment.instant)
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
@@ -131,23 +132,22 @@ extension Engine {
   }
 
   private mutating func endFromOutside(
-    _ call: Call, _ ending: Call.Ending, at moment: Moment, _ turn: inout Turn
+    _ call: Call, _ ending: Call.Ending, _ loss: Loss? = nil, at moment: Moment,
+    _ turn: inout Turn
   ) {
+    var error: JobError
     switch ending {
-    case .cancelled:
-      end(call.job, .cancelled, at: moment, &turn)
-    case .passed(let limit):
-      fail(
-        call.job, JobError(limit, attempt: attempt(of: call.job)), at: moment, &turn)
+    case .cancelled: return end(call.job, .cancelled, at: moment, &turn)
+    case .passed(let limit): error = JobError(limit, attempt: attempt(of: call.job))
     case .timedOut:
       let limit = timeout(of: call.job) ?? 0
-      fail(
-        call.job,
-        JobError(
-          code: .timedOut, type: "TimeLimitPassed",
-          message: "the attempt ran longer than its time limit of \(limit) ms and was ended",
-          attempt: attempt(of: call.job)), at: moment, &turn)
+      error = JobError(
+        code: .timedOut, type: "TimeLimitPassed",
+        message: "the attempt ran longer than its time limit of \(limit) ms and was ended",
+        attempt: attempt(of: call.job))
     }
+    error.note(loss)
+    fail(call.job, error, at: moment, &turn)
   }
 
   /// What a cut-off attempt leads to: the job waits again, or is given up.
@@ -167,6 +167,7 @@ extension Engine {
     _ number: JobNumber, _ revocation: Revocation, _ turn: inout Turn
   ) {
     emit(.attemptRevoked(number, revocation), &turn)
+    if revocation == .interrupted { noteLastChance(of: number) }
     enqueue(number, byAge: true)
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
@@ -225,6 +226,17 @@ extension Engine {
 }
 
 extension JobError {
+  /// Takes over how the process ended, and what it had to say, from what is not told as the reason.
+  fileprivate mutating func note(_ loss: Loss?) {
+    switch loss {
+    case .workerExited(let exitcode), .outOfMemory(let exitcode): self.exitcode = exitcode
+    case .programFailed(let raised):
+      exitcode = raised.exitcode
+      traceback = raised.traceback
+    case .protocolBroken, .interrupted, .notStarted, nil: break
+    }
+  }
+
   /// What a worker, or the end of a program, tells.
   fileprivate init(_ raised: RaisedError, attempt: Int) {
     self.init(

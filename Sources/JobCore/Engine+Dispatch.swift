@@ -13,33 +13,51 @@ extension Engine {
   }
 
   mutating func dispatchAll(at moment: Moment, _ turn: inout Turn) {
-    for pool in pools.indices { dispatch(pool: pool, at: moment, &turn) }
+    guard lastChances.isEmpty else { return dispatchAroundLastChances(at: moment, &turn) }
+    for pool in pools.indices { fill(pool: pool, at: moment, &turn) }
   }
 
   /// Hands out queued jobs of one pool, oldest first, while a slot can take the next one.
   mutating func dispatch(pool: Int, at moment: Moment, _ turn: inout Turn) {
+    if lastChances.isEmpty, !isHolding {
+      fill(pool: pool, at: moment, &turn)
+    } else {
+      reviewHold(at: moment, &turn)
+    }
+  }
+
+  /// The same while nobody is to run alone.
+  mutating func fill(pool: Int, at moment: Moment, _ turn: inout Turn) {
     guard pools[pool].freeCredit > 0, isWritable, !isDraining else { return }
     if pools[pool].storedName == nil { pools[pool].storedName = store.names.find(pools[pool].name) }
     guard let line = pools[pool].storedName.map({ Int($0.index) }), line < ready.count else {
       return
     }
-    while let number = nextQueued(in: line), let attempt = store[number]?.attempt {
+    while let number = nextQueued(in: line) {
       let isExclusive = rule(of: number)?.isExclusive ?? false
       guard let index = chooseSlot(pool: pool, isExclusive: isExclusive) else { return }
-      let slot = SlotID(pool: pool, index: index)
       ready[line].removeFirst()
-      lastSerial += 1
-      let call = Call(
-        id: CallID(serial: lastSerial, slot: slot), job: number, isExclusive: isExclusive)
-      emit(.attemptStarted(number, attempt: Int(attempt) + 1, at: moment.timestamp), &turn)
-      let isFirst = pools[pool].update(slot: index) { held in
-        held.calls.append(call)
-        return held.calls.count == 1
-      }
-      turn.effects.append(.dispatch(call.id, number))
-      turn.effects.append(.jobChanged(number))
-      if isFirst { callBegan(call, at: moment, &turn) }
+      start(
+        number, in: SlotID(pool: pool, index: index), isExclusive: isExclusive, at: moment, &turn)
     }
+  }
+
+  /// Hands a job that has left its line to a slot with room.
+  mutating func start(
+    _ number: JobNumber, in slot: SlotID, isExclusive: Bool, at moment: Moment, _ turn: inout Turn
+  ) {
+    let attempt = store[number].map { Int($0.attempt) } ?? 0
+    lastSerial += 1
+    let call = Call(
+      id: CallID(serial: lastSerial, slot: slot), job: number, isExclusive: isExclusive)
+    emit(.attemptStarted(number, attempt: attempt + 1, at: moment.timestamp), &turn)
+    let isFirst = pools[slot.pool].update(slot: slot.index) { held in
+      held.calls.append(call)
+      return held.calls.count == 1
+    }
+    turn.effects.append(.dispatch(call.id, number))
+    turn.effects.append(.jobChanged(number))
+    if isFirst { callBegan(call, at: moment, &turn) }
   }
 
   /// The first entry of a line that still holds; stale ones before it are dropped.
@@ -61,7 +79,7 @@ extension Engine {
   /// than one call each is credit that the pool gives for calls of microseconds only, and what
   /// waits behind a call that turns out long comes back as lost, not started. A call that is to
   /// have its worker to itself goes to an empty slot only.
-  private func chooseSlot(pool: Int, isExclusive: Bool) -> Int? {
+  func chooseSlot(pool: Int, isExclusive: Bool) -> Int? {
     guard pools[pool].freeCredit > 0 else { return nil }
     var best: Int?
     var bestCount = Int.max

@@ -103,6 +103,11 @@ extension Engine {
     if deadlines.count != store.count(of: .scheduled) + limited {
       broken.append("\(deadlines.count) deadlines, some of them for nothing")
     }
+    let alone = held.filter { store[$0].map(isOnLastChance) ?? false }
+    if !alone.isEmpty, held.count > 1 { broken.append("a job on its last chance has company") }
+    var onLastChance = Set<JobNumber>()
+    store.forEachOpen { if isOnLastChance($0) { onLastChance.insert($0.number) } }
+    if onLastChance != lastChances { broken.append("the jobs on their last chance are wrong") }
     if held.count != store.count(of: .running) {
       broken.append("\(store.count(of: .running)) jobs run, but slots hold \(held.count)")
     }

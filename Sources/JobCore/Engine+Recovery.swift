@@ -13,6 +13,7 @@ extension Engine {
     store.forEachOpen { open.append($0.number) }
     for number in open {
       guard let job = store[number] else { continue }
+      noteLastChance(of: number)
       if job.state == .queued {
         enqueue(number)
       } else {

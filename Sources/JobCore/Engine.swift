@@ -23,7 +23,12 @@ public struct Engine: Sendable {
   var isDrainGraceOver = false
   var isDrainFinished = false
 
+  /// Whether starts wait for a job on its last chance.
+  var isHolding = false
+
   // Derived from the store.
+  /// Open jobs that one more interruption ends.
+  var lastChances: Set<JobNumber> = []
   var ready: [ReadyQueue] = []
   var deadlines = DeadlineQueue()
 
@@ -91,6 +96,7 @@ public struct Engine: Sendable {
     case .drainGraceEnded:
       isDrainGraceOver = true
     }
+    if isHolding { reviewHold(at: moment, &turn) }
   }
 
   /// Makes a fact part of the state and of the turn. The only way in which the engine changes jobs.

@@ -40,7 +40,8 @@ public struct Job: Equatable, Sendable {
   public internal(set) var state: JobState = .queued
   /// Whether a cancel request waits for its worker to end.
   public internal(set) var isCancelRequested = false
-  /// Crashes of the service that cut it off; counted apart from its attempts.
+  /// Crashes, of the service or of its fork server, that cut it off; counted apart from its
+  /// attempts.
   public internal(set) var losses: UInt8 = 0
   /// The number of the attempt that runs or ran last; 0 before the first.
   public internal(set) var attempt: UInt16 = 0

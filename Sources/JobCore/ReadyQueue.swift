@@ -36,6 +36,11 @@ struct ReadyQueue: Equatable, Sendable {
     numbers.removeFirst()
   }
 
+  /// Takes out an entry that holds, wherever it stands.
+  mutating func remove(_ number: JobNumber) {
+    if let place = numbers.firstIndex(of: number) { numbers.remove(at: place) }
+  }
+
   /// Takes the first entry, which turned out to be stale.
   mutating func removeStaleFirst() {
     numbers.removeFirst()

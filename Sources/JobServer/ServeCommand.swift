@@ -22,6 +22,10 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.sync)) var sync: String?
   @Option(help: help(.snapshotInterval)) var snapshotInterval: String?
   @Option(help: help(.maxBody)) var maxBody: String?
+  @Option(help: help(.maxConnections)) var maxConnections: String?
+  @Option(help: help(.maxHeader)) var maxHeader: String?
+  @Option(help: help(.headerTimeout)) var headerTimeout: String?
+  @Option(help: help(.bodyTimeout)) var bodyTimeout: String?
   @Option(help: help(.maxQueued)) var maxQueued: String?
   @Option(help: help(.maxQueuedBytes)) var maxQueuedBytes: String?
   @Option(help: help(.retentionAge)) var retentionAge: String?
@@ -44,7 +48,9 @@ struct ServeCommand: ParsableCommand {
     let values: [Setting: String?] = [
       .listen: listen, .data: data, .config: config, .processes: processes,
       .startMethod: startMethod, .maxTasksPerChild: maxTasksPerChild, .sync: sync,
-      .snapshotInterval: snapshotInterval, .maxBody: maxBody, .maxQueued: maxQueued,
+      .snapshotInterval: snapshotInterval, .maxBody: maxBody, .maxConnections: maxConnections,
+      .maxHeader: maxHeader, .headerTimeout: headerTimeout, .bodyTimeout: bodyTimeout,
+      .maxQueued: maxQueued,
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
       .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,

@@ -104,10 +104,15 @@ extension Server {
 
   /// Ends the wait of a client that leaves. One that only closed its sending side still reads, so
   /// it hears how far the job is. One that left does not, and by the answer its connection is given
-  /// back at once.
+  /// back at once. With a slow disk it may have left before its wait begins.
   private func letGo(_ response: PendingResponse, _ handle: Waiters.Handle) {
-    response.onAbandoned = { [unowned self] in
+    let end = { [unowned self] in
       if let waiter = waiters.remove(handle) { waitIsOver(waiter) }
+    }
+    if response.isAbandoned {
+      end()
+    } else {
+      response.onAbandoned = end
     }
   }
 

@@ -38,6 +38,10 @@ extension Server {
       ])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
+    http.connectionsMax = settings.connectionsMax
+    http.headerBytesMax = settings.headerBytesMax
+    http.headerTimeout = .milliseconds(settings.headerTimeout)
+    http.bodyTimeout = .milliseconds(settings.bodyTimeout)
     // Apart from those of an earlier start, and from those of another service in the same log.
     http.requestIDPrefix = String(beganAt.timestamp, radix: 36) + "-"
     let server = try HTTPServer(

@@ -49,13 +49,23 @@ extension Server {
     for case .jobForgotten(let number) in records { logs.remove(number) }
   }
 
-  /// What a job's last attempt wrote to a stream so far; empty if nothing is kept of it. While a
-  /// program runs its standard output is not known yet, and what an earlier attempt wrote is not
-  /// what is asked for.
-  func log(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog {
-    let nothing = ProgramLog(bytesMax: 2)
-    if let log = runningLog(of: number) { return stream == .stderr ? log : nothing }
-    return logs.log(of: number, stream).map(ProgramLog.init) ?? nothing
+  /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;
+  /// empty if nothing is kept of it. Of a log that is kept only the piece is read.
+  ///
+  /// While a program runs its standard output is not known yet, and what an earlier attempt wrote is
+  /// not what is asked for.
+  func logPiece(
+    of number: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
+  ) -> (piece: ProgramLog.Piece, count: Int) {
+    let nothing = ProgramLog.Piece(bytes: [], nextOffset: 0)
+    if let log = runningLog(of: number) {
+      guard stream == .stderr else { return (nothing, 0) }
+      return (log.read(from: offset, atMost: limit), log.count)
+    }
+    guard let kept = logs.read(of: number, stream, from: offset, atMost: limit) else {
+      return (nothing, 0)
+    }
+    return (ProgramLog.Piece(kept), kept.count)
   }
 
   /// What the program of a job that runs has written to standard error so far: nothing, as long as
@@ -76,12 +86,15 @@ extension JobLog {
   }
 }
 
-extension ProgramLog {
-  /// A log as it was kept.
-  init(_ log: JobLog) {
-    self.init(head: log.head, tail: log.tail, count: log.count)
+extension ProgramLog.Piece {
+  /// A piece of a log that was kept, with a mark for what is left out.
+  init(_ piece: JobLog.Piece) {
+    let mark = piece.leftOut > 0 ? ProgramLog.mark(leavingOut: piece.leftOut) : ""
+    self.init(bytes: piece.head + Array(mark.utf8) + piece.tail, nextOffset: piece.nextOffset)
   }
+}
 
+extension ProgramLog {
   /// Of bytes that are all there.
   init(_ bytes: [UInt8], bytesMax: Int) {
     self.init(bytesMax: bytesMax)

@@ -6,9 +6,6 @@ import Reactor
 
 /// What the pools report, as events.
 extension Server {
-  /// How long after a fork server could not be started the next try is made, in milliseconds.
-  private static let forkServerRetryAfter: Milliseconds = 500
-
   /// What runs the calls of a configured pool.
   static func driver(
     of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
@@ -65,12 +62,21 @@ extension Server {
     forkServer.drain(into: &events)
     for event in events {
       if event == .lost {
-        metrics.forkServersLost += 1
-        log.error("the fork server ended; another one is started, what ran is run again")
-        replaceForkServer()
+        forkServerLost()
       }
       if snapshotEvent(event) { continue }
       for pool in pools { pool.handle(event, at: now.instant) }
+    }
+  }
+
+  private func forkServerLost() {
+    metrics.forkServersLost += 1
+    log.error("the fork server ended; another one is started, what ran is run again")
+    let pause = forkServerPause.lost(at: now.instant)
+    if pause == 0 {
+      replaceForkServer()
+    } else {
+      forkServerRetryAt = now.instant.advanced(byMilliseconds: pause)
     }
   }
 
@@ -78,13 +84,16 @@ extension Server {
     do {
       try forkServer.replace()
       forkServerRetryAt = nil
+      isForkServerRefused = false
+      forkServerPause.replaced(at: now.instant)
       log.notice("a fork server runs again", metadata: ["pid": .count(Int(forkServer.process))])
     } catch {
-      if forkServerRetryAt == nil {
+      if !isForkServerRefused {
+        isForkServerRefused = true
         log.critical(
           "no fork server can be started; it is tried again", metadata: ["error": "\(error)"])
       }
-      forkServerRetryAt = now.instant.advanced(byMilliseconds: Server.forkServerRetryAfter)
+      forkServerRetryAt = now.instant.advanced(byMilliseconds: forkServerPause.failed())
     }
   }
 
@@ -93,6 +102,7 @@ extension Server {
     if forkServer.timePassed(at: now.instant.nanoseconds) {
       log.error("the fork server does not answer and is killed")
     }
+    if forkServer.isLookDue(at: now.instant.nanoseconds) { forkServerReady() }
     guard let due = forkServerRetryAt, due <= now.instant else { return }
     replaceForkServer()
   }

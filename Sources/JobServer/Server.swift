@@ -71,6 +71,9 @@ final class Server {
   let workerTasks: Set<String>
   /// When a fork server is tried to be started again; nil while there is one.
   var forkServerRetryAt: Instant?
+  var forkServerPause: ReplacementPause
+  /// Whether the system refused a fork server when one was last tried to be started.
+  var isForkServerRefused = false
   /// When the journal is tried again after it failed; nil while it takes records.
   var retryAt: Instant?
   /// Since when the journal takes no records; nil while it does.
@@ -116,6 +119,7 @@ final class Server {
     self.storage = storage
     self.now = now
     beganAt = now
+    forkServerPause = ReplacementPause(startedAt: now.instant)
     taskSettings = Dictionary(uniqueKeysWithValues: settings.tasks.map { ($0.name, $0) })
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,

@@ -16,6 +16,29 @@ public struct JobLog: Equatable, Sendable {
     self.tail = tail
   }
 
+  /// A part of a log: of its beginning, of its end, or of both.
+  public struct Piece: Equatable, Sendable {
+    /// Where it begins.
+    public var offset: Int
+    /// How many bytes were written in all.
+    public var count: Int
+    /// What lies in the beginning.
+    public var head: [UInt8] = []
+    /// How many bytes are left out between the two, or before `tail`.
+    public var leftOut = 0
+    /// What lies in the end.
+    public var tail: [UInt8] = []
+
+    /// An empty piece.
+    init(offset: Int, count: Int) {
+      self.offset = offset
+      self.count = count
+    }
+
+    /// Where the next piece begins.
+    public var nextOffset: Int { offset + head.count + leftOut + tail.count }
+  }
+
   /// The streams that are kept.
   public enum Stream: String, CaseIterable, Sendable {
     case stdout, stderr

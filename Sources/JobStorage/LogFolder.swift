@@ -11,6 +11,9 @@ public import JobCore
 /// A file is one line, `{"log":1,"count":9000,"head":4096}`, and then the bytes: the first `head`
 /// of them are the log's beginning, the rest its end. `count` is how many were written.
 public final class LogFolder {
+  /// More than the first line of a file has.
+  private static let lineMax = 128
+
   private let path: String
   private let bytesMax: Int
   private let fileSystem: any FileSystem
@@ -60,7 +63,7 @@ public final class LogFolder {
     do throws(StorageError) {
       let open = try fileSystem.open(file, for: .creating)
       defer { fileSystem.close(open) }
-      try write(Array(line.utf8) + log.head + log.tail, to: open)
+      for part in [Array(line.utf8), log.head, log.tail] { try write(part, to: open) }
     } catch {
       // Whatever there is of it must not be read; if this fails, the next start finds it.
       try? fileSystem.remove(file)
@@ -70,22 +73,44 @@ public final class LogFolder {
     while bytes > bytesMax, let oldest = order.first, oldest != job { remove(oldest) }
   }
 
-  /// The log of a job; nil when none is kept, or when it cannot be read any more.
-  public func log(of job: JobNumber, _ stream: JobLog.Stream) -> JobLog? {
+  /// At most `limit` bytes of a job's log from `offset` on, by the offsets of what was written; nil
+  /// when none is kept, or when it cannot be read any more. Reads no more than that of the file.
+  ///
+  /// An offset in what is left out, or a piece that comes to it, is continued where the end begins.
+  public func read(
+    of job: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
+  ) -> JobLog.Piece? {
     guard let size = sizes[job]?[stream] else { return nil }
     guard let file = try? fileSystem.open(name(of: job, stream), for: .reading) else { return nil }
     defer { fileSystem.close(file) }
-    var content = [UInt8](repeating: 0, count: size)
-    var filled = 0
-    while filled < size {
-      let read = content.withUnsafeMutableBytes { buffer in
-        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-        return (try? fileSystem.read(file, at: filled, into: rest)) ?? 0
-      }
-      guard read > 0 else { return nil }
-      filled += read
+    guard
+      let start = bytes(of: file, at: 0, min(size, LogFolder.lineMax)),
+      let shape = LogFolder.shape(start, size)
+    else { return nil }
+    var piece = JobLog.Piece(offset: min(max(offset, 0), shape.count), count: shape.count)
+    var room = max(limit, 0)
+    if piece.nextOffset < shape.head {
+      let length = min(room, shape.head - piece.nextOffset)
+      let place = shape.start + piece.nextOffset
+      guard let read = bytes(of: file, at: place, length) else { return nil }
+      piece.head = read
+      room -= length
     }
-    return LogFolder.decode(content)
+    guard room > 0, piece.nextOffset >= shape.head else { return piece }
+    let tailAt = shape.count - shape.tail
+    piece.leftOut = max(0, tailAt - piece.nextOffset)
+    let length = min(room, shape.count - piece.nextOffset)
+    let place = shape.start + shape.head + (piece.nextOffset - tailAt)
+    guard let read = bytes(of: file, at: place, length) else { return nil }
+    piece.tail = read
+    return piece
+  }
+
+  /// The whole log of a job; nil when none is kept, or when it cannot be read any more.
+  public func log(of job: JobNumber, _ stream: JobLog.Stream) -> JobLog? {
+    read(of: job, stream, from: 0, atMost: .max).map {
+      JobLog(count: $0.count, head: $0.head, tail: $0.tail)
+    }
   }
 
   /// Drops what is kept of a job.
@@ -124,19 +149,38 @@ public final class LogFolder {
     }
   }
 
-  private static func decode(_ content: [UInt8]) -> JobLog? {
+  /// Just so many bytes of a file; nil if there are fewer.
+  private func bytes(of file: OpenFile, at place: Int, _ count: Int) -> [UInt8]? {
+    var content = [UInt8](repeating: 0, count: count)
+    var filled = 0
+    while filled < count {
+      let read = content.withUnsafeMutableBytes { buffer in
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+        return (try? fileSystem.read(file, at: place + filled, into: rest)) ?? 0
+      }
+      guard read > 0 else { return nil }
+      filled += read
+    }
+    return content
+  }
+
+  /// What the first line of a file of `size` bytes says: where the bytes begin, how many were
+  /// written, and how many of the beginning and of the end there are.
+  private static func shape(
+    _ content: [UInt8], _ size: Int
+  ) -> (start: Int, count: Int, head: Int, tail: Int)? {
     guard let end = content.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
     let values = content[..<end].withUnsafeBufferPointer { line in
       try? JSONReader.read(line) { (reader) throws(JSONError) in
         try RecordDecoder.integers(&reader)
       }
     }
-    let bytes = content[(end + 1)...]
+    let held = size - (end + 1)
     guard
       let values, values["log"] == 1, let count = values["count"], let head = values["head"],
-      (0...bytes.count).contains(head), count >= bytes.count
+      (0...held).contains(head), count >= held
     else { return nil }
-    return JobLog(count: count, head: Array(bytes.prefix(head)), tail: Array(bytes.dropFirst(head)))
+    return (end + 1, count, head, held - head)
   }
 
   // MARK: Books

@@ -11,6 +11,7 @@ import threading
 import time
 
 from api_checks.expectations import check_handle, seconds
+from bad_times import service_with_programs
 from checks import Checks
 from lido_process import (
     Service, descendants, finished, look_at, wait_for_state, wait_until)
@@ -257,6 +258,24 @@ def no_fork_server_for_a_while(checks, service):
                     f"{PROCESSES} living workers", workers(http))
 
 
+def a_job_that_kills_the_fork_server(checks):
+    """It is given up, and nobody who ran beside it is, in no pool."""
+    with service_with_programs("--processes", 2) as service, service.connection() as http:
+        innocent = [http.submit("sleep", 1.5).json for _ in range(2)]
+        innocent.append(http.submit("shell", "sleep 1.5").json)
+        for job in innocent:
+            wait_for_state(http, job["id"], "running")
+        guilty = http.submit("shell", "kill -9 $PPID; sleep 5").json
+        check_handle(checks, "a program that kills the fork server", finished(http, guilty, 60),
+                     state="failed", interruptions=2)
+        checks.equal("… fails with", http.get(f"/v1/jobs/{guilty['id']}").json["error"]["code"],
+                     "interrupted")
+        checks.equal("… those beside it do not",
+                     [finished(http, job)["state"] for job in innocent], ["succeeded"] * 3)
+        lost = service.log_text().count("the fork server ended")
+        checks.equal("… and it cost three fork servers", lost, 3)
+
+
 def main():
     checks = Checks(seconds_max=90)
     with Service("--processes", PROCESSES) as service:
@@ -265,6 +284,7 @@ def main():
             (all_workers_die_at_once, service), (killed_from_outside, service),
             (the_fork_server_dies, service), (no_fork_server_for_a_while, service))
         checks.equal("the service was never started again", service.process.poll(), None)
+    checks.run(a_job_that_kills_the_fork_server)
     return checks.finish()
 
 

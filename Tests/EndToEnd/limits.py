@@ -49,6 +49,10 @@ def programs(checks, http):
                 run(http, "grow", f"setsid sh -c '{GROW}' & wait"), "memory_limit")
     checks.equal("its open files", run(http, "files")["result"], "24\n")
     failed_with(checks, "the time limit of its task", run(http, "slow"), "timed_out", "300 ms")
+    error = run(http, "shell", "echo step 7 >&2; exec sleep 100", timeout=0.3)["error"]
+    checks.equal("how it ended, and what it said last, is told as well",
+                 (error["code"], error.get("exitcode"), error.get("traceback")),
+                 ("timed_out", -15, "step 7\n"))
     checks.equal("what stays within its limits succeeds", run(http, "shell", "echo yes")["result"],
                  "yes\n")
     failed_with(checks, "an exit is told from them", run(http, "shell", "exit 7"), "exited")

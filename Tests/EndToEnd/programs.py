@@ -384,6 +384,28 @@ def shutting_down(checks, _):
                         and "interruptions" not in jobs[0], "none", jobs)
 
 
+def without_their_folder(checks, service, http):
+    """Programs may remove the folder above theirs; that is nobody's failure."""
+    work = os.path.join(service.data, "work-programs")
+    checks.equal("the folder above is removed", run(http, "shell", f"rm -rf {work}")["result"], "")
+    checks.that("… it is gone", not os.path.exists(work), "gone", work)
+    job = run(http, "shell", "pwd")
+    checks.equal("… and made anew for the next", os.path.dirname(job.get("result", "")), work)
+    checks.equal("a file in its place", run(
+        http, "shell", f"rm -rf {work}; echo > {work}")["result"], "")
+    job = http.submit("shell", "pwd").json
+    said = wait_until(lambda: "processes cannot be started" in service.log_text(), 5)
+    checks.that("… makes jobs wait, which is told", said, "in the log", service.log_text()[-300:])
+    checks.equal("… and fails none", http.get(f"/v1/jobs/{job['id']}").json["state"], "queued")
+    os.remove(work)
+    checks.equal("… until it is gone", finished(http, job)["state"], "succeeded")
+    os.rename(work, f"{work}-moved")
+    os.mkdir(work)
+    checks.equal("another folder in its place is used", os.path.dirname(
+        run(http, "shell", "pwd").get("result", "")), work)
+    checks.equal("… by an attempt that counts once", run(http, "shell", "true")["attempt"], 1)
+
+
 def main():
     checks = Checks(seconds_max=120)
     with configured(CONFIGURATION, *FLAGS) as service:
@@ -396,7 +418,8 @@ def main():
                        (one_attempt_at_a_time, service, http),
                        (a_follower_that_lags, service, http),
                        (following_a_rerun, service, http),
-                       (nobody_survives, service, http))
+                       (nobody_survives, service, http),
+                       (without_their_folder, service, http))
         checks.run((after_kill, service))
     checks.run((while_the_disk_is_waited_for, None), (shutting_down, None))
     sys.exit(checks.finish())

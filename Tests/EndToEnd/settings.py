@@ -28,6 +28,11 @@ VISIBLE = {
                           (30, 120, 0.5)),
     "max-body": ("info.limits.body_bytes_max", ("65536", "1MiB", "512KiB"),
                  (65_536, 1 << 20, 512 << 10)),
+    "max-connections": ("info.limits.connections_max", ("21", "22", "23"), (21, 22, 23)),
+    "max-header": ("info.limits.header_bytes_max", ("4096", "16KiB", "32KiB"),
+                   (4_096, 16 << 10, 32 << 10)),
+    "header-timeout": ("info.limits.header_timeout", ("5", "1m", "500ms"), (5, 60, 0.5)),
+    "body-timeout": ("info.limits.body_timeout", ("5", "1m", "500ms"), (5, 60, 0.5)),
     "max-queued": ("info.limits.open_jobs_max", ("11", "12", "13"), (11, 12, 13)),
     "max-queued-bytes": ("info.limits.open_bytes_max", ("65536", "1MiB", "1GiB"),
                          (65_536, 1 << 20, 1 << 30)),
@@ -41,6 +46,7 @@ VISIBLE = {
 }
 DEFAULTS = {
     "snapshot-interval": 60, "max-body": 8 << 20, "max-queued": 1_000_000,
+    "max-header": 8 << 10, "header-timeout": 10, "body-timeout": 60,
     "max-queued-bytes": 1 << 30, "retention-age": 86_400, "retention-count": 1_000_000,
     "retention-bytes": 1 << 30, "shutdown-grace": 8, "start-method": "forkserver",
 }
@@ -57,7 +63,9 @@ WRONG = [
     ("maxtasksperchild", "-1", "0"), ("maxtasksperchild", "x", "0"),
     ("sync", "sometimes", "always"), ("sync", "-5", "always"),
     ("snapshot-interval", "soon", "ms"), ("snapshot-interval", "-1", "ms"),
-    ("max-body", "big", "MiB"), ("max-body", "8XiB", "MiB"), ("max-queued", "0", "1"),
+    ("max-connections", "0", "1"), ("max-header", "1", "4096"), ("header-timeout", "0", "ms"),
+    ("body-timeout", "x", "ms"), ("max-body", "big", "MiB"), ("max-body", "8XiB", "MiB"),
+    ("max-queued", "0", "1"),
     ("max-queued", "1.5", "1"), ("retention-age", "1y", "24h"), ("retention-count", "-3", "0"),
     ("retention-bytes", "lots", "MiB"), ("shutdown-grace", "x", "ms"),
     ("log-level", "loud", "debug"), ("insecure", "1", "true"), ("token-file", "~/t", "whole path"),

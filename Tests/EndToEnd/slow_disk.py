@@ -6,39 +6,15 @@ Usage: LIDO_BIN=PATH slow_disk.py
 The disk is made slow by a library that is loaded before the C library: each fdatasync takes DELAY.
 """
 
-import os
-import subprocess
 import sys
 import time
 
 from checks import Checks
-from lido_process import Service, finished, temporary_folder
+from crowd import client_sockets, metric
+from lido_process import Service, finished, wait_until
+from preload import SLOW_DISK, preloaded
 
 DELAY = 0.4
-SOURCE = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <time.h>
-int fdatasync(int descriptor) {
-  struct timespec delay = {.tv_nsec = %d};
-  nanosleep(&delay, 0);
-  return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(descriptor);
-}
-""" % int(DELAY * 1e9)
-
-
-def slow_disk():
-    """The library's path; None without a C compiler."""
-    folder = temporary_folder()
-    library = os.path.join(folder, "slow_disk.so")
-    for compiler in ("cc", "clang"):
-        try:
-            subprocess.run([compiler, "-shared", "-fPIC", "-x", "c", "-o", library, "-"],
-                           input=SOURCE.encode(), check=True, capture_output=True)
-            return library
-        except (OSError, subprocess.CalledProcessError):
-            continue
-    return None
 
 
 def a_submission(checks, service):
@@ -85,14 +61,32 @@ def many_at_once(checks, service):
         checks.equal("the service is alive", http.get("/livez").status, 200)
 
 
+def clients_that_leave_early(checks, service):
+    """Before their job is on the disk, so before they wait for it."""
+    with service.connection() as http:
+        before = client_sockets(service)
+        connections = [service.connection() for _ in range(20)]
+        for connection in connections:
+            connection.send("POST", "/v1/jobs?wait=20", b'{"task":"sleep","args":[20]}',
+                            {"Content-Type": "application/json"})
+        time.sleep(0.15)
+        for connection in connections:
+            connection.close()
+        checks.that("20 clients left before their wait began: their connections are given back",
+                    wait_until(lambda: client_sockets(service) <= before, 5 * DELAY), before,
+                    client_sockets(service))
+        checks.equal("… and nobody waits", metric(http, "lido_waiting_requests"), 0.0)
+
+
 def main():
     checks = Checks(seconds_max=60)
-    library = slow_disk()
+    library = preloaded(SLOW_DISK % int(DELAY * 1e9), "slow_disk")
     if library is None:
         checks.skip("everything", "there is no C compiler")
         return 0
     with Service("--sync", "always", environment={"LD_PRELOAD": library}) as service:
-        checks.run((a_submission, service), (a_delete, service), (many_at_once, service))
+        checks.run((a_submission, service), (a_delete, service), (many_at_once, service),
+                   (clients_that_leave_early, service))
     return checks.finish()
 
 

@@ -4,9 +4,11 @@ import Testing
 @testable import HTTPServer
 
 @Suite struct LifecycleTests {
-  private func server(_ settings: HTTPServerSettings) throws(HTTPServerError) -> HTTPServer {
+  private func server(
+    _ settings: HTTPServerSettings, _ loop: PollLoop = PollLoop()
+  ) throws(HTTPServerError) -> HTTPServer {
     try HTTPServer(
-      settings: settings, router: Router([]), watcher: PollLoop(),
+      settings: settings, router: Router([]), watcher: loop,
       problem: { .text($0.code, status: $0.status) })
   }
 
@@ -18,6 +20,18 @@ import Testing
     #expect(error?.code == .addressInUse)
     #expect(error?.errorNumber == EADDRINUSE)
     #expect(error?.description == "127.0.0.1:\(first.port): Address already in use")
+  }
+
+  @Test(arguments: [0, 1])
+  func `a listener, or a daemon, that cannot be watched is told with its reason`(count: Int) throws
+  {
+    let loop = PollLoop()
+    loop.watchesLeft = count
+    let error = #expect(throws: HTTPServerError.self) {
+      try server(HTTPServerSettings(port: 0), loop)
+    }
+    #expect(error?.errorNumber == ENOSPC)
+    #expect(loop.descriptors.isEmpty)
   }
 
   @Test(arguments: [("example.org", 80), ("127.0.0.1", 65_536), ("127.0.0.1", -1), ("", 80)])

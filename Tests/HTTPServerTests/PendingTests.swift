@@ -50,6 +50,18 @@ import Testing
     #expect(harness.run { client.answers().count == 2 })
   }
 
+  @Test func `without a watch on its client a request is served all the same`() throws {
+    let harness = try Harness()
+    harness.loop.watchesLeft = 0
+    let client = try waiting(harness)
+    harness.skew += .seconds(1)
+    harness.settle()
+    harness.world.owed[0].resume(with: .text("late"))
+    #expect(harness.run { client.answers().count == 1 })
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    #expect(harness.run { client.answers().count == 2 })
+  }
+
   @Test func `waiting costs no turns`() throws {
     let harness = try Harness()
     _ = try waiting(harness)

@@ -12,13 +12,19 @@ final class PollLoop: HTTPWatcher {
   private var watches: [Int32: Watch] = [:]
   /// Answers `watch` as if there were no memory.
   var refuses = false
+  /// After so many it does.
+  var watchesLeft = Int.max
 
   /// What is watched now, in ascending order.
   var descriptors: [Int32] { watches.keys.sorted() }
 
   func watch(_ descriptor: Int32, for interest: HTTPInterest, ready: @escaping Ready) -> Bool {
     precondition(watches[descriptor] == nil, "\(descriptor) is watched already")
-    if refuses { return false }
+    if refuses || watchesLeft == 0 {
+      errno = ENOSPC
+      return false
+    }
+    watchesLeft -= 1
     watches[descriptor] = Watch(interest: interest, ready: ready)
     return true
   }

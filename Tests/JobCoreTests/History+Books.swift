@@ -124,7 +124,7 @@ extension History {
     case .attemptStarted(_, let attempt, _):
       expect(job.state == .queued, "job \(number) starts, and is \(job.state)")
       expect(isWritable && !isDraining, "job \(number) starts when nothing may")
-      expect(lines[job.pool].first == number, "job \(number) starts before its turn")
+      checkTurn(of: number, job)
       job.state = .running
       job.attempt += 1
       expect(attempt == job.attempt, "attempt \(attempt) of job \(number) is \(job.attempt)")
@@ -158,6 +158,20 @@ extension History {
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job
+  }
+
+  /// The oldest of a pool starts first, but one on its last chance as soon as nothing else runs;
+  /// then nothing starts beside it.
+  private mutating func checkTurn(of number: JobNumber, _ job: JobModel) {
+    let running = slots.joined().flatMap(\.calls).map { jobs[Int($0.job) - 1] }
+    if job.isOnLastChance(limits.lossesMax) {
+      expect(running.isEmpty, "job \(number) is on its last chance and has company")
+    } else {
+      expect(lines[job.pool].first == number, "job \(number) starts before its turn")
+      expect(
+        !running.contains { $0.isOnLastChance(limits.lossesMax) },
+        "job \(number) starts beside one on its last chance")
+    }
   }
 
   /// New and retried jobs stand at the end, those that were given back before the first younger.

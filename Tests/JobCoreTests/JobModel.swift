@@ -77,6 +77,11 @@ struct JobModel {
     return isRetried ? "attemptFailed(\(code.rawValue))" : "ended(\(code.rawValue))"
   }
 
+  /// Whether one more interruption ends it.
+  func isOnLastChance(_ lossesMax: Int) -> Bool {
+    losses > 0 && losses + 1 >= lossesMax
+  }
+
   private func cutOff(_ revocation: Revocation, _ lossesMax: Int) -> String {
     let losses = losses + (revocation == .interrupted ? 1 : 0)
     let isEnd = options.onInterrupt == .fail || losses >= lossesMax

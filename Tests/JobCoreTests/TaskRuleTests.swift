@@ -82,7 +82,30 @@ import Testing
       }
       #expect(error.code == code)
       #expect(error.message.contains(words))
+      #expect(error.exitcode == -9, "how its worker ended is told as well")
       #expect(rig.store[number]?.state == .failed, "another attempt would pass it as well")
+    }
+  }
+
+  @Test func `what a program said last is told whatever ended it`() throws {
+    for isTime in [true, false] {
+      var rig = Rig()
+      rig.ready()
+      let number = try rig.square(JobOptions(timeout: 500))
+      let call = try #require(rig.call(of: number))
+      if isTime {
+        rig.pass(500)
+      } else {
+        rig.handle(.callPassedLimit(call, .memory(limit: 1, used: 2)))
+      }
+      let ended = RaisedError(
+        code: .signalled, type: "ProgramSignalled", message: "no", traceback: "step 7\n",
+        exitcode: -15)
+      try rig.lose(number, .programFailed(ended))
+      let error = try CompletionTests.error(of: number, in: rig)
+      #expect(error.code == (isTime ? .timedOut : .memoryLimit))
+      #expect(error.exitcode == -15)
+      #expect(error.traceback == "step 7\n")
     }
   }
 

@@ -147,6 +147,7 @@ import Testing
     ("tasks: { a: { exec: [ls], environment: { A: [] } } }", "environment: A: expected a text"),
     ("tasks: { a: { exec: [ls], inherit: ['A=B'] } }", "'A=B' is not a variable's name"),
     ("tasks: { a: { exec: [ls], log: 1 } }", "log: '1' is not a size from 2"),
+    ("tasks: { a: { exec: [ls], log: 17MiB } }", "log: '17MiB' is not a size from 2"),
     ("tasks: { a: { timeout: 0 } }", "timeout: '0' is not a time"),
     ("tasks: { a: { cpu: 1ms } }", "cpu: '1ms' is not a time from 10 ms"),
     ("tasks: { a: { memory: 1KiB } }", "memory: '1KiB' is not a size from 1048576"),

@@ -36,6 +36,26 @@ import Testing
     #expect(disk.openCount == 0)
   }
 
+  @Test func `a piece is that part of the whole, and no more is read`() throws {
+    let logs = try folder()
+    try logs.keep(log("0123456789", leftOut: 20, tail: "ABCDEF"), of: 7, .stderr)
+    let whole = Array("0123456789".utf8) + Array(repeating: 0, count: 20) + Array("ABCDEF".utf8)
+    for offset in -1...40 {
+      for limit in 0...40 {
+        let piece = try #require(logs.read(of: 7, .stderr, from: offset, atMost: limit))
+        let from = min(max(offset, 0), whole.count)
+        #expect(piece.offset == from && piece.count == whole.count)
+        #expect(piece.head == Array(whole[min(from, 10)..<10].prefix(limit)))
+        let room = limit - piece.head.count
+        let tailAt = max(from, 30)
+        let reachesTail = room > 0 && from + piece.head.count >= 10
+        #expect(piece.tail == (reachesTail ? Array(whole[tailAt...].prefix(room)) : []))
+        #expect(piece.leftOut == (reachesTail ? tailAt - max(from, 10) : 0))
+      }
+    }
+    #expect(disk.openCount == 0)
+  }
+
   @Test func `the next attempt's log takes the place of the last one's`() throws {
     let logs = try folder()
     try logs.keep(log("first"), of: 7, .stderr)

@@ -70,6 +70,8 @@ enum lido_stage {
   LIDO_STAGE_DESCRIPTORS = 6,
   LIDO_STAGE_FOLDER = 7,
   LIDO_STAGE_EXEC = 8,
+  // 9 is the client's own: the fork server was lost.
+  LIDO_STAGE_WATCH = 10,
 };
 
 struct lido_reply {

@@ -35,7 +35,7 @@ extension Server {
     if follows {
       return try speak(follow(job, stream, from: offset), of: job.number, later)
     }
-    let piece = log(of: job.number, stream).read(from: offset, atMost: Server.logPieceMax)
+    let piece = logPiece(of: job.number, stream, from: offset, atMost: Server.logPieceMax).piece
     var headers = Server.logHeaders
     headers.add(Server.offsetHeader, "\(piece.nextOffset)")
     let response = HTTPResponse(
@@ -74,7 +74,7 @@ extension Server {
     let follower = LogFollower(job: job.number, stream: stream, offset: offset, body: body)
     // What was written before: that of a run that is over, unless another one is under way.
     if runningLog(of: job.number) == nil, logs.holds(job.number) || job.attempt > 0 {
-      follower.ended = log(of: job.number, stream)
+      follower.ended = .kept
     }
     body.onWritable = { [unowned self, unowned follower] in
       follower.isFull = false
@@ -92,7 +92,12 @@ extension Server {
   func feed(_ follower: LogFollower) {
     guard !follower.isFull else { return }
     if let ended = follower.ended {
-      guard follower.send(ended) else { return }
+      let isSent =
+        switch ended {
+        case .log(let log): follower.send(log)
+        case .kept: sendKept(to: follower)
+        }
+      guard isSent else { return }
       follower.ended = nil
       // The next run's log is another one.
       follower.offset = 0
@@ -106,6 +111,16 @@ extension Server {
     else { return }
     logFollowers.remove(follower)
     follower.body.finish()
+  }
+
+  /// Sends what a follower has not had of a log that is kept. `false`: it takes no more at present.
+  private func sendKept(to follower: LogFollower) -> Bool {
+    while true {
+      let kept = logs.read(
+        of: follower.job, follower.stream, from: follower.offset, atMost: LogFollower.pieceMax)
+      guard let kept, follower.offset < kept.count else { return true }
+      guard follower.send(ProgramLog.Piece(kept)) else { return false }
+    }
   }
 
   /// A log has grown, or its job has changed.
@@ -125,7 +140,7 @@ extension Server {
         follower.body.fail()
         continue
       }
-      follower.ended = log
+      follower.ended = .log(log)
       feed(follower)
     }
   }
@@ -134,7 +149,14 @@ extension Server {
 /// A client that reads a log while it is written.
 final class LogFollower {
   /// Bytes that are sent at a time.
-  private static let pieceMax = 64 << 10
+  fileprivate static let pieceMax = 64 << 10
+
+  /// Where the log of a run that is over is found.
+  enum Ended {
+    case log(ProgramLog)
+    /// In the folder of logs.
+    case kept
+  }
 
   let job: JobNumber
   let stream: JobLog.Stream
@@ -142,7 +164,7 @@ final class LogFollower {
   /// way or comes next. Each run of a job has a log of its own.
   var offset: Int
   /// The log of a run that is over, as long as it is not sent to its end.
-  var ended: ProgramLog?
+  var ended: Ended?
   /// Whether the client has to take something before it is sent more.
   var isFull = false
   let body: ResponseStream
@@ -157,12 +179,15 @@ final class LogFollower {
   /// Sends what it has not had of a log. `false`: the client takes no more at present.
   fileprivate func send(_ log: ProgramLog) -> Bool {
     while offset < log.count {
-      let piece = log.read(from: offset, atMost: LogFollower.pieceMax)
-      offset = piece.nextOffset
-      isFull = !body.write(piece.bytes)
-      if isFull { return false }
+      guard send(log.read(from: offset, atMost: LogFollower.pieceMax)) else { return false }
     }
     return true
+  }
+
+  fileprivate func send(_ piece: ProgramLog.Piece) -> Bool {
+    offset = piece.nextOffset
+    isFull = !body.write(piece.bytes)
+    return !isFull
   }
 }
 

@@ -100,7 +100,8 @@ extension ConfigurationFile {
     default:
       let text = try scalar(node, of: name)
       try naming(name, node) { () throws(Setting.InvalidValue) in
-        settings.program?.logBytesMax = try Setting.bytes(text, in: 2...(1 << 30))
+        settings.program?.logBytesMax = try Setting.bytes(
+          text, in: 2...ProgramSettings.logBytesBound)
       }
     }
   }

@@ -17,6 +17,10 @@ enum Setting: String, CaseIterable, Sendable {
   case sync
   case snapshotInterval = "snapshot-interval"
   case maxBody = "max-body"
+  case maxConnections = "max-connections"
+  case maxHeader = "max-header"
+  case headerTimeout = "header-timeout"
+  case bodyTimeout = "body-timeout"
   case maxQueued = "max-queued"
   case maxQueuedBytes = "max-queued-bytes"
   case retentionAge = "retention-age"
@@ -49,9 +53,9 @@ enum Setting: String, CaseIterable, Sendable {
     case .processes: "n|auto"
     case .startMethod: "forkserver|spawn"
     case .sync: "always|ms|never"
-    case .snapshotInterval, .shutdownGrace, .retentionAge: "s"
-    case .maxBody, .maxQueuedBytes, .retentionBytes: "bytes"
-    case .maxQueued, .retentionCount, .maxTasksPerChild: "n"
+    case .snapshotInterval, .shutdownGrace, .retentionAge, .headerTimeout, .bodyTimeout: "s"
+    case .maxBody, .maxHeader, .maxQueuedBytes, .retentionBytes: "bytes"
+    case .maxConnections, .maxQueued, .retentionCount, .maxTasksPerChild: "n"
     case .logLevel: "level"
     case .logFormat: "text|json"
     }
@@ -78,6 +82,11 @@ enum Setting: String, CaseIterable, Sendable {
     case .snapshotInterval:
       "Seconds between snapshots, when something changed. (default: 60)"
     case .maxBody: "Largest request body, in bytes or with KiB, MiB, GiB. (default: 8MiB)"
+    case .maxConnections:
+      "Most connections; fewer if the limit of open files leaves fewer. (default: 16384)"
+    case .maxHeader: "Largest request line and header together. (default: 8KiB)"
+    case .headerTimeout: "Seconds in which a request's header must be there. (default: 10)"
+    case .bodyTimeout: "Seconds in which the rest of a request must be there. (default: 60)"
     case .maxQueued: "Most jobs that are not finished; more are refused. (default: 1000000)"
     case .maxQueuedBytes: "Most bytes of arguments of unfinished jobs. (default: 1GiB)"
     case .retentionAge: "Seconds (or 24h) that a finished job is kept. (default: 24h)"
@@ -119,6 +128,10 @@ enum Setting: String, CaseIterable, Sendable {
     case .snapshotInterval:
       settings.snapshotInterval = try Setting.milliseconds(text, atLeast: 100)
     case .maxBody: settings.bodyBytesMax = try Setting.bytes(text, in: 1_024...(1 << 30))
+    case .maxConnections: settings.connectionsMax = try Setting.count(text, in: 1...1_000_000)
+    case .maxHeader: settings.headerBytesMax = try Setting.bytes(text, in: 4_096...(1 << 20))
+    case .headerTimeout: settings.headerTimeout = try Setting.milliseconds(text, atLeast: 100)
+    case .bodyTimeout: settings.bodyTimeout = try Setting.milliseconds(text, atLeast: 100)
     case .maxQueued: settings.limits.openJobsMax = try Setting.count(text, in: 1...100_000_000)
     case .maxQueuedBytes:
       settings.limits.openBytesMax = try Setting.bytes(text, in: 1_024...Quantity.bytesMax)

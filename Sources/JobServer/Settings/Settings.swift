@@ -28,6 +28,12 @@ struct Settings: Equatable, Sendable {
   var sync = SyncPolicy.every(milliseconds: 50)
   var snapshotInterval: Milliseconds = 60_000
   var bodyBytesMax = 8 << 20
+  /// Connections at once; fewer if the limit of open files leaves fewer.
+  var connectionsMax = 16_384
+  /// Bytes of a request line and its header.
+  var headerBytesMax = 8 << 10
+  var headerTimeout: Milliseconds = 10_000
+  var bodyTimeout: Milliseconds = 60_000
   var shutdownGrace: Milliseconds = 8_000
   var logLevel = "info"
   var logFormat = LogFormat.text

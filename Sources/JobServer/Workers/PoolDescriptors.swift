@@ -17,7 +17,9 @@ final class PoolDescriptors {
     self.reactor = reactor
   }
 
-  func watch(_ descriptor: Int32, writable: Bool) {
+  /// Watches a descriptor, or changes what is watched of it. A system out of memory or watches
+  /// refuses that, which the pool treats as a start that failed for want of something.
+  func watch(_ descriptor: Int32, writable: Bool) throws(StartFailure) {
     let interest: Interest = writable ? [.readable, .writable] : .readable
     do throws(ReactorError) {
       if reactor.isWatched(descriptor) {
@@ -31,9 +33,7 @@ final class PoolDescriptors {
         }
       }
     } catch {
-      // Only a system out of memory or watches refuses a socket or a pipe. The pool finds out what
-      // it can now; a worker's start then times out, and the pool says so.
-      ready?(descriptor, true, true, SystemClock.monotonicNanoseconds)
+      throw StartFailure(stage: .watching, errorNumber: error.code)
     }
   }
 

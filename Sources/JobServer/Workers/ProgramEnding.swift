@@ -25,8 +25,8 @@ enum ProgramEnding {
     if end.isOutputTooLong {
       return failed(
         call, .outputLimit, "OutputLimitPassed",
-        "the program wrote more than \(outputBytesMax) bytes to its standard output, and was killed"
-      )
+        "the program wrote more than \(outputBytesMax) bytes to its standard output and was killed",
+        end)
     }
     if !end.isEndedByPool, let passed = limits.passed(by: end.status, use: end.use) {
       return failed(

@@ -9,7 +9,8 @@ import Glibc
 /// one monotonic clock, the owner's.
 public final class WorkerPool {
   /// Watches a descriptor for reading and, if so asked, for writing; called again to change that.
-  public typealias Watch = (_ descriptor: Int32, _ writable: Bool) -> Void
+  /// Throws, with stage `watching`, when the system has no watch left for a new one.
+  public typealias Watch = (_ descriptor: Int32, _ writable: Bool) throws(StartFailure) -> Void
 
   var state: PoolState
   let settings: WorkerSettings
@@ -244,9 +245,15 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
-      let token = try forkServer.startProcess(specification)
-      channel.token = token
-      channelsByToken[token] = channel
+      try watch(channel.descriptor, false)
+      do throws(StartFailure) {
+        let token = try forkServer.startProcess(specification)
+        channel.token = token
+        channelsByToken[token] = channel
+      } catch {
+        unwatch(channel.descriptor)
+        throw error
+      }
       register(channel)
     } catch {
       state.startFailed(worker, error, at: now)
@@ -281,7 +288,6 @@ public final class WorkerPool {
     let place = Int(channel.descriptor)
     while channelsByDescriptor.count <= place { channelsByDescriptor.append(nil) }
     channelsByDescriptor[place] = channel
-    watch(channel.descriptor, false)
     channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
     noteDirty(channel)
   }
@@ -331,9 +337,11 @@ public final class WorkerPool {
   private func flush(_ channel: WorkerChannel) {
     guard !channel.isEnded, !channel.output.isEmpty else { return }
     let isWaiting = !channel.flush()
-    if isWaiting != channel.isWatchedForWriting {
+    // A watch that there is can be changed.
+    if isWaiting != channel.isWatchedForWriting,
+      (try? watch(channel.descriptor, isWaiting)) != nil
+    {
       channel.isWatchedForWriting = isWaiting
-      watch(channel.descriptor, isWaiting)
     }
   }
 

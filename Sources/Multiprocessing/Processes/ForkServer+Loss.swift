@@ -6,6 +6,8 @@ struct Leftover {
   /// nil: a stray, whom nobody asked for.
   var token: ProcessToken?
   var process: Int32
+  /// Whether the sentinel is watched, which the system may have refused.
+  var isWatched: Bool
 }
 
 extension ForkServer {
@@ -13,7 +15,8 @@ extension ForkServer {
   /// may have threads, and must not be forked.
   ///
   /// Processes of the lost one are still reported when they are gone. If it throws (the machine is
-  /// short of processes or memory), try again a little later; starts fail as transient until then.
+  /// short of processes, memory or watches), try again a little later; starts fail as transient
+  /// until then.
   public func replace() throws(SystemCallError) {
     precondition(isLost, "only a lost fork server is replaced")
     var newProcess: Int32 = 0
@@ -22,9 +25,16 @@ extension ForkServer {
       "/proc/self/exe", CommandLine.unsafeArgv, "\(Bootstrap.variable)=forkserver:3",
       &newProcess, &newSocket)
     guard failure == 0 else { throw SystemCallError("fork server", number: failure) }
+    do throws(SystemCallError) {
+      try watch(newSocket)
+    } catch {
+      close(newSocket)
+      kill(newProcess, SIGKILL)
+      while waitpid(newProcess, nil, 0) < 0 && errno == EINTR {}
+      throw error
+    }
     process = newProcess
     socket = newSocket
-    watch(socket, writable: false, isNew: true)
   }
 
   /// Ends the fork server and, by SIGKILL, everything that it has started, and waits until all of
@@ -90,8 +100,7 @@ extension ForkServer {
         let failure = StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET)
         report.append(.startFailed(token: token, failure: failure))
       } else {
-        leftovers[child.sentinel] = Leftover(token: token, process: child.process)
-        watch(child.sentinel, writable: false, isNew: true)
+        keep(child.sentinel, of: child.process, token)
       }
     }
     children.removeAll()
@@ -105,6 +114,7 @@ extension ForkServer {
     for (sentinel, leftover) in leftovers where Self.hasEnded(sentinel) {
       isSearchDue = true
       leftovers[sentinel] = nil
+      if !leftover.isWatched { unwatchedCount -= 1 }
       if adoptsOrphans {
         // Its zombie is ours, so the number of its group cannot be another's yet.
         kill(-leftover.process, SIGKILL)
@@ -117,6 +127,13 @@ extension ForkServer {
       }
     }
     if isSearchDue { adoptStrays() }
+  }
+
+  /// Waits for a process by its sentinel, which is looked at now and then if it cannot be watched.
+  private func keep(_ sentinel: Int32, of process: Int32, _ token: ProcessToken?) {
+    let isWatched = (try? watch(sentinel)) != nil
+    if !isWatched { unwatchedCount += 1 }
+    leftovers[sentinel] = Leftover(token: token, process: process, isWatched: isWatched)
   }
 
   private static func hasEnded(_ sentinel: Int32) -> Bool {
@@ -133,8 +150,7 @@ extension ForkServer {
       let sentinel = pidfd_open(stray, 0)
       guard sentinel >= 0 else { continue }
       kill(stray, SIGKILL)
-      leftovers[sentinel] = Leftover(token: nil, process: stray)
-      watch(sentinel, writable: false, isNew: true)
+      keep(sentinel, of: stray, nil)
     }
   }
 }

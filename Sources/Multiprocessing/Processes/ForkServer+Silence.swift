@@ -90,6 +90,7 @@ extension ForkServer {
   /// It is `now`, in nanoseconds of the owner's monotonic clock: to be called once a turn. Kills a
   /// fork server that hangs, or was stopped, and answers whether it did; `lost` follows.
   public func timePassed(at now: UInt64) -> Bool {
+    if unwatchedCount > 0, lookAt == nil { lookAt = now + Self.lookAfter }
     guard !isLost else { return false }
     switch silence.passed(at: now) {
     case .none: return false
@@ -103,6 +104,20 @@ extension ForkServer {
     }
   }
 
-  /// The earliest time at which `timePassed` has something to do; nil: never. To be asked after it.
-  public var nextDeadline: UInt64? { silence.nextDeadline }
+  /// The earliest time at which `timePassed` has something to do, or a look is due; nil: never. To
+  /// be asked after it.
+  public var nextDeadline: UInt64? {
+    // Nobody has told the time since the last look.
+    guard unwatchedCount == 0 || lookAt != nil else { return 0 }
+    return [silence.nextDeadline, lookAt].compactMap(\.self).min()
+  }
+
+  /// Whether `drain` is due though nothing is readable: there was no watch left for the sentinel of
+  /// a process of a lost fork server.
+  public func isLookDue(at now: UInt64) -> Bool {
+    lookAt.map { $0 <= now } ?? false
+  }
+
+  /// How long after a look at sentinels that cannot be watched the next is due, in nanoseconds.
+  private static let lookAfter: UInt64 = 20_000_000
 }

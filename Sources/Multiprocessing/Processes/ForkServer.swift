@@ -39,6 +39,10 @@ public final class ForkServer {
   var keepsSpent = false
   /// Whether the fork server that was lost last had not read all that it was asked for.
   private(set) var leftRequests = false
+  /// How many of them `events` does not hold, for want of a watch: `drain` looks at them.
+  var unwatchedCount = 0
+  /// When it does so next; nil until `timePassed` has told the time.
+  var lookAt: UInt64?
   private var lastToken: UInt64 = 0
 
   private init(process: Int32, socket: Int32, events: Int32, adoptsOrphans: Bool) {
@@ -78,7 +82,12 @@ public final class ForkServer {
       if adoptsOrphans { lido_become_subreaper() }
       let server = ForkServer(
         process: process, socket: socket, events: events, adoptsOrphans: adoptsOrphans)
-      server.watch(socket, writable: false, isNew: true)
+      do throws(SystemCallError) {
+        try server.watch(socket)
+      } catch {
+        server.end()
+        throw error
+      }
       return server
     default:
       let number = errno
@@ -144,8 +153,9 @@ public final class ForkServer {
   }
 
   /// Appends everything that has happened, in order, and returns. To be called when
-  /// `fileDescriptor` is readable; harmless at any other time.
+  /// `fileDescriptor` is readable or `isLookDue`; harmless at any other time.
   public func drain(into report: inout [ForkServerEvent]) {
+    lookAt = nil
     sendWaiting()
     if !isLost { receive(into: &report) }
     if !leftovers.isEmpty { collectLeftovers(into: &report) }
@@ -181,7 +191,7 @@ public final class ForkServer {
       copies.append(copy)
     }
     waiting.append(Waiting(message: message, descriptors: copies))
-    watch(socket, writable: true)
+    watchSocket(writable: true)
   }
 
   /// Returns 0, or the error number.
@@ -205,16 +215,26 @@ public final class ForkServer {
       sent += 1
     }
     waiting.removeFirst(sent)
-    if waiting.isEmpty { watch(socket, writable: false) }
+    if waiting.isEmpty { watchSocket(writable: false) }
   }
 
-  func watch(_ descriptor: Int32, writable: Bool, isNew: Bool = false) {
+  /// Has `events` tell when a descriptor can be read. Throws when the kernel has no memory or the
+  /// user no watch left.
+  func watch(_ descriptor: Int32) throws(SystemCallError) {
+    var event = epoll_event()
+    event.events = EPOLLIN.rawValue
+    event.data.fd = descriptor
+    guard epoll_ctl(events, EPOLL_CTL_ADD, descriptor, &event) == 0 else {
+      throw SystemCallError("epoll_ctl", number: errno)
+    }
+  }
+
+  private func watchSocket(writable: Bool) {
     var event = epoll_event()
     event.events = EPOLLIN.rawValue | (writable ? EPOLLOUT.rawValue : 0)
-    event.data.fd = descriptor
-    let operation = isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD
-    let result = epoll_ctl(events, operation, descriptor, &event)
-    precondition(result == 0, "epoll_ctl: \(errno)")  // Only memory can lack.
+    event.data.fd = socket
+    let result = epoll_ctl(events, EPOLL_CTL_MOD, socket, &event)
+    precondition(result == 0, "epoll_ctl: \(errno)")  // It is watched; a change takes no memory.
   }
 
   func unwatch(_ descriptor: Int32) {

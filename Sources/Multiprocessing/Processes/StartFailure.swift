@@ -24,6 +24,8 @@ public struct StartFailure: Error, Equatable, Sendable {
     /// The fork server ended before it answered. If the process ran at all, the kernel is killing
     /// it now.
     case forkServerLost = 9
+    /// Watching what would tell of the process: epoll(7) has no memory, or the user no watch, left.
+    case watching = 10
   }
 
   /// What was being done.
@@ -41,10 +43,9 @@ public struct StartFailure: Error, Equatable, Sendable {
   /// or the fork server is being replaced. Nothing is wrong with the request.
   public var isTransient: Bool {
     switch stage {
-    case .forkServerLost: true
+    // The working folder is made by the pool, in a folder of the pool's.
+    case .forkServerLost, .watching, .workingFolder: true
     case .exec: errorNumber == EAGAIN || errorNumber == ENOMEM || errorNumber == ETXTBSY
-    // A full disk: there is no room for the folder itself.
-    case .workingFolder where errorNumber == ENOSPC || errorNumber == EDQUOT: true
     default: [EAGAIN, ENOMEM, EMFILE, ENFILE, ENOBUFS].contains(errorNumber)
     }
   }

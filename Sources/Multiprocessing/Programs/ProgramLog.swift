@@ -10,6 +10,12 @@ public struct ProgramLog: Equatable, Sendable {
     public var bytes: [UInt8]
     /// Where the next piece begins. The mark is not counted: the program did not write it.
     public var nextOffset: Int
+
+    /// A piece that was made elsewhere.
+    public init(bytes: [UInt8], nextOffset: Int) {
+      self.bytes = bytes
+      self.nextOffset = nextOffset
+    }
   }
 
   /// The most bytes that are kept; at least 2.
@@ -29,17 +35,6 @@ public struct ProgramLog: Equatable, Sendable {
   public init(bytesMax: Int) {
     precondition(bytesMax >= 2, "a log keeps a beginning and an end")
     self.bytesMax = bytesMax
-  }
-
-  /// A log as it was kept somewhere else; nothing more is appended to it.
-  ///
-  /// `count` is how many bytes were written: at least what `head` and `tail` hold.
-  public init(head: [UInt8], tail: [UInt8], count: Int) {
-    precondition(count >= head.count + tail.count, "a log holds more than was written")
-    bytesMax = max(2, head.count + tail.count)
-    self.head = head
-    self.tail = tail
-    self.count = count
   }
 
   /// What is kept: the beginning, and the end of what was written after it.

@@ -11,28 +11,28 @@ import Glibc
 /// The process must ignore SIGPIPE (`signal(SIGPIPE, SIG_IGN)`): programs need not read what they
 /// are given. The entries of its fork server must have `EntryPoint.sweeper`.
 public final class ProgramPool {
-  /// Watches a descriptor for reading and, if so asked, for writing.
-  public typealias Watch = (_ descriptor: Int32, _ writable: Bool) -> Void
+  /// Watches a descriptor for reading and, if so asked, for writing. Throws, with stage
+  /// `watching`, when the system has no watch left.
+  public typealias Watch = (_ descriptor: Int32, _ writable: Bool) throws(StartFailure) -> Void
 
-  private static let sweeperNice: Int32 = 10
   /// What a pipe holds by default, pipe(7): more never comes with one read.
   private static let readBytesMax = 64 << 10
 
-  private(set) var state: ProgramState
-  private let forkServer: ForkServer
+  var state: ProgramState
+  let forkServer: ForkServer
   private let watch: Watch
   private let unwatch: (_ descriptor: Int32) -> Void
-  private let folders: WorkingFolders
-  private var sweeps = SweepSchedule()
-  private var sweeper: ProcessToken?
+  let folders: WorkingFolders
+  var sweeps = SweepSchedule()
+  var sweeper: ProcessToken?
   /// By slot.
   private var runs: [ProgramRun?]
   /// By descriptor.
   private var runsByDescriptor: [ProgramRun?] = []
   private var runsByToken: [ProcessToken: ProgramRun] = [:]
-  private var reports: [ProgramReport] = []
+  var reports: [ProgramReport] = []
   private var reportsInHand: [ProgramReport] = []
-  private let readBuffer: UnsafeMutableRawBufferPointer
+  let readBuffer: UnsafeMutableRawBufferPointer
 
   /// A pool that runs nothing before `start`. `unwatch` is called before a descriptor is closed.
   ///
@@ -135,6 +135,7 @@ public final class ProgramPool {
       if token == sweeper {
         sweeperEnded(hasFailed: true, at: now)
       } else if let run = runsByToken[token] {
+        if failure.stage == .workingFolder { folders.doubt() }
         if failure.stage == .forkServerLost {
           // It may have run for a moment, before the fork server could tell.
           state.exited(run.slot, .unknown, use: ResourceUse(), at: now)
@@ -287,30 +288,34 @@ public final class ProgramPool {
     specification.nice = program.nice
     specification.outOfMemoryAdjustment = program.outOfMemoryAdjustment
     specification.limits = program.limits
+    // Before there is a process: one that nobody listens to must not run.
+    if run.inputEnd >= 0 { try register(run.inputEnd, of: run, writable: true) }
+    try register(run.outputEnd, of: run, writable: false)
+    try register(run.logEnd, of: run, writable: false)
     let token = try forkServer.startProcess(specification)
     run.token = token
     runsByToken[token] = run
-    if run.inputEnd >= 0 { register(run.inputEnd, of: run, writable: true) }
-    register(run.outputEnd, of: run, writable: false)
-    register(run.logEnd, of: run, writable: false)
   }
 
-  private func register(_ descriptor: Int32, of run: ProgramRun, writable: Bool) {
+  private func register(
+    _ descriptor: Int32, of run: ProgramRun, writable: Bool
+  ) throws(StartFailure) {
+    try watch(descriptor, writable)
     let place = Int(descriptor)
     while runsByDescriptor.count <= place { runsByDescriptor.append(nil) }
     runsByDescriptor[place] = run
-    watch(descriptor, writable)
   }
 
   /// Closes one of our ends of a run's pipes, if it is open.
-  private func close(_ descriptor: Int32, of run: ProgramRun) {
+  func close(_ descriptor: Int32, of run: ProgramRun) {
     guard descriptor >= 0 else { return }
     run.forget(descriptor)
     unregister(descriptor)
     Glibc.close(descriptor)
   }
 
-  private func unregister(_ descriptor: Int32) {
+  /// Ends the watch of one of our ends.
+  func unregister(_ descriptor: Int32) {
     let place = Int(descriptor)
     guard place < runsByDescriptor.count, runsByDescriptor[place] != nil else { return }
     runsByDescriptor[place] = nil
@@ -327,78 +332,5 @@ public final class ProgramPool {
     close(run.logEnd, of: run)
     if folders.remove(call) { sweeps.leftoverFound() }
     return run
-  }
-
-  // MARK: Reading
-
-  /// Reads once. Returns whether there may be more.
-  private func readOutput(of run: ProgramRun) -> Bool {
-    guard let bytes = read(run.outputEnd) else { return false }
-    if bytes.isEmpty {
-      close(run.outputEnd, of: run)
-      state.pipeEnded(run.slot)
-      return false
-    }
-    guard run.output.count + bytes.count <= run.outputBytesMax else {
-      run.output = []
-      run.isOutputOver = true
-      // Not closed: it is to be ended by SIGKILL and not, where it is faster, by SIGPIPE.
-      unregister(run.outputEnd)
-      state.outputOverflowed(run.slot)
-      state.pipeEnded(run.slot)
-      return false
-    }
-    run.output.append(contentsOf: bytes)
-    return true
-  }
-
-  /// Reads once. Returns whether there may be more.
-  private func readLog(of run: ProgramRun) -> Bool {
-    guard let bytes = read(run.logEnd) else { return false }
-    if bytes.isEmpty {
-      close(run.logEnd, of: run)
-      state.pipeEnded(run.slot)
-      return false
-    }
-    run.log.append(bytes)
-    if !run.isGrowthReported {
-      run.isGrowthReported = true
-      reports.append(.logGrew(call: run.call))
-    }
-    return true
-  }
-
-  /// What is there to read, at most 64 KiB; empty at the end, nil if there is nothing now.
-  private func read(_ descriptor: Int32) -> UnsafeRawBufferPointer? {
-    let count = Glibc.read(descriptor, readBuffer.baseAddress, readBuffer.count)
-    if count < 0 && (errno == EAGAIN || errno == EINTR) { return nil }
-    return UnsafeRawBufferPointer(rebasing: readBuffer[..<max(count, 0)])
-  }
-
-  /// Reads what a program has left in its pipes: once, as much as a pipe holds, and once for the
-  /// end, so that most runs are over in the turn in which their exit is told.
-  private func readRest(of run: ProgramRun) {
-    for _ in 0..<2 where run.outputEnd >= 0 && !run.isOutputOver { _ = readOutput(of: run) }
-    for _ in 0..<2 where run.logEnd >= 0 { _ = readLog(of: run) }
-  }
-
-  // MARK: Sweeping
-
-  private func startSweeper(at now: UInt64) {
-    guard !isEnded, sweeps.begin(at: now) else { return }
-    var specification = ProcessSpecification(
-      .fork(EntryPoint(code: EntryPoint.sweeper)),
-      descriptors: [.init(folders.descriptor, as: FolderSweeper.folderDescriptor)])
-    specification.nice = Self.sweeperNice
-    do throws(StartFailure) {
-      sweeper = try forkServer.startProcess(specification)
-    } catch {
-      sweeps.ended(hasFailed: true, at: now)
-    }
-  }
-
-  private func sweeperEnded(hasFailed: Bool, at now: UInt64) {
-    sweeper = nil
-    sweeps.ended(hasFailed: hasFailed, at: now)
   }
 }

@@ -5,11 +5,16 @@ import Glibc
 ///
 /// The folder of call 17 is `17`. One that is not empty when its call is over is renamed, so that
 /// its name is free again, and left to the sweeper, which removes everything named `gone.…`.
+///
+/// Programs may do what the service may, and so the folder above theirs can be gone, or another one
+/// have its place; then it is made and opened anew.
 final class WorkingFolders {
   /// Where they are: absolute, without symbolic links.
   let path: String
   /// The same as a descriptor, so that nobody can put another folder in its place.
-  let descriptor: Int32
+  private(set) var descriptor: Int32
+  /// Whether `path` may lead to another folder than `descriptor`.
+  private var isInDoubt = false
   private var lastLeftover = 0
 
   /// Makes the folder at `path` if there is none; its parent must exist.
@@ -35,12 +40,35 @@ final class WorkingFolders {
   /// Makes the folder of a call, mode 0700 less what the umask takes, and returns its path.
   func make(_ call: UInt64) throws(StartFailure) -> String {
     let name = "\(call)"
-    if mkdirat(descriptor, name, 0o700) == 0 { return "\(path)/\(name)" }
-    // Of a call of the same number whose folder could not be put away.
-    if errno == EEXIST, putAway(name), mkdirat(descriptor, name, 0o700) == 0 {
-      return "\(path)/\(name)"
+    if isInDoubt { try reopen() }
+    var isMade = mkdirat(descriptor, name, 0o700) == 0
+    if !isMade, errno == ENOENT {
+      try reopen()
+      isMade = mkdirat(descriptor, name, 0o700) == 0
     }
-    throw StartFailure(stage: .workingFolder, errorNumber: errno)
+    // Of a call of the same number whose folder could not be put away.
+    if !isMade, errno == EEXIST, putAway(name) { isMade = mkdirat(descriptor, name, 0o700) == 0 }
+    guard isMade else { throw StartFailure(stage: .workingFolder, errorNumber: errno) }
+    return "\(path)/\(name)"
+  }
+
+  /// A program was not found to be in the folder that was made for it: before the next is made, the
+  /// folder above is opened anew.
+  func doubt() {
+    isInDoubt = true
+  }
+
+  /// Opens what `path` leads to now, and makes it if it is gone.
+  private func reopen() throws(StartFailure) {
+    isInDoubt = true
+    if mkdir(path, 0o700) != 0 && errno != EEXIST {
+      throw StartFailure(stage: .workingFolder, errorNumber: errno)
+    }
+    let opened = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard opened >= 0 else { throw StartFailure(stage: .workingFolder, errorNumber: errno) }
+    close(descriptor)
+    descriptor = opened
+    isInDoubt = false
   }
 
   /// Removes the folder of a call that is over. Returns whether the sweeper is needed for it.
