@@ -52,8 +52,8 @@ extension Server {
   /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;
   /// empty if nothing is kept of it. Of a log that is kept only the piece is read.
   ///
-  /// While a program runs its standard output is not known yet, and what an earlier attempt wrote is
-  /// not what is asked for.
+  /// While a program runs its standard output is not known yet, and what an earlier attempt wrote
+  /// is not what is asked for.
   func logPiece(
     of number: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
   ) -> (piece: ProgramLog.Piece, count: Int) {

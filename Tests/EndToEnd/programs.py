@@ -27,7 +27,7 @@ tasks:
   bytes: {{ exec: [cat], stdin: "{{0}}", result: bytes, content_type: image/png }}
   env: {{ exec: [env], environment: {{ ANSWER: 42 }}, stdin: none }}
   alone: {{ exec: [echo, alone], stdin: none }}
-  loud: {{ exec: [sh, -c, "{{0}}"], log: 64MiB }}
+  loud: {{ exec: [sh, -c, "{{0}}"], log: 16MiB }}
   nothing: {{ exec: [there-is-no-such-program] }}
   relative: {{ exec: [./there, x], stdin: none }}
   square: {{ exec: [echo, program], stdin: none }}
@@ -249,7 +249,7 @@ def one_attempt_at_a_time(checks, service, http):
 
 def a_follower_that_lags(checks, service, http):
     """Who does not even read a whole attempt until the next one ends is cut, visibly."""
-    job = http.submit("loud", "head -c 40000000 /dev/zero >&2; exit 1", max_attempts=2).json["id"]
+    job = http.submit("loud", "head -c 16000000 /dev/zero >&2; exit 1", max_attempts=2).json["id"]
     with service.connection() as follower:
         follower.send("GET", f"/v1/jobs/{job}/logs?follow=true")
         checks.equal("both attempts fail", finished(http, job)["attempt"], 2)
@@ -261,7 +261,7 @@ def a_follower_that_lags(checks, service, http):
                     isinstance(found, str), "a broken answer", found)
     with service.connection() as follower:
         checks.equal("who comes later reads the last one", len(follower.get(
-            f"/v1/jobs/{job}/logs?follow=true").body), 40_000_000)
+            f"/v1/jobs/{job}/logs?follow=true").body), 16_000_000)
 
 
 def following_a_rerun(checks, service, http):

@@ -99,8 +99,8 @@ struct ProgramSettings: Equatable, Sendable {
       ?? ProgramSettings.defaultPath
   }
 
-  /// The most that `logBytesMax` can be: a log is kept in memory while the program runs, and written
-  /// in one turn when it has ended.
+  /// The most that `logBytesMax` can be: a log is kept in memory while the program runs, and
+  /// written in one turn when it has ended.
   static let logBytesBound = 16 << 20
 
   /// The pool of programs whose task names none.
