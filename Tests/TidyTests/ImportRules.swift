@@ -9,7 +9,9 @@ enum ImportRules {
     "Reactor": ["CPlatform", "Glibc"],
     "HTTPServer": ["CMicroHTTPD", "DequeModule", "Glibc"],
     "JobStorage": ["CPlatform", "DequeModule", "Glibc", "JSON", "JobCore"],
-    "Multiprocessing": ["CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON"],
+    "Multiprocessing": [
+      "CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON", "Synchronization",
+    ],
     "JobServer": [
       "ArgumentParser", "CNettle", "DequeModule", "Glibc", "HTTPServer", "JSON", "JobCore",
       "JobStorage", "Logging", "Multiprocessing", "Reactor", "Yams",
