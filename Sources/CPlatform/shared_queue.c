@@ -19,8 +19,8 @@
 #define MAGIC UINT64_C(0x3130657565755171)
 // Where the items begin; the page before is mapped.
 #define ITEMS_OFFSET 4096
-// Memory that was used is given back in pieces of this many bytes, and this much at the beginning is
-// kept for a queue that is emptied again and again.
+// Memory that was used is given back in pieces of this many bytes, and this much at the beginning
+// is kept for a queue that is emptied again and again.
 #define PIECE_BYTES (UINT64_C(1) << 20)
 // How long a call waits for the mutex, whatever its time limit: holders keep it for as long as one
 // item takes to copy, unless they are stopped (SIGSTOP).

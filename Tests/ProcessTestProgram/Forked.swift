@@ -6,9 +6,13 @@ struct Forked {
 
   init(_ body: () throws -> Void) {
     fflush(nil)
+    let parent = getpid()
     process = fork()
     if process < 0 { fail("fork: \(errno)") }
-    guard process == 0 else { return }
+    guard process == 0 else {
+      Self.remember(process, of: parent)
+      return
+    }
     do {
       try body()
     } catch {
@@ -20,11 +24,25 @@ struct Forked {
     _exit(0)
   }
 
+  /// Has a scenario that fails take its children with it: they hold the test's pipe.
+  private static func remember(_ process: Int32, of parent: Int32) {
+    if familyOwner != parent {
+      family = []
+      familyOwner = parent
+      atexit {
+        guard familyOwner == getpid() else { return }
+        for process in family { kill(process, SIGKILL) }
+      }
+    }
+    family.insert(process)
+  }
+
   /// Waits for its end, and answers the wait status.
   @discardableResult
   func join() -> Int32 {
     var status: Int32 = -1
     while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    family.remove(process)
     return status
   }
 
@@ -72,4 +90,19 @@ func waitUntil(_ what: String, line: Int = #line, _ condition: () throws -> Bool
 func pass(nanoseconds: UInt64) {
   let end = now() + nanoseconds
   while now() < end { sched_yield() }
+}
+
+/// The children of this process that live, perhaps; one thread.
+private nonisolated(unsafe) var family: Set<Int32> = []
+private nonisolated(unsafe) var familyOwner: Int32 = 0
+
+/// Adds a thread to this process that does nothing: calls that wait do so in another way then.
+func addThread() {
+  var thread = pthread_t()
+  let result = pthread_create(
+    &thread, nil,
+    { _ in
+      while true { pause() }
+    }, nil)
+  check(result, equals: 0)
 }

@@ -54,6 +54,8 @@ enum PipeScenarios {
     }
     writer.close()
     child.joinWell()
+    // C12: another process that looks takes nothing.
+    Forked { check(try reader.poll(timeout: nil), "there is nothing") }.joinWell()
     check(try reader.receive(String.self), equals: "last words")
     for _ in 0..<3 {
       check(try reader.poll(), "poll does not see the end")
@@ -255,6 +257,10 @@ enum PipeScenarios {
     var action = sigaction()
     action.__sigaction_handler.sa_handler = { _ in interruptions += 1 }
     check(sigaction(SIGALRM, &action, nil) == 0, "sigaction")
+    // Whoever started this may have blocked them.
+    var none = sigset_t()
+    sigemptyset(&none)
+    sigprocmask(SIG_SETMASK, &none, nil)
     let (parent, child) = try Pipe()
     let queue = try Queue<Int>(maxSize: 1)
     let other = Forked {
@@ -295,6 +301,39 @@ enum PipeScenarios {
       while true { try body() }
     } catch {
       if error.code != .endOfFile { throw error }
+    }
+  }
+
+  /// Whatever becomes of a message, no descriptor is left open. One process is enough.
+  static func leaks(_: ForkServer) throws {
+    let before = openDescriptors()
+    for hasThreads in [false, true] {
+      if hasThreads { addThread() }
+      for _ in 0..<20 {
+        let (left, right) = try Pipe()
+        let (reader, writer) = try Pipe(duplex: false)
+        let long = [UInt8](repeating: 1, count: 100_000)
+        for round in 0..<8 {
+          try left.send([reader, writer])
+          try left.sendBytes(long)
+          try left.sendHandle(0)
+          try left.send(long)
+          // Each kind, received as what it is and as what it is not.
+          _ = try? right.receive([Connection].self)
+          if round % 2 == 0 { _ = try? right.receiveHandle() }
+          if round % 3 == 0 { _ = try? right.receiveBytes(maxLength: 5) }
+          if round % 4 == 0 { _ = try? right.receive(Int.self) }
+          while try right.poll() { _ = try? right.receiveBytes() }
+        }
+        // Never received.
+        try left.send([reader])
+        try left.sendBytes(long)
+        check(try wait(for: [left, right], timeout: .zero), equals: [right])
+        let queue = try Queue<[UInt8]>()
+        try queue.put(long)
+        _ = try queue.get()
+      }
+      check(openDescriptors(), equals: before)
     }
   }
 

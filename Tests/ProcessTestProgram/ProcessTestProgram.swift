@@ -109,6 +109,7 @@ enum ProcessTestProgram {
     "pipe-killed-writers": PipeScenarios.killedWriters,
     "pipe-transfer": PipeScenarios.transfer,
     "pipe-waiting": PipeScenarios.waiting,
+    "pipe-leaks": PipeScenarios.leaks,
     "pipe-interrupted": PipeScenarios.interrupted,
     "queue-both": QueueScenarios.both,
     "queue-forked": QueueScenarios.forked,

@@ -3,15 +3,16 @@ import Glibc
 import Multiprocessing
 
 /// A process that uses a queue is killed after each instruction, while another one sleeps for what
-/// it is about to do. One run does every `stride`th, from a random one on: all take a minute each.
+/// it is about to do. One run does every second one while the mutex is held, beginning at either,
+/// and few of the others: all of them would take minutes.
 enum QueueDeathScenarios {
-  private static let stride = 9
+  private static let fewInstructions = 20
 
   /// A producer dies; a consumer sleeps.
   static func putting(_: ForkServer) throws {
     let rig = Rig(capacity: 0)
     let sleeper = Forked { while true { rig.get() } }
-    let deaths = sweep(sleeper) {
+    let deaths = sweep(rig, sleeper) {
       rig.put()
     } afterwards: {
       waitUntil("the sleeper takes what was put") { rig.count == 0 }
@@ -28,7 +29,7 @@ enum QueueDeathScenarios {
     let rig = Rig(capacity: 1)
     let sleeper = Forked { while true { rig.put() } }
     waitUntil("it is full") { rig.count == 1 }
-    let deaths = sweep(sleeper) {
+    let deaths = sweep(rig, sleeper) {
       rig.get()
     } afterwards: {
       waitUntil("the sleeper fills the place") { rig.count == 1 }
@@ -54,7 +55,7 @@ enum QueueDeathScenarios {
     }
     waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
     let before = rig.recoveries
-    let deaths = sweep(sleeper) {
+    let deaths = sweep(rig, sleeper) {
       rig.put()
     } before: {
       _ = step(holding) { rig.put() }
@@ -69,13 +70,17 @@ enum QueueDeathScenarios {
 
   /// Kills processes on their way through `action`, and answers how many.
   private static func sweep(
-    _ sleeper: Forked, _ action: () -> Void, before: () -> Void = {}, afterwards: () -> Void
+    _ rig: Rig, _ sleeper: Forked, _ action: () -> Void, before: (() -> Void)? = nil,
+    afterwards: () -> Void
   ) -> Int {
-    var count = Int.random(in: 0..<stride)
+    var count = Int.random(in: 0..<fewInstructions)
     var killed = 0
+    // Where the mutex may be held.
+    var close = 0..<0
     while true {
       waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
-      before()
+      before?()
+      let recoveries = rig.recoveries
       let status = step(count, action)
       afterwards()
       if let status {
@@ -83,7 +88,12 @@ enum QueueDeathScenarios {
         return killed
       }
       killed += 1
-      count += stride
+      if rig.recoveries > recoveries + (before == nil ? 0 : 1) {
+        let begin = close.isEmpty ? max(count - fewInstructions, 0) : close.lowerBound
+        if close.isEmpty { count = begin }
+        close = begin..<count + fewInstructions
+      }
+      count += close.contains(count) ? 2 : fewInstructions
     }
   }
 
@@ -102,7 +112,10 @@ enum QueueDeathScenarios {
       check(status & 0x7F == 0x7F, "it ended by itself: \(status)")
       check(trace(Request.singleStep, victim.process) == 0, "ptrace: \(errno)")
       check(waitpid(victim.process, &status, 0), equals: victim.process)
-      if status & 0x7F != 0x7F { return status }
+      if status & 0x7F != 0x7F {
+        victim.join()
+        return status
+      }
     }
     victim.killNow()
     return nil

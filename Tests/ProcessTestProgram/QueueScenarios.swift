@@ -281,7 +281,9 @@ enum QueueScenarios {
     // Asleep, and killed there.
     for _ in 0..<20 {
       let waiting = (0..<3).map { _ in Forked { _ = try queue.get() } }
-      for child in waiting { waitUntil("it sleeps") { PipeScenarios.state(of: child.process) == "S" } }
+      for child in waiting {
+        waitUntil("it sleeps") { PipeScenarios.state(of: child.process) == "S" }
+      }
       for child in waiting { child.killNow() }
       try queue.put(item(5))
       try waitUntil("the one that is left takes it") { try queue.isEmpty }
@@ -385,12 +387,6 @@ enum QueueScenarios {
     report(what, count, since: began)
     parent.close()
     echo.join()
-  }
-
-  /// A thread that does nothing.
-  private static func addThread() {
-    var thread = pthread_t()
-    check(pthread_create(&thread, nil, { _ in pause(); return nil }, nil), equals: 0)
   }
 
   private static func report(_ what: String, _ count: Int, since began: UInt64) {

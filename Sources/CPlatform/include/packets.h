@@ -25,9 +25,9 @@ int lido_event(void);
 // Has `event` be readable for good.
 void lido_event_set(int event);
 
-// Waits until `descriptor` is ready for `events` (poll(2)), hung up or failed: returns 1; or `event`
-// is readable: 2. Both: 3. 0: neither in `nanoseconds`, negative for no bound. -1 with errno.
-// A signal gives -1 with EINTR.
+// Waits until `descriptor` is ready for `events` (poll(2)), hung up or failed: returns 1; or until
+// `event` is readable: 2. Both: 3. 0: neither in `nanoseconds`, negative for no bound. -1 with
+// errno; a signal gives EINTR.
 int lido_await(int descriptor, int events, int event, int64_t nanoseconds);
 
 // Whether the calling process has one thread only, and so nobody who could act while it waits.

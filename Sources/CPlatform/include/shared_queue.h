@@ -48,9 +48,9 @@ void lido_queue_unmap(struct lido_queue *queue);
 int lido_queue_put(struct lido_queue *queue, int descriptor, const void *bytes, size_t length,
                    uint64_t deadline, int will_wait, uint32_t *ticket);
 
-// Takes the first item. It is behind the first 8 bytes of `buffer`, which is of `capacity` bytes, at
-// least 8; or, if it does not fit, in `*large`, for the caller to free(3). Returns 0 or an errno, as
-// lido_queue_put does; EAGAIN when the queue is empty, EBADMSG when somebody else wrote into it.
+// Takes the first item. It is behind the first 8 bytes of `buffer`, which is of `capacity` bytes,
+// at least 8; or, if it does not fit, in `*large`, for the caller to free(3). Returns 0 or an errno
+// as lido_queue_put does; EAGAIN when the queue is empty, EBADMSG when a stranger wrote into it.
 int lido_queue_get(struct lido_queue *queue, int descriptor, void *buffer, size_t capacity,
                    void **large, size_t *length, uint64_t deadline, int will_wait,
                    uint32_t *ticket);

@@ -1,8 +1,8 @@
 import Glibc
 
 extension Connection {
-  /// Sends bytes as one message (CPython's `send_bytes`), all of them or `size` from `offset` on. An
-  /// empty message is a message. Waits while about half a megabyte lies unread at the other end.
+  /// Sends bytes as one message (CPython's `send_bytes`), all of them or `size` from `offset` on.
+  /// An empty message is a message. Waits while about half a megabyte lies unread at the other end.
   ///
   /// - Throws: ``ConnectionError``: `invalidArgument` if the part does not lie within the bytes, or
   ///   a number is negative; `brokenPipe`, `closed`, `readOnly`, `system`.

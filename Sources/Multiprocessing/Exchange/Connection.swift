@@ -8,10 +8,13 @@ import Glibc
 /// same time: each message arrives whole, at one of those that receive; and a process that is
 /// killed while it sends leaves no half message.
 ///
-/// ``send(_:)-6w4fe`` waits while about half a megabyte lies unread. A process other than that which
-/// made the pipe gets an end by inheritance (it is `Codable`, as part of a started process's
-/// argument) or over another connection. The end of the file comes when *all* copies of the other
-/// end are closed: close yours after you have handed it on.
+/// To send waits while about half a megabyte lies unread. A process other than that which made the
+/// pipe gets an end by inheritance (it is `Codable`, as part of a started process's argument) or
+/// over another connection. The end of the file comes when *all* copies of the other end are
+/// closed: close yours after you have handed it on.
+///
+/// A message that comes while this process has no number left for its descriptors (EMFILE) is lost;
+/// one of more than 64 KiB needs one.
 ///
 /// All methods may be called by any thread. A call that waits while another thread closes the
 /// connection throws ``ConnectionError/Code/closed``. Signals do not end a wait.
@@ -89,6 +92,7 @@ extension Connection: Hashable {
 /// A connection can be part of a started process's argument, and of a value that another connection
 /// sends. The sender keeps its copy, and closes it when it needs it no more.
 extension Connection: Codable {
+  /// Takes over the end that came with the value.
   public convenience init(from decoder: any Decoder) throws {
     var container = try decoder.unkeyedContainer()
     let place = try container.decode(Int.self)

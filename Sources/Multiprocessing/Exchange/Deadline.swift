@@ -49,8 +49,8 @@ struct Deadline: Equatable {
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
-  /// Waits until one of `entries` is ready (poll(2), which fills `revents`) or this moment has come.
-  /// A signal does not end the wait. Answers how many are ready: 0 means that the time is over.
+  /// Waits until one of `entries` is ready (poll(2), which fills `revents`) or this moment has
+  /// come. A signal does not end the wait. Answers how many are ready: 0 when the time is over.
   @discardableResult
   func poll(_ entries: inout [pollfd]) -> Int {
     while true {

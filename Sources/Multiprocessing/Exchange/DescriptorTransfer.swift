@@ -22,7 +22,7 @@ final class DescriptorTransfer {
   }
 
   let occasion: Occasion
-  /// When encoding: the sender's, which stay its own. When decoding: those that came, -1 once taken.
+  /// When encoding: the sender's, which stay its own. When decoding: those that came.
   private(set) var descriptors: [Int32]
 
   /// A transfer to collect descriptors in.

@@ -91,8 +91,10 @@ final class OpenDescriptor: Sendable {
     }
   }
 
-  /// The event that `close` sets, for a wait within `use`. Throws `closed`.
+  /// The event that `close` sets, for a wait within `use`; -1 if this process has one thread, and
+  /// nobody can close it meanwhile. Throws `closed`.
   func waitEvent() throws(ConnectionError) -> Int32 {
+    if lido_has_one_thread() != 0 { return -1 }
     let event: Int32? = state.withLock { state in
       guard !state.isClosed else { return nil }
       let process = getpid()

@@ -3,9 +3,9 @@
 ///
 /// The items lie in memory that all processes share and no process owns. So there is no feeder
 /// thread and no pipe behind it, and none of their traps: `put` waits for nothing but room under
-/// `maxSize`; an item is there for everybody when `put` returns, in the order of the puts; a process
-/// that has put items may end at once, or be killed at any moment, and they stay; to join a
-/// process before its items are taken is fine. One that is killed while it waits, puts or takes
+/// `maxSize`; an item is there for everybody when `put` returns, in the order of the puts; who has
+/// put items may end at once, or be killed at any moment, and they stay; to join a process before
+/// its items are taken is fine. One that is killed while it waits, puts or takes
 /// leaves the queue as it was before or as it is after.
 ///
 /// What is taken gives its memory back. All of it is gone with the last process that has the queue.
@@ -92,6 +92,7 @@ public final class Queue<Element: Codable & Sendable>: Sendable {
     get throws(QueueError) { try storage.recoveries }
   }
 
+  /// Takes over the queue that came with a started process's argument.
   public required init(from decoder: any Decoder) throws {
     let place = try decoder.singleValueContainer().decode(Int.self)
     storage = try QueueStorage(at: place, of: "Queue")

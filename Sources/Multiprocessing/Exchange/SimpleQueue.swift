@@ -27,6 +27,7 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
   /// another thread that waits. The items stay. Again it does nothing.
   public func close() { storage.close() }
 
+  /// Takes over the queue that came with a started process's argument.
   public required init(from decoder: any Decoder) throws {
     let place = try decoder.singleValueContainer().decode(Int.self)
     storage = try QueueStorage(at: place, of: "SimpleQueue")

@@ -83,7 +83,10 @@ enum ValueCodec {
       }
       return text
     } catch {
-      throw Failure(text: error.message)
+      // All that Foundation says of a value that is too deep for it, or that writes nothing.
+      let isVague = error.message.contains("top-level value")
+      let hint = " (arrays and objects may lie at most \(depthMax) deep within one another)"
+      throw Failure(text: error.message + (isVague ? hint : ""))
     }
   }
 

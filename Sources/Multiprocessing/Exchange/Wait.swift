@@ -11,8 +11,8 @@ import Glibc
 ///   - objects: of one type. If there are none the call waits for the whole time, and not at all
 ///     without a time limit.
 ///   - timeout: nil without a bound, negative as 0.
-/// - Throws: ``ConnectionError``: `closed` if one is closed, before or meanwhile; `writeOnly` for an
-///   end that only sends; `system` with EBADF if a number is no open descriptor.
+/// - Throws: ``ConnectionError``: `closed` if one is closed, before or meanwhile; `writeOnly` for
+///   an end that only sends; `system` with EBADF if a number is no open descriptor.
 public func wait<Object: Waitable>(
   for objects: [Object], timeout: Duration? = nil
 ) throws(ConnectionError) -> [Object] {
