@@ -10,6 +10,12 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// The tutorial programs, one folder of `Sources/Examples` each: `swift run letters`.
+let examples = [
+  "bank", "contexts", "is-alive", "letters", "process-ids", "shared-counter", "start-methods",
+  "value-and-array",
+]
+
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
 let package = Package(
   name: "lido",
@@ -76,7 +82,9 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["CPlatform"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     .testTarget(
       name: "JSONTests", dependencies: ["JSON", "TestSupport"], exclude: ["fuzz.py"],
       swiftSettings: strict),
@@ -90,11 +98,20 @@ let package = Package(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "MultiprocessingTests",
-      dependencies: ["Multiprocessing", "ProcessTestProgram", "TestSupport"],
+      dependencies: [
+        "CPlatform", "ConformanceProgram", "Multiprocessing", "PoolTestProgram",
+        "ProcessTestProgram", "TestSupport",
+      ],
       swiftSettings: strict),
+    .executableTarget(
+      name: "PoolTestProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/PoolTestProgram", swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
+    .executableTarget(
+      name: "ConformanceProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/ConformanceProgram", swiftSettings: strict),
     .executableTarget(
       name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],
       path: "Tests/ServiceTestProgram", swiftSettings: strict),
@@ -108,5 +125,14 @@ let package = Package(
       ],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
+    .testTarget(
+      name: "ExamplesTests",
+      dependencies: ["TestSupport"] + examples.map { Target.Dependency(stringLiteral: $0) },
+      swiftSettings: strict),
   ]
+    + examples.map { name in
+      .executableTarget(
+        name: name, dependencies: ["Multiprocessing"], path: "Sources/Examples/\(name)",
+        swiftSettings: strict)
+    }
 )

@@ -72,10 +72,9 @@ static _Noreturn void fail(int setup, enum lido_stage stage) {
   _exit(127);
 }
 
-// Every signal as a new program expects it: default action, not blocked.
 // glibc's sigaction takes no lock for any signal that the loop below can reach in a process that
 // glibc's own fork made; the known deadlock (swift-subprocess #374) needs a raw clone.
-static void reset_signals(void) {
+void lido_reset_signals(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = SIG_DFL;
@@ -175,7 +174,7 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   const struct lido_request *request = &order->request;
   if (setpgid(0, 0) < 0) fail(setup, LIDO_STAGE_PROCESS_GROUP);
   // Killed with the fork server; if that is gone already, the signal will never come.
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!request->lingers) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != server) _exit(127);
   // Orphans below this process stay below it while it lives, so that whatever is ever reparented
   // to the fork server is known to have lost its worker. (If it does not wait for them they stay
@@ -184,7 +183,7 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
   if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
-  reset_signals();
+  lido_reset_signals();
   if (request->kind == LIDO_REQUEST_EXEC) execute_order(order, setup);
 
   entry->code = request->entry;

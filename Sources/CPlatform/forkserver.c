@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -27,6 +29,7 @@ struct child {
   int pidfd; // Until it is sent; then -1.
   int setup; // Read end of the setup pipe while the program does not run yet; then -1.
   int failed; // A start failure has been reported: the exit is not news.
+  int lingers;
 };
 
 // A reply that the socket did not take yet.
@@ -47,6 +50,7 @@ struct server {
   struct waiting_reply *first_waiting;
   struct waiting_reply *last_waiting;
   int ended; // The client is gone.
+  uint64_t strays_due; // When strays are killed, monotonic milliseconds; 0: as soon as they show.
 };
 
 enum { STRAYS_MAX = 4096 };
@@ -58,6 +62,12 @@ static uint64_t message[LIDO_REQUEST_BYTES_MAX / sizeof(uint64_t)];
 static _Noreturn void give_up(const char *what) {
   fprintf(stderr, "lido: fork server: %s: %s\n", what, strerror(errno));
   _exit(70);
+}
+
+static uint64_t now_milliseconds(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
 static void watch(struct server *server, int operation, int descriptor, uint32_t interest) {
@@ -151,7 +161,9 @@ static void conclude_setup(struct server *server, struct child *child) {
 }
 
 // Notes the new child. Its setup ends when its pipe does.
-static void adopt(struct server *server, uint64_t token, pid_t process, int setup) {
+static void adopt(struct server *server, const struct lido_request *request, pid_t process,
+                  int setup) {
+  uint64_t token = request->token;
   if (server->child_count == server->child_capacity) {
     size_t capacity = server->child_capacity * 2 + 16;
     struct child *children = realloc(server->children, capacity * sizeof *children);
@@ -162,7 +174,8 @@ static void adopt(struct server *server, uint64_t token, pid_t process, int setu
   // Before anything can reap it, so the descriptor can mean no other process.
   int pidfd = pidfd_open(process, 0);
   server->children[server->child_count++] =
-      (struct child){.token = token, .process = process, .pidfd = pidfd, .setup = setup};
+      (struct child){.token = token, .process = process, .pidfd = pidfd, .setup = setup,
+                     .lingers = request->lingers != 0};
   watch(server, EPOLL_CTL_ADD, setup, EPOLLIN);
   if (pidfd >= 0) return;
   // Without a sentinel nobody could wait for it.
@@ -206,7 +219,7 @@ static int start(struct server *server, const struct lido_order *order, struct l
   // On both sides: whichever comes first, the group exists before anyone signals it. An error
   // means that the child was first and has executed its program.
   setpgid(process, process);
-  adopt(server, token, process, setup[0]);
+  adopt(server, &order->request, process, setup[0]);
   return 0;
 }
 
@@ -266,7 +279,7 @@ static void report_exit(struct server *server, struct child *child, int status,
 
 // Reaps everything that has ended.
 static void reap(struct server *server) {
-  int reaped = 0;
+  int reaped = 0, lingered = 0;
   for (;;) {
     siginfo_t seen = {0};
     // Look first: while the zombie holds its number, its group can be killed without hitting a
@@ -279,20 +292,26 @@ static void reap(struct server *server) {
     if (wait4(seen.si_pid, &status, 0, &usage) != seen.si_pid) continue;
     reaped = 1;
     if (child == NULL) continue;
+    lingered |= child->lingers;
     report_exit(server, child, status, &usage);
     *child = server->children[--server->child_count];
   }
-  if (reaped) kill_strays(server);
+  // What one that lingers leaves behind lingers as well: a fork server of its own, and below that
+  // processes that are to learn of its end before their own. That server takes as long itself.
+  if (lingered && server->strays_due == 0) {
+    server->strays_due = now_milliseconds() + LIDO_LINGER_MILLISECONDS * 3 / 2;
+  }
+  if (reaped && server->strays_due == 0) kill_strays(server);
 }
 
-// Ends everything below us and then this process: nothing survives the client.
-static _Noreturn void end_everything(struct server *server) {
-  for (size_t i = 0; i < server->child_count; i++) kill(-server->children[i].process, SIGKILL);
-  server->child_count = 0;
-  do {
-    kill_strays(server); // By now nobody is known, so these are all of our children.
-  } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
-  _exit(0);
+// Kills the strays whose time is over. Returns the milliseconds until that is due; -1: none is.
+static int pass_time(struct server *server) {
+  if (server->strays_due == 0) return -1;
+  uint64_t now = now_milliseconds();
+  if (now < server->strays_due) return (int)(server->strays_due - now);
+  server->strays_due = 0;
+  kill_strays(server);
+  return -1;
 }
 
 static void drain_signals(struct server *server) {
@@ -301,11 +320,56 @@ static void drain_signals(struct server *server) {
   }
 }
 
+// Whether there is somebody who lingers: a child of ours, or what one has left behind.
+static int is_lingering(const struct server *server) {
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].lingers) return 1;
+  }
+  siginfo_t seen;
+  return server->strays_due != 0 && waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+// Lets those that linger end by themselves, within bounds. The others were killed.
+static void let_linger(struct server *server) {
+  uint64_t end = now_milliseconds() + LIDO_LINGER_MILLISECONDS;
+  if (server->strays_due > end) end = server->strays_due;
+  while (is_lingering(server)) {
+    uint64_t now = now_milliseconds();
+    if (now >= end) return;
+    struct pollfd signals = {.fd = server->signals, .events = POLLIN};
+    poll(&signals, 1, (int)(end - now));
+    drain_signals(server);
+    pid_t gone;
+    while ((gone = waitpid(-1, NULL, WNOHANG)) > 0) {
+      struct child *child = find_process(server, gone);
+      if (child == NULL) continue;
+      if (child->lingers && server->strays_due == 0) server->strays_due = end;
+      *child = server->children[--server->child_count];
+    }
+  }
+}
+
+// Ends everything below us and then this process: nothing survives the client.
+static _Noreturn void end_everything(struct server *server) {
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (!server->children[i].lingers) kill(-server->children[i].process, SIGKILL);
+  }
+  let_linger(server);
+  for (size_t i = 0; i < server->child_count; i++) kill(-server->children[i].process, SIGKILL);
+  server->child_count = 0;
+  do {
+    kill_strays(server); // By now nobody is known, so these are all of our children.
+  } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+  _exit(0);
+}
+
 // Makes this process a server: a session of its own, so that no terminal reaches it, no signals
 // but SIGKILL, nothing open but its socket.
 static void settle(struct server *server) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1,
                                 SIGUSR2};
+  // Before anything is opened that could take the number of somebody's stdout.
+  if (lido_reserve_standard_descriptors() < 0) give_up("/dev/null");
   setsid(); // Fails harmlessly if this process leads a group already.
   setpgid(0, 0);
   prctl(PR_SET_NAME, "lido-forks");
@@ -340,7 +404,7 @@ int lido_forkserver_run(int socket, struct lido_entry *entry) {
   settle(&server);
   while (!server.ended) {
     struct epoll_event events[16];
-    int count = epoll_wait(server.events, events, 16, -1);
+    int count = epoll_wait(server.events, events, 16, pass_time(&server));
     if (count < 0 && errno != EINTR) give_up("epoll_wait");
     for (int i = 0; i < count; i++) {
       int descriptor = events[i].data.fd;
@@ -400,13 +464,13 @@ int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
   return 1;
 }
 
-int lido_forkserver_spawn(const char *program, const char *variable, int *process, int *socket) {
+int lido_forkserver_spawn(const char *program, char *const *arguments, const char *variable,
+                          int *process, int *socket) {
   int sockets[2];
   if (make_sockets(sockets) < 0) return errno;
   size_t count = 0;
   while (environ[count] != NULL) count++;
   char **environment = calloc(count + 2, sizeof *environment);
-  char *arguments[] = {(char *)"lido", NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions); // These two allocate nothing and cannot fail in glibc.

@@ -5,7 +5,7 @@ import Glibc
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
-    abstract: "Serve jobs over HTTP until SIGTERM or SIGINT.",
+    abstract: "Serve jobs over HTTP until SIGTERM, SIGINT or SIGHUP.",
     discussion: """
       Each setting comes from its flag, else from its environment variable (--snapshot-interval: \
       LIDO_SNAPSHOT_INTERVAL), else from the configuration file (snapshot_interval), else it has \

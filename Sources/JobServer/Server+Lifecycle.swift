@@ -16,6 +16,12 @@ extension Server {
   /// process and to its group, or by two supervisors), not a second wish.
   private static let sameSignalMax: Milliseconds = 100
 
+  /// The signals that begin the drain. SIGHUP is one, since a terminal that is closed sends it to
+  /// what was started in it: there is nothing that the service could read anew.
+  static let drainSignals: [(number: Int32, name: String)] = [
+    (SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP"),
+  ]
+
   /// Recovers what was running, starts the pools and listens.
   func open() throws {
     engine.recover(at: now, &turn)
@@ -27,7 +33,9 @@ extension Server {
     let router = Router(allRoutes())
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
-      fieldsKept: ["content-type", "prefer", "idempotency-key", "if-none-match", "origin"])
+      fieldsKept: [
+        "content-type", "content-encoding", "prefer", "idempotency-key", "if-none-match", "origin",
+      ])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax
     // Apart from those of an earlier start, and from those of another service in the same log.
@@ -168,7 +176,7 @@ extension Server {
 
   private func signalsArrived() {
     for signal in signals.drain() {
-      let name = signal == SIGTERM ? "SIGTERM" : "SIGINT"
+      let name = Server.drainSignals.first { $0.number == signal }?.name ?? "\(signal)"
       guard phase == .ready || phase == .starting else {
         let isSame = drainBegunAt.map {
           now.instant < $0.advanced(byMilliseconds: Server.sameSignalMax)

@@ -16,8 +16,12 @@ extension Server {
       if !logFollowers.isEmpty, let job = engine.job(of: call) { feedFollowers(of: job) }
     case .ended(let call, let log, let output):
       guard let number = engine.job(of: call) else { return }
+      let output = ProgramLog(output, bytesMax: log.bytesMax)
       keep(JobLog(log), of: number, .stderr)
-      keep(JobLog(ProgramLog(output, bytesMax: log.bytesMax)), of: number, .stdout)
+      keep(JobLog(output), of: number, .stdout)
+      guard !logFollowers.isEmpty else { return }
+      endFollowing(of: number, .stderr, log)
+      endFollowing(of: number, .stdout, output)
     }
   }
 
@@ -45,14 +49,22 @@ extension Server {
     for case .jobForgotten(let number) in records { logs.remove(number) }
   }
 
-  /// What a job's last attempt wrote to a stream so far; empty if nothing is kept of it.
+  /// What a job's last attempt wrote to a stream so far; empty if nothing is kept of it. While a
+  /// program runs its standard output is not known yet, and what an earlier attempt wrote is not
+  /// what is asked for.
   func log(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog {
-    if stream == .stderr, let call = engine.call(of: number),
-      let programs = pools[call.slot.pool] as? ProgramPoolDriver, let log = programs.log(of: call)
-    {
-      return log
-    }
-    return logs.log(of: number, stream).map(ProgramLog.init) ?? ProgramLog(bytesMax: 2)
+    let nothing = ProgramLog(bytesMax: 2)
+    if let log = runningLog(of: number) { return stream == .stderr ? log : nothing }
+    return logs.log(of: number, stream).map(ProgramLog.init) ?? nothing
+  }
+
+  /// What the program of a job that runs has written to standard error so far: nothing, as long as
+  /// it is only about to run. nil if the job does not run, or not as a program.
+  func runningLog(of number: JobNumber) -> ProgramLog? {
+    guard engine.store.brief(of: number)?.state == .running, let call = engine.call(of: number),
+      let programs = pools[call.slot.pool] as? ProgramPoolDriver
+    else { return nil }
+    return programs.log(of: call) ?? ProgramLog(bytesMax: 2)
   }
 }
 

@@ -27,13 +27,36 @@ extension Server {
     for task in settings.tasks {
       let knowing = pools.filter { engine.tasks(pool: $0.index)?.contains(task.name) == true }
       if knowing.isEmpty {
-        log.warning("limits of a task that no pool knows", metadata: ["task": "\(task.name)"])
+        log.warning(
+          "limits of a task that no pool knows",
+          metadata: ["task": "\(task.name)", "place": "\(task.place)"])
       } else if task.program != nil, knowing.count > 1 {
         log.warning(
-          "a program has the name of another task; submissions have to name the pool",
-          metadata: ["task": "\(task.name)", "pools": .array(knowing.map { "\($0.name)" })])
+          """
+          a program has the name of another task; without a pool, a submission runs the task in \
+          'default', and only with the program's pool the program
+          """,
+          metadata: [
+            "task": "\(task.name)", "pools": .array(knowing.map { "\($0.name)" }),
+            "place": "\(task.place)",
+          ])
       }
+      warnOfProgram(of: task)
     }
+  }
+
+  /// Says that a program will not be found: no error, since it may be installed later.
+  private func warnOfProgram(of task: TaskSettings) {
+    guard let program = task.program,
+      let fault = ProgramSearch.fault(
+        of: program.name, path: program.path(in: Environment.variables))
+    else { return }
+    log.warning(
+      "a program cannot be started, and jobs of its task will fail",
+      metadata: [
+        "task": "\(task.name)", "program": "\(program.name)", "reason": "\(fault)",
+        "place": "\(task.place)",
+      ])
   }
 
   /// The fork server has news: of workers, of the compactor, of its own end.

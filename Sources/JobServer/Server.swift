@@ -67,6 +67,8 @@ final class Server {
   var logFollowers = LogFollowers()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
+  /// The tasks in Swift: those of every pool that keeps workers.
+  let workerTasks: Set<String>
   /// When a fork server is tried to be started again; nil while there is one.
   var forkServerRetryAt: Instant?
   /// When the journal is tried again after it failed; nil while it takes records.
@@ -99,10 +101,12 @@ final class Server {
 
   /// Puts the service together over a recovered state. Nothing runs yet.
   init(
-    settings: Settings, door: Door, log: Logger, forkServer: ForkServer, reactor: Reactor,
-    signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
+    settings: Settings, workerTasks: Set<String>, door: Door, log: Logger, forkServer: ForkServer,
+    reactor: Reactor, signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64,
+    now: Moment
   ) throws {
     self.settings = settings
+    self.workerTasks = workerTasks
     self.door = door
     self.log = log
     tellsEach = log.logLevel <= .debug

@@ -11,6 +11,8 @@ import Reactor
 public enum ServiceProgram {
   /// The fork server, forked before anything else was touched; nil for every other subcommand.
   nonisolated(unsafe) static var forkServer: ForkServer?
+  /// The tasks that the program was written with.
+  nonisolated(unsafe) static var taskNames: Set<String> = []
   /// What `LIDO_TOKENS` held for `serve`; taken out of the environment before the fork server was
   /// forked, which has none of it, and so no worker and no program has.
   nonisolated(unsafe) static var tokensGiven: Result<TokenSet, SettingError>?
@@ -28,6 +30,7 @@ public enum ServiceProgram {
     Bootstrap.takeRole { entry in run(entry, tasks) }
     if CommandLine.arguments.dropFirst().first == "serve" {
       tokensGiven = TokenVariable.take(from: environ)
+      taskNames = Set(tasks.map(\.name))
       do throws(SystemCallError) {
         forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, tasks) }
       } catch {
@@ -104,7 +107,8 @@ public enum ServiceProgram {
   ) throws {
     raiseDescriptorLimit()
     if let path = settings.portFile { try check(portFile: path) }
-    let signals = try SignalSource([SIGTERM, SIGINT])
+    let signals = try SignalSource(
+      Server.drainSignals.map(\.number).filter { $0 != SIGHUP || !isIgnored($0) })
     let now = Moment(
       instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
       timestamp: SystemClock.wallMilliseconds)
@@ -115,11 +119,21 @@ public enum ServiceProgram {
     tell(report, of: store, since: now.instant, log)
     var random = SystemRandomNumberGenerator()
     let server = try Server(
-      settings: settings, door: door, log: log, forkServer: forkServer, reactor: Reactor(),
-      signals: signals, storage: storage, store: store, seed: random.next(), now: now)
+      settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
+      reactor: Reactor(), signals: signals, storage: storage, store: store, seed: random.next(),
+      now: now)
     try server.open()
     try server.run()
     try server.shutDown()
+  }
+
+  /// Whether a signal was ignored when this program was started, as nohup(1) does with SIGHUP. It
+  /// is to stay so; signalfd(2) would read it all the same.
+  private static func isIgnored(_ signal: Int32) -> Bool {
+    var action = sigaction()
+    guard sigaction(signal, nil, &action) == 0 else { return false }
+    // A function cannot be compared with another, and this one is the number 1.
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
   }
 
   private static func tellStart(_ settings: Settings, _ door: Door, _ log: Logger) {

@@ -10,7 +10,7 @@ import sys
 import time
 
 from checks import Checks
-from lido_process import MARK, configured, finished, run, wait_for_state, wait_until
+from lido_process import MARK, Broken, configured, finished, run, wait_for_state, wait_until
 
 BOUND = 1.0
 #: What leaves a process of its own group, and one of its own session.
@@ -26,7 +26,11 @@ tasks:
   cat: {{ exec: [cat], result: json }}
   bytes: {{ exec: [cat], stdin: "{{0}}", result: bytes, content_type: image/png }}
   env: {{ exec: [env], environment: {{ ANSWER: 42 }}, stdin: none }}
+  alone: {{ exec: [echo, alone], stdin: none }}
+  loud: {{ exec: [sh, -c, "{{0}}"], log: 64MiB }}
   nothing: {{ exec: [there-is-no-such-program] }}
+  relative: {{ exec: [./there, x], stdin: none }}
+  square: {{ exec: [echo, program], stdin: none }}
   bounded: {{ exec: [head, -c, "{{0}}", /dev/zero], output: 1000, result: bytes }}
 pools:
   programs: {{ processes: 2 }}
@@ -82,10 +86,13 @@ def what_they_answer(checks, http):
 def what_is_told(checks, http):
     tasks = {task["name"]: task for task in http.get("/v1/tasks").json["tasks"]}
     checks.equal("a program's arguments are told", tasks["argv"].get("program"),
-                 {"positional": 1, "named": ["name"], "result": "text"})
+                 {"positional": 1, "named": ["name"], "any_arguments": False, "result": "text"})
+    takes = {name: tasks[name]["program"]["any_arguments"] for name in ("alone", "cat")}
+    checks.equal("none is told from any, which come on stdin", takes,
+                 {"alone": False, "cat": True})
     checks.equal("its limits", tasks["bounded"].get("limits"), {"output": 1000})
     checks.equal("its result", tasks["bytes"]["program"].get("content_type"), "image/png")
-    checks.equal("of other tasks there is nothing to tell", sorted(tasks["square"]),
+    checks.equal("of other tasks there is nothing to tell", sorted(tasks["factorial"]),
                  ["name", "pools"])
     pools = {pool["name"]: pool for pool in http.get("/v1/pools").json["pools"]}
     checks.equal("the kinds of pool", {name: pool["kind"] for name, pool in pools.items()},
@@ -115,6 +122,46 @@ def how_they_fail(checks, http):
     checks.equal("an unknown name", answer.json["errors"][0]["pointer"], "/kwargs/nome")
     answer = http.submit("argv", "a\x00b", kwargs={"name": "b"})
     checks.equal("a NUL", answer.json["errors"][0]["pointer"], "/args/0")
+    for args, kwargs, pointer in [([1], {}, "/args/0"), ([], {"a": 1}, "/kwargs/a")]:
+        answer = http.submit("alone", *args, kwargs=kwargs)
+        checks.equal(f"{args} {kwargs} for a program that takes and reads none",
+                     (answer.status, answer.json.get("code"),
+                      answer.json.get("errors", [{}])[0].get("pointer")),
+                     (422, "invalid_arguments", pointer))
+    checks.equal("it runs without any", run(http, "alone")["result"], "alone\n")
+
+
+def one_name_twice(checks, service, http):
+    """A program with the name of a built-in task: what runs is what is said."""
+    handle = run(http, "square", 3)
+    checks.equal("a name that a program shares runs in default without a pool",
+                 (handle["pool"], handle["result"]), ("default", 9))
+    handle = run(http, "square", pool="programs")
+    checks.equal("and as a program in its own", (handle["pool"], handle["result"]),
+                 ("programs", "program\n"))
+    answer = http.submit("square", 3, pool="programs")
+    checks.equal("where the arguments are the program's", answer.status, 422)
+    lines = [line for line in service.log_text().splitlines() if "name of another task" in line]
+    checks.that("the log says so", len(lines) == 1 and "task=square" in lines[0]
+                and "in 'default'" in lines[0] and "lido.yaml:" in lines[0], "one line", lines)
+
+
+def not_to_be_found(checks, service, http):
+    """Programs that no job will be able to start are warned of, and fail their jobs clearly."""
+    lines = [line for line in service.log_text().splitlines() if "cannot be started" in line]
+    checks.that("a program that is not in PATH is warned of at the start",
+                any("there-is-no-such-program" in line and "task=nothing" in line
+                    and "lido.yaml:" in line for line in lines), "a warning", lines)
+    checks.that("and one that is looked for in the job's empty folder",
+                any("./there" in line and "task=relative" in line for line in lines),
+                "a warning", lines)
+    checks.equal("and no other", len([line for line in lines if "warning" in line]), 2)
+    error = run(http, "relative")["error"]
+    checks.equal("a program that cannot be started", (error["code"], error["type"]),
+                 ("raised", "ProgramNotStarted"))
+    error = run(http, "shell", "x" * 200_000)["error"]
+    checks.equal("nor can one with an argument beyond the kernel's limit",
+                 (error["code"], error["type"]), ("raised", "ProgramNotStarted"))
 
 
 def logs(checks, http):
@@ -161,6 +208,79 @@ def following(checks, service, http):
     checks.equal("a follower that leaves harms nobody",
                  http.post(f"/v1/jobs/{job}/cancel", {"grace": 0}).status, 202)
     checks.equal("it is cancelled", finished(http, job)["state"], "cancelled")
+
+
+def following_attempts(checks, service, http):
+    """Each attempt's log from its beginning, and nothing twice."""
+    script = "echo try $LIDO_ATTEMPT >&2; echo out $LIDO_ATTEMPT; exit $((LIDO_ATTEMPT<3))"
+    job = http.submit("shell", script, max_attempts=4).json["id"]
+    url = f"/v1/jobs/{job}/logs"
+    with service.connection() as errors, service.connection() as outputs:
+        errors.send("GET", f"{url}?follow=true")
+        outputs.send("GET", f"{url}?stream=stdout&follow=true")
+        wait_for_state(http, job, "scheduled")
+        checks.equal("between two attempts it is that of the last", http.get(url).text, "try 1\n")
+        with service.connection() as late:
+            late.send("GET", f"{url}?follow=true&after=4")
+            checks.equal("who follows from the first attempt reads each from its beginning",
+                         errors.receive().text, "try 1\ntry 2\ntry 3\n")
+            checks.equal("what came later begins at its offset", late.receive().text,
+                         "1\ntry 2\ntry 3\n")
+        checks.equal("stdout of each that failed", outputs.receive().text, "out 1\nout 2\n")
+    checks.equal("afterwards it is the last attempt's", http.get(url).text, "try 3\n")
+    checks.equal("who comes then reads that", http.get(f"{url}?follow=true").text, "try 3\n")
+
+
+def one_attempt_at_a_time(checks, service, http):
+    """While an attempt runs, nothing is shown of the one before."""
+    script = ("echo out $LIDO_ATTEMPT; test $LIDO_ATTEMPT = 2 || { echo first >&2; exit 1; }; "
+              "while [ ! -e go ]; do sleep 0.01; done")
+    job = http.submit("shell", script, max_attempts=2).json["id"]
+    wait_for_state(http, job, "scheduled")
+    checks.that("the second attempt runs", wait_until(
+        lambda: http.get(f"/v1/jobs/{job}").json["state"] == "running", 5), "running", None)
+    pid = pid_of(http, job)
+    shown = [http.get(f"/v1/jobs/{job}/logs?stream={name}").text for name in ("stderr", "stdout")]
+    checks.equal("the log of an attempt that wrote nothing yet", shown, ["", ""])
+    with open(f"/proc/{pid}/cwd/go", "w", encoding="utf-8"):
+        pass
+    checks.equal("it ends", finished(http, job)["state"], "succeeded")
+
+
+def a_follower_that_lags(checks, service, http):
+    """Who does not even read a whole attempt until the next one ends is cut, visibly."""
+    job = http.submit("loud", "head -c 40000000 /dev/zero >&2; exit 1", max_attempts=2).json["id"]
+    with service.connection() as follower:
+        follower.send("GET", f"/v1/jobs/{job}/logs?follow=true")
+        checks.equal("both attempts fail", finished(http, job)["attempt"], 2)
+        try:
+            found = len(follower.receive().body)
+        except Broken as error:
+            found = str(error)
+        checks.that("a follower that lags by an attempt sees that its answer is not whole",
+                    isinstance(found, str), "a broken answer", found)
+    with service.connection() as follower:
+        checks.equal("who comes later reads the last one", len(follower.get(
+            f"/v1/jobs/{job}/logs?follow=true").body), 40_000_000)
+
+
+def following_a_rerun(checks, service, http):
+    """What was cut off with the fork server is run again, and read again from its beginning."""
+    script = "echo begin >&2; while [ ! -e go ]; do sleep 0.01; done; echo end >&2"
+    job = http.submit("shell", script).json["id"]
+    is_begun = lambda: http.get(f"/v1/jobs/{job}/logs").text == "begin\n"
+    with service.connection() as follower:
+        follower.send("GET", f"/v1/jobs/{job}/logs?follow=true")
+        wait_until(is_begun, 5)
+        first = pid_of(http, job)
+        forks = [p for p in service.remember_processes() if p.name == "lido-forks"]
+        service.signal_worker(forks[0].pid, signal.SIGKILL)
+        again = wait_until(lambda: (pid_of(http, job) or first) != first and is_begun(), 10)
+        checks.that("it runs again", again, "another pid", first)
+        with open(f"/proc/{pid_of(http, job)}/cwd/go", "w", encoding="utf-8"):
+            pass
+        checks.equal("who follows reads the rerun from its beginning", follower.receive().text,
+                     "begin\nbegin\nend\n")
 
 
 def while_the_disk_is_waited_for(checks, _):
@@ -271,7 +391,11 @@ def main():
             checks.run((what_they_get, http), (what_they_answer, http),
                        (what_is_told, http),
                        (how_they_fail, http), (logs, http),
-                       (following, service, http),
+                       (one_name_twice, service, http), (not_to_be_found, service, http),
+                       (following, service, http), (following_attempts, service, http),
+                       (one_attempt_at_a_time, service, http),
+                       (a_follower_that_lags, service, http),
+                       (following_a_rerun, service, http),
                        (nobody_survives, service, http))
         checks.run((after_kill, service))
     checks.run((while_the_disk_is_waited_for, None), (shutting_down, None))

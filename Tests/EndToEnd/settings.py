@@ -5,6 +5,8 @@ Usage: LIDO_BIN=PATH [LIDO_TEST_BIN=PATH] settings.py
 """
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -265,7 +267,7 @@ def wrong_values(checks):
     check_refusal(checks, "an unknown variable LIDO_…", [], {"LIDO_PROCESESS": "2"},
                   ["LIDO_PROCESESS", "did you mean LIDO_PROCESSES?", "LIDO_MAX_BODY"])
     check_refusal(checks, "an unknown variable without a name near it", [], {"LIDO_COLOUR": ""},
-                  ["LIDO_COLOUR", "LIDO_LISTEN"])
+                  ["LIDO_COLOUR", "LIDO_LISTEN", "LIDO_TOKENS"])
     others = {"LIDO_SEED": "1", "LIDO_BIN": "x", "LIDO_URL": "http://127.0.0.1:1",
               "LIDO_PORT": "tcp://10.0.0.1:8080", "LIDO_SERVICE_HOST": "10.0.0.1"}
     with Service(environment=others) as service, service.connection() as http:
@@ -285,11 +287,75 @@ def wrong_files(checks):
         ("no keys at all", "just text\n", ["lido.yaml"]),
         ("no YAML", "processes: [1\nsync: {\n", ["lido.yaml"]),
         ("a key twice", "processes: 1\nprocesses: 2\n", ["processes"]),
+        ("a result beyond max_body", "max_body: 1MiB\ntasks:\n  a: { exec: [ls], output: 2MiB }\n",
+         [":3", "output", "2097152", "max_body", "1048576"]),
+        ("a result of a Swift task beyond it", "tasks: { echo: { output: 9MiB } }\n",
+         [":1", "output", "max_body"]),
+        ("two numbers for one pool", "processes: 3\npools:\n  default: { processes: 2 }\n",
+         [":3", "processes", "lido.yaml:1"]),
+        ("two numbers the other way", "pools:\n  default: { processes: 2 }\nprocesses: 3\n",
+         [":3", "processes", "lido.yaml:2"]),
+        ("a variable that the service sets", "tasks: { a: { exec: [ls], environment: { HOME: /x "
+         "} } }\n", [":1", "HOME", "the service sets"]),
+        ("one to inherit", "tasks: { a: { exec: [ls], inherit: [LIDO_TASK] } }\n",
+         [":1", "LIDO_TASK", "the service sets"]),
+        ("a program in default", "tasks:\n  a: { exec: [ls], pool: default }\n",
+         [":2", "the pool 'default' runs"]),
+        ("workers' settings of programs", "tasks: { a: { exec: [ls] } }\npools:\n"
+         "  programs: { maxtasksperchild: 9 }\n", [":3", "programs", "no meaning"]),
     ):
         path = yaml_file(text)
         check_refusal(checks, f"a file with {what}", ["--config", path], {}, [path, *mentions])
     check_refusal(checks, "a file that is not there", ["--config", "/nowhere/lido.yaml"], {},
                   ["/nowhere/lido.yaml"])
+
+
+def smaller_bodies(checks):
+    """`output` is held against the bound in force, wherever that comes from."""
+    path = yaml_file("tasks: { echo: { output: 2MiB } }\n")
+    check_refusal(checks, "a result beyond --max-body", ["--config", path, "--max-body", "1MiB"],
+                  {}, [path, ":1", "output", "--max-body"])
+    path = yaml_file("tasks: { echo: { output: 9MiB } }\n")
+    with Service("--config", path, "--max-body", "9MiB") as service:
+        with service.connection() as http:
+            checks.equal("a result as large as --max-body", http.get("/livez").status, 200)
+
+
+#: An example in a comment, or in one of those: `# key: value`, indented as its place wants.
+EXAMPLE = re.compile(r"( *)# ( *(?:# *)?[a-z_]+:(?: .*)?)")
+
+
+def examples(checks):
+    """deploy/lido.yaml with all that stands in comments as an example, in force."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    with open(os.path.join(root, "deploy", "lido.yaml"), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    text = []
+    for line in lines:
+        while (example := EXAMPLE.fullmatch(line)) is not None:
+            line = example[1] + example[2]
+        text.append(line + "\n")
+    token = "0123456789abcdef"
+    tokens = yaml_file(token + "\n")
+    flags = "--config", yaml_file("".join(text)), "--token-file", tokens
+    with Service(*flags) as service, service.connection() as http:
+        authority = {"authorization": f"Bearer {token}"}
+        tasks = {t["name"]: t for t in http.get("/v1/tasks", **authority).json["tasks"]}
+        limits = tasks.get("thumbnail", {}).get("limits", {})
+        checks.equal("every example of lido.yaml in force at once: the limits", sorted(limits),
+                     ["cpu", "memory", "open_files", "output", "timeout"])
+        if not shutil.which("convert"):
+            checks.skip("the thumbnail of lido.yaml", "there is no convert")
+            return
+        picture = os.path.join(service.folder, "a.ppm")
+        with open(picture, "wb") as file:
+            file.write(b"P6 64 64 255\n" + bytes(64 * 64 * 3))
+        job = http.submit("thumbnail", kwargs={"picture": picture, "width": 16},
+                          target="/v1/jobs?wait=30", headers=authority).json
+        answer = http.get(f"/v1/jobs/{job['id']}/result", **authority)
+        checks.equal("the thumbnail of lido.yaml is a picture",
+                     (job["state"], answer.status, answer.get("content-type"), answer.body[:4]),
+                     ("succeeded", 200, "image/png", b"\x89PNG"))
 
 
 def places_that_are_taken(checks):
@@ -396,7 +462,7 @@ def main():
     checks = Checks(seconds_max=120)
     checks.run(
         help_texts, defaults, precedence, other_places, wrong_values, wrong_files,
-        places_that_are_taken, missing_parents, logs, ends_of_workers,
+        smaller_bodies, examples, places_that_are_taken, missing_parents, logs, ends_of_workers,
         broken_pool)
     return checks.finish()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SIGTERM and SIGINT: what runs finishes within the grace, the rest waits for the next start.
+"""SIGTERM, SIGINT and SIGHUP: what runs finishes within the grace, the rest runs after a start.
 
 Usage: LIDO_BIN=PATH shutdown.py
 """
@@ -98,6 +98,22 @@ def drain(checks, number):
                          [n * n for n in range(20)])
             early = [job for job in results if seconds(job["started_at"]) < stopped]
             checks.that("… and none of them before", not early, [], early[:2])
+
+
+def a_hangup_that_nohup_ignores(checks):
+    """nohup(1) ignores SIGHUP before it starts a program, which is to stay so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        service = Service("--processes", 1).launch()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with service.wait_ready().connection() as http:
+        service.signal(signal.SIGHUP)
+        done = finished(http, http.submit("square", 3).json)
+        checks.equal("under nohup a SIGHUP changes nothing", done.get("result"), 9)
+        checks.that("… and is not told", "SIGHUP" not in service.log_text(), "no line",
+                    service.log_text())
+    checks.equal("… SIGTERM still drains", service.terminate(), 0)
 
 
 def longer_than_the_grace(checks):
@@ -315,7 +331,8 @@ def damage(checks):
 def main():
     checks = Checks(seconds_max=100)
     checks.run(
-        (drain, signal.SIGTERM), (drain, signal.SIGINT), longer_than_the_grace,
+        (drain, signal.SIGTERM), (drain, signal.SIGINT), (drain, signal.SIGHUP),
+        a_hangup_that_nohup_ignores, longer_than_the_grace,
         (a_second_signal, signal.SIGTERM, signal.SIGTERM),
         (a_second_signal, signal.SIGTERM, signal.SIGINT),
         (signals_to_the_group, signal.SIGINT), (signals_to_the_group, signal.SIGTERM),

@@ -85,6 +85,37 @@ import Testing
         == ["grep", "-e", "x", "text"])
   }
 
+  @Test func `only what finds its arguments on stdin takes any`() throws {
+    let settings = try settings(
+      """
+      tasks:
+        all: { exec: [cat] }
+        none: { exec: [date], stdin: none }
+        some: { exec: [cat], stdin: "{0}" }
+      """)
+    let programs = settings.tasks.compactMap(\.program)
+    #expect(programs.map(\.arguments.takesAny) == [true, false, false])
+    #expect(settings.tasks.map { $0.place.hasSuffix("lido.yaml:2") } == [true, false, false])
+  }
+
+  @Test func `a result is held against the bound in force, wherever it comes from`() throws {
+    let path = folder.file("lido.yaml", "tasks: { a: { output: 9MiB } }\nmax_body: 1MiB\n")
+    let flags: [Setting: String] = [.config: path, .maxBody: "9MiB"]
+    #expect(
+      try SettingSources.join(flags: flags, environment: [:]).tasks[0].outputBytesMax == 9 << 20)
+  }
+
+  @Test(arguments: [
+    "processes: 3\npools: { default: { processes: 2 } }\n",
+    "pools: { default: { start_method: spawn } }\nstart_method: forkserver\n",
+    "maxtasksperchild: 0\npools: { default: { maxtasksperchild: 9 } }\n",
+  ])
+  func `one key of the pool default in two places is refused`(yaml: String) throws {
+    let refusal = try #require(self.refusal(yaml))
+    #expect(refusal.contains("lido.yaml:1") && refusal.contains("lido.yaml:2"), "\(refusal)")
+    #expect(refusal.contains("it is that of the pool 'default'"), "\(refusal)")
+  }
+
   @Test func `limits of a task that workers announce`() throws {
     let settings = try settings("tasks: { factorial: { timeout: 2s, output: 1KiB } }\n")
     #expect(settings.tasks[0].program == nil)
@@ -123,11 +154,17 @@ import Testing
     ("tasks: { a: { output: 0 } }", "output: '0' is not a size from 1"),
     ("tasks: { a: { exec: [ls] } }\npools: { programs: { maxtasksperchild: 9 } }", "no meaning"),
     ("tasks: { a: { exec: [ls] } }\npools: { programs: { start_method: spawn } }", "no meaning"),
+    ("tasks: { a: { exec: [ls], stdin: '{{0}}' } }", "stdin: expected arguments, none, or a text"),
+    ("tasks: { a: { exec: [ls], environment: { HOME: x } } }", "'HOME' is a variable that the"),
+    ("tasks: { a: { exec: [ls], environment: { LIDO_TASK: x } } }", "that the service sets"),
+    ("tasks: { a: { exec: [ls], inherit: [A, TMPDIR] } }", "'TMPDIR' is a variable that the"),
+    ("tasks: { a: { exec: [ls], output: 9MiB } }", "output: 9437184 bytes are more than a result"),
+    ("tasks: { a: { output: 2KiB } }\nmax_body: 1KiB", "a result may have, 1024 bytes"),
   ])
   func `what cannot be is refused with its place`(yaml: String, mention: String) throws {
     let refusal = try #require(self.refusal(yaml + "\n"), "\(yaml)")
     #expect(refusal.contains(mention), "\(refusal)")
-    let place = mention.contains("default'") || mention == "no meaning" ? "" : "lido.yaml:1"
-    #expect(refusal.contains(place), "\(refusal)")
+    let line = mention == "no meaning" ? 2 : 1
+    #expect(refusal.contains("lido.yaml:\(line): "), "\(refusal)")
   }
 }

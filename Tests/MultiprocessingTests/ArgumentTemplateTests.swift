@@ -60,11 +60,20 @@ import Testing
     #expect(try arguments(["{{}}", "a{{0}}b", "{{{0}}}"], "[7]") == ["{}", "a{0}b", "{7}"])
   }
 
-  @Test func `a template without placeholders takes anything`() throws {
-    let template = try ArgumentTemplate(["p", "-x", "{{0}}"])
-    #expect(!template.hasPlaceholders)
+  @Test func `a template without placeholders takes anything that is on stdin`() throws {
+    let template = try ArgumentTemplate(["p", "-x", "{{0}}"], isOnInput: true)
+    #expect(!template.hasPlaceholders && template.takesAny)
     #expect(
       try template.arguments(args: "[1,2]", kwargs: #"{"a":"\u0000"}"#) == ["p", "-x", "{0}"])
+    #expect(try !ArgumentTemplate(["p", "{0}"], isOnInput: true).takesAny)
+  }
+
+  @Test func `a template without placeholders takes nothing that is nowhere else`() throws {
+    #expect(try !ArgumentTemplate(["p", "-x"]).takesAny)
+    #expect(try arguments(["p", "-x"]) == ["p", "-x"])
+    #expect(try arguments(["p", "-x"], "[]", "{}") == ["p", "-x"])
+    #expect(try mismatch(["p", "-x"], "[1]") == .surplusPositional(0))
+    #expect(try mismatch(["p"], "[]", #"{"a":1}"#) == .unknownName("a"))
   }
 
   @Test func `it tells what it takes`() throws {

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// Pipes and queues between processes, each scenario in a process of its own. One after the other:

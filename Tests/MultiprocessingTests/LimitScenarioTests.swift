@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// Runs the scenarios of limits, each in a process of its own. One after the other, as they keep

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 /// Runs each scenario of `ProcessTestProgram` in a process of its own.

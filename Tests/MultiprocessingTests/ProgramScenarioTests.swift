@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// Runs each scenario of `ProcessTestProgram` about pools of programs in a process of its own.

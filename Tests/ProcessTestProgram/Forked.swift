@@ -39,7 +39,7 @@ struct Forked {
 
   /// Waits for its end, and answers the wait status.
   @discardableResult
-  func join() -> Int32 {
+  func wait() -> Int32 {
     var status: Int32 = -1
     while waitpid(process, &status, 0) < 0, errno == EINTR {}
     family.remove(process)
@@ -48,14 +48,14 @@ struct Forked {
 
   /// Waits for its end, which has to be a good one.
   func joinWell(line: Int = #line) {
-    let status = join()
+    let status = wait()
     if status != 0 { fail("a child ended with status \(status)", line: line) }
   }
 
-  /// Kills it, and waits until it is gone.
-  func killNow() {
+  /// Kills it, without a chance for it to do anything, and waits until it is gone.
+  func end(line: Int = #line) {
     kill(process, SIGKILL)
-    join()
+    check(wait(), equals: SIGKILL, line: line)
   }
 }
 

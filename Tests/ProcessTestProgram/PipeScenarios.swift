@@ -167,7 +167,7 @@ enum PipeScenarios {
         pass(nanoseconds: .random(in: 0..<100_000, using: &random))
         kill(child.process, SIGKILL)
       }
-      child.join()
+      child.wait()
       check(sent[0]...sent[0] + 1 ~= received, "\(received) came of \(sent[0])")
     }
   }

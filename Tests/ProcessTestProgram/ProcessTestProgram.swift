@@ -125,6 +125,19 @@ enum ProcessTestProgram {
     "queue-death-recovering": QueueDeathScenarios.recovering,
     "queue-stopped": QueueScenarios.stopped,
     "measure-exchange": QueueScenarios.measure,
+    "lock-killed": LockScenarios.killed,
+    "lock-killed-while-others-wait": LockScenarios.killedWhileOthersWait,
+    "lock-other-ends": LockScenarios.otherEnds,
+    "lock-killed-in-a-value": LockScenarios.killedInAValue,
+    "lock-inherited": LockScenarios.inherited,
+    "lock-counter": LockScenarios.counter,
+    "lock-chaos": LockScenarios.chaos,
+    "measure-locks": LockScenarios.measure,
+    "shared-values": SharedScenarios.values,
+    "shared-arrays": SharedScenarios.arrays,
+    "shared-zero-fill": SharedScenarios.zeroFill,
+    "shared-leaks": SharedScenarios.leaks,
+    "shared-refusals": SharedScenarios.refusals,
   ]
 }
 

@@ -21,7 +21,7 @@ enum QueueDeathScenarios {
     }
     print("\(deaths) deaths, \(rig.recoveries) of them with the mutex")
     check(rig.recoveries > 20, "the mutex was hardly held")
-    sleeper.killNow()
+    sleeper.end()
   }
 
   /// A consumer dies; a producer sleeps because the queue is full.
@@ -38,7 +38,7 @@ enum QueueDeathScenarios {
     }
     print("\(deaths) deaths, \(rig.recoveries) of them with the mutex")
     check(rig.recoveries > 20, "the mutex was hardly held")
-    sleeper.killNow()
+    sleeper.end()
   }
 
   /// One dies with the mutex, and then the next one while it sets that right.
@@ -65,7 +65,7 @@ enum QueueDeathScenarios {
     }
     print("\(deaths) deaths, \(rig.recoveries - before) of them with the mutex")
     check(rig.recoveries - before > deaths, "the second one died without the mutex")
-    sleeper.killNow()
+    sleeper.end()
   }
 
   /// Kills processes on their way through `action`, and answers how many.
@@ -113,11 +113,11 @@ enum QueueDeathScenarios {
       check(trace(Request.singleStep, victim.process) == 0, "ptrace: \(errno)")
       check(waitpid(victim.process, &status, 0), equals: victim.process)
       if status & 0x7F != 0x7F {
-        victim.join()
+        victim.wait()
         return status
       }
     }
-    victim.killNow()
+    victim.end()
     return nil
   }
 

@@ -210,7 +210,7 @@ enum QueueScenarios {
         }
         waitUntil("it puts") { put[0] > next }
         pass(nanoseconds: .random(in: 0..<200_000, using: &random))
-        child.killNow()
+        child.end()
         try takeAll(queue) { number in
           check(number, equals: next)
           next += 1
@@ -244,7 +244,7 @@ enum QueueScenarios {
       }
       waitUntil("it takes") { taken[rounds * each] > 0 }
       pass(nanoseconds: .random(in: 0..<300_000, using: &random))
-      child.killNow()
+      child.end()
       try takeAll(queue) { taken[$0] += 1 }
       let lost = numbers.count { taken[$0] == 0 }
       check(lost <= 1, "\(lost) items are lost")
@@ -274,21 +274,21 @@ enum QueueScenarios {
       }
       waitUntil("it puts") { numbers[0] > 0 }
       pass(nanoseconds: .random(in: 0..<100_000, using: &random))
-      producer.killNow()
+      producer.end()
       try waitUntil("all is taken") { try queue.isEmpty }
     }
-    sleepers[0].killNow()
+    sleepers[0].end()
     // Asleep, and killed there.
     for _ in 0..<20 {
       let waiting = (0..<3).map { _ in Forked { _ = try queue.get() } }
       for child in waiting {
         waitUntil("it sleeps") { PipeScenarios.state(of: child.process) == "S" }
       }
-      for child in waiting { child.killNow() }
+      for child in waiting { child.end() }
       try queue.put(item(5))
       try waitUntil("the one that is left takes it") { try queue.isEmpty }
     }
-    sleepers[1].killNow()
+    sleepers[1].end()
     try queue.put(item(5))
     check(try queue.get(timeout: .seconds(5)), equals: item(5))
   }
@@ -322,7 +322,7 @@ enum QueueScenarios {
       kill(child.process, SIGCONT)
     }
     print("held up \(held) times of 4")
-    child.killNow()
+    child.end()
     // It may be that there is one of its items in it, or one of ours.
     while try !queue.isEmpty { _ = try queue.get(timeout: .seconds(1)) }
     try queue.put([9])
@@ -345,13 +345,13 @@ enum QueueScenarios {
     began = now()
     for _ in 0..<count { _ = try reader.receive(Int.self) }
     report("pipe, one way", count, since: began)
-    sender.join()
+    sender.wait()
     let queue = try Queue<Int>()
     began = now()
     let producer = Forked { for number in 0..<count { try queue.put(number) } }
     for _ in 0..<count { _ = try queue.get() }
     report("queue, one producer", count, since: began)
-    producer.join()
+    producer.wait()
     let answers = try Queue<Int>()
     let answering = Forked { for _ in 0..<count / 4 { try answers.put(try queue.get()) } }
     began = now()
@@ -360,7 +360,7 @@ enum QueueScenarios {
       check(try answers.get(), equals: number)
     }
     report("queue, round trips", count / 4, since: began)
-    answering.join()
+    answering.wait()
     began = now()
     for number in 0..<count { try queue.put(number) }
     report("queue, put", count, since: began)
@@ -386,7 +386,7 @@ enum QueueScenarios {
     }
     report(what, count, since: began)
     parent.close()
-    echo.join()
+    echo.wait()
   }
 
   private static func report(_ what: String, _ count: Int, since began: UInt64) {

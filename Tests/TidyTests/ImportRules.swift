@@ -17,6 +17,7 @@ enum ImportRules {
       "JobStorage", "Logging", "Multiprocessing", "Reactor", "Yams",
     ],
     "Lido": ["JobServer", "Multiprocessing"],
+    "Examples": ["Glibc", "Multiprocessing"],
     "Command": ["BigInt", "CPlatform", "Glibc", "Lido", "Multiprocessing"],
   ]
 

@@ -12,6 +12,11 @@
 // usual net.core.wmem_max of 208 KiB doubled.
 enum { LIDO_REQUEST_BYTES_MAX = 320 * 1024 };
 
+// How long a child that lingers, and what it leaves behind, may go on when the client is gone: time
+// to notice and to end by itself. Such a child also survives a fork server that is killed, and is
+// nobody's from then on; all others are killed at once in both cases.
+enum { LIDO_LINGER_MILLISECONDS = 300 };
+
 enum lido_request_kind {
   LIDO_REQUEST_FORK = 1,   // The child returns from the loop into Swift with `entry`.
   LIDO_REQUEST_EXEC = 2,   // The child executes a program.
@@ -37,6 +42,7 @@ struct lido_request {
   uint32_t text_count;
   uint32_t argument_count;
   uint32_t payload_length;
+  uint32_t lingers; // See LIDO_LINGER_MILLISECONDS.
 };
 
 // A resource limit (setrlimit(2)): units as the resource has them, UINT64_MAX for none.
@@ -96,10 +102,12 @@ int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry);
 // The calling process must have one thread.
 int lido_forkserver_run(int socket, struct lido_entry *entry);
 
-// Starts a new fork server by executing `program` with `variable` ("NAME=VALUE", which tells it
-// that its socket is descriptor 3) added to the environment. For a process that may have threads
-// by now. Returns 0 with both results as lido_forkserver_start gives them, or an error number.
-int lido_forkserver_spawn(const char *program, const char *variable, int *process, int *socket);
+// Starts a new fork server by executing `program` with `arguments` (NULL at their end) and with
+// `variable` ("NAME=VALUE", which tells it that its socket is descriptor 3) added to the
+// environment. For a process that may have threads by now. Returns 0 with both results as
+// lido_forkserver_start gives them, or an error number.
+int lido_forkserver_spawn(const char *program, char *const *arguments, const char *variable,
+                          int *process, int *socket);
 
 // Has orphans below the calling process reparented to it (prctl is variadic, so not for Swift).
 void lido_become_subreaper(void);

@@ -9,8 +9,13 @@ extension Server {
     guard !taskSettings.isEmpty, let program = taskSettings[submission.task]?.program else {
       return
     }
-    // A task of the same name, known to workers, takes what it likes.
-    guard submission.pool == nil || submission.pool == program.pool else { return }
+    // A task of the same name in Swift takes what it likes, and without a pool it is that which
+    // runs.
+    if let pool = submission.pool {
+      guard pool == program.pool else { return }
+    } else if workerTasks.contains(submission.task) {
+      return
+    }
     do throws(ArgumentMismatch) {
       _ = try program.arguments.arguments(
         args: submission.args, kwargs: submission.options?.kwargs ?? "")

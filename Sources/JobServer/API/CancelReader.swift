@@ -20,6 +20,7 @@ struct CancelReader {
   /// How long the worker has between SIGTERM and SIGKILL.
   static func grace(of request: HTTPRequest) throws(Problem) -> Milliseconds {
     guard !request.body.isEmpty else { return graceDefault }
+    try MediaType.requireUnpacked(request)
     try MediaType.requireJSON(request)
     var reader = CancelReader()
     do {

@@ -103,6 +103,7 @@ enum JobAnswers {
     if let seconds = problem.retryAfter { headers.add("Retry-After", "\(seconds)") }
     if let allow = problem.allow { headers.add("Allow", allow) }
     if let challenge = problem.challenge { headers.add("WWW-Authenticate", challenge) }
+    if let coding = problem.acceptEncoding { headers.add("Accept-Encoding", coding) }
     return HTTPResponse(
       status: problem.status, contentType: "application/problem+json", headers: headers,
       body: problem.body)

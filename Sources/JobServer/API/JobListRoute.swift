@@ -58,7 +58,11 @@ extension Server {
     _ request: HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     if request.query.first("id") != nil { return try showMany(request, later) }
-    try requireQuery(request, Server.filterNames)
+    if request.query.first("wait") != nil {
+      throw Problem.invalid(
+        "?wait= goes with ?id=, which names the jobs whose first change is waited for")
+    }
+    try requireQuery(request, Server.filterNames + ["id"])
     let filter = try filter(request)
     return try speak(Server.page(filter, request.query, of: engine), of: nil, later)
   }

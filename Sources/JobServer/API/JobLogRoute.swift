@@ -71,9 +71,15 @@ extension Server {
 
   private func follow(_ job: Job, _ stream: JobLog.Stream, from offset: Int) -> HTTPResponse {
     let body = ResponseStream()
-    let follower = LogFollower(
-      job: job.number, stream: stream, offset: offset, attempt: job.attempt, body: body)
-    body.onWritable = { [unowned self, unowned follower] in feed(follower) }
+    let follower = LogFollower(job: job.number, stream: stream, offset: offset, body: body)
+    // What was written before: that of a run that is over, unless another one is under way.
+    if runningLog(of: job.number) == nil, logs.holds(job.number) || job.attempt > 0 {
+      follower.ended = log(of: job.number, stream)
+    }
+    body.onWritable = { [unowned self, unowned follower] in
+      follower.isFull = false
+      feed(follower)
+    }
     body.onClosed = { [unowned self, unowned follower] in logFollowers.remove(follower) }
     logFollowers.add(follower)
     feed(follower)
@@ -84,15 +90,15 @@ extension Server {
 
   /// Sends what there is, as far as the client takes it, and ends if no more can come.
   func feed(_ follower: LogFollower) {
-    if let attempt = engine.store[follower.job]?.attempt, attempt != follower.attempt {
-      follower.attempt = attempt
+    guard !follower.isFull else { return }
+    if let ended = follower.ended {
+      guard follower.send(ended) else { return }
+      follower.ended = nil
+      // The next run's log is another one.
       follower.offset = 0
     }
-    let log = log(of: follower.job, follower.stream)
-    while follower.offset < log.count {
-      let piece = log.read(from: follower.offset, atMost: LogFollower.pieceMax)
-      follower.offset = piece.nextOffset
-      guard follower.body.write(piece.bytes) else { return }
+    if follower.stream == .stderr, let log = runningLog(of: follower.job) {
+      guard follower.send(log) else { return }
     }
     // The end of a log tells the end of its job, which is told once it is durable.
     guard
@@ -106,27 +112,57 @@ extension Server {
   func feedFollowers(of job: JobNumber) {
     for follower in logFollowers.all(of: job) { feed(follower) }
   }
+
+  /// A run of a job is over: who follows it gets the rest of its log, whatever becomes of the job
+  /// and of the log, and then what the next run writes, from its beginning.
+  ///
+  /// A client that has not even read the log of the run before is cut: it reads more slowly than
+  /// programs end, and what it misses must not be kept without a bound.
+  func endFollowing(of job: JobNumber, _ stream: JobLog.Stream, _ log: ProgramLog) {
+    for follower in logFollowers.all(of: job) where follower.stream == stream {
+      guard follower.ended == nil else {
+        logFollowers.remove(follower)
+        follower.body.fail()
+        continue
+      }
+      follower.ended = log
+      feed(follower)
+    }
+  }
 }
 
 /// A client that reads a log while it is written.
 final class LogFollower {
   /// Bytes that are sent at a time.
-  static let pieceMax = 64 << 10
+  private static let pieceMax = 64 << 10
 
   let job: JobNumber
   let stream: JobLog.Stream
-  /// Where the next piece begins.
+  /// Where the next piece begins: in `ended`, or if that is nil in the log of the run that is under
+  /// way or comes next. Each run of a job has a log of its own.
   var offset: Int
-  /// The attempt whose log it is: each has its own.
-  var attempt: UInt16
+  /// The log of a run that is over, as long as it is not sent to its end.
+  var ended: ProgramLog?
+  /// Whether the client has to take something before it is sent more.
+  var isFull = false
   let body: ResponseStream
 
-  init(job: JobNumber, stream: JobLog.Stream, offset: Int, attempt: UInt16, body: ResponseStream) {
+  init(job: JobNumber, stream: JobLog.Stream, offset: Int, body: ResponseStream) {
     self.job = job
     self.stream = stream
     self.offset = offset
-    self.attempt = attempt
     self.body = body
+  }
+
+  /// Sends what it has not had of a log. `false`: the client takes no more at present.
+  fileprivate func send(_ log: ProgramLog) -> Bool {
+    while offset < log.count {
+      let piece = log.read(from: offset, atMost: LogFollower.pieceMax)
+      offset = piece.nextOffset
+      isFull = !body.write(piece.bytes)
+      if isFull { return false }
+    }
+    return true
   }
 }
 

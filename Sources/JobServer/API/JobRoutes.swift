@@ -45,6 +45,7 @@ extension Server {
   private func submit(
     _ request: inout HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
+    try MediaType.requireUnpacked(request)
     let isLines = MediaType.isLines(request)
     if !isLines { try MediaType.requireJSON(request, or: MediaType.lines) }
     try requireQuery(request, ["wait"])

@@ -40,6 +40,18 @@ enum MediaType {
         + (other.map { " or \($0)" } ?? ""))
   }
 
+  /// Refuses a body that is packed: none is unpacked here, and as JSON its bytes mean nothing.
+  /// RFC 9110, 8.4 and 15.5.16: 415, with what would be taken.
+  static func requireUnpacked(_ request: HTTPRequest) throws(Problem) {
+    guard let coding = request.header("content-encoding") else { return }
+    let bare = bare(coding)
+    guard !bare.isEmpty, bare != "identity" else { return }
+    throw Problem(
+      status: 415, code: .unsupportedMediaType,
+      detail: "the body has Content-Encoding: \(coding); send it as it is, without",
+      acceptEncoding: "identity")
+  }
+
   /// A type without its parameters, in lower case.
   private static func bare(_ header: String) -> String {
     header.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()

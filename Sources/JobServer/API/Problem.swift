@@ -51,6 +51,8 @@ struct Problem: Error, Equatable {
   var allow: String?
   /// The value of `WWW-Authenticate`, for a 401.
   var challenge: String?
+  /// The value of `Accept-Encoding`, for a 415 that is about a content coding.
+  var acceptEncoding: String?
   /// The error of the job that a result was asked of: JSON text.
   var jobError: String?
 

@@ -27,6 +27,7 @@ enum TaskWriter {
     writer.beginArray()
     for name in program.arguments.names { writer.string(name) }
     writer.endArray()
+    writer.member("any_arguments", bool: program.arguments.takesAny)
     switch program.result {
     case .text: writer.member("result", string: "text")
     case .json: writer.member("result", string: "json")

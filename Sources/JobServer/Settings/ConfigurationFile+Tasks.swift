@@ -21,15 +21,17 @@ extension ConfigurationFile {
       guard !settings.tasks.contains(where: { $0.name == name }) else {
         throw error(at: key, "the task '\(name)' stands there twice")
       }
-      settings.tasks.append(try readTask(name, value))
+      settings.tasks.append(try readTask(name, at: key, value))
     }
   }
 
-  private func readTask(_ name: String, _ node: Node) throws(SettingError) -> TaskSettings {
+  private func readTask(
+    _ name: String, at place: Node, _ node: Node
+  ) throws(SettingError) -> TaskSettings {
     guard let mapping = node.mapping else {
       throw error(at: node, "\(name): expected a task's settings, like '{ timeout: 30 }'")
     }
-    var task = TaskSettings(name: name)
+    var task = TaskSettings(name: name, place: self.place(of: place))
     if let exec = mapping["exec"] {
       task.program = try program(exec, mapping["stdin"])
     }
@@ -67,7 +69,9 @@ extension ConfigurationFile {
       case "memory":
         task.memoryBytes = UInt64(try Setting.bytes(text, in: 1 << 20...Quantity.bytesMax))
       case "open_files": task.openFilesMax = UInt64(try Setting.count(text, in: 8...1_000_000))
-      default: task.outputBytesMax = try Setting.bytes(text, in: 1...(1 << 30))
+      default:
+        task.outputBytesMax = try Setting.bytes(text, in: 1...(1 << 30))
+        task.outputPlace = place(of: node)
       }
     }
   }
@@ -77,7 +81,13 @@ extension ConfigurationFile {
   ) throws(SettingError) {
     switch name {
     case "exec", "stdin": break
-    case "pool": settings.program?.pool = try poolName(node)
+    case "pool":
+      let name = try poolName(node)
+      guard name != "default" else {
+        throw error(
+          at: node, "the pool 'default' runs this program's own tasks; name another for programs")
+      }
+      settings.program?.pool = name
     case "result": settings.program?.result = try result(node, task["content_type"])
     case "content_type":
       guard task["result"] != nil else {
@@ -111,19 +121,19 @@ extension ConfigurationFile {
         entries.append((text, stdin))
       }
     }
-    if let stdin, input == .lastArgument, !entries[entries.count - 1].text.contains("{") {
-      throw error(
-        at: stdin, "stdin: expected arguments, none, or a text with a placeholder like {0}")
-    }
+    let template: ArgumentTemplate
     do throws(ArgumentTemplateError) {
-      return ProgramSettings(
-        entries.first?.text ?? "", arguments: try ArgumentTemplate(entries.map(\.text)),
-        input: input)
+      template = try ArgumentTemplate(entries.map(\.text), isOnInput: input == .arguments)
     } catch {
       let isOfInput = input == .lastArgument && error.entry == entries.count - 1
       let place = entries.indices.contains(error.entry) ? entries[error.entry].node : exec
       throw self.error(at: place, "\(isOfInput ? "stdin" : "exec"): \(error)")
     }
+    if let stdin, input == .lastArgument, !template.hasPlaceholders(in: entries.count - 1) {
+      throw error(
+        at: stdin, "stdin: expected arguments, none, or a text with a placeholder like {0}")
+    }
+    return ProgramSettings(entries.first?.text ?? "", arguments: template, input: input)
   }
 
   private func result(
@@ -167,6 +177,10 @@ extension ConfigurationFile {
     guard isName else {
       throw error(at: node, "'\(name)' is not a variable's name: letters, digits and _")
     }
+    guard !ProgramSettings.ownVariables.contains(name) else {
+      let list = ProgramSettings.ownVariables.joined(separator: ", ")
+      throw error(at: node, "'\(name)' is a variable that the service sets by itself, like \(list)")
+    }
   }
 
   /// The texts of a list, with their places.
@@ -191,15 +205,11 @@ extension ConfigurationFile {
 extension Settings {
   /// Makes the pools that programs name and that are not configured, and marks all of those.
   ///
+  /// - Parameter place: where a pool is configured.
   /// - Throws: the reason, if a pool is to run programs and cannot.
-  mutating func settlePools() throws(SettingError) {
+  mutating func settlePools(_ place: (String) -> String) throws(SettingError) {
     for task in tasks {
       guard let name = task.program?.pool else { continue }
-      guard name != "default" else {
-        throw SettingError(
-          source: "task \(task.name)",
-          reason: "the pool 'default' runs this program's own tasks; name another for programs")
-      }
       if let index = pools.firstIndex(where: { $0.name == name }) {
         pools[index].runsPrograms = true
       } else {
@@ -210,10 +220,10 @@ extension Settings {
     }
     for pool in pools where pool.runsPrograms && pool != pool.withProgramsOnly {
       throw SettingError(
-        source: "pool \(pool.name)",
+        source: place(pool.name),
         reason: """
-          it runs programs, one process for each job: start_method and maxtasksperchild have no \
-          meaning there
+          the pool '\(pool.name)' runs programs, one process for each job: start_method and \
+          maxtasksperchild have no meaning there
           """)
     }
   }

@@ -22,10 +22,29 @@ struct ConfigurationFile {
     guard let mapping = root.mapping else {
       throw SettingError(source: path, reason: "expected keys like 'listen: 127.0.0.1:8080'")
     }
+    try file.refuseTwice(mapping)
     for (key, value) in mapping {
       try file.read(key, value, into: &settings)
     }
-    try settings.settlePools()
+    try settings.settlePools { name in
+      let node = mapping["pools"]?.mapping?.first { $0.key.scalar?.string == name }?.key
+      return file.place(of: node ?? root)
+    }
+  }
+
+  /// Refuses a key of the pool `default` that stands at the top as well: one would win, and
+  /// somebody believes in the other.
+  private func refuseTwice(_ mapping: Node.Mapping) throws(SettingError) {
+    guard let pool = mapping["pools"]?.mapping?["default"]?.mapping else { return }
+    for setting in [Setting.processes, .startMethod, .maxTasksPerChild] {
+      guard let top = mapping[setting.key], let inner = pool[setting.key] else { continue }
+      throw error(
+        at: top,
+        """
+        \(setting.key): it is that of the pool 'default', which has one at \(place(of: inner)); \
+        leave out one of them
+        """)
+    }
   }
 
   private func contents() throws(SettingError) -> String {
@@ -143,7 +162,11 @@ struct ConfigurationFile {
   }
 
   func error(at node: Node, _ reason: String) -> SettingError {
-    let line = node.mark.map { ":\($0.line)" } ?? ""
-    return SettingError(source: path + line, reason: reason)
+    SettingError(source: place(of: node), reason: reason)
+  }
+
+  /// File and line.
+  func place(of node: Node) -> String {
+    path + (node.mark.map { ":\($0.line)" } ?? "")
   }
 }

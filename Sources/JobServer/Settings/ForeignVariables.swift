@@ -10,7 +10,7 @@ enum ForeignVariables {
 
   /// Refuses the first variable, by name, that looks like a setting and is none.
   static func refuse(in environment: [String: String]) throws(SettingError) {
-    let settings = Setting.allCases.map(\.variable)
+    let settings = Setting.allCases.map(\.variable) + [TokenVariable.name]
     let strangers = environment.filter { name, value in
       name.hasPrefix("LIDO_") && !settings.contains(name) && !known.contains(name)
         && !isFromKubernetes(name, value)

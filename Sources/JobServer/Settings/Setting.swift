@@ -84,7 +84,7 @@ enum Setting: String, CaseIterable, Sendable {
     case .retentionCount: "Most finished jobs that are kept. (default: 1000000)"
     case .retentionBytes: "Most bytes of finished jobs that are kept. (default: 1GiB)"
     case .shutdownGrace:
-      "Seconds that running jobs get to finish after SIGTERM or SIGINT. (default: 8)"
+      "Seconds that running jobs get to finish after SIGTERM, SIGINT or SIGHUP. (default: 8)"
     case .portFile:
       "File to write the port to when the service is ready; removed when it ends. (default: none)"
     case .tokenFile:

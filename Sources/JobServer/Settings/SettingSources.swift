@@ -30,6 +30,20 @@ enum SettingSources {
         throw SettingError(source: source, reason: error.reason)
       }
     }
+    try refuseLargerResults(settings)
     return settings
+  }
+
+  /// Refuses a task whose result may be larger than any: memory is bounded by `max_body`.
+  private static func refuseLargerResults(_ settings: Settings) throws(SettingError) {
+    for task in settings.tasks {
+      guard let most = task.outputBytesMax, most > settings.bodyBytesMax else { continue }
+      throw SettingError(
+        source: task.outputPlace,
+        reason: """
+          output: \(most) bytes are more than a result may have, \(settings.bodyBytesMax) bytes; \
+          that is --max-body, or max_body
+          """)
+    }
   }
 }

@@ -5,6 +5,10 @@ import Multiprocessing
 struct TaskSettings: Equatable, Sendable {
   /// The task's name.
   let name: String
+  /// Where the configuration names it, for people: `lido.yaml:3`.
+  let place: String
+  /// Where it bounds the result.
+  var outputPlace = ""
   /// The program that the task is; nil: a task that workers announce, of which only the limits are
   /// said.
   var program: ProgramSettings?
@@ -26,8 +30,9 @@ struct TaskSettings: Equatable, Sendable {
   }
 
   /// No limits, no program.
-  init(name: String) {
+  init(name: String, place: String) {
     self.name = name
+    self.place = place
   }
 
   /// What the engine has to know of the task; nil: nothing.
@@ -71,12 +76,28 @@ struct ProgramSettings: Equatable, Sendable {
   var pool = ProgramSettings.defaultPool
   var result = Result.text
   var input = Input.arguments
+  /// Variables that every program gets from the service, and none from the configuration: its
+  /// working folder, and what it runs for.
+  static let ownVariables = [
+    "HOME", "TMPDIR", "PWD", "LIDO_JOB_ID", "LIDO_TASK", "LIDO_ATTEMPT",
+  ]
   /// Variables, and their values, that it gets beside the few that every program gets.
   var environment: [String: String] = [:]
   /// Variables that it gets as the service has them.
   var inherited: [String] = []
   /// Bytes of its standard error that are kept.
   var logBytesMax = 1 << 20
+
+  /// Where programs are looked for, unless the configuration says otherwise.
+  static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+  /// Where the program is looked for if its name is a bare one.
+  ///
+  /// - Parameter variables: those of the service.
+  func path(in variables: [String: String]) -> String {
+    environment["PATH"] ?? (inherited.contains("PATH") ? variables["PATH"] : nil)
+      ?? ProgramSettings.defaultPath
+  }
 
   /// The pool of programs whose task names none.
   static let defaultPool = "programs"

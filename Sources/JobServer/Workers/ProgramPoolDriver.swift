@@ -42,8 +42,6 @@ final class ProgramPoolDriver: PoolDriver {
 
   /// Programs that the kernel is short of memory for go before the service.
   private static let outOfMemoryAdjustment: Int32 = 500
-  /// Where programs are looked for, unless the configuration says otherwise.
-  private static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
   init(
     index: Int, settings: Settings, environment: [String: String], forkServer: ForkServer,
@@ -193,7 +191,7 @@ final class ProgramPoolDriver: PoolDriver {
   }
 
   private func variables(of assignment: Assignment, _ program: ProgramSettings) -> [String] {
-    var variables = ["PATH": Self.path, "LANG": "C.UTF-8"]
+    var variables = ["PATH": ProgramSettings.defaultPath, "LANG": "C.UTF-8"]
     for name in program.inherited {
       if let value = environment[name] { variables[name] = value }
     }

@@ -50,7 +50,7 @@ struct Deadline: Equatable {
   }
 
   /// Waits until one of `entries` is ready (poll(2), which fills `revents`) or this moment has
-  /// come. A signal does not end the wait. Answers how many are ready: 0 when the time is over.
+  /// come. A signal does not end the wait. Answers how many are ready: 0 means that time is over.
   @discardableResult
   func poll(_ entries: inout [pollfd]) -> Int {
     while true {

@@ -42,7 +42,7 @@ final class DescriptorTransfer {
 
   deinit {
     guard ownsDescriptors else { return }
-    for descriptor in descriptors where descriptor >= 0 { close(descriptor) }
+    for descriptor in descriptors { close(descriptor) }
   }
 
   /// The transfer under way on this thread.

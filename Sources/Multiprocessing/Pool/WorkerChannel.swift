@@ -61,6 +61,7 @@ final class WorkerChannel {
       output.append(name: task)
       output.append(littleEndian: most)
     }
+    output.append(UInt8(settings.initializerDescriptors.count))
     output.append(name: settings.initializer ?? "")
     output.append(utf8: settings.initializerArguments)
     output.endFrame(start)
@@ -73,6 +74,13 @@ final class WorkerChannel {
     output.append(littleEndian: UInt32(args.utf8.count))
     output.append(utf8: args)
     output.append(utf8: kwargs)
+    output.endFrame(start)
+  }
+
+  func appendChunk(_ call: UInt64, task: String, arguments: [UInt8]) {
+    let start = output.beginFrame(.chunk, call: call)
+    output.append(name: task)
+    output += arguments
     output.endFrame(start)
   }
 

@@ -76,6 +76,17 @@ public final class WorkerPool {
     noteDirty(channel)
   }
 
+  /// The same for a call that runs a task on each element of `arguments`, a JSON array, and answers
+  /// with an array.
+  func assignChunk(
+    _ call: UInt64, task: String, arguments: [UInt8], to slot: Int, at now: UInt64
+  ) {
+    let (worker, _) = state.assign(call, to: slot, at: now)
+    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    channel.appendChunk(call, task: task, arguments: arguments)
+    noteDirty(channel)
+  }
+
   /// Writes what was assigned: one system call for each worker that has something.
   public func flush() {
     for channel in dirty {
@@ -222,11 +233,15 @@ public final class WorkerPool {
       }
       var specification = ProcessSpecification(
         settings.startMethod == .spawn
-          ? Bootstrap.spawnedWorker() : .fork(EntryPoint(code: EntryPoint.worker)))
+          ? Bootstrap.spawned("worker") : .fork(EntryPoint(code: EntryPoint.worker)))
       specification.descriptors = [
         .init(theirs, as: Bootstrap.channelDescriptor),
         .init(page, as: Bootstrap.claimsDescriptor),
       ]
+      for (place, descriptor) in settings.initializerDescriptors.enumerated() {
+        specification.descriptors.append(
+          .init(descriptor, as: Bootstrap.firstInitializerDescriptor + Int32(place)))
+      }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
       let token = try forkServer.startProcess(specification)

@@ -6,6 +6,9 @@ public struct WorkerSettings: Sendable {
   public var initializer: String?
   /// What it is called with, a JSON array.
   public var initializerArguments = "[]"
+  /// The descriptors that its argument carries; they stay the owner's, and open for as long as
+  /// workers are started. At most `DescriptorTransfer.descriptorsMax`.
+  var initializerDescriptors: [Int32] = []
   /// The longest result, in bytes of JSON; a longer one fails the call with `output_limit`.
   public var resultBytesMax = 8 << 20
   /// Most open descriptors of a worker while it runs a call of the task of this name (names of at

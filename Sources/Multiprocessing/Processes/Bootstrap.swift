@@ -4,13 +4,15 @@ import Glibc
 /// The first steps of every process of this program.
 public enum Bootstrap {
   /// The environment variable that tells a process executed from this same program what it is:
-  /// `forkserver:<descriptor>` or `worker:<descriptor>`.
+  /// `forkserver:<descriptor>`, `worker:<descriptor>` or `process:<descriptor>`.
   static let variable = "LIDO_BOOT"
 
   /// The descriptor under which a worker gets its channel.
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
+  /// The first of those that come with the argument of a worker's initializer.
+  static let firstInitializerDescriptor: Int32 = 5
 
   /// To be the first statement of a synchronous `main`. Returns at once in a process that was
   /// started by anyone else. In one that was executed to be the fork server or a spawned worker it
@@ -18,13 +20,23 @@ public enum Bootstrap {
   ///
   /// An `async` main has started threads before its first statement, in which the fork server must
   /// not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
-  public static func takeRole(entries: (EntryPoint) -> Never) {
+  ///
+  /// `preload` runs in the fork server, before it forks for the first time: what it sets up, every
+  /// child has. It must leave no thread behind.
+  public static func takeRole(
+    preload: (() -> Void)? = nil, entries: (EntryPoint) -> Never
+  ) {
     guard let value = getenv(variable) else { return }
     let role = String(cString: value)
     unsetenv(variable)  // Not for what this process may start.
     requireOneThread("\(variable) is \(role)")
     switch role {
     case "forkserver:3":
+      if let preload {
+        preload()
+        requireOneThread("preload has run")
+        fflush(nil)  // What is buffered would be written by every child.
+      }
       var entry = lido_entry()
       // Returns in a child only; the server itself ends inside.
       let result = lido_forkserver_run(3, &entry)
@@ -32,6 +44,8 @@ public enum Bootstrap {
       entries(EntryPoint(taking: entry))
     case "worker:3":
       entries(EntryPoint(code: EntryPoint.worker))
+    case "process:3":
+      entries(EntryPoint(code: EntryPoint.process))
     default:
       stop("\(variable) has an unknown value: \(role)")
     }
@@ -43,9 +57,9 @@ public enum Bootstrap {
     lido_name_process(name)
   }
 
-  /// How a worker is started by the `spawn` method: this same program, whatever has become of its
-  /// file since.
-  static func spawnedWorker() -> ProcessSpecification.Program {
+  /// How a `role` is started by the `spawn` method: this same program, whatever has become of its
+  /// file since, with the same arguments and environment.
+  static func spawned(_ role: String) -> ProcessSpecification.Program {
     var environment: [String] = []
     var next = environ
     while let variable = next.pointee {
@@ -53,8 +67,8 @@ public enum Bootstrap {
       next += 1
     }
     return .exec(
-      path: "/proc/self/exe", arguments: [CommandLine.arguments.first ?? "lido"],
-      environment: environment + ["\(variable)=worker:\(channelDescriptor)"])
+      path: "/proc/self/exe", arguments: CommandLine.arguments,
+      environment: environment + ["\(variable)=\(role):\(channelDescriptor)"])
   }
 
   /// Ends the process with an explanation if it has more than one thread.

@@ -19,7 +19,8 @@ extension ForkServer {
     var newProcess: Int32 = 0
     var newSocket: Int32 = -1
     let failure = lido_forkserver_spawn(
-      "/proc/self/exe", "\(Bootstrap.variable)=forkserver:3", &newProcess, &newSocket)
+      "/proc/self/exe", CommandLine.unsafeArgv, "\(Bootstrap.variable)=forkserver:3",
+      &newProcess, &newSocket)
     guard failure == 0 else { throw SystemCallError("fork server", number: failure) }
     process = newProcess
     socket = newSocket
@@ -109,7 +110,8 @@ extension ForkServer {
         kill(-leftover.process, SIGKILL)
         waitpid(leftover.process, nil, WNOHANG)
       }
-      close(sentinel)
+      unwatch(sentinel)
+      spent.append(sentinel)
       if let token = leftover.token {
         report.append(.exited(token: token, status: .unknown, use: ResourceUse()))
       }

@@ -33,6 +33,12 @@ public final class ForkServer {
   /// Processes of a lost fork server that are not known to be gone, by sentinel.
   var leftovers: [Int32: Leftover] = [:]
   var silence = Silence()
+  /// Sentinels of processes whose end was reported. They are closed at the end of `drain`, or, if
+  /// its caller wants to look at them still, by `closeSpent`.
+  var spent: [Int32] = []
+  var keepsSpent = false
+  /// Whether the fork server that was lost last had not read all that it was asked for.
+  private(set) var leftRequests = false
   private var lastToken: UInt64 = 0
 
   private init(process: Int32, socket: Int32, events: Int32, adoptsOrphans: Bool) {
@@ -81,9 +87,21 @@ public final class ForkServer {
     }
   }
 
+  /// Starts a fork server by executing this program anew (`/proc/self/exe`), so that it has one
+  /// thread and has touched nothing, whatever this process has. For a program whose main begins
+  /// with `bootstrap`, or `Bootstrap.takeRole`.
+  public static func execute() throws(SystemCallError) -> ForkServer {
+    let events = epoll_create1(Int32(EPOLL_CLOEXEC))
+    guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
+    let server = ForkServer(process: 0, socket: -1, events: events, adoptsOrphans: false)
+    try server.replace()
+    return server
+  }
+
   deinit {
     for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
     for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    for sentinel in spent { close(sentinel) }
     if socket >= 0 { close(socket) }
     close(events)
   }
@@ -109,6 +127,7 @@ public final class ForkServer {
       throw StartFailure(stage: .request, errorNumber: EMSGSIZE)
     }
     if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
+    leftRequests = false
     try send(message, descriptors: specification.descriptors.map(\.source))
     children[token] = Child(process: 0, sentinel: -1)
     silence.asked(forStart: true)
@@ -130,6 +149,13 @@ public final class ForkServer {
     sendWaiting()
     if !isLost { receive(into: &report) }
     if !leftovers.isEmpty { collectLeftovers(into: &report) }
+    if !keepsSpent { closeSpent() }
+  }
+
+  /// Closes the sentinels of those whose end the last `drain` has reported.
+  func closeSpent() {
+    for sentinel in spent { close(sentinel) }
+    spent.removeAll(keepingCapacity: true)
   }
 
   // MARK: Sending
@@ -191,6 +217,10 @@ public final class ForkServer {
     precondition(result == 0, "epoll_ctl: \(errno)")  // Only memory can lack.
   }
 
+  func unwatch(_ descriptor: Int32) {
+    epoll_ctl(events, EPOLL_CTL_DEL, descriptor, nil)
+  }
+
   // MARK: Receiving
 
   private func receive(into report: inout [ForkServerEvent]) {
@@ -202,7 +232,10 @@ public final class ForkServer {
         socket, &reply, MemoryLayout<lido_reply>.size, &sentinel, &count)
       if length < 0 && errno == EAGAIN { return }
       // The server died with requests unread. What it had sent is still to be read.
-      if length < 0 && errno == ECONNRESET { continue }
+      if length < 0 && errno == ECONNRESET {
+        leftRequests = true
+        continue
+      }
       // This process has no free descriptor: the message came without its sentinel.
       let isBereft = length < 0 && errno == EMFILE
       guard isBereft || length == MemoryLayout<lido_reply>.size else {
@@ -233,7 +266,7 @@ public final class ForkServer {
           token: token, failure: StartFailure(stage: stage, errorNumber: reply.error_number)))
     default:
       if let child = children.removeValue(forKey: token), child.sentinel >= 0 {
-        close(child.sentinel)
+        spent.append(child.sentinel)
       }
       report.append(
         .exited(

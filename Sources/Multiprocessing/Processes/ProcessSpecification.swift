@@ -51,6 +51,10 @@ public struct ProcessSpecification: Sendable {
   public var nice: Int32 = 0
   /// For the kernel's out-of-memory killer, -1000 to 1000: positive makes it die before others.
   public var outOfMemoryAdjustment: Int32 = 0
+  /// Whether it, and what it leaves behind, may go on for 0.3 s when the client of the fork
+  /// server is gone, to learn of that and end by itself; and for as long as it likes when the fork
+  /// server is killed. All others are killed at once in both cases.
+  public var lingers = false
   /// Resource limits.
   public var limits: [Limit] = []
 

@@ -11,6 +11,7 @@ struct RequestMessage {
     request.nice = specification.nice
     request.oom_score_adjust = specification.outOfMemoryAdjustment
     request.limit_count = UInt32(specification.limits.count)
+    request.lingers = specification.lingers ? 1 : 0
     request.descriptor_count = UInt32(specification.descriptors.count)
     switch specification.program {
     case .fork(let entry):

@@ -28,12 +28,29 @@ public struct ArgumentTemplate: Equatable, Sendable {
   /// The names that it uses, in the order of their first use.
   public let names: [String]
 
-  /// Whether it uses any argument of a job. One that does not takes any arguments: the program
-  /// finds them on stdin.
+  /// Whether it uses any argument of a job.
   public var hasPlaceholders: Bool { positionalCount > 0 || !names.isEmpty }
+  /// Whether it takes whatever arguments a job has and uses none: the program finds them on stdin.
+  public var takesAny: Bool { isOnInput && !hasPlaceholders }
+
+  /// Whether this entry of the list uses any argument of a job.
+  public func hasPlaceholders(in entry: Int) -> Bool {
+    entries[entry].contains { piece in
+      if case .text = piece { false } else { true }
+    }
+  }
+
+  /// Whether the program finds a job's arguments on stdin as well.
+  private let isOnInput: Bool
 
   /// Reads a template. The first entry names the program and must have no placeholders.
-  public init(_ list: [String]) throws(ArgumentTemplateError) {
+  ///
+  /// - Parameter isOnInput: whether the program finds a job's arguments on stdin as well, so that a
+  ///   template without placeholders takes any; otherwise such a template takes none.
+  public init(
+    _ list: [String], isOnInput: Bool = false
+  ) throws(ArgumentTemplateError) {
+    self.isOnInput = isOnInput
     var reader = TemplateReader()
     guard let program = list.first, !program.isEmpty else {
       throw ArgumentTemplateError(reason: .noProgram, entry: 0, offset: 0)
@@ -47,12 +64,12 @@ public struct ArgumentTemplate: Equatable, Sendable {
   /// The program's arguments for a job's. `args` is a JSON array, `kwargs` a JSON object; an empty
   /// text is an empty one.
   ///
-  /// Throws for what is missing, for what the template has no use for (unless it uses nothing at
-  /// all) and for strings with a NUL.
+  /// Throws for what is missing, for what the template has no use for (unless it `takesAny`) and
+  /// for strings with a NUL.
   public func arguments(
     args: String, kwargs: String
   ) throws(ArgumentMismatch) -> [String] {
-    guard hasPlaceholders else { return entries.map { text(of: $0, [], []) } }
+    if takesAny { return entries.map { text(of: $0, [], []) } }
     let positional = try readPositional(args)
     let named = try readNamed(kwargs)
     return entries.map { text(of: $0, positional, named) }

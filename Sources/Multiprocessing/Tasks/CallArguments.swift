@@ -47,7 +47,8 @@ struct CallArguments {
     }
   }
 
-  private static func decode<Argument: Decodable>(
+  /// Decodes one argument by the shortest way that its type has.
+  static func decode<Argument: Decodable>(
     _ type: Argument.Type, from json: UnsafeBufferPointer<UInt8>
   ) throws(TaskFailure) -> Argument {
     if let direct = type as? any DirectJSON.Type {
@@ -112,7 +113,7 @@ enum ResultEncoder {
 
   /// Refuses what lies deeper than JSON is read anywhere in the service. Foundation writes values
   /// of any depth, and a journal that holds one too deep could not be read again.
-  private static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
+  static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
     do throws(JSONError) {
       try JSONReader.read(text) { (reader) throws(JSONError) in _ = try reader.skipValue() }
     } catch {

@@ -14,7 +14,7 @@ struct Unwritable: Error {
 }
 
 /// An element whose arrays are read and written as a whole.
-protocol DirectElement {
+protocol DirectElement: SendableMetatype {
   static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [Self]
   static func writeArray(_ values: [Self], to writer: inout JSONWriter) throws(Unwritable)
 }
@@ -29,6 +29,24 @@ extension Array: DirectJSON where Element: DirectElement {
   }
 }
 
+/// Rows of a table.
+extension Array: DirectElement where Element: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [[Element]] {
+    var rows: [[Element]] = []
+    try reader.beginArray()
+    while try reader.nextElement() { rows.append(try Element.readArray(&reader)) }
+    return rows
+  }
+
+  static func writeArray(
+    _ values: [[Element]], to writer: inout JSONWriter
+  ) throws(Unwritable) {
+    writer.beginArray()
+    for row in values { try Element.writeArray(row, to: &writer) }
+    writer.endArray()
+  }
+}
+
 extension Int: DirectJSON, DirectElement {
   static func read(_ reader: inout JSONReader) throws(JSONError) -> Int { try reader.readInt() }
   func write(to writer: inout JSONWriter) { writer.integer(self) }
@@ -38,6 +56,26 @@ extension Int: DirectJSON, DirectElement {
   }
 
   static func writeArray(_ values: [Int], to writer: inout JSONWriter) { writer.ints(values) }
+}
+
+/// Bytes are numbers, as `Codable` has them; a picture has millions.
+extension UInt8: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [UInt8] {
+    let numbers = try reader.readInts()
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(numbers.count)
+    for number in numbers {
+      guard let byte = UInt8(exactly: number) else {
+        throw JSONError(reason: .numberOutOfRange, offset: 0)
+      }
+      bytes.append(byte)
+    }
+    return bytes
+  }
+
+  static func writeArray(_ values: [UInt8], to writer: inout JSONWriter) {
+    writer.ints(values.map(Int.init))
+  }
 }
 
 extension Double: DirectJSON, DirectElement {
@@ -87,4 +125,35 @@ extension Bool: DirectJSON, DirectElement {
   }
 
   static func writeArray(_ values: [Bool], to writer: inout JSONWriter) { writer.bools(values) }
+}
+
+/// `null`, as anywhere in the service.
+extension NoResult: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [NoResult] {
+    var values: [NoResult] = []
+    try reader.beginArray()
+    while try reader.nextElement() {
+      try reader.readNull()
+      values.append(NoResult())
+    }
+    return values
+  }
+
+  static func writeArray(_ values: [NoResult], to writer: inout JSONWriter) {
+    writer.beginArray()
+    for _ in values { writer.null() }
+    writer.endArray()
+  }
+}
+
+extension NoArgument: DirectElement {
+  static func readArray(_ reader: inout JSONReader) throws(JSONError) -> [NoArgument] {
+    [NoArgument](repeating: NoArgument(), count: try NoResult.readArray(&reader).count)
+  }
+
+  static func writeArray(_ values: [NoArgument], to writer: inout JSONWriter) {
+    writer.beginArray()
+    for _ in values { writer.null() }
+    writer.endArray()
+  }
 }

@@ -9,11 +9,51 @@ public struct TaskDefinition<Argument: Codable & Sendable, Output: Codable & Sen
   public let name: String
   /// What it does. It must capture nothing that differs between the processes of a program.
   public let body: @Sendable (Argument) throws -> Output
+  /// Where it was defined, `Module/File.swift:12`; for the trace of an error.
+  let source: TaskSource
+  /// The types of error that travel whole.
+  let errorCoders: [ErrorCoder]
+  /// How arguments of a pool's call are read and written.
+  let argumentCodec: ArrayCodec<Argument>
+  /// How results of a pool's call are read and written.
+  let outputCodec: ArrayCodec<Output>
 
   /// Names a function. `NoArgument` and `NoResult` stand for nothing given and nothing answered.
-  public init(_ name: String, body: @escaping @Sendable (Argument) throws -> Output) {
+  ///
+  /// An error that `body` throws is a `RemoteError` to the caller of a `Pool`; one of the types in
+  /// `errors` is rethrown there as itself.
+  public init(
+    _ name: String, throwing errors: [any (Error & Codable & Sendable).Type] = [],
+    fileID: StaticString = #fileID, line: UInt = #line,
+    body: @escaping @Sendable (Argument) throws -> Output
+  ) {
     precondition(!name.isEmpty && name.utf8.count <= 255, "a task's name has 1 to 255 bytes")
     self.name = name
     self.body = body
+    source = TaskSource(fileID: fileID, line: line)
+    errorCoders = errors.map(ErrorCoder.of)
+    argumentCodec = ArrayCodec()
+    outputCodec = ArrayCodec()
   }
+
+  /// Names a function of several parameters; called as it is declared, or with a tuple for each
+  /// call by `Pool.starmap`.
+  public init<First, Second, each Rest>(
+    _ name: String, throwing errors: [any (Error & Codable & Sendable).Type] = [],
+    fileID: StaticString = #fileID, line: UInt = #line,
+    body: @escaping @Sendable (First, Second, repeat each Rest) throws -> Output
+  ) where Argument == Arguments<First, Second, repeat each Rest> {
+    self.init(name, throwing: errors, fileID: fileID, line: line) { (arguments: Argument) in
+      try arguments.call(body)
+    }
+  }
+}
+
+/// Where a task was defined.
+struct TaskSource: Sendable, CustomStringConvertible {
+  let fileID: StaticString
+  let line: UInt
+
+  /// `Module/File.swift:12`
+  var description: String { "\(fileID):\(line)" }
 }

@@ -33,6 +33,13 @@ struct TaskFailure: Error, Equatable {
     return TaskFailure(.argumentDecoding, type: "DecodingError", message: place + message)
   }
 
+  /// A result of more bytes than one may have.
+  static func tooLarge(_ count: Int, max: Int) -> TaskFailure {
+    TaskFailure(
+      .outputLimit, type: "ResultTooLarge",
+      message: "the result has \(count) bytes; \(max) are allowed")
+  }
+
   /// `{"code":…,"type":…,"message":…}`, texts of more than 64 KiB cut, with a mark.
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
@@ -43,7 +50,7 @@ struct TaskFailure: Error, Equatable {
   }
 
   /// An error's text is kept with its job, in memory and in the journal.
-  private static func cut(_ text: String) -> String {
+  static func cut(_ text: String) -> String {
     let over = text.utf8.count - Frame.messageBytesMax
     guard over > 0 else { return text }
     let head = String(decoding: text.utf8.prefix(Frame.messageBytesMax), as: UTF8.self)

@@ -14,9 +14,14 @@
 // setup            → worker   0     u32 calls to run at most (0: no limit), u32 largest result,
 //                                   u32 number of tasks with a limit of open files, of each its
 //                                   name (u8 length, bytes) and u32 limit,
+//                                   u8 number of descriptors that came with the initializer's
+//                                   args, from `Bootstrap.firstInitializerDescriptor` on,
 //                                   u8 length of the initializer's name, name, its args as JSON
 // call             → worker   yes   u32 attempt, u8 length of the task's name, name,
 //                                   u32 length of args, args, kwargs, both JSON
+// chunk            → worker   yes   u8 length of the task's name, name, an array of arguments as
+//                                   JSON; answered by an array of results, or by the error of the
+//                                   first that failed, with members of `ChunkFailure`
 // stop             → worker   0
 
 /// The kinds of frame.
@@ -29,9 +34,10 @@ enum FrameKind: UInt8 {
   case setup = 16
   case call = 17
   case stop = 18
+  case chunk = 19
 
   /// What both ends must agree on; goes up with every change of the table above.
-  static let protocolVersion: UInt32 = 2
+  static let protocolVersion: UInt32 = 3
 }
 
 /// One frame, in the memory that it was read into; valid while that is.

@@ -70,6 +70,7 @@ public struct WorkerLoop {
   private mutating func take(_ frame: Frame) {
     switch FrameKind(rawValue: frame.kind) {
     case .call: runCall(frame)
+    case .chunk: runChunk(frame)
     case .setup: setUp(frame.payload)
     case .stop: Self.leave()
     default: Bootstrap.stop("a worker's channel is damaged: kind \(frame.kind)")
@@ -98,12 +99,16 @@ public struct WorkerLoop {
       }
       openFilesMax[task] = most
     }
-    guard let initializer = reader.name() else {
+    guard let descriptors = reader.number(UInt8.self), let initializer = reader.name() else {
       Bootstrap.stop("a worker's channel is damaged: setup")
     }
     callsMax = calls
     resultBytesMax = Int(bytes)
-    if !initializer.isEmpty, let message = initialize(initializer, args: reader.rest()) {
+    let transfer = Self.receive(Int32(descriptors))
+    let message =
+      initializer.isEmpty
+      ? nil : transfer.perform { initialize(initializer, args: reader.rest()) }
+    if let message {
       let start = output.beginFrame(.initializerFailed)
       output.append(utf8: message)
       output.endFrame(start)
@@ -113,6 +118,14 @@ public struct WorkerLoop {
     }
     output.endFrame(output.beginFrame(.ready))
     flush()
+  }
+
+  /// The descriptors that came with the initializer's argument: none is for what a task may start.
+  private static func receive(_ count: Int32) -> DescriptorTransfer {
+    let first = Bootstrap.firstInitializerDescriptor
+    let descriptors = Array(first..<first + count)
+    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    return DescriptorTransfer(.start, received: descriptors)
   }
 
   /// Returns what went wrong.
@@ -139,9 +152,28 @@ public struct WorkerLoop {
     let began = Self.now()
     var failure = run(name, arguments)
     if failure == nil && result.bytes.count > resultBytesMax {
-      failure = TaskFailure(
-        .outputLimit, type: "ResultTooLarge",
-        message: "the result has \(result.bytes.count) bytes; \(resultBytesMax) are allowed")
+      failure = .tooLarge(result.bytes.count, max: resultBytesMax)
+    }
+    if let failure {
+      result.removeAll()
+      failure.write(to: &result)
+    }
+    let microseconds = UInt32(clamping: (Self.now() - began) / 1000)
+    answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
+  }
+
+  /// A pool's call: several arguments, one answer.
+  private mutating func runChunk(_ frame: Frame) {
+    lastOrdinal += 1
+    guard lido_claims_take(claims, lastOrdinal) == 1 else { return }  // Taken back in time.
+    var reader = PayloadReader(frame.payload)
+    guard let name = reader.name(), let task = tasks.task(named: name) else {
+      Bootstrap.stop("a worker's channel is damaged: chunk")
+    }
+    let began = Self.now()
+    var failure = task.runChunk(reader.rest(), &result)
+    if failure == nil && result.bytes.count > resultBytesMax {
+      failure = ChunkFailure(.tooLarge(result.bytes.count, max: resultBytesMax), name, task.source)
     }
     if let failure {
       result.removeAll()

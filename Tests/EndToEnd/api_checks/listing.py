@@ -83,6 +83,11 @@ def queries_that_are_wrong(checks, service):
                       "after=nonsense", "stat=failed", "foo", "limit=5&limit=6"):
             check_problem(checks, f"GET /v1/jobs?{query}", http.get(f"/v1/jobs?{query}"), 400,
                           "invalid_request")
+        for query in ("foo=1", "wait=5"):
+            problem = http.get(f"/v1/jobs?{query}")
+            checks.that(f"GET /v1/jobs?{query} names ?id= among what is known",
+                        problem.status == 400 and "id" in problem.json["detail"].replace(
+                            "=", " ").replace("?", " ").replace(",", " ").split(), "id", problem)
         check_problem(checks, "POST with an unknown member of the query",
                       http.submit("square", 1, target="/v1/jobs?weight=5"), 400,
                       "invalid_request")

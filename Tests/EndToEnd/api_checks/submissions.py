@@ -1,5 +1,6 @@
 """`POST /v1/jobs`: acceptance, waiting, repeats."""
 
+import gzip
 import json
 import time
 
@@ -157,6 +158,18 @@ def content_types(checks, service):
             response = http.post("/v1/jobs", body, content_type)
             check_problem(checks, f"{content_type} is refused", response, 415,
                           "unsupported_media_type")
+        response = http.post("/v1/jobs", body, Content_Encoding="identity")
+        checks.equal("Content-Encoding: identity is no coding", response.status, 202)
+        for target, packed, content_type in (
+            ("/v1/jobs", gzip.compress(body), "application/json"),
+            ("/v1/jobs", gzip.compress(body), "application/x-ndjson"),
+            ("/v1/jobs/any/cancel", gzip.compress(b"{}"), "application/json"),
+        ):
+            response = http.post(target, packed, content_type, Content_Encoding="gzip")
+            check_problem(checks, f"a packed {content_type} to {target} is refused", response, 415,
+                          "unsupported_media_type", mentions=["Content-Encoding", "gzip"])
+            checks.equal("… and told what would be right", response.get("accept-encoding"),
+                         "identity")
 
 
 def idempotency_keys(checks, service):

@@ -1,23 +1,35 @@
+internal import CPlatform
 import Glibc
 
-/// A run of `ProcessTestProgram`, with its stdout and stderr in one pipe.
-final class TestProgram {
-  let process: Int32
+/// A run of `ProcessTestProgram`, or another of the tests' programs, in a process group of its own,
+/// with its stdout and stderr in one pipe.
+public final class TestProgram {
+  /// Its process id.
+  public let process: Int32
   private let output: Int32
   private var hasEnded = false
 
-  struct CannotStart: Error {
-    var path: String
-    var number: Int32
+  /// The program is not there, or the system refuses.
+  public struct CannotStart: Error {
+    /// Where it was looked for.
+    public var path: String
+    /// The `errno`.
+    public var number: Int32
   }
 
-  init(_ scenario: String) throws {
+  /// Starts a scenario of `ProcessTestProgram`.
+  public convenience init(_ scenario: String) throws {
+    try self.init("ProcessTestProgram", [scenario])
+  }
+
+  /// Starts a program that is built beside the tests, with arguments.
+  public init(_ program: String, _ names: [String]) throws {
     // The test bundle and the program lie in the same folder, whatever runs the bundle.
     let bundle = CommandLine.arguments.first { $0.hasSuffix(".xctest") }
     let path =
       (bundle ?? CommandLine.arguments[0]).split(
         separator: "/", omittingEmptySubsequences: false
-      ).dropLast().joined(separator: "/") + "/ProcessTestProgram"
+      ).dropLast().joined(separator: "/") + "/\(program)"
     var ends: [Int32] = [0, 0]
     guard pipe(&ends) == 0 else { throw CannotStart(path: path, number: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -26,9 +38,17 @@ final class TestProgram {
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
-    var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(path), strdup(scenario), nil]
+    var arguments = ([path] + names).map { strdup($0) } + [nil]
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    // The runner's threads block nearly every signal.
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
     var process: Int32 = 0
-    let failure = posix_spawn(&process, path, &actions, nil, &arguments, environ)
+    let failure = posix_spawn(&process, path, &actions, &attributes, &arguments, environ)
+    posix_spawnattr_destroy(&attributes)
     posix_spawn_file_actions_destroy(&actions)
     for argument in arguments { free(argument) }
     close(ends[1])
@@ -45,7 +65,7 @@ final class TestProgram {
   }
 
   /// What comes next; empty when all writers are gone, nil when nothing came in time.
-  func read(within seconds: Int) -> String? {
+  public func read(within seconds: Int) -> String? {
     var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
     guard poll(&set, 1, Int32(seconds * 1000)) == 1 else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65536)
@@ -53,8 +73,21 @@ final class TestProgram {
     return String(decoding: buffer[..<max(count, 0)], as: UTF8.self)
   }
 
+  /// All that comes until it is enough; nil if that takes too long, or nobody can write any more.
+  public func read(within seconds: Int, until isEnough: (String) -> Bool) -> String? {
+    var all = ""
+    let deadline = time(nil) + seconds
+    while !isEnough(all) {
+      guard let piece = read(within: max(deadline - time(nil), 1)), !piece.isEmpty,
+        time(nil) <= deadline
+      else { return nil }
+      all += piece
+    }
+    return all
+  }
+
   /// All that comes until nobody can write any more; nil if that takes too long.
-  func readToEnd(within seconds: Int) -> String? {
+  public func readToEnd(within seconds: Int) -> String? {
     var all = ""
     let deadline = time(nil) + seconds
     while true {
@@ -66,7 +99,7 @@ final class TestProgram {
   }
 
   /// The wait status.
-  func wait() -> Int32 {
+  public func wait() -> Int32 {
     var status: Int32 = -1
     waitpid(process, &status, 0)
     hasEnded = true

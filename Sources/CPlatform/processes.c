@@ -1,0 +1,111 @@
+#include "processes.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "forkserver.h"
+
+static timer_t linger;
+
+// The parent is gone. Only async-signal-safe calls.
+static void begin_end(int number) {
+  (void)number;
+  const struct itimerspec time = {
+      .it_value = {.tv_nsec = LIDO_LINGER_MILLISECONDS * 1000000L},
+  };
+  timer_settime(linger, 0, &time, NULL);
+}
+
+// In the child: has it end some time after its parent.
+static void follow_parent(pid_t parent) {
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+  struct sigaction action = {.sa_handler = begin_end, .sa_flags = SA_RESTART};
+  if (timer_create(CLOCK_MONOTONIC, &event, &linger) < 0) return;
+  sigaction(SIGRTMAX, &action, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGRTMAX);
+  if (getppid() != parent) begin_end(0); // The signal will never come.
+}
+
+int lido_fork_child(pid_t *process, int *pidfd) {
+  fflush(NULL); // What is buffered would be written twice.
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  pid_t parent = getpid();
+  pid_t forked = fork();
+  if (forked == 0) {
+    setpgid(0, 0);
+    lido_reset_signals();
+    follow_parent(parent);
+    return 0;
+  }
+  int failure = errno;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  errno = failure;
+  if (forked < 0) return -1;
+  setpgid(forked, forked);
+  *process = forked;
+  *pidfd = pidfd_open(forked, 0);
+  if (*pidfd >= 0) return 1;
+  // Without it nobody could wait for the child with a bound.
+  failure = errno;
+  kill(forked, SIGKILL);
+  while (waitpid(forked, NULL, 0) < 0 && errno == EINTR) {
+  }
+  errno = failure;
+  return -1;
+}
+
+int lido_reap_child(pid_t process, int pidfd, int *status) {
+  siginfo_t seen = {0};
+  // Look first: while the zombie holds its number, its group can mean nobody else's.
+  while (waitid(P_PIDFD, (id_t)pidfd, &seen, WEXITED | WNOHANG | WNOWAIT) < 0) {
+    if (errno != EINTR) return -1;
+  }
+  if (seen.si_pid == 0) return 0;
+  kill(-process, SIGKILL);
+  pid_t reaped;
+  while ((reaped = waitpid(process, status, 0)) < 0 && errno == EINTR) {
+  }
+  return reaped == process ? 1 : -1;
+}
+
+void lido_end_now(int code) {
+  fflush(NULL);
+  _exit(code);
+}
+
+int lido_open_self(void) { return pidfd_open(getpid(), 0); }
+
+int lido_signal_process(int pidfd, int number) {
+  return pidfd_send_signal(pidfd, number, NULL, 0);
+}
+
+int lido_make_parcel(const void *bytes, size_t length) {
+  int file = memfd_create("lido-parcel", MFD_CLOEXEC);
+  if (file < 0) return -1;
+  const char *next = bytes;
+  while (length > 0) {
+    ssize_t written = write(file, next, length);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      int failure = errno;
+      close(file);
+      errno = failure;
+      return -1;
+    }
+    next += written;
+    length -= (size_t)written;
+  }
+  lseek(file, 0, SEEK_SET);
+  return file;
+}

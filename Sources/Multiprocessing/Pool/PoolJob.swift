@@ -1,0 +1,42 @@
+/// What a pool runs for one call to it, in one chunk or several. Its subclasses know the types.
+class PoolJob: @unchecked Sendable {
+  // Sendable: it has no state, and its subclasses keep theirs behind locks.
+
+  /// A chunk has ended. Called once for each, by the supervisor, and with an error for what is left
+  /// when the pool ends. Returns whether `runCallbacks` is to be called, once, by another thread.
+  func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool { false }
+
+  /// Calls the callback that is due, and then has the job end.
+  func runCallbacks() {}
+
+  /// Has the job end with an error, unless it has ended.
+  func abandon(_ error: any Error) {}
+}
+
+/// How a chunk ended.
+enum ChunkOutcome: Sendable {
+  /// Its results, a JSON array.
+  case returned(String)
+  /// The error of one of its items, as a worker writes it.
+  case raised(String)
+  /// It was not answered.
+  case failed(any Error)
+
+  /// The error, in the types of this process; nil for results.
+  func error(_ coders: [ErrorCoder]) -> (any Error)? {
+    switch self {
+    case .returned: nil
+    case .raised(let text): RemoteError.read(text, coders)
+    case .failed(let error): error
+    }
+  }
+}
+
+/// One chunk on its way to a worker.
+struct PoolCall {
+  let job: PoolJob
+  let chunk: Int
+  let task: String
+  /// A JSON array.
+  let arguments: [UInt8]
+}

@@ -1,0 +1,62 @@
+internal import CPlatform
+import Glibc
+internal import Synchronization
+
+/// What a child process does from its first line to its last.
+enum ChildMain {
+  /// Is a process that the fork server has started, by what descriptor 3 tells.
+  static func serve(_ registry: TaskRegistry) -> Never {
+    guard let order = ProcessOrder.receive(), let task = registry.task(named: order.task) else {
+      Bootstrap.stop("a process was given an order that it cannot read")
+    }
+    _ = fcntl(ProcessOrder.parentDescriptor, F_SETFD, FD_CLOEXEC)
+    let parent = ProcessIdentity.Parent(
+      name: order.parentName, process: order.parentProcess,
+      sentinel: OwnedDescriptor(ProcessOrder.parentDescriptor))
+    ProgramRuntime.state.withLock { state in
+      state.startMethod = order.startMethod
+      state.identity = ProcessIdentity(
+        name: order.name, place: order.place, isDaemon: order.isDaemon,
+        authenticationKey: order.authenticationKey, parent: parent)
+    }
+    let first = ProcessOrder.firstDescriptor
+    let transfer = DescriptorTransfer(
+      .start, received: Array(first..<first + Int32(order.descriptorCount)))
+    let argument = order.argument
+    // By exit, not _exit: what the program has registered with atexit runs here as well.
+    run({ try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }, end: exit)
+  }
+
+  /// Runs `body`, waits for the children that it leaves, and ends by `end`: with 0, or with 1 and
+  /// the error on stderr.
+  static func run(_ body: () throws -> Void, end: (Int32) -> Never) -> Never {
+    var code: Int32 = 0
+    do {
+      try body()
+    } catch {
+      code = 1
+      report(error)
+    }
+    EndOfMain.run()
+    end(code)
+  }
+
+  /// In one write, so that the reports of several processes do not mix.
+  private static func report(_ error: any Error) {
+    fflush(nil)
+    let name = ProgramRuntime.identity().name
+    let text: String
+    if let failure = error as? TaskFailure {
+      text = "\(name): \(failure.type): \(failure.message)\n"
+    } else {
+      text = "\(name): \(type(of: error)): \(error)\n"
+    }
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      guard count > 0 else { return }
+      bytes = bytes.dropFirst(count)
+    }
+  }
+}

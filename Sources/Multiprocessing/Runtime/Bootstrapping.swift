@@ -1,0 +1,38 @@
+import Glibc
+internal import Synchronization
+
+/// A task, its types forgotten or not: what `bootstrap` takes.
+public protocol RegistrableTask: Sendable {
+  /// The task without its types.
+  var erased: AnyTask { get }
+}
+
+extension TaskDefinition: RegistrableTask {}
+
+extension AnyTask: RegistrableTask {
+  /// Itself.
+  public var erased: AnyTask { self }
+}
+
+/// The main guard, to be the first statement of a synchronous `main`: CPython's
+/// `if __name__ == "__main__"`, which this replaces.
+///
+/// `tasks` are all that processes and pools of this program may run, and that pools may have as
+/// their initializer. Returns in the program itself. A process that the library started goes its
+/// own way here and never returns: what comes before this call runs in it once more.
+///
+/// A process that has threads at this point could not start others; that is said, and ends it with
+/// 70 (EX_SOFTWARE): an `async` main has threads before its first statement. Two tasks of one name,
+/// and a second call, are programming errors.
+public func bootstrap(_ tasks: [any RegistrableTask]) {
+  let erased = tasks.map(\.erased)
+  let registry = TaskRegistry(erased, initializers: erased)
+  let isFirst = ProgramRuntime.state.withLock { state in
+    guard state.registry == nil else { return false }
+    state.registry = registry
+    return true
+  }
+  precondition(isFirst, "bootstrap is called once")
+  Bootstrap.takeRole(entries: ProgramRuntime.enter)
+  Bootstrap.requireOneThread("bootstrap is called")
+}

@@ -1,0 +1,43 @@
+internal import CPlatform
+import Glibc
+internal import Synchronization
+
+/// The end of a process of the program, main or child: ends its pools, waits for the children that
+/// are not daemonic and ends those that are, as CPython's does.
+enum EndOfMain {
+  /// How long a daemonic child that was sent SIGTERM has, before it is killed.
+  private static let grace = Duration.seconds(5)
+
+  /// How long the workers of a pool that nobody has closed have, before they are killed.
+  private static let poolGrace = Duration.seconds(1)
+
+  /// Has `run` called when the process calls `exit` or returns from main. To be called before the
+  /// first child is started.
+  static func arrange() {
+    let isFirst = ProgramRuntime.state.withLock { state in
+      defer { state.endsByRun = true }
+      return !state.endsByRun
+    }
+    if isFirst { atexit { EndOfMain.run() } }
+  }
+
+  /// Terminates the pools, ends what is daemonic and waits for the rest, without a bound, as
+  /// CPython does. What this process has printed is flushed first. Idempotent.
+  static func run() {
+    fflush(nil)
+    Pool.endAll(grace: poolGrace)
+    let children = ProgramRuntime.state.withLock(\.children)
+    let daemons = children.filter(\.isDaemon)
+    // Whatever fails here has ended, or is not ours.
+    for daemon in daemons { _ = try? daemon.terminate() }
+    let bound = Deadline(after: daemons.isEmpty ? .zero : grace)
+    for daemon in daemons {
+      let left = Duration.nanoseconds(Int64(clamping: bound.left ?? 0))
+      if (try? daemon.join(timeout: left)) == false {
+        _ = try? daemon.kill()
+        _ = try? daemon.join()
+      }
+    }
+    for child in children where !child.isDaemon { _ = try? child.join() }
+  }
+}

@@ -1,0 +1,77 @@
+import Glibc
+internal import Synchronization
+
+/// The process itself, and its children.
+extension ProgramRuntime {
+  /// Who this process is.
+  static func identity() -> ProcessIdentity {
+    state.withLock { state in
+      let identity = state.identity ?? .main()
+      state.identity = identity
+      return identity
+    }
+  }
+
+  /// Counts one more child.
+  static func makeChild() -> (maker: ProcessIdentity, count: UInt32) {
+    let maker = identity()
+    return state.withLock { state in
+      state.childrenMade += 1
+      return (maker, state.childrenMade)
+    }
+  }
+
+  /// What starts processes other than by fork.
+  static func starter() throws(ProgramError) -> ProcessStarter {
+    // Made under the lock: two would be one too many.
+    try state.withLock { (state) throws(ProgramError) in
+      if let starter = state.starter { return starter }
+      guard state.registry != nil else { throw ProgramError(.notBootstrapped) }
+      let server: ForkServer
+      do throws(SystemCallError) {
+        server = try ForkServer.execute()
+      } catch {
+        throw ProgramError(.noForkServer("\(error)"))
+      }
+      let starter = ProcessStarter(server)
+      state.starter = starter
+      return starter
+    }
+  }
+
+  /// A child was started.
+  static func noteChild(_ process: Process) {
+    EndOfMain.arrange()
+    // CPython does as well: nobody has to join the others for them to be reaped.
+    _ = activeChildren()
+    state.withLock { $0.children.append(process) }
+    // Another thread may have seen its end already.
+    if !process.isRunning { forgetChild(process) }
+  }
+
+  /// A child has ended.
+  static func forgetChild(_ process: Process) {
+    state.withLock { $0.children.removeAll { $0 === process } }
+  }
+
+  /// This process was forked, as `process`: it has no children, and a parent.
+  static func becomeChild(_ process: Process, of parent: OwnedDescriptor) {
+    let maker = identity()
+    let parent = ProcessIdentity.Parent(
+      name: maker.name, process: process.maker, sentinel: parent)
+    let (starter, children) = state.withLock { state in
+      let before = (state.starter, state.children)
+      state.starter = nil
+      state.children = []
+      state.childrenMade = 0
+      state.startMethod = .fork
+      state.identity = ProcessIdentity(
+        name: process.name, place: process.place, isDaemon: process.isDaemon,
+        authenticationKey: maker.authenticationKey, parent: parent)
+      return before
+    }
+    // The last references, here: their descriptors are closed, and must be, as the fork server ends
+    // when nobody holds its socket any more.
+    _ = (starter, children)
+  }
+}

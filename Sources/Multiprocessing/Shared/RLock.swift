@@ -1,0 +1,37 @@
+internal import CPlatform
+
+/// A lock that threads of any processes share, and that its holder may acquire again: it is free
+/// when it was released as often.
+///
+///     let lock = try RLock()
+///     try lock.withLock { try lock.withLock { print("still one at a time") } }
+///
+/// See `ProcessLock` for what it does, who may release it, and what happens when its holder dies.
+/// One takes a descriptor and a page of memory.
+public final class RLock: ProcessLock, Codable, @unchecked Sendable {
+  /// Makes a lock that is free. Throws `LockError` with code `system` when the process has no
+  /// descriptor or no memory left.
+  public init() throws(LockError) {
+    super.init(try SharedMemory.lock(LIDO_LOCK_RECURSIVE))
+  }
+
+  override init(_ memory: SharedMemory) {
+    super.init(memory)
+  }
+
+  /// Takes the lock from the start of this process, with which it was handed on. Throws
+  /// `TransferError` anywhere else.
+  public init(from decoder: any Decoder) throws {
+    super.init(
+      try SharedPlace(from: decoder).memory(of: LIDO_LOCK_RECURSIVE, for: "RLock", decoder))
+  }
+
+  /// Hands the lock on to a process that is being started. Throws `TransferError` anywhere else.
+  public func encode(to encoder: any Encoder) throws {
+    try SharedPlace(of: memory, for: "RLock").encode(to: encoder)
+  }
+
+  override func text(owner: String, depth: Int) -> String {
+    "RLock(owner: \(owner), count: \(depth))"
+  }
+}

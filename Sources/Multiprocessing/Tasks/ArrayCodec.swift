@@ -1,0 +1,67 @@
+import JSON
+
+/// How arrays of `Value` are read and written as one JSON array: what a pool's call carries there
+/// and back. Decided once for a task, so that no call looks for the shortest way again.
+struct ArrayCodec<Value: Codable & Sendable>: Sendable {
+  private let direct: DirectArray<Value>?
+
+  /// The shortest way that the type has.
+  init() {
+    direct = (Value.self as? any DirectElement.Type)?.directArray() as? DirectArray<Value>
+  }
+
+  /// Reads an array.
+  func decode(_ json: UnsafeBufferPointer<UInt8>) throws(TaskFailure) -> [Value] {
+    guard let direct else { return try FoundationCodec.decode([Value].self, from: json) }
+    do throws(JSONError) {
+      return try JSONReader.read(json) { (reader) throws(JSONError) in try direct.read(&reader) }
+    } catch {
+      throw .argument("\(error)")
+    }
+  }
+
+  /// Reads an array.
+  func decode(_ text: String) throws(TaskFailure) -> [Value] {
+    var text = text
+    let result: Result<[Value], TaskFailure> = text.withUTF8 { bytes in
+      do throws(TaskFailure) {
+        return .success(try decode(bytes))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  /// Appends an array.
+  func encode(_ values: [Value], to writer: inout JSONWriter) throws(TaskFailure) {
+    guard let direct else {
+      let text = try FoundationCodec.encode(values)
+      try ResultEncoder.requireDepth(of: text)
+      writer.text(text)
+      return
+    }
+    do throws(Unwritable) {
+      try direct.write(values, &writer)
+    } catch {
+      throw TaskFailure(.resultEncoding, type: "EncodingError", message: error.reason)
+    }
+  }
+}
+
+/// The direct way of one type of element, in a shape that a generic type can find it by.
+struct DirectArray<Element>: Sendable {
+  let read: @Sendable (inout JSONReader) throws(JSONError) -> [Element]
+  let write: @Sendable ([Element], inout JSONWriter) throws(Unwritable) -> Void
+}
+
+extension DirectElement {
+  /// A `DirectArray<Self>`.
+  static func directArray() -> Any {
+    DirectArray<Self>(
+      read: { (reader) throws(JSONError) in try Self.readArray(&reader) },
+      write: { (values, writer) throws(Unwritable) in
+        try Self.writeArray(values, to: &writer)
+      })
+  }
+}

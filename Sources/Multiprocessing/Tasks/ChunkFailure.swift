@@ -1,0 +1,48 @@
+import Glibc
+import JSON
+
+/// How a pool's call failed in its worker: what `TaskFailure` says, and what a caller in the same
+/// program can make use of beside it.
+struct ChunkFailure {
+  let failure: TaskFailure
+  /// The error itself as JSON, and the name of its type, if it is one that travels whole.
+  let payload: (type: String, json: [UInt8])?
+  let traceback: String
+
+  /// What a task's function threw for an item of its chunk.
+  init(
+    raised error: any Error, item: Int, _ task: String, _ source: TaskSource,
+    _ coders: [ErrorCoder]
+  ) {
+    failure = TaskFailure(raised: error)
+    payload = coders.lazy.compactMap { coder in coder.encode(error).map { (coder.type, $0) } }.first
+    traceback = """
+      task '\(task)', defined at \(source), item \(item) of its chunk, in process \(getpid())
+      \(failure.type): \(TaskFailure.cut(failure.message))
+      """
+  }
+
+  /// What went wrong before or after the task's function.
+  init(_ failure: TaskFailure, _ task: String, _ source: TaskSource) {
+    self.failure = failure
+    payload = nil
+    traceback = "task '\(task)', defined at \(source), in process \(getpid())"
+  }
+
+  /// Writes what `TaskFailure` does, and three members more.
+  func write(to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("code", string: failure.code.rawValue)
+    writer.member("type", string: TaskFailure.cut(failure.type))
+    writer.member("message", string: TaskFailure.cut(failure.message))
+    writer.member("traceback", string: traceback)
+    writer.name("pid")
+    writer.integer(Int(getpid()))
+    if let payload, payload.json.count <= Frame.messageBytesMax {
+      writer.member("payload_type", string: payload.type)
+      writer.name("payload")
+      writer.string(String(decoding: payload.json, as: UTF8.self))
+    }
+    writer.endObject()
+  }
+}

@@ -1,0 +1,42 @@
+import Glibc
+import Multiprocessing
+
+/// The end of main and of a parent. The test that runs these reads what they and their children
+/// print, and ends some of them.
+enum EndRows {
+  private typealias Tasks = ProcessTasks
+
+  static let all: [String: ConformanceProgram.Row] = [
+    "end-of-main": endOfMain, "P6": parentsEnd, "orphans": orphans, "fault": fault,
+  ]
+
+  /// Returns at once: the end of main waits for one child and ends the other.
+  private static func endOfMain(_ context: Context) throws {
+    let daemon = Process(Tasks.endure, daemon: true)
+    try daemon.start()
+    print("process \(try daemon.pid!)")
+    try Process(Tasks.work).start()
+  }
+
+  /// A child, which is killed, and its child, which sees that.
+  private static func parentsEnd(_ context: Context) throws {
+    let child = Process(Tasks.beWatched)
+    try child.start()
+    try child.join()
+    try check(child.exitcode, equals: -SIGKILL)
+  }
+
+  /// Two children and a grandchild of each, until this process ends.
+  private static func orphans(_ context: Context) throws {
+    for isDaemon in [false, false] { try Process(Tasks.stayWithChild, daemon: isDaemon).start() }
+    while true { pause() }
+  }
+
+  /// The task throws, and a child of its own is still there.
+  private static func fault(_ context: Context) throws {
+    let child = Process(Tasks.throwError)
+    try child.start()
+    try child.join()
+    try check(child.exitcode, equals: 1)
+  }
+}

@@ -1,0 +1,278 @@
+import Glibc
+import Multiprocessing
+
+/// The rows of section 1.1: `Process`.
+enum ProcessRows {
+  private typealias Tasks = ProcessTasks
+
+  static let all: [String: ConformanceProgram.Row] = [
+    "P1": current, "P3": arguments, "P4": daemon, "P5": parentAttributes, "P7": lifeCycle,
+    "P8": nativeID, "P9": terminate, "P10": kill, "P12": interrupt, "P13": processors,
+    "P14": children, "P15": recursion, "P16": sentinel, "P17": close, "P18": many,
+    "P20": inheritedFiles, "P22": closedStandardFiles, "P29": errorText, "P30": exitCodes,
+    "P31": atExit, "misuse": misuse, "join-itself": joinItself, "names": names,
+  ]
+
+  private static func run<A, R>(_ task: TaskDefinition<A, R>, _ argument: A) throws -> Int32? {
+    let process = Process(task, argument)
+    try process.start()
+    try process.join()
+    return try process.exitcode
+  }
+
+  private static func current(_ context: Context) throws {
+    let current = currentProcess()
+    try check(current.isAlive && !current.isDaemon, "\(current)")
+    try check(current.authenticationKey.count, equals: 32)
+    try check(current.pid, equals: getpid())
+    try check(current.exitcode, equals: nil)
+    try check(current.name, equals: "MainProcess")
+    try check(parentProcess() == nil, "main has a parent")
+  }
+
+  private static func arguments(_ context: Context) throws {
+    try check(run(Tasks.compare, Tasks.Values()), equals: 0)
+    try check(run(Tasks.leave, 3), equals: 3)
+  }
+
+  private static func daemon(_ context: Context) throws {
+    try check(Process(Tasks.leave, 0).isDaemon, equals: false)
+    for isDaemon in [true, false] {
+      let process = Process(Tasks.expectDaemon, isDaemon, daemon: isDaemon)
+      try check(process.isDaemon, equals: isDaemon)
+      try process.start()
+      try process.join()
+      try check(process.exitcode, equals: 0)
+    }
+  }
+
+  private static func parentAttributes(_ context: Context) throws {
+    try check(
+      run(Tasks.expectParent, .init(parent: getpid(), name: "MainProcess")), equals: 0)
+  }
+
+  private static func lifeCycle(_ context: Context) throws {
+    let process = Process(Tasks.endure, name: "a name", daemon: true)
+    try check(!process.isAlive, "alive before its start")
+    try check(process.exitcode, equals: nil)
+    try check(process.pid, equals: nil)
+    try check(activeChildren().isEmpty, "a child before its start")
+    try process.start()
+    try check(process.isAlive, "not alive")
+    try check(process.exitcode, equals: nil)
+    try check(activeChildren().contains { $0 === process }, "no child")
+    try check(process.pid! > 1 && process.pid! != getpid(), "pid")
+    try check(Glibc.kill(process.pid!, 0), equals: 0)
+    try process.terminate()
+    try process.join()
+    try check(!process.isAlive, "alive after its end")
+    try check(activeChildren().isEmpty, "a child after its end")
+    try check(run(Tasks.expectName, "Process-3"), equals: 0)
+  }
+
+  private static func nativeID(_ context: Context) throws {
+    try check(run(Tasks.expectThread, getpid()), equals: 0)
+  }
+
+  private static func end(_ signal: Int32, _ end: (Process) throws -> Void) throws {
+    let process = Process(Tasks.endure)
+    try process.start()
+    try check(process.join(timeout: .zero), equals: false)
+    try check(process.join(timeout: .seconds(-1)), equals: false)
+    try check(process.isAlive, "not alive")
+    try end(process)
+    try check(process.join(), equals: true)
+    try check(process.join(), equals: true)
+    try check(process.exitcode, equals: -signal)
+    try check(!process.isAlive && activeChildren().isEmpty, "alive after its end")
+    try end(process)  // Of no effect.
+  }
+
+  private static func terminate(_ context: Context) throws {
+    try end(SIGTERM) { try $0.terminate() }
+  }
+
+  private static func kill(_ context: Context) throws { try end(SIGKILL) { try $0.kill() } }
+
+  private static func interrupt(_ context: Context) throws {
+    try end(SIGINT) { try $0.interrupt() }
+  }
+
+  private static func processors(_ context: Context) throws {
+    try check(cpuCount() >= 1, "\(cpuCount()) processors")
+  }
+
+  private static func children(_ context: Context) throws {
+    let processes = (0..<3).map { _ in Process(Tasks.endure) }
+    for process in processes { try process.start() }
+    try check(activeChildren().count, equals: 3)
+    try processes[1].kill()
+    try processes[1].join()
+    try check(activeChildren().map(\.name), equals: [processes[0].name, processes[2].name])
+    for process in processes { try process.kill() }
+    for process in processes { try process.join() }
+    try check(activeChildren().isEmpty, "children are left")
+  }
+
+  private static func recursion(_ context: Context) throws {
+    try check(run(Tasks.nest, 2), equals: 5)
+  }
+
+  private static func sentinel(_ context: Context) throws {
+    let process = Process(Tasks.endure)
+    check(try process.sentinel, throws: { (error: ProcessError) in error.code == .notStarted })
+    try process.start()
+    let sentinel = try process.sentinel
+    var entry = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+    try check(poll(&entry, 1, 0), equals: 0)
+    try process.kill()
+    try check(poll(&entry, 1, 1_000), equals: 1)
+    try process.join()
+    try check(process.sentinel, equals: sentinel)
+  }
+
+  private static func close(_ context: Context) throws {
+    let process = Process(Tasks.endure)
+    try process.start()
+    check(try process.close(), throws: { (error: ProcessError) in error.code == .stillRunning })
+    try process.kill()
+    try process.join()
+    try process.close()
+    func isClosed(_ error: ProcessError) -> Bool { error.code == .closed }
+    check(try process.isAlive, throws: isClosed)
+    check(try process.join(), throws: isClosed)
+    check(try process.terminate(), throws: isClosed)
+    check(try process.exitcode, throws: isClosed)
+    check(try process.start(), throws: isClosed)
+    try process.close()
+    weak var freed: Process?
+    do {
+      let other = Process(Tasks.leave, 0)
+      freed = other
+      try other.start()
+      try other.join()
+      try other.close()
+    }
+    try check(freed == nil, "a closed process is kept")
+    try Process(Tasks.leave, 0).close()
+  }
+
+  private static func many(_ context: Context) throws {
+    let count = context == .spawn ? 5 : 100
+    let quick = (0..<count).map { _ in Process(Tasks.leave, 0) }
+    for process in quick { try process.start() }
+    for process in quick { try process.join() }
+    try check(quick.map { try $0.exitcode! } == .init(repeating: 0, count: count), "exit codes")
+    let slow = (0..<count).map { _ in Process(Tasks.endure) }
+    for process in slow { try process.start() }
+    for process in slow { try process.terminate() }
+    for process in slow { try process.join() }
+    try check(slow.map { try $0.exitcode! } == .init(repeating: -15, count: count), "exit codes")
+  }
+
+  private static func inheritedFiles(_ context: Context) throws {
+    // What this process has open by now, a forked child has as well.
+    let processes = (0..<5).map { _ in Process(Tasks.countFiles) }
+    for process in processes { try process.start() }
+    for process in processes { try process.join() }
+    let counts = try processes.map { try $0.exitcode! }
+    if context != .fork { try check(Set(counts).count == 1 && counts[0] < 10, "\(counts)") }
+  }
+
+  private static func closedStandardFiles(_ context: Context) throws {
+    let saved = fcntl(1, F_DUPFD_CLOEXEC, 100)
+    for descriptor in Int32(0)...2 { Glibc.close(descriptor) }
+    let codes = try (0..<3).map { try run(Tasks.leave, $0) }
+    let comparison = try run(Tasks.compare, Tasks.Values())
+    for descriptor in Int32(0)...2 { dup2(saved, descriptor) }
+    Glibc.close(saved)
+    try check(codes == [0, 1, 2] && comparison == 0, "\(codes), \(comparison as Any)")
+  }
+
+  private static func errorText(_ context: Context) throws {
+    var ends: [Int32] = [0, 0]
+    pipe(&ends)
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let saved = fcntl(2, F_DUPFD_CLOEXEC, 100)
+    dup2(ends[1], 2)
+    let code = try run(Tasks.throwError, NoArgument())
+    dup2(saved, 2)
+    Glibc.close(ends[1])
+    Glibc.close(saved)
+    var text: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 65536)
+    // The fork server has the other end as well: it does not end with the child.
+    while !String(decoding: text, as: UTF8.self).hasSuffix("end\n") {
+      let count = read(ends[0], &piece, piece.count)
+      if count <= 0 { break }
+      text += piece[..<count]
+    }
+    Glibc.close(ends[0])
+    try check(code, equals: 1)
+    let expected = "Process-2: Oops: \(Tasks.Oops())\n"
+    try check(String(decoding: text, as: UTF8.self), equals: expected)
+  }
+
+  private static func exitCodes(_ context: Context) throws {
+    for (given, expected) in [(0, 0), (8, 8), (255, 255), (256, 0), (-1, 255)] as [(Int32, Int32)] {
+      try check(run(Tasks.leave, given), equals: expected)
+    }
+  }
+
+  private static func atExit(_ context: Context) throws {
+    // A forked child leaves out what its parent has registered, and so all.
+    try check(run(Tasks.registerAtExit, NoArgument()), equals: context == .fork ? 0 : 42)
+  }
+
+  private static func misuse(_ context: Context) throws {
+    func has(_ code: ProcessError.Code) -> (ProcessError) -> Bool { { $0.code == code } }
+    let process = Process(Tasks.leave, 0)
+    check(try process.join(), throws: has(.notStarted))
+    check(try process.terminate(), throws: has(.notStarted))
+    try process.start()
+    check(try process.start(), throws: has(.startedTwice))
+    try process.join()
+    check(try process.start(), throws: has(.startedTwice))
+    let unknown = TaskDefinition<Int, Int>("unknown") { $0 }
+    check(try Process(unknown, 1).start(), throws: isProgram(.unknownTask("unknown")))
+    let closure = Process { exit(9) }
+    try closure.start()
+    try closure.join()
+    try check(closure.exitcode, equals: 9)
+  }
+
+  static func isProgram(_ code: ProgramError.Code) -> (ProcessError) -> Bool {
+    { error in
+      guard case .program(let reason) = error.code else { return false }
+      return reason.code == code
+    }
+  }
+
+  private static func joinItself(_ context: Context) throws {
+    check(try currentProcess().join(), throws: { (e: ProcessError) in e.code == .joinsItself })
+    // A process object that a forked child has inherited.
+    guard context == .fork else { return }
+    let sibling = Process(Tasks.endure)
+    try sibling.start()
+    let process = Process {
+      do {
+        try sibling.join()
+        exit(1)
+      } catch let error as ProcessError {
+        exit(error.code == .notParent ? 0 : 2)
+      }
+    }
+    try process.start()
+    try process.join()
+    try sibling.kill()
+    try sibling.join()
+    try check(process.exitcode, equals: 0)
+  }
+
+  private static func names(_ context: Context) throws {
+    try check(Process(Tasks.leave, 0).name, equals: "Process-2")
+    try check(Process(Tasks.leave, 0, name: "x").name, equals: "x")
+    try check(Process(Tasks.leave, 0).name, equals: "Process-4")
+    try check(run(Tasks.expectName, "Process-5"), equals: 0)
+  }
+}

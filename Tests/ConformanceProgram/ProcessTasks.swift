@@ -1,0 +1,148 @@
+import Glibc
+import Multiprocessing
+
+/// What the processes of the rows run.
+enum ProcessTasks {
+  static let all: [any RegistrableTask] = [
+    leave, endure, ignore, compare, expectParent, expectDaemon, expectThread, nest, countFiles,
+    throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
+    beWatched, work,
+  ]
+
+  /// Ends with a code.
+  static let leave = TaskDefinition<Int32, NoResult>("leave") { (code) -> NoResult in exit(code) }
+
+  /// Ends by a signal, or with its parent.
+  static let endure = TaskDefinition<NoArgument, NoResult>("endure") { _ in
+    parentProcess()!.join()
+    return NoResult()
+  }
+
+  /// As `endure`, and SIGTERM does not help.
+  static let ignore = TaskDefinition<NoArgument, NoResult>("ignore") { _ in
+    signal(SIGTERM, SIG_IGN)
+    parentProcess()!.join()
+    return NoResult()
+  }
+
+  struct Values: Codable, Sendable, Equatable {
+    var number = 1
+    var text = "str\u{e9}\n\"\u{1F600}"
+    var list = [1]
+    var real = 0.1
+    var nothing: Int?
+    var map = ["a": [true, false]]
+  }
+
+  static let compare = TaskDefinition<Values, NoResult>("compare") { values in
+    exit(values == Values() ? 0 : 1)
+  }
+
+  struct Expected: Codable, Sendable {
+    var parent: Int32
+    var name: String
+  }
+
+  static let expectParent = TaskDefinition<Expected, NoResult>("expectParent") { expected in
+    guard let parent = parentProcess() else { exit(1) }
+    if parent.pid != expected.parent || parent.name != expected.name { exit(2) }
+    exit(parent.isAlive && !parent.join(timeout: .zero) ? 0 : 3)
+  }
+
+  static let expectName = TaskDefinition<String, NoResult>("expectName") { name in
+    exit(currentProcess().name == name ? 0 : 1)
+  }
+
+  static let expectDaemon = TaskDefinition<Bool, NoResult>("expectDaemon") { expected in
+    if currentProcess().isDaemon != expected { exit(1) }
+    let child = Process(leave, 0)
+    do throws(ProcessError) {
+      try child.start()
+      try child.join()
+      exit(expected ? 2 : 0)
+    } catch {
+      exit(expected && error.code == .daemonHasNoChildren ? 0 : 3)
+    }
+  }
+
+  static let expectThread = TaskDefinition<Int32, NoResult>("expectThread") { parent in
+    exit(getpid() != parent ? 0 : 1)
+  }
+
+  static let expectMethod = TaskDefinition<String, NoResult>("expectMethod") { expected in
+    if startMethod().rawValue != expected { exit(1) }
+    let inner = Process(leave, 7)
+    try inner.start()
+    try inner.join()
+    exit(try inner.exitcode == 7 ? 0 : 2)
+  }
+
+  /// Starts a process, which starts one, as deep as it is told; the deepest ends with 5.
+  static let nest: TaskDefinition<Int32, NoResult> = TaskDefinition("nest") { depth in
+    if depth == 0 { exit(5) }
+    let child = Process(nest, depth - 1)
+    try child.start()
+    try child.join()
+    exit(try child.exitcode ?? 99)
+  }
+
+  /// Ends with the number of its open files.
+  static let countFiles = TaskDefinition<NoArgument, NoResult>("countFiles") { _ in
+    exit(Int32(Resources.openFiles()))
+  }
+
+  struct Oops: Error, CustomStringConvertible {
+    var description: String {
+      "line 1\nline 2: " + String(repeating: "long ", count: 5_000) + "end"
+    }
+  }
+
+  static let throwError = TaskDefinition<NoArgument, NoResult>("throwError") { _ in throw Oops() }
+
+  static let registerAtExit = TaskDefinition<NoArgument, NoResult>("registerAtExit") { _ in
+    atexit { _exit(42) }
+    return NoResult()
+  }
+
+  /// Tells its process id on stdout, and ends by nothing but SIGKILL.
+  static let stay = TaskDefinition<NoArgument, NoResult>("stay") { _ in
+    signal(SIGTERM, SIG_IGN)
+    tell("process \(getpid())")
+    while true { pause() }
+  }
+
+  /// Has a child that stays, and stays.
+  static let stayWithChild = TaskDefinition<NoArgument, NoResult>("stayWithChild") { _ in
+    try Process(stay).start()
+    _ = try stay.body(NoArgument())
+    return NoResult()
+  }
+
+  /// Tells when the parent has ended, as far as it can see.
+  static let watchParent = TaskDefinition<NoArgument, NoResult>("watchParent") { _ in
+    let parent = parentProcess()!
+    tell(parent.isAlive ? "alive" : "not alive")
+    parent.join()
+    tell(parent.isAlive ? "alive" : "not alive")
+    return NoResult()
+  }
+
+  /// Has a child that watches it, and stays.
+  static let beWatched = TaskDefinition<NoArgument, NoResult>("beWatched") { _ in
+    try Process(watchParent).start()
+    _ = try stay.body(NoArgument())
+    return NoResult()
+  }
+
+  /// Runs for a while, and tells when it is done.
+  static let work = TaskDefinition<NoArgument, NoResult>("work") { _ in
+    usleep(200_000)  // reason: it is the length of the call.
+    tell("done")
+    return NoResult()
+  }
+
+  private static func tell(_ line: String) {
+    print(line)
+    fflush(nil)
+  }
+}

@@ -1,0 +1,97 @@
+internal import CPlatform
+import Glibc
+import TestSupport
+import Testing
+
+/// The conformance list, each row in a process of its own and by each start method.
+@Suite(.serialized) struct ConformanceTests {
+  static let methods = ["fork", "spawn", "forkserver"]
+
+  private func run(_ row: String, _ method: String) throws {
+    let run = try TestProgram("ConformanceProgram", [method, row])
+    let output = run.readToEnd(within: 60)
+    #expect(output?.hasSuffix("ok\n") == true, "\(output ?? "it did not end in time")")
+    #expect(run.wait() == 0)
+  }
+
+  @Test(
+    arguments: [
+      "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
+      "P18", "P20", "P22", "P29", "P30", "P31", "thousand", "misuse", "join-itself", "names",
+      "fault",
+    ], methods)
+  func process(_ row: String, by method: String) throws { try run(row, method) }
+
+  @Test(arguments: ["T1", "T3", "T4", "T9", "T11", "T12", "P24", "P25"], methods)
+  func startMethods(_ row: String, by method: String) throws { try run(row, method) }
+
+  @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)
+  func sharedState(_ row: String, by method: String) throws { try run(row, method) }
+
+  @Test("P6: a grandchild sees that its parent has ended", arguments: methods)
+  func parentsEnd(by method: String) throws {
+    let run = try TestProgram("ConformanceProgram", [method, "P6"])
+    let before = try #require(
+      run.read(within: 20) { $0.contains("process") && $0.contains("alive") })
+    #expect(!before.contains("not alive"))
+    let child = try #require(before.processes.first)
+    kill(child, SIGKILL)
+    let after = run.readToEnd(within: 20) ?? ""
+    #expect(after.contains("not alive\n"))
+    #expect(after.contains("ok\n"))
+    #expect(run.wait() == 0)
+  }
+
+  @Test("the end of main joins what is not daemonic and ends what is", arguments: methods)
+  func endOfMain(by method: String) throws {
+    let run = try TestProgram("ConformanceProgram", [method, "end-of-main"])
+    let output = try #require(run.readToEnd(within: 20))
+    #expect(output.hasSuffix("ok\ndone\n"), "\(output)")
+    #expect(run.wait() == 0)
+    for process in output.processes { #expect(hasEnded(process, within: 1_000)) }
+  }
+
+  /// Failures 12 and 15.
+  @Test(
+    "nothing survives a main that is killed or interrupted by more than a second",
+    arguments: methods, [SIGKILL, SIGINT])
+  func orphans(by method: String, of signal: Int32) throws {
+    let run = try TestProgram("ConformanceProgram", [method, "orphans"])
+    let output = try #require(run.read(within: 20) { $0.processes.count == 4 })
+    let sentinels = output.processes.map { pidfd_open($0, 0) }
+    defer { for sentinel in sentinels { close(sentinel) } }
+    // As a terminal does it: to the group.
+    kill(signal == SIGINT ? -run.process : run.process, signal)
+    #expect(run.wait() == signal)
+    let end = clock() + 1_000
+    for sentinel in sentinels {
+      var entry = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+      #expect(poll(&entry, 1, Int32(max(0, end - clock()))) == 1, "a process is left")
+    }
+    for process in output.processes { kill(process, SIGKILL) }
+  }
+
+  private func hasEnded(_ process: Int32, within milliseconds: Int32) -> Bool {
+    let sentinel = pidfd_open(process, 0)
+    guard sentinel >= 0 else { return true }
+    defer { close(sentinel) }
+    var entry = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, milliseconds) == 1
+  }
+
+  /// Milliseconds of the monotonic clock.
+  private func clock() -> Int {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+  }
+}
+
+extension String {
+  /// The numbers of the lines `process <number>`.
+  fileprivate var processes: [Int32] {
+    split(separator: "\n").filter { $0.hasPrefix("process ") }.compactMap {
+      Int32($0.dropFirst("process ".count))
+    }
+  }
+}

@@ -1,0 +1,182 @@
+import Glibc
+import Multiprocessing
+import Synchronization
+
+/// Rows L12 to L15 and L36: results one by one.
+enum StreamScenarios {
+  static let all: [String: @Sendable () throws -> Void] = [
+    "L12": imap, "L13": failingInput, "L14": imapUnordered, "L15": failingInputUnordered,
+    "L36": bounded, "imap-timeout": timeout, "imap-errors": errors, "imap-closed": closed,
+    "imap-terminated": terminated, "imap-dropped": dropped,
+  ]
+
+  static func imap() throws {
+    try Pool.with(processes: 2) { pool in
+      check(try pool.imap(Tasks.square, 0..<10).map { try $0.get() }, equals: CallScenarios.squares)
+      let iterator = try pool.imap(Tasks.square, 0..<10)
+      for number in 0..<10 { check(try iterator.next(timeout: nil), equals: number * number) }
+      check(try iterator.next(timeout: nil), equals: nil)
+      check(try iterator.next(timeout: .zero), equals: nil)
+      check(
+        try pool.imap(Tasks.square, 0..<1000, chunkSize: 100).map { try $0.get() },
+        equals: (0..<1000).map { $0 * $0 })
+    }
+  }
+
+  /// Counts up from 0 and throws at `place`.
+  private static func failing(at place: Int) -> () throws -> Int? {
+    var next = 0
+    return {
+      if next == place { throw Tasks.PlainError(text: "at \(place)") }
+      defer { next += 1 }
+      return next
+    }
+  }
+
+  static func failingInput() throws {
+    try Pool.with(processes: 2) { pool in
+      for (place, size, count) in [(0, 1, 0), (3, 1, 3), (7, 2, 6), (7, 4, 4)] {
+        let iterator = try pool.imap(Tasks.square, chunkSize: size, next: failing(at: place))
+        for number in 0..<count { check(try iterator.next(timeout: nil), equals: number * number) }
+        let error = thrown(Tasks.PlainError.self) { try iterator.next(timeout: nil) }
+        check(error.text, equals: "at \(place)")
+        check(try iterator.next(timeout: nil), equals: nil)
+      }
+    }
+  }
+
+  static func imapUnordered() throws {
+    try Pool.with(processes: 3) { pool in
+      for size in [1, 100] {
+        let results = try pool.imapUnordered(Tasks.square, 0..<1000, chunkSize: size)
+        check(try results.map { try $0.get() }.sorted(), equals: (0..<1000).map { $0 * $0 })
+      }
+      // In the order of arrival.
+      let times = try pool.imapUnordered(Tasks.wait, [400, 10]).map { try $0.get() }
+      check(times, equals: [10, 400])
+    }
+  }
+
+  static func failingInputUnordered() throws {
+    try Pool.with(processes: 2) { pool in
+      for place in [0, 3, 30] {
+        var numbers: Set<Int> = []
+        var errors = 0
+        for result in try pool.imapUnordered(Tasks.square, next: failing(at: place)) {
+          switch result {
+          case .success(let number): check(numbers.insert(number).inserted, "\(number) twice")
+          case .failure: errors += 1
+          }
+        }
+        check(numbers, equals: Set((0..<place).map { $0 * $0 }))
+        check(errors, equals: 1)
+      }
+    }
+  }
+
+  /// No more is taken in than the window, from an input without end.
+  static func bounded() throws {
+    try Pool.with(processes: 2) { pool in
+      for (buffer, size) in [(0, 1), (3, 1), (0, 5)] {
+        let taken = Mutex(0)
+        let iterator = try pool.imap(
+          Tasks.square, chunkSize: size, bufferSize: buffer,
+          next: {
+            taken.withLock { count in
+              count += 1
+              return count
+            }
+          })
+        let window = (4 + buffer) * size
+        check(taken.withLock { $0 }, equals: window)
+        for number in 1...50 {
+          check(try iterator.next(timeout: nil), equals: number * number)
+          let ahead = taken.withLock { $0 } - number
+          check(ahead <= window + size, "\(ahead) ahead")
+        }
+      }
+      var sum = 0
+      for result in try pool.imap(Tasks.square, 0...) {
+        sum += try result.get()
+        if sum > 1000 { break }
+      }
+      check(sum, equals: (0...14).map { $0 * $0 }.reduce(0, +))
+    }
+  }
+
+  static func timeout() throws {
+    try Pool.with(processes: 1) { pool in
+      let iterator = try pool.imap(Tasks.wait, [200, 1])
+      for time in [Duration.milliseconds(10), .zero, .seconds(-1)] {
+        _ = thrown(TimeoutError.self) { try iterator.next(timeout: time) }
+      }
+      check(try iterator.next(timeout: .seconds(10)), equals: 200)
+      check(try iterator.next(timeout: .seconds(10)), equals: 1)
+      check(try iterator.next(timeout: .zero), equals: nil)
+    }
+  }
+
+  /// The failure of an item, or its worker, does not end the others.
+  static func errors() throws {
+    try Pool.with(processes: 2) { pool in
+      let iterator = try pool.imap(Tasks.number, ["1", "a", "3", "b", "5"])
+      check(try iterator.next(timeout: nil), equals: 1)
+      _ = thrown(Tasks.ValueError.self) { try iterator.next(timeout: nil) }
+      check(try iterator.next(timeout: nil), equals: 3)
+      check(iterator.map { (try? $0.get()) ?? -1 }, equals: [-1, 5])
+      let chunks = try pool.imap(Tasks.number, ["1", "a", "3", "4"], chunkSize: 2)
+      check(chunks.map { (try? $0.get()) ?? -1 }, equals: [-1, 3, 4])
+      let dying = try pool.imap(Tasks.die, [SIGKILL, SIGTERM])
+      for result in dying {
+        guard case .failure(let error as PoolError) = result, case .workerLost = error.code else {
+          fail("\(result)")
+        }
+      }
+    }
+  }
+
+  /// What began before `close` goes on after it, even if nobody asks until the pool is joined.
+  static func closed() throws {
+    let pool = try Pool(processes: 2)
+    let first = try pool.imap(Tasks.square, 0..<100)
+    pool.close()
+    expect(.notRunning) { try pool.imap(Tasks.square, [1]) }
+    check(try first.map { try $0.get() }, equals: CallScenarios.manySquares)
+    try pool.join()
+
+    let other = try Pool(processes: 2)
+    let second = try other.imapUnordered(Tasks.square, 0..<100)
+    other.close()
+    try other.join(timeout: .seconds(10))
+    check(try second.map { try $0.get() }.sorted(), equals: CallScenarios.manySquares)
+  }
+
+  static func terminated() throws {
+    let pool = try Pool(processes: 2)
+    let idle = try pool.imap(Tasks.square, 0...)
+    let busy = try pool.imap(Tasks.wait, [30_000, 30_000, 30_000])
+    let unordered = try pool.imapUnordered(Tasks.wait, [30_000, 30_000, 30_000])
+    pool.terminate()
+    var results = 0
+    while let result = idle.next() {
+      if case .failure(let error as PoolError) = result {
+        check(error.code, equals: .terminated)
+      }
+      results += 1
+      check(results < 10, "it goes on")
+    }
+    for iterator in [busy, unordered] {
+      for _ in 0..<3 { expect(.terminated) { try iterator.next(timeout: .zero) } }
+      check(try iterator.next(timeout: .zero), equals: nil)
+    }
+    try pool.join()
+  }
+
+  /// An iterator that is dropped does not keep a closed pool from ending.
+  static func dropped() throws {
+    let pool = try Pool(processes: 2)
+    _ = try pool.imap(Tasks.square, 0...)
+    pool.close()
+    try pool.join(timeout: .seconds(10))
+  }
+}
