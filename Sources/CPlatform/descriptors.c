@@ -29,6 +29,12 @@ int lido_make_pipe(int writes, int *ours, int *theirs) {
 
 int lido_send_message(int socket, const void *message, size_t length, const int *descriptors,
                       size_t descriptor_count) {
+  struct iovec part = {.iov_base = (void *)message, .iov_len = length};
+  return lido_send_parts(socket, &part, 1, descriptors, descriptor_count, MSG_DONTWAIT);
+}
+
+int lido_send_parts(int socket, const struct iovec *parts, size_t part_count,
+                    const int *descriptors, size_t descriptor_count, int flags) {
   union {
     struct cmsghdr header;
     char space[CMSG_SPACE(sizeof(int) * LIDO_DESCRIPTORS_MAX)];
@@ -37,8 +43,7 @@ int lido_send_message(int socket, const void *message, size_t length, const int 
     errno = EMSGSIZE;
     return -1;
   }
-  struct iovec part = {.iov_base = (void *)message, .iov_len = length};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+  struct msghdr header = {.msg_iov = (struct iovec *)parts, .msg_iovlen = part_count};
   if (descriptor_count > 0) {
     memset(&control, 0, sizeof control);
     header.msg_control = control.space;
@@ -51,13 +56,19 @@ int lido_send_message(int socket, const void *message, size_t length, const int 
   }
   ssize_t sent;
   do {
-    sent = sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = sendmsg(socket, &header, flags | MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   return sent < 0 ? -1 : 0;
 }
 
 ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *descriptors,
                              size_t *descriptor_count) {
+  return lido_receive_flagged(socket, message, capacity, descriptors, descriptor_count,
+                              MSG_DONTWAIT);
+}
+
+ssize_t lido_receive_flagged(int socket, void *message, size_t capacity, int *descriptors,
+                             size_t *descriptor_count, int flags) {
   union {
     struct cmsghdr header;
     char space[CMSG_SPACE(sizeof(int) * LIDO_DESCRIPTORS_MAX)];
@@ -73,7 +84,7 @@ ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *de
   };
   ssize_t received;
   do {
-    received = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    received = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return -1;
 

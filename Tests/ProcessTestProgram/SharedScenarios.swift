@@ -1,37 +1,6 @@
 import Glibc
 import Multiprocessing
 
-/// A child of `fork`, which ends with 0 after its body.
-struct Forked {
-  let process: Int32
-
-  init(_ body: () throws -> Void) {
-    fflush(nil)
-    process = fork()
-    check(process >= 0, "fork")
-    guard process == 0 else { return }
-    do {
-      try body()
-    } catch {
-      fail("the child threw \(error)")
-    }
-    _exit(0)
-  }
-
-  /// Its wait status.
-  func wait() -> Int32 {
-    var status: Int32 = -1
-    check(waitpid(process, &status, 0), equals: process)
-    return status
-  }
-
-  /// Kills it, without a chance for it to do anything, and waits until it is gone.
-  func end(line: Int = #line) {
-    kill(process, SIGKILL)
-    check(wait(), equals: SIGKILL, line: line)
-  }
-}
-
 /// Tells another process that something was reached.
 struct Milestone {
   private let ends = ForkScenarios.makePipe()

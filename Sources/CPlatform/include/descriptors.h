@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 // Most descriptors that one message may carry. The kernel's own bound (SCM_MAX_FD) is 253.
 enum { LIDO_DESCRIPTORS_MAX = 32 };
@@ -34,6 +35,13 @@ int lido_send_message(int socket, const void *message, size_t length, const int 
 // Returns the length, 0 when the peer has ended, -1 with errno otherwise.
 ssize_t lido_receive_message(int socket, void *message, size_t capacity, int *descriptors,
                              size_t *descriptor_count);
+
+// The two above for a message in parts, and with the `flags` of sendmsg(2) and recvmsg(2) in place
+// of MSG_DONTWAIT: 0 waits, and a signal does not end the wait.
+int lido_send_parts(int socket, const struct iovec *parts, size_t part_count,
+                    const int *descriptors, size_t descriptor_count, int flags);
+ssize_t lido_receive_flagged(int socket, void *message, size_t capacity, int *descriptors,
+                             size_t *descriptor_count, int flags);
 
 // Gives the calling process exactly the descriptors 0, 1, 2, `keep` and `targets`, where
 // `targets[i]` is what `sources[i]` was; everything else is closed. The sources may overlap the

@@ -3,12 +3,17 @@ import FoundationEssentials
 /// The one door to Foundation: JSON of the `Codable` types that have no shorter way. Only a worker
 /// calls it; the server and the fork server link it and never touch it.
 enum FoundationCodec {
-  /// Decodes one JSON text.
+  /// Decodes one JSON text. `keepsNonFinite` as in `encode`.
   static func decode<Value: Decodable>(
-    _ type: Value.Type, from json: UnsafeBufferPointer<UInt8>
+    _ type: Value.Type, from json: UnsafeBufferPointer<UInt8>, keepsNonFinite: Bool = false
   ) throws(TaskFailure) -> Value {
     do {
-      return try JSONDecoder().decode(type, from: Data(json))
+      let decoder = JSONDecoder()
+      if keepsNonFinite {
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+          positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+      }
+      return try decoder.decode(type, from: Data(json))
     } catch let error as DecodingError {
       throw failure(error)
     } catch {
@@ -16,10 +21,18 @@ enum FoundationCodec {
     }
   }
 
-  /// Encodes a value as JSON.
-  static func encode<Value: Encodable>(_ value: Value) throws(TaskFailure) -> [UInt8] {
+  /// Encodes a value as JSON. With `keepsNonFinite` the floating-point values that JSON has no
+  /// number for are texts, which only a decoder that is told so takes for numbers.
+  static func encode<Value: Encodable>(
+    _ value: Value, keepsNonFinite: Bool = false
+  ) throws(TaskFailure) -> [UInt8] {
     do {
-      return Array(try JSONEncoder().encode(value))
+      let encoder = JSONEncoder()
+      if keepsNonFinite {
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+          positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+      }
+      return Array(try encoder.encode(value))
     } catch let error as EncodingError {
       guard case .invalidValue(_, let context) = error else {
         throw TaskFailure(.resultEncoding, type: "EncodingError", message: "\(error)")
