@@ -12,8 +12,8 @@ let strict: [SwiftSetting] = [
 
 /// The tutorial programs, one folder of `Sources/Examples` each: `swift run letters`.
 let examples = [
-  "bank", "contexts", "is-alive", "letters", "process-ids", "shared-counter", "start-methods",
-  "value-and-array",
+  "bank", "contexts", "is-alive", "letters", "pipe", "pipe-children", "process-ids",
+  "producer-consumer", "queue", "shared-counter", "start-methods", "value-and-array",
 ]
 
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.

@@ -8,6 +8,7 @@ enum EndRows {
 
   static let all: [String: ConformanceProgram.Row] = [
     "end-of-main": endOfMain, "P6": parentsEnd, "orphans": orphans, "fault": fault,
+    "worker-starts": workerStarts,
   ]
 
   /// Returns at once: the end of main waits for one child and ends the other.
@@ -30,6 +31,17 @@ enum EndRows {
   private static func orphans(_ context: Context) throws {
     for isDaemon in [false, false] { try Process(Tasks.stayWithChild, daemon: isDaemon).start() }
     while true { pause() }
+  }
+
+  /// A worker that is a fork of this process starts one of its own, after this process has.
+  private static func workerStarts(_ context: Context) throws {
+    let first = Process(Tasks.leave, 0, context: .forkserver)
+    try first.start()
+    try first.join()
+    let codes = try Pool.with(processes: 1, context: context) { pool in
+      try [StartMethod.forkserver, .spawn].map { try pool.apply(Tasks.startByMethod, $0.rawValue) }
+    }
+    try check(codes, equals: [6, 6])
   }
 
   /// The task throws, and a child of its own is still there.

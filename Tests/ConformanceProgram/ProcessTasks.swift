@@ -6,7 +6,7 @@ enum ProcessTasks {
   static let all: [any RegistrableTask] = [
     leave, endure, ignore, compare, expectParent, expectDaemon, expectThread, nest, countFiles,
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
-    beWatched, work,
+    beWatched, work, startByMethod,
   ]
 
   /// Ends with a code.
@@ -139,6 +139,14 @@ enum ProcessTasks {
     usleep(200_000)  // reason: it is the length of the call.
     tell("done")
     return NoResult()
+  }
+
+  /// The exit code of a child that is started by this method.
+  static let startByMethod = TaskDefinition<String, Int>("startByMethod") { method in
+    let child = Process(leave, 6, context: Context(StartMethod(rawValue: method)!))
+    try child.start()
+    try child.join()
+    return Int(try child.exitcode ?? 99)
   }
 
   private static func tell(_ line: String) {

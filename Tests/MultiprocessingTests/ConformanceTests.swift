@@ -17,16 +17,23 @@ import Testing
   @Test(
     arguments: [
       "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
-      "P18", "P20", "P22", "P29", "P30", "P31", "thousand", "misuse", "join-itself", "names",
+      "P18", "P20", "P22", "P29", "P30", "P31", "misuse", "join-itself", "names",
       "fault",
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
+
+  @Test("1,000 processes, started and joined", arguments: ["fork", "forkserver"])
+  func thousand(by method: String) throws { try run("thousand", method) }
 
   @Test(arguments: ["T1", "T3", "T4", "T9", "T11", "T12", "P24", "P25"], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)
   func sharedState(_ row: String, by method: String) throws { try run(row, method) }
+
+  @Test(
+    arguments: ["C1", "C3", "C14", "C15", "Q3", "Q12", "T8", "tree", "join-before-drain"], methods)
+  func exchange(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test("P6: a grandchild sees that its parent has ended", arguments: methods)
   func parentsEnd(by method: String) throws {

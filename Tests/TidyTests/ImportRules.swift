@@ -10,7 +10,7 @@ enum ImportRules {
     "HTTPServer": ["CMicroHTTPD", "DequeModule", "Glibc"],
     "JobStorage": ["CPlatform", "DequeModule", "Glibc", "JSON", "JobCore"],
     "Multiprocessing": [
-      "CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON", "Synchronization",
+      "CPlatform", "DequeModule", "FoundationEssentials", "Glibc", "JSON",
     ],
     "JobServer": [
       "ArgumentParser", "CNettle", "DequeModule", "Glibc", "HTTPServer", "JSON", "JobCore",

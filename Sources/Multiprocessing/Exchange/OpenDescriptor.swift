@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-import Synchronization
 
 /// A descriptor that several threads use and any of them may close.
 ///

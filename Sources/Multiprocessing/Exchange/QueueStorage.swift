@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-import Synchronization
 
 /// The memory of a queue, as bytes; see `shared_queue.h` for how it holds out against deaths.
 ///

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// The result of a job that a pool is to do: CPython's `AsyncResult`.
 ///
 /// One that is not ready keeps its pool alive. Any thread may ask it, any number of times.

@@ -1,6 +1,5 @@
 internal import DequeModule
 import Glibc
-internal import Synchronization
 
 /// Runs a pool's callbacks, one at a time and in order, so that a slow one delays nobody but those
 /// behind it. Starts its thread at the first callback.

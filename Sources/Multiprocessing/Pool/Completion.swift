@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Something that happens once, and that any number of threads wait for.
 final class Completion: Sendable {
   private struct State {

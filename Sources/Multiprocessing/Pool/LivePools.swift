@@ -1,5 +1,4 @@
 import Glibc
-internal import Synchronization
 
 /// The pools of this process that have not ended.
 enum LivePools {

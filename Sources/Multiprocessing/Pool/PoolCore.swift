@@ -1,6 +1,5 @@
 internal import DequeModule
 import Glibc
-internal import Synchronization
 
 /// What a pool's callers and its supervisor share: an inbox, and what the supervisor makes known.
 ///

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// The results of a task on many arguments, one by one: CPython's `IMapIterator`.
 ///
 /// It takes in arguments while it is asked for results, never more than a bounded number ahead, in

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// A job with one result at the end: what `apply` and `map` make.
 final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
   // Sendable: all that changes is behind `state`.

@@ -1,5 +1,4 @@
 internal import DequeModule
-internal import Synchronization
 
 /// A job whose chunks are handed on one by one: what `imap` makes.
 final class StreamJob: PoolJob, @unchecked Sendable {

@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-internal import Synchronization
 
 /// What a child process does from its first line to its last.
 enum ChildMain {

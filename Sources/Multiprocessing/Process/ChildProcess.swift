@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-internal import Synchronization
 
 /// A process that was started, by its parent.
 final class ChildProcess: Sendable {

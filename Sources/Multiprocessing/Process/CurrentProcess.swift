@@ -1,5 +1,4 @@
 import Glibc
-internal import Synchronization
 
 /// The calling process, as CPython's `multiprocessing.current_process()` gives it.
 public struct CurrentProcess: Sendable {

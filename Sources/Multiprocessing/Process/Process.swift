@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-internal import Synchronization
 
 /// A process of this program that runs one task, CPython's `multiprocessing.Process`.
 ///

@@ -1,5 +1,4 @@
 import Glibc
-internal import Synchronization
 
 /// The fork server of a program, shared by all its threads: starts processes by it and learns how
 /// they ended. It has no thread of its own: whoever wants to know something waits for it.

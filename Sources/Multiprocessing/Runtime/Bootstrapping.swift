@@ -1,5 +1,4 @@
 import Glibc
-internal import Synchronization
 
 /// A task, its types forgotten or not: what `bootstrap` takes.
 public protocol RegistrableTask: Sendable {

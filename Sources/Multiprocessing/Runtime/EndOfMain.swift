@@ -1,6 +1,5 @@
 internal import CPlatform
 import Glibc
-internal import Synchronization
 
 /// The end of a process of the program, main or child: ends its pools, waits for the children that
 /// are not daemonic and ends those that are, as CPython's does.

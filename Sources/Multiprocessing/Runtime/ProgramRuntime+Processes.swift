@@ -1,5 +1,4 @@
 import Glibc
-internal import Synchronization
 
 /// The process itself, and its children.
 extension ProgramRuntime {
@@ -52,6 +51,20 @@ extension ProgramRuntime {
   /// A child has ended.
   static func forgetChild(_ process: Process) {
     state.withLock { $0.children.removeAll { $0 === process } }
+  }
+
+  /// This process is a pool's worker. If it was forked from the program itself, what that had
+  /// started is not this one's.
+  static func becomeWorker() {
+    let (starter, children) = state.withLock { state in
+      let before = (state.starter, state.children)
+      state.starter = nil
+      state.children = []
+      state.childrenMade = 0
+      state.identity?.name = "PoolWorker"
+      return before
+    }
+    _ = (starter, children)  // As in `becomeChild`.
   }
 
   /// This process was forked, as `process`: it has no children, and a parent.

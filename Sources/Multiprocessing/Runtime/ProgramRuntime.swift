@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// What a program that uses this library knows of itself, once for the process.
 enum ProgramRuntime {
@@ -60,7 +59,9 @@ enum ProgramRuntime {
       Bootstrap.stop("a process was started before bootstrap")
     }
     switch entry.code {
-    case EntryPoint.worker: WorkerLoop.run(tasks: registry)
+    case EntryPoint.worker:
+      becomeWorker()
+      WorkerLoop.run(tasks: registry)
     case EntryPoint.process: ChildMain.serve(registry)
     default: Bootstrap.stop("a process was started for an unknown purpose: \(entry.code)")
     }

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// The start methods that this system has, the default first, CPython's
 /// `multiprocessing.get_all_start_methods()`.
 public func allStartMethods() -> [StartMethod] { [.forkserver, .spawn, .fork] }
