@@ -3,7 +3,8 @@ import Glibc
 import TestSupport
 import Testing
 
-/// The conformance list, each row in a process of its own and by each start method.
+/// The conformance list, each row in a process of its own and by each start method. Which test
+/// shows which row stands in `ConformanceList.swift`.
 @Suite(.serialized) struct ConformanceTests {
   static let methods = ["fork", "spawn", "forkserver"]
 
