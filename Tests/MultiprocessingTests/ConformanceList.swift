@@ -29,7 +29,7 @@
 //   P12   S      done: Rows process P12
 //   P13   M      Rows process P13
 //   P14   M      Rows process P14
-//   P15   M      Rows process P15, T1 (two deep, by exit codes); the order over one pipe: none
+//   P15   M      Rows process P15, T1 (two deep, by exit codes), exchange tree (by one pipe)
 //   P16   M      Rows process P16
 //   P17   M      Rows process P17
 //   P18   M      Rows process P18, thousand

@@ -61,7 +61,9 @@ extension ProgramRuntime {
       state.starter = nil
       state.children = []
       state.childrenMade = 0
-      state.identity?.name = "PoolWorker"
+      var identity = state.identity ?? .main()
+      identity.name = "PoolWorker"
+      state.identity = identity
       return before
     }
     _ = (starter, children)  // As in `becomeChild`.
