@@ -12,9 +12,14 @@ let strict: [SwiftSetting] = [
 
 /// The tutorial programs, one folder of `Sources/Examples` each: `swift run letters`.
 let examples = [
-  "bank", "contexts", "is-alive", "letters", "pipe", "pipe-children", "process-ids",
-  "producer-consumer", "queue", "shared-counter", "start-methods", "value-and-array",
+  "bank", "blur", "contexts", "factorials", "image-filters", "is-alive", "letters",
+  "million-squares", "page-fetch", "parallel-sort", "pipe", "pipe-children", "pool-methods",
+  "process-ids", "producer-consumer", "queue", "shared-counter", "speed-up", "squares",
+  "start-methods", "value-and-array", "worker-lifetime",
 ]
+
+/// Those of them that read and write pictures.
+let pictureExamples: Set = ["blur", "image-filters"]
 
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
 let package = Package(
@@ -37,6 +42,9 @@ let package = Package(
     .systemLibrary(
       name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
     .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
+    // For the examples only.
+    .systemLibrary(
+      name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
 
     // Leaves.
     .target(name: "JSON", swiftSettings: strict),
@@ -79,6 +87,9 @@ let package = Package(
     .executableTarget(
       name: "Command",
       dependencies: ["Lido", "Multiprocessing", .product(name: "BigInt", package: "BigInt")],
+      swiftSettings: strict),
+    .target(
+      name: "Pictures", dependencies: ["CTurboJPEG"], path: "Sources/Examples/Pictures",
       swiftSettings: strict),
 
     // Tests.
@@ -132,7 +143,8 @@ let package = Package(
   ]
     + examples.map { name in
       .executableTarget(
-        name: name, dependencies: ["Multiprocessing"], path: "Sources/Examples/\(name)",
-        swiftSettings: strict)
+        name: name,
+        dependencies: ["Multiprocessing"] + (pictureExamples.contains(name) ? ["Pictures"] : []),
+        path: "Sources/Examples/\(name)", swiftSettings: strict)
     }
 )

@@ -68,7 +68,8 @@ run_scripts() {
 }
 
 step "looking for the Swift toolchain" require_swift
-step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
+step "installing what is missing" install_missing \
+  "${build_packages[@]}" "${script_packages[@]}" "${test_packages[@]}"
 step "building the tests" swift build --build-tests --scratch-path "$scratch"
 step "running the tests" run_tests
 step "building the release" build_release

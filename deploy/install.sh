@@ -3,10 +3,13 @@
 # To be sourced. It does nothing by itself; the functions say what they install and why they fail.
 set -euo pipefail
 
-# To build: the HTTP library's header, and what SwiftPM fetches dependencies with.
-build_packages=(libmicrohttpd-dev git ca-certificates)
+# To build: the headers of the HTTP library and, for the examples, of the JPEG library; and what
+# SwiftPM fetches dependencies with.
+build_packages=(libmicrohttpd-dev libturbojpeg0-dev git ca-certificates)
 # To run the scripts that talk to the service.
 script_packages=(curl jq python3)
+# Photographs for the tests of the examples (47 MB).
+test_packages=(mate-backgrounds)
 
 # Fails with a sentence when there is no Swift toolchain: that one we do not install.
 require_swift() {

@@ -17,7 +17,7 @@ enum ImportRules {
       "JobStorage", "Logging", "Multiprocessing", "Reactor", "Yams",
     ],
     "Lido": ["JobServer", "Multiprocessing"],
-    "Examples": ["Glibc", "Multiprocessing"],
+    "Examples": ["CTurboJPEG", "Glibc", "Multiprocessing", "Pictures"],
     "Command": ["BigInt", "CPlatform", "Glibc", "Lido", "Multiprocessing"],
   ]
 
