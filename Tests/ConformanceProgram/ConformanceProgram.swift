@@ -10,7 +10,8 @@ enum ConformanceProgram {
   typealias Row = @Sendable (Context) throws -> Void
 
   static let rows = [
-    ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all, Measures.all,
+    ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all,
+    ExchangeRows.all, Measures.all,
   ]
 
   .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
@@ -20,7 +21,7 @@ enum ConformanceProgram {
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
-    if arguments[1] != "T11" { bootstrap(ProcessTasks.all + SharedRows.tasks) }
+    if arguments[1] != "T11" { bootstrap(ProcessTasks.all + SharedRows.tasks + ExchangeRows.tasks) }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.

@@ -28,6 +28,13 @@ import Testing
   @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)
   func sharedState(_ row: String, by method: String) throws { try run(row, method) }
 
+  @Test(
+    arguments: [
+      "C1", "C14", "C15", "Q1", "Q3", "T8", "join-before-drain", "killed-producer",
+      "refused-item",
+    ], methods)
+  func exchange(_ row: String, by method: String) throws { try run(row, method) }
+
   @Test("P6: a grandchild sees that its parent has ended", arguments: methods)
   func parentsEnd(by method: String) throws {
     let run = try TestProgram("ConformanceProgram", [method, "P6"])
