@@ -65,9 +65,9 @@ final class DescriptorTransfer {
     return try body()
   }
 
-  /// Ends the transfer under way on this thread, if there is one, before `perform` does: for a task's
-  /// function, which is called with what was decoded. Nothing but that stays open, or the ends of
-  /// pipes would never come; and what the function encodes belongs to no transfer any more.
+  /// Ends the transfer under way on this thread, if there is one, before `perform` does: for a
+  /// task's function, which is called with what was decoded. Nothing but that stays open, or the
+  /// ends of pipes would never come; and what the function encodes belongs to no transfer any more.
   static func finish() {
     guard let transfer = current else { return }
     transfer.closeOwned()
