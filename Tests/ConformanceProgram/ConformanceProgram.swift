@@ -11,17 +11,20 @@ enum ConformanceProgram {
 
   static let rows = [
     ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all, ExchangeRows.all,
-    Measures.all,
+    TreeRows.all, Measures.all,
   ]
 
   .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
+
+  private static let tasks =
+    ProcessTasks.all + SharedRows.tasks + ExchangeRows.tasks + TreeRows.tasks
 
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
-    if arguments[1] != "T11" { bootstrap(ProcessTasks.all + SharedRows.tasks + ExchangeRows.tasks) }
+    if arguments[1] != "T11" { bootstrap(tasks) }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.

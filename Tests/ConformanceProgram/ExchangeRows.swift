@@ -1,194 +1,187 @@
 import Glibc
 import Multiprocessing
 
-/// The rows of sections 1.3 and 1.4, and others, that need processes at both ends.
+/// The rows of sections 1.3 and 1.4 that depend on how a process is started. The others are in
+/// `ExchangeScenarioTests`, `ConnectionTests` and `QueueTests`.
 enum ExchangeRows {
   static let all: [String: ConformanceProgram.Row] = [
-    "C1": echoes, "C3": closedByParent, "C15": waits, "Q3": order, "Q12": simpleQueue,
-    "T8": nested, "tree": tree, "join-before-drain": joinBeforeDrain, "C14": connectionOverPipe,
+    "C1": echoes, "C14": sentOn, "C15": sentinels, "Q1": fills, "Q3": takesTurns, "T8": handedOn,
+    "join-before-drain": leavesBehind, "killed-producer": killedProducer,
+    "refused-item": refusedItem,
   ]
 
   static let tasks: [any RegistrableTask] = [
-    echo, tell, fill, putLetters, passOn, grow, putMany, useOther,
+    echo, answer, takeSix, putTen, handOn, putMany, putForEver, putConnection,
   ]
 
-  /// Sends back what comes, and ends with what says so: a forked child has a copy of the other end,
-  /// and would wait for the end of the file for ever, as in Python.
-  static let echo = TaskDefinition<Connection, NoResult>("echo") { connection in
-    while true {
-      let message = try connection.receiveBytes()
-      try connection.sendBytes(message)
-      if message == last { return NoResult() }
-    }
+  struct Ends: Codable, Sendable {
+    var own: Connection
+    /// That of the parent, which a child made by `fork` has anyhow: it closes it, as in Python.
+    var other: Connection
   }
 
-  private static let last = Array("this is the last one".utf8)
-
-  private static func echoes(_ context: Context) throws {
-    let (parent, child) = try Pipe()
-    let process = Process(echo, child)
-    try process.start()
-    child.close()
-    for message in [[], Array("text".utf8), [UInt8](repeating: 7, count: 16 << 20), last] {
-      try parent.sendBytes(message)
-      try check(parent.poll(timeout: nil), "nothing comes")
-      try check(parent.receiveBytes() == message, "another message")
+  static let echo = TaskDefinition<Ends, NoResult>("echo") { ends in
+    ends.other.close()
+    let connection = ends.own
+    do throws(ConnectionError) {
+      while true { try connection.sendBytes(try connection.receiveBytes()) }
+    } catch {
+      if error.code != .endOfFile { throw error }
     }
-    try process.join()
-    parent.close()
-    try check(process.exitcode, equals: 0)
-  }
-
-  static let tell = TaskDefinition<Connection, NoResult>("tell") { connection in
-    try connection.send(["hello"])
     return NoResult()
   }
 
-  private static func closedByParent(_ context: Context) throws {
-    let (reader, writer) = try Pipe(duplex: false)
-    let process = Process(tell, writer)
+  /// C1, C3: the parent closes the child's end right after the start, and its own for the end.
+  private static func echoes(_ context: Context) throws {
+    let (parent, child) = try Pipe()
+    let process = Process(echo, Ends(own: child, other: parent))
     try process.start()
+    child.close()
+    for count in [0, 5, 65_537, 16 << 20] {
+      let bytes = [UInt8](repeating: 9, count: count)
+      try parent.sendBytes(bytes)
+      try check(try parent.receiveBytes() == bytes, "\(count) bytes came back changed")
+    }
+    parent.close()
+    try process.join()
+    try check(process.exitcode, equals: 0)
+  }
+
+  static let answer = TaskDefinition<Connection, NoResult>("answer") { connection in
+    let given = try connection.receive(Connection.self)
+    try given.send("through what was sent")
+    return NoResult()
+  }
+
+  private static func sentOn(_ context: Context) throws {
+    let (parent, child) = try Pipe()
+    let process = Process(answer, child)
+    try process.start()
+    child.close()
+    let (reader, writer) = try Pipe(duplex: false)
+    try parent.send(writer)
     writer.close()
-    try check(reader.receive([String].self), equals: ["hello"])
+    try check(try reader.receive(String.self), equals: "through what was sent")
+    try process.join()
     check(
       try reader.receive(String.self),
-      throws: { (error: ConnectionError) in error.code == .endOfFile })
-    try process.join()
-    reader.close()
+      throws: { (error: ConnectionError) in
+        error.code == .endOfFile
+      })
   }
 
-  private static func waits(_ context: Context) throws {
-    let (reader, writer) = try Pipe(duplex: false)
-    let process = Process(tell, writer)
-    try check(wait(for: [reader], timeout: .milliseconds(20)).isEmpty, "ready before")
+  private static func sentinels(_ context: Context) throws {
+    let (parent, child) = try Pipe()
+    let process = Process(echo, Ends(own: child, other: parent))
     try process.start()
-    writer.close()
-    let objects: [any Waitable] = [reader, try process.sentinel]
-    try check(!wait(for: objects, timeout: .seconds(20)).isEmpty, "nothing is ready")
-    try check(wait(for: [try process.sentinel], timeout: .seconds(20)).count, equals: 1)
+    child.close()
+    let sentinel = try process.sentinel
+    let both: [any Waitable] = [parent, sentinel]
+    try check(try wait(for: both, timeout: .milliseconds(20)).isEmpty, "something is ready")
+    try parent.sendBytes([1])
+    try check(try wait(for: both).count, equals: 1)
+    _ = try parent.receiveBytes()
+    try process.terminate()
+    try check(try wait(for: [sentinel]), equals: [sentinel])
+    try check(try wait(for: both).count, equals: 2)
     try process.join()
-    try check(wait(for: objects, timeout: .zero).count, equals: 2)
-    _ = try reader.receive([String].self)
-    try check(wait(for: [reader]).count, equals: 1)  // The end is something to receive.
-    reader.close()
   }
 
-  static let fill = TaskDefinition<Queue<Int>, NoResult>("fill") { queue in
+  static let takeSix = TaskDefinition<Queue<Int>, NoResult>("takeSix") { queue in
+    for number in 1...6 {
+      if try queue.get() != number { exit(3) }
+    }
+    return NoResult()
+  }
+
+  private static func fills(_ context: Context) throws {
+    let queue = try Queue<Int>(maxSize: 6)
+    for number in 1...6 { try queue.put(number) }
+    try check(try queue.isFull && !queue.isEmpty, "it is not full")
+    try run(takeSix, queue)
+    try check(try !queue.isFull && queue.isEmpty, "it is not empty")
+  }
+
+  static let putTen = TaskDefinition<Queue<Int>, NoResult>("putTen") { queue in
     for number in 10..<20 { try queue.put(number) }
     return NoResult()
   }
 
-  private static func order(_ context: Context) throws {
+  private static func takesTurns(_ context: Context) throws {
     let queue = try Queue<Int>()
     for number in 0..<10 { try queue.put(number) }
-    let process = Process(fill, queue)
-    try process.start()
-    for number in 0..<20 { try check(queue.get(timeout: .seconds(20)), equals: number) }
-    check(try queue.getNoWait(), throws: { (error: QueueError) in error.code == .empty })
-    try process.join()
-    queue.close()
+    try run(putTen, queue)
+    for number in 0..<20 { try check(try queue.get(), equals: number) }
+    try check(try queue.isEmpty, "it is not empty")
   }
 
-  static let putLetters = TaskDefinition<SimpleQueue<String>, NoResult>("putLetters") { queue in
-    for letter in ["a", "b", "c"] { try queue.put(letter) }
+  /// A child hands its queue on to a child of its own.
+  static let handOn = TaskDefinition<Queue<Int>, NoResult>("handOn") { queue in
+    try run(putTen, queue)
     return NoResult()
   }
 
-  private static func simpleQueue(_ context: Context) throws {
-    let queue = try SimpleQueue<String>()
-    try check(queue.isEmpty, "not empty before")
-    let process = Process(putLetters, queue)
-    try process.start()
-    try process.join()
-    try check(!queue.isEmpty, "empty after a put")
-    try check((0..<3).map { _ in try queue.get() }, equals: ["a", "b", "c"])
-    try check(queue.isEmpty, "not empty after")
-    queue.close()
-  }
-
-  /// Hands its queue on to a child of its own.
-  static let passOn = TaskDefinition<Queue<Int>, NoResult>("passOn") { queue in
-    let child = Process(fill, queue)
-    try child.start()
-    try child.join()
-    return NoResult()
-  }
-
-  private static func nested(_ context: Context) throws {
+  private static func handedOn(_ context: Context) throws {
     let queue = try Queue<Int>()
-    let process = Process(passOn, queue)
-    try process.start()
-    try process.join()
-    try check((0..<10).map { _ in try queue.get(timeout: .seconds(20)) }, equals: Array(10..<20))
-    queue.close()
+    try run(handOn, queue)
+    try check(try queue.qsize, equals: 10)
   }
 
-  struct Node: Codable, Sendable {
-    var path: [Int]
-    var connection: Connection
+  static let putMany = TaskDefinition<SimpleQueue<[Int]>, NoResult>("putMany") { queue in
+    for number in 0..<20_000 { try queue.put([number, number]) }
+    return NoResult()
   }
 
-  /// Tells its place in the tree, and starts two below it, two deep.
-  static let grow: TaskDefinition<Node, NoResult> = TaskDefinition("grow") { node in
-    try node.connection.send(node.path)
-    guard node.path.count < 2 else { return NoResult() }
-    for index in 0..<2 {
-      let child = Process(grow, Node(path: node.path + [index], connection: node.connection))
-      try child.start()
-      try child.join()
+  /// To join a process before its items are taken hangs with CPython's queues.
+  private static func leavesBehind(_ context: Context) throws {
+    let queue = try SimpleQueue<[Int]>()
+    try run(putMany, queue)
+    for number in 0..<20_000 { try check(try queue.get(), equals: [number, number]) }
+    try check(try queue.isEmpty, "it is not empty")
+  }
+
+  static let putForEver = TaskDefinition<Queue<Int>, NoResult>("putForEver") { queue in
+    for number in 0... { try queue.put(number) }
+    return NoResult()
+  }
+
+  private static func killedProducer(_ context: Context) throws {
+    let queue = try Queue<Int>()
+    for _ in 0..<5 {
+      let process = Process(putForEver, queue)
+      try process.start()
+      try check(try queue.get(), equals: 0)
+      try process.kill()
+      try process.join()
+      for number in 1..<(try queue.qsize + 1) { try check(try queue.get(), equals: number) }
+      try check(try queue.isEmpty, "it is not empty")
     }
-    return NoResult()
   }
 
-  private static func tree(_ context: Context) throws {
-    let (reader, writer) = try Pipe(duplex: false)
-    let process = Process(grow, Node(path: [], connection: writer))
+  struct Refused: Codable, Sendable {
+    var connection: Connection
+    var queue: Queue<Connection>
+  }
+
+  static let putConnection = TaskDefinition<Refused, NoResult>("putConnection") { refused in
+    do throws(QueueError) {
+      try refused.queue.put(refused.connection)
+      exit(3)
+    } catch {
+      exit(error.code == .encoding ? 0 : 4)
+    }
+  }
+
+  /// A connection is no item of a queue, also where one was started with it.
+  private static func refusedItem(_ context: Context) throws {
+    let (_, child) = try Pipe()
+    try run(putConnection, Refused(connection: child, queue: try Queue()))
+  }
+
+  private static func run<A>(_ task: TaskDefinition<A, NoResult>, _ argument: A) throws {
+    let process = Process(task, argument)
     try process.start()
     try process.join()
-    var paths: [[Int]] = []
-    while try reader.poll() { paths.append(try reader.receive()) }
-    try check(paths, equals: [[], [0], [0, 0], [0, 1], [1], [1, 0], [1, 1]])
-    reader.close()
-    writer.close()
-  }
-
-  private static func joinBeforeDrain(_ context: Context) throws {
-    let queue = try Queue<String>()
-    let text = String(repeating: "x", count: 1_000)
-    let process = Process(putMany, Letters(queue: queue, text: text))
-    try process.start()
-    try check(process.join(timeout: .seconds(30)), "it waits for a reader")
-    try check(queue.qsize, equals: 2_000)
-    for _ in 0..<2_000 { try check(queue.getNoWait() == text, "another item") }
-    queue.close()
-  }
-
-  struct Letters: Codable, Sendable {
-    var queue: Queue<String>
-    var text: String
-  }
-
-  static let putMany = TaskDefinition<Letters, NoResult>("putMany") { letters in
-    for _ in 0..<2_000 { try letters.queue.put(letters.text) }
-    return NoResult()
-  }
-
-  /// Gets a connection over the one it has, and answers over that.
-  static let useOther = TaskDefinition<Connection, NoResult>("useOther") { connection in
-    let other = try connection.receive(Connection.self)
-    try other.send("over the other")
-    return NoResult()
-  }
-
-  private static func connectionOverPipe(_ context: Context) throws {
-    let (parent, child) = try Pipe()
-    let (reader, writer) = try Pipe(duplex: false)
-    let process = Process(useOther, child)
-    try process.start()
-    try parent.send(writer)
-    writer.close()
-    try check(reader.receive(String.self), equals: "over the other")
-    try process.join()
-    for end in [parent, child, reader] { end.close() }
+    try check(process.exitcode, equals: 0)
   }
 }

@@ -73,8 +73,8 @@
 //   Q11   S      done, in the simpler form (closed in both cases): QueueTests Q10, Q11
 //   Q12   M      Scenario queue-both
 //   Q13   M      QueueTests Q13
-//   All of them by spawn and forkserver: none but the transfer in itself (QueueTests "a queue is
-//   inherited by a process that is started with it, and by no message").
+//   By spawn and forkserver: Rows exchange Q1, Q3, Q12, join-before-drain, killed-producer,
+//   refused-item.
 //
 // 1.4 Connection, wait
 //
@@ -96,8 +96,7 @@
 //   C16   M      Scenario pipe-interrupted; Process.join under a signal: none
 //   C17   M      ConnectionTests C17
 //   C18   M      Rows process P20; Scenario descriptors (workers); that a forked child has it: none
-//   All of them by spawn and forkserver: none but the transfer in itself (ConnectionTests "a
-//   connection is inherited by a process that is started with it").
+//   By spawn and forkserver: Rows exchange C1 (with C3), C14, C15, tree.
 //
 // 1.5 Value, Array
 //
@@ -134,7 +133,7 @@
 //   T6    S      not done for the library: what stands before bootstrap runs in each fork server
 //   T7    M      its second half, one object by all methods in one program: none (each object by
 //                each method: Rows sharedState); its first half is N: all are over descriptors
-//   T8    M      none with a queue; Rows startMethods T1 has the nested start
+//   T8    M      Rows exchange T8
 //   T9    M      Rows startMethods T9
 //   T10   N      nothing is registered for forks
 //   T11   M      Rows startMethods T11

@@ -33,7 +33,10 @@ import Testing
   func sharedState(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test(
-    arguments: ["C1", "C3", "C14", "C15", "Q3", "Q12", "T8", "tree", "join-before-drain"], methods)
+    arguments: [
+      "C1", "C14", "C15", "Q1", "Q3", "Q12", "T8", "tree", "join-before-drain", "killed-producer",
+      "refused-item",
+    ], methods)
   func exchange(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test("P6: a grandchild sees that its parent has ended", arguments: methods)

@@ -40,9 +40,12 @@ final class DescriptorTransfer {
 
   private var ownsDescriptors = false
 
-  deinit {
+  deinit { closeOwned() }
+
+  private func closeOwned() {
     guard ownsDescriptors else { return }
     for descriptor in descriptors { close(descriptor) }
+    descriptors = []
   }
 
   /// The transfer under way on this thread.
@@ -60,6 +63,15 @@ final class DescriptorTransfer {
     lido_transfer_set(Unmanaged.passUnretained(self).toOpaque())
     defer { lido_transfer_set(outer) }
     return try body()
+  }
+
+  /// Ends the transfer under way on this thread, if there is one, before `perform` does: for a
+  /// task's function, which is called with what was decoded. Nothing but that stays open, or the
+  /// ends of pipes would never come; and what the function encodes belongs to no transfer any more.
+  static func finish() {
+    guard let transfer = current else { return }
+    transfer.closeOwned()
+    lido_transfer_set(nil)
   }
 
   /// Adds a descriptor to the transfer under way, and says its place there. One that is there

@@ -18,11 +18,16 @@ public struct AnyTask: Sendable {
   public init<Argument, Output>(_ definition: TaskDefinition<Argument, Output>) {
     let body = definition.body
     name = definition.name
-    call = { _ = try body(try CallArguments.decode(Argument.self, from: $0)) }
+    call = { json in
+      let argument = try CallArguments.decode(Argument.self, from: json)
+      DescriptorTransfer.finish()
+      _ = try body(argument)
+    }
     source = definition.source
     run = { arguments, result in
       do throws(TaskFailure) {
         let argument = try arguments.decode(Argument.self)
+        DescriptorTransfer.finish()
         let output: Output
         do {
           output = try body(argument)
