@@ -1,6 +1,7 @@
 #include "processes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,12 @@ int lido_fork_child(pid_t *process, int *pidfd) {
   pid_t forked = fork();
   if (forked == 0) {
     setpgid(0, 0);
+    // A child does not read what is typed for its parent.
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null > 0) {
+      dup2(null, 0);
+      close(null);
+    }
     lido_reset_signals();
     follow_parent(parent);
     return 0;

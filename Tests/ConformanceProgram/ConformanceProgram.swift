@@ -24,7 +24,7 @@ enum ConformanceProgram {
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
-    if arguments[1] != "T11" { bootstrap(tasks) }
+    if arguments[1] != "T11" { bootstrap(tasks) { ProcessTasks.preloadedBy = getpid() } }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.
@@ -35,7 +35,7 @@ enum ConformanceProgram {
       }
       let before = Resources.now()
       try row(Context(method))
-      if EndRows.all[arguments[1]] == nil, arguments[1] != "T1" {
+      if EndRows.all[arguments[1]] == nil, arguments[1] != "T1", arguments[1] != "T7" {
         try check(Resources.now(), equals: before)
       }
       print("ok")

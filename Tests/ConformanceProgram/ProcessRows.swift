@@ -11,6 +11,8 @@ enum ProcessRows {
     "P14": children, "P15": recursion, "P16": sentinel, "P17": close, "P18": many,
     "P20": inheritedFiles, "P22": closedStandardFiles, "P29": errorText, "P30": exitCodes,
     "P31": atExit, "misuse": misuse, "join-itself": joinItself, "names": names,
+    "P7-key": key, "P23": closedByChild, "C16": joinUnderSignals, "C18": unrelatedFile,
+    "folder": folder,
   ]
 
   private static func run<A, R>(_ task: TaskDefinition<A, R>, _ argument: A) throws -> Int32? {
@@ -267,6 +269,31 @@ enum ProcessRows {
     try sibling.kill()
     try sibling.join()
     try check(process.exitcode, equals: 0)
+  }
+
+  private static func key(_ context: Context) throws {
+    try check(run(Tasks.expectKey, currentProcess().authenticationKey), equals: 0)
+  }
+
+  private static func closedByChild(_ context: Context) throws {
+    try check(run(Tasks.closeOutputs, NoArgument()), equals: 0)
+  }
+
+  private static func joinUnderSignals(_ context: Context) throws {
+    signal(SIGUSR1) { _ in }
+    try check(run(Tasks.signalParent, NoArgument()), equals: 0)
+    signal(SIGUSR1, SIG_DFL)
+  }
+
+  private static func unrelatedFile(_ context: Context) throws {
+    let file = fcntl(0, F_DUPFD, 500)
+    try check(run(Tasks.hasFile, file), equals: context == .fork ? 1 : 0)
+    Glibc.close(file)
+  }
+
+  private static func folder(_ context: Context) throws {
+    try check(chdir("/usr"), equals: 0)
+    try check(run(Tasks.expectFolder, "/usr"), equals: 0)
   }
 
   private static func names(_ context: Context) throws {

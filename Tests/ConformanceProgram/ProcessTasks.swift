@@ -7,6 +7,7 @@ enum ProcessTasks {
     leave, endure, ignore, compare, expectParent, expectDaemon, expectThread, nest, countFiles,
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
+    expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
   ]
 
   /// Ends with a code.
@@ -61,7 +62,13 @@ enum ProcessTasks {
       try child.join()
       exit(expected ? 2 : 0)
     } catch {
-      exit(expected && error.code == .daemonHasNoChildren ? 0 : 3)
+      guard expected, error.code == .daemonHasNoChildren else { exit(3) }
+      do {
+        _ = try Pool(processes: 1)
+        exit(4)
+      } catch let error as ProcessError {
+        exit(error.code == .daemonHasNoChildren ? 0 : 5)
+      }
     }
   }
 
@@ -147,6 +154,45 @@ enum ProcessTasks {
     try child.start()
     try child.join()
     return Int(try child.exitcode ?? 99)
+  }
+
+  static let expectKey = TaskDefinition<[UInt8], NoResult>("expectKey") { key in
+    exit(currentProcess().authenticationKey == key ? 0 : 1)
+  }
+
+  /// Ends with 1 if it has this descriptor.
+  static let hasFile = TaskDefinition<Int32, NoResult>("hasFile") { file in
+    exit(fcntl(file, F_GETFD) >= 0 ? 1 : 0)
+  }
+
+  static let closeOutputs = TaskDefinition<NoArgument, NoResult>("closeOutputs") { _ in
+    print("this cannot be written any more")
+    close(1)
+    close(2)
+    return NoResult()
+  }
+
+  static let signalParent = TaskDefinition<NoArgument, NoResult>("signalParent") { _ in
+    for _ in 0..<100 {
+      kill(parentProcess()!.pid, SIGUSR1)
+      sched_yield()
+    }
+    return NoResult()
+  }
+
+  /// The process that has run what is to run before the first fork; 0 for none.
+  nonisolated(unsafe) static var preloadedBy: Int32 = 0
+
+  /// Ends with 1 if a fork server has run it, with 0 if nobody has, with 2 if this process has.
+  static let tellPreload = TaskDefinition<NoArgument, NoResult>("tellPreload") { _ in
+    exit(preloadedBy == 0 ? 0 : preloadedBy == getpid() ? 2 : 1)
+  }
+
+  static let preloaded = TaskDefinition<NoArgument, Bool>("preloaded") { _ in preloadedBy != 0 }
+
+  static let expectFolder = TaskDefinition<String, NoResult>("expectFolder") { folder in
+    let path = getcwd(nil, 0)!
+    exit(String(cString: path) == folder ? 0 : 1)
   }
 
   private static func tell(_ line: String) {

@@ -7,7 +7,7 @@ enum StartMethodRows {
 
   static let all: [String: ConformanceProgram.Row] = [
     "T1": contexts, "T3": allMethods, "T4": setTwice, "T9": contextSetsNothing,
-    "T11": unguarded, "T12": forkWithThreads, "P24": interruptedForkServer,
+    "T11": unguarded, "T12": forkWithThreads, "T6": preload, "P24": interruptedForkServer,
     "P25": killedForkServer,
   ]
 
@@ -31,6 +31,17 @@ enum StartMethodRows {
       throws: { (e: ProgramError) in e.code == .startMethodIsSet(context.startMethod) })
     try setStartMethod(.spawn, force: true)
     try check(startMethod(), equals: .spawn)
+  }
+
+  private static func preload(_ context: Context) throws {
+    let process = Process(Tasks.tellPreload)
+    try process.start()
+    try process.join()
+    try check(process.exitcode, equals: context == .forkserver ? 1 : 0)
+    let codes = try Pool.with(processes: 1, context: context) { pool in
+      try pool.apply(Tasks.preloaded)
+    }
+    try check(codes, equals: context == .forkserver)
   }
 
   /// Is run without a start method set.

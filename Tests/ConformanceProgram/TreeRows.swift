@@ -3,7 +3,9 @@ import Multiprocessing
 
 /// Rows with several generations of processes, or the plainest queue, at both ends.
 enum TreeRows {
-  static let all: [String: ConformanceProgram.Row] = ["Q12": simpleQueue, "tree": tree]
+  static let all: [String: ConformanceProgram.Row] = [
+    "Q12": simpleQueue, "tree": tree, "T7": allMethods,
+  ]
 
   static let tasks: [any RegistrableTask] = [putLetters, grow]
 
@@ -21,6 +23,19 @@ enum TreeRows {
     try check(!queue.isEmpty, "empty after a put")
     try check((0..<3).map { _ in try queue.get() }, equals: ["a", "b", "c"])
     try check(queue.isEmpty, "not empty after")
+    queue.close()
+  }
+
+  /// One queue, and processes by every method.
+  private static func allMethods(_ context: Context) throws {
+    let queue = try SimpleQueue<String>()
+    for method in [StartMethod.fork, .spawn, .forkserver] {
+      let process = Process(putLetters, queue, context: Context(method))
+      try process.start()
+      try process.join()
+    }
+    let letters = try (0..<9).map { _ in try queue.get() }
+    try check(letters, equals: ["a", "b", "c", "a", "b", "c", "a", "b", "c"])
     queue.close()
   }
 

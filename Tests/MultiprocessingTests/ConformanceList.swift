@@ -21,7 +21,7 @@
 //   P4    M      Rows process P4 (true and false as given, false by default in main)
 //   P5    M      Rows process P5
 //   P6    M      Rows parentsEnd
-//   P7    M      Rows process P7, names; the key in the child: none
+//   P7    M      Rows process P7, names, P7-key
 //   P8    M      Rows process P8 (process ids)
 //   P9    M      Rows process P9
 //   P10   M      Rows process P10
@@ -37,7 +37,7 @@
 //   P20   M      Rows process P20
 //   P21   N      there are no daemonic threads; a process ends when its task returns
 //   P22   M      Rows process P22; Scenario closed-stdio (workers)
-//   P23   M      as P22; closed by the child itself: none
+//   P23   M      Rows process P23, P22
 //   P24   M      Rows startMethods P24
 //   P25   M      Rows startMethods P25
 //   P26   S      done by construction: the fork server's socket has no address
@@ -93,9 +93,9 @@
 //   C13   S      not done: no Listener and Client; the HTTP service is what accepts from outside
 //   C14   S      done: ConnectionTests C14; Scenario pipe-transfer
 //   C15   M      ConnectionTests C9, C15; Scenario pipe-waiting
-//   C16   M      Scenario pipe-interrupted; Process.join under a signal: none
+//   C16   M      Scenario pipe-interrupted; Rows process C16
 //   C17   M      ConnectionTests C17
-//   C18   M      Rows process P20; Scenario descriptors (workers); that a forked child has it: none
+//   C18   M      Rows process P20; Scenario descriptors (workers); Rows process C18
 //   By spawn and forkserver: Rows exchange C1 (with C3), C14, C15, tree.
 //
 // 1.5 Value, Array
@@ -130,9 +130,8 @@
 //   T3    M      Rows startMethods T3
 //   T4    M      Rows startMethods T4
 //   T5    N      typed
-//   T6    S      not done for the library: what stands before bootstrap runs in each fork server
-//   T7    M      its second half, one object by all methods in one program: none (each object by
-//                each method: Rows sharedState); its first half is N: all are over descriptors
+//   T6    S      done as a closure (bootstrap, preload): Rows startMethods T6; on_error is not
+//   T7    M      Rows exchange T7; its first half is N: all are over descriptors
 //   T8    M      Rows exchange T8
 //   T9    M      Rows startMethods T9
 //   T10   N      nothing is registered for forks

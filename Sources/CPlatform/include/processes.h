@@ -5,7 +5,7 @@
 
 // Forks the calling process, which must have one thread. In the parent: returns 1 with the child's
 // process id and a pidfd (close-on-exec). In the child, which leads a process group of its own and
-// has every signal at its default: returns 0. On failure: -1 with errno.
+// has every signal at its default and reads /dev/null: returns 0. On failure: -1 with errno.
 // When its parent ends the child has LIDO_LINGER_MILLISECONDS, to learn of that and end by itself,
 // and is killed then; this is done by the signal SIGRTMAX, which it must leave alone.
 int lido_fork_child(pid_t *process, int *pidfd);

@@ -77,6 +77,8 @@ public final class Pool: Sendable {
           "maxTasksPerChild must be a positive number or nil, not \(maxTasksPerChild ?? 0)"))
     }
     let registry = try ProgramRuntime.registry()
+    let current = currentProcess()
+    if current.isDaemon { throw ProcessError(.daemonHasNoChildren, current.name) }
     if let name = given.initializer, registry.initializer(named: name) == nil {
       throw ProgramError(.unknownTask(name))
     }

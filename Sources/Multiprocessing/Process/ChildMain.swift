@@ -18,6 +18,8 @@ enum ChildMain {
         name: order.name, place: order.place, isDaemon: order.isDaemon,
         authenticationKey: order.authenticationKey, parent: parent)
     }
+    // It may be gone, or closed to this user: then it is where the fork server is.
+    _ = chdir(order.workingFolder)
     let first = ProcessOrder.firstDescriptor
     let transfer = DescriptorTransfer(
       .start, received: Array(first..<first + Int32(order.descriptorCount)))

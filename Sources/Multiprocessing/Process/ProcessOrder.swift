@@ -17,6 +17,8 @@ struct ProcessOrder {
   var authenticationKey: [UInt8]
   var parentName: String
   var parentProcess: Int32
+  /// Where the parent is.
+  var workingFolder: String
   var descriptorCount: Int
   var task: String
   /// As JSON.
@@ -34,6 +36,7 @@ struct ProcessOrder {
     bytes += authenticationKey
     bytes.append(text: parentName)
     bytes.append(littleEndian: parentProcess)
+    bytes.append(text: workingFolder)
     bytes.append(littleEndian: UInt32(descriptorCount))
     bytes.append(text: task)
     bytes += argument
@@ -55,12 +58,14 @@ extension ProcessOrder {
       let method = reader.text().flatMap(StartMethod.init(rawValue:)),
       let keyLength = reader.number(UInt32.self), let key = reader.piece(Int(keyLength)),
       let parentName = reader.text(), let parent = reader.number(Int32.self),
+      let folder = reader.text(),
       let descriptors = reader.number(UInt32.self), let task = reader.text()
     else { return nil }
     self.init(
       name: name, place: place, isDaemon: daemon == 1, startMethod: method,
       authenticationKey: Array(key), parentName: parentName, parentProcess: parent,
-      descriptorCount: Int(descriptors), task: task, argument: Array(reader.rest()))
+      workingFolder: folder, descriptorCount: Int(descriptors), task: task,
+      argument: Array(reader.rest()))
   }
 
   /// Reads the whole of an order from the descriptor that this process was given.

@@ -41,7 +41,8 @@ extension ProcessTarget {
     let order = ProcessOrder(
       name: process.name, place: process.place, isDaemon: process.isDaemon, startMethod: method,
       authenticationKey: identity.authenticationKey, parentName: identity.name,
-      parentProcess: getpid(), descriptorCount: transfer.descriptors.count, task: call.task,
+      parentProcess: getpid(), workingFolder: ProgramRuntime.workingFolder(),
+      descriptorCount: transfer.descriptors.count, task: call.task,
       argument: argument)
     let bytes = order.bytes
     let parcel = lido_make_parcel(bytes, bytes.count)

@@ -11,6 +11,13 @@ extension ProgramRuntime {
     }
   }
 
+  /// Where this process is; `/` if the folder is gone.
+  static func workingFolder() -> String {
+    guard let path = getcwd(nil, 0) else { return "/" }
+    defer { free(path) }
+    return String(cString: path)
+  }
+
   /// Counts one more child.
   static func makeChild() -> (maker: ProcessIdentity, count: UInt32) {
     let maker = identity()
