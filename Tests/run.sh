@@ -42,26 +42,41 @@ build_release() {
   export LIDO_BIN=$folder/lido LIDO_TEST_BIN=$folder/ServiceTestProgram
 }
 
+# What they print goes to files: what a failed test leaves behind cannot hold the end up, and what
+# has failed stands at the end, where it is found.
 run_tests() {
+  local log=$scratch/tests.log status=0
   timeout --kill-after=10 600 \
-    swift test --skip-build --disable-xctest --scratch-path "$scratch"
+    swift test --skip-build --disable-xctest --scratch-path "$scratch" >"$log" 2>&1 || status=$?
+  if [ "$status" -ne 0 ]; then
+    grep -A 8 'recorded an issue' "$log" | grep -v ' started\.$' | cut -c 1-400 | head -n 80
+    echo "all that the tests have printed: $log"
+  fi
+  tail -n 1 "$log"
+  return "$status"
 }
 
 # Runs them all, so that one report names every one that fails.
 run_scripts() {
-  local script passed=0 failed=() start
+  local script status passed=0 failed=() start log=$scratch/script.log report=$scratch/failed.log
+  : >"$report"
   for script in Tests/EndToEnd/*.sh Tests/EndToEnd/*.py; do
     if [ ! -f "$script" ] || [ ! -x "$script" ]; then continue; fi
     say "$script"
     start=$SECONDS
-    if timeout --kill-after=10 "$script_seconds" "$script"; then
+    status=0
+    timeout --kill-after=10 "$script_seconds" "$script" >"$log" 2>&1 || status=$?
+    cat "$log"
+    if [ "$status" -eq 0 ]; then
       passed=$((passed + 1))
       say "$script passed in $((SECONDS - start)) s"
     else
-      say "$script FAILED (exit $?) after $((SECONDS - start)) s"
+      say "$script FAILED (exit $status) after $((SECONDS - start)) s"
       failed+=("$script")
+      { echo "$script, its last lines:" && tail -n 30 "$log" | cut -c 1-400; } >>"$report"
     fi
   done
+  cat "$report"
   say "end to end: ${failed[*]:-nothing failed}"
   echo "$passed passed, ${#failed[@]} failed"
   [ ${#failed[@]} -eq 0 ]

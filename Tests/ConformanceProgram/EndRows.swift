@@ -35,9 +35,14 @@ enum EndRows {
 
   /// A worker that is a fork of this process starts one of its own, after this process has.
   private static func workerStarts(_ context: Context) throws {
-    let first = Process(Tasks.leave, 0, context: .forkserver)
-    try first.start()
-    try first.join()
+    do {
+      // Gone by the time of the fork but for what the library itself keeps.
+      let first = Process(Tasks.leave, 0, context: .forkserver)
+      try first.start()
+      try first.join()
+      let dropped = Process(Tasks.endure, daemon: true, context: .forkserver)
+      try dropped.start()
+    }
     let codes = try Pool.with(processes: 1, context: context) { pool in
       try [StartMethod.forkserver, .spawn].map { try pool.apply(Tasks.startByMethod, $0.rawValue) }
     }

@@ -185,10 +185,13 @@ enum ProcessRows {
     let saved = fcntl(1, F_DUPFD_CLOEXEC, 100)
     for descriptor in Int32(0)...2 { Glibc.close(descriptor) }
     let codes = try (0..<3).map { try run(Tasks.leave, $0) }
+    // Its own stdout and stderr are files like others, and nobody's socket.
+    let kinds = try run(Tasks.expectNullOutputs, getpid())
     let comparison = try run(Tasks.compare, Tasks.Values())
     for descriptor in Int32(0)...2 { dup2(saved, descriptor) }
     Glibc.close(saved)
     try check(codes == [0, 1, 2] && comparison == 0, "\(codes), \(comparison as Any)")
+    try check(kinds, equals: 0)
   }
 
   private static func errorText(_ context: Context) throws {
@@ -222,8 +225,26 @@ enum ProcessRows {
   }
 
   private static func atExit(_ context: Context) throws {
-    // A forked child leaves out what its parent has registered, and so all.
-    try check(run(Tasks.registerAtExit, NoArgument()), equals: context == .fork ? 0 : 42)
+    try check(run(Tasks.registerAtExit, NoArgument()), equals: 42)
+    // What the parent has registered is not its children's, however they end.
+    let parent = getpid()
+    ProcessTasks.parent = parent
+    atexit { if getpid() != ProcessTasks.parent { _exit(43) } }
+    try check(run(Tasks.leave, 5), equals: 5)
+    try check(run(Tasks.expectKey, []), equals: 1)
+    try check(run(Tasks.countFiles, NoArgument())! < 40, "it does not end by itself")
+    if context == .fork {
+      let code = try Pool.with(processes: 1, context: .fork) { pool in
+        do {
+          _ = try pool.apply(Tasks.leave, 6)
+          return Int32(-1)
+        } catch let error as PoolError {
+          guard case .workerExited(_, let code) = error.code else { throw error }
+          return code
+        }
+      }
+      try check(code, equals: 6)
+    }
   }
 
   private static func misuse(_ context: Context) throws {

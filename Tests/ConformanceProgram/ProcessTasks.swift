@@ -8,6 +8,7 @@ enum ProcessTasks {
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
     expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
+    expectNullOutputs,
   ]
 
   /// Ends with a code.
@@ -179,6 +180,21 @@ enum ProcessTasks {
     }
     return NoResult()
   }
+
+  /// Ends with 0 if its stdout and stderr are /dev/null and its parent runs.
+  static let expectNullOutputs = TaskDefinition<Int32, NoResult>("expectNullOutputs") { parent in
+    for descriptor in Int32(1)...2 {
+      var path = [CChar](repeating: 0, count: 64)
+      let count = readlink("/proc/self/fd/\(descriptor)", &path, 63)
+      let text = String(
+        decoding: path.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+      if text != "/dev/null" { exit(descriptor) }
+    }
+    exit(parentProcess()!.isAlive && parentProcess()!.pid == parent ? 0 : 3)
+  }
+
+  /// Whoever has registered what is to be called at its end.
+  nonisolated(unsafe) static var parent: Int32 = 0
 
   /// The process that has run what is to run before the first fork; 0 for none.
   nonisolated(unsafe) static var preloadedBy: Int32 = 0

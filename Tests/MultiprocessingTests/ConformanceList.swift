@@ -45,7 +45,7 @@
 //   P28   S      done as a Codable value and a task; no class is shipped (Rows process P3)
 //   P29   M      Rows process P29, fault
 //   P30   M      Rows process P30
-//   P31   S      done but for fork, whose child leaves its parent's functions out: Rows process P31
+//   P31   S      done: Rows process P31
 //
 // 1.2 Pool
 //

@@ -62,14 +62,19 @@ enum Tasks {
   static let unencodable = TaskDefinition<Int, Locked>("unencodable") { _ in Locked() }
   static let infinite = TaskDefinition<Int, Double>("infinite") { 1 / Double($0) }
   static let unheard = TaskDefinition<Int, Int>("unheard") { $0 }
+  /// The length of a call is what several rows are about: nobody waits by it for anything.
+  private static func last(_ milliseconds: Int) {
+    usleep(UInt32(milliseconds) * 1000)  // reason: it is the length of the call itself.
+  }
+
   static let wait = TaskDefinition<Int, Int>("wait") { milliseconds in
-    usleep(UInt32(milliseconds) * 1000)  // reason: a job that lasts
+    last(milliseconds)
     return milliseconds
   }
   /// -1 fails at once, with a text of 1 MiB; others take so many milliseconds.
   static let failFast = TaskDefinition<Int, Int>("failFast", throwing: [ValueError.self]) { time in
     if time < 0 { throw ValueError(text: String(repeating: "x", count: 1 << 20)) }
-    usleep(UInt32(time) * 1000)  // reason: a job that lasts
+    last(time)
     return time
   }
   /// Writes its number to the descriptor, and fails if it is odd and that is asked for.
@@ -102,7 +107,7 @@ enum Tasks {
   }
   static let saidWait = TaskDefinition<String, Int>("saidWait") { path in
     say(path)
-    usleep(100_000)  // reason: a job that lasts
+    last(100)
     return 100
   }
   static let nested = TaskDefinition<Int, [Int]>("nested") { count in

@@ -15,9 +15,10 @@ int lido_fork_child(pid_t *process, int *pidfd);
 // somebody else has reaped it).
 int lido_reap_child(pid_t process, int pidfd, int *status);
 
-// Ends a child that was forked by lido_fork_child: flushes, and leaves out what its parent has
-// registered with atexit.
-_Noreturn void lido_end_now(int code);
+// In a process that was forked from the program itself: has `last` called, what is buffered written
+// and the process ended when it calls exit, after what it has registered with atexit and before what
+// its parent had, which is left out.
+void lido_end_before_parents(void (*last)(void));
 
 // A pidfd (close-on-exec) of the calling process; -1 with errno.
 int lido_open_self(void);

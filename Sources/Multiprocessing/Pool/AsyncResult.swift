@@ -10,6 +10,10 @@ public final class AsyncResult<Output: Sendable>: Sendable {
     self.pool = Mutex(pool)
   }
 
+  deinit {
+    job.forget()
+  }
+
   /// Whether the job has ended, well or not, and its callback has returned.
   public var isReady: Bool {
     guard job.isFinal else { return false }

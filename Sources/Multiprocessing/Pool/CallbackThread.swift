@@ -9,10 +9,14 @@ final class CallbackThread: Sendable {
     var running: PoolJob?
     var thread: pthread_t?
     var isStopping = false
+    /// Whether nobody will join the thread: it goes by itself.
+    var isDetached = false
   }
 
   private let state = Mutex(State())
   private let parker = Parker()
+  /// The thread runs no callback any more, and will run none.
+  private let finished = Completion()
   /// Called, in the callback thread, whenever there is nothing left to do.
   private let becameIdle: @Sendable () -> Void
 
@@ -50,25 +54,39 @@ final class CallbackThread: Sendable {
     }
   }
 
-  /// Ends the thread once its callback has returned, and waits for that if nothing is to do.
+  /// Ends the thread once its callback has returned.
   func stop() {
-    let (thread, isIdle) = state.withLock { state in
+    let hasThread = state.withLock { state in
       state.isStopping = true
-      defer { state.thread = nil }
-      return (state.thread, state.running == nil)
+      return state.thread != nil
     }
-    guard let thread else { return }
-    parker.unpark()
-    if isIdle && pthread_equal(thread, pthread_self()) == 0 {
-      pthread_join(thread, nil)
-    } else {
-      pthread_detach(thread)
+    if hasThread { parker.unpark() } else { finished.set() }
+  }
+
+  /// Waits, after `stop`, until the thread is gone; false if it is not by `deadline`.
+  func join(until deadline: Deadline) -> Bool {
+    guard finished.wait(until: deadline) else { return false }
+    let thread = state.withLock { state in
+      defer { state.thread = nil }
+      return state.isDetached ? nil : state.thread
+    }
+    if let thread { pthread_join(thread, nil) }
+    return true
+  }
+
+  /// Nobody will call `join`.
+  func detach() {
+    state.withLock { state in
+      guard !state.isDetached else { return }
+      state.isDetached = true
+      if let thread = state.thread { pthread_detach(thread) }
     }
   }
 
   private func start(_ state: inout State) -> Bool {
     let thread = PoolThread.start(named: "lido-callbacks") { [self] in run() }
     state.thread = thread
+    if let thread, state.isDetached { pthread_detach(thread) }
     return thread != nil
   }
 
@@ -86,7 +104,7 @@ final class CallbackThread: Sendable {
         }
         if isIdle { becameIdle() }
       } else if isStopping {
-        return
+        return finished.set()
       } else {
         parker.park()
       }

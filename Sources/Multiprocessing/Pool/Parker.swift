@@ -4,8 +4,9 @@ import Glibc
 /// Where one thread sleeps until another wakes it, on the monotonic clock.
 ///
 /// `unpark` before `park` is not lost. One thread parks; any number unpark.
+///
+/// Unchecked, as what the pointers lead to is the system's to share; `isUnparked` is behind `mutex`.
 final class Parker: @unchecked Sendable {
-  // Sendable: what is behind the pointers is the system's to share, `isUnparked` is behind `mutex`.
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   private var isUnparked = false

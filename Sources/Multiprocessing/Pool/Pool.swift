@@ -122,6 +122,7 @@ public final class Pool: Sendable {
       core.terminate(grace: nil)
     }
     if let thread = core.takeThread() { pthread_detach(thread) }
+    core.callbacks.detach()
   }
 
   /// The longest result of one chunk, in bytes of JSON.
@@ -167,6 +168,7 @@ public final class Pool: Sendable {
 
   /// Waits until the workers of a closed or terminated pool are gone, or `timeout` is over: a few
   /// milliseconds after `terminate`, and little more than five seconds if a worker ignores SIGTERM.
+  /// A callback that runs is waited for as well, for as long as it takes.
   ///
   /// The input of iterators that are not at their end is taken in first, all of it, by this thread.
   ///
@@ -178,7 +180,9 @@ public final class Pool: Sendable {
     guard !core.callbacks.isCurrent else { throw PoolError(.joinInCallback) }
     let deadline = Deadline(after: timeout)
     for stream in core.openStreams { stream.submitRest() }
-    guard core.ended.wait(until: deadline) else { throw TimeoutError() }
+    guard core.ended.wait(until: deadline), core.callbacks.join(until: deadline) else {
+      throw TimeoutError()
+    }
     if let thread = core.takeThread() { pthread_join(thread, nil) }
   }
 

@@ -45,9 +45,9 @@ public final class PoolIterator<Output: Codable & Sendable>: Sequence, IteratorP
 
 /// The machine of a `PoolIterator`: input on one side, chunks in order or as they come on the
 /// other.
+///
+/// Unchecked, as `pull` need not be Sendable: it is called behind `input`, and nobody else has it.
 final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Sendable {
-  // Sendable: `pull` is called behind `input`; nobody else can have it.
-
   /// A chunk of arguments.
   struct Chunk {
     let arguments: [UInt8]

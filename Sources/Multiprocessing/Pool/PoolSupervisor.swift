@@ -135,6 +135,7 @@ final class PoolSupervisor {
 
   private func passTime(at now: UInt64) {
     if let due = pool.nextDeadline, due <= now { pool.deadlineReached(at: now) }
+    if forkServer.isLookDue(at: now) { drainForkServer(at: now) }
     if let due = retryAt, due <= now { replaceForkServer(at: now) }
   }
 

@@ -1,7 +1,7 @@
 /// A job with one result at the end: what `apply` and `map` make.
+///
+/// Unchecked, as its superclass is; all that changes is behind `state`.
 final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
-  // Sendable: all that changes is behind `state`.
-
   /// What is called with how it ended, before anybody else can see that.
   struct Callbacks {
     let success: (@Sendable (Output) throws -> Void)?
@@ -129,5 +129,16 @@ final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
       state.failure = nil
       return made
     }
+  }
+
+  /// Nobody will ask any more: what it holds goes now, and not when the pool's threads have let go
+  /// of the job.
+  func forget() {
+    let held: (Result<Output, any Error>?, [String], ChunkOutcome?)? = state.withLock { state in
+      guard state.isFinal else { return nil }
+      defer { (state.value, state.texts, state.failure) = (nil, [], nil) }
+      return (state.value, state.texts, state.failure)
+    }
+    _ = consume held  // Outside the lock: it may run the user's own deinit.
   }
 }

@@ -1,9 +1,9 @@
 internal import DequeModule
 
 /// A job whose chunks are handed on one by one: what `imap` makes.
+///
+/// Unchecked, as its superclass is; all that changes is behind `state`.
 final class StreamJob: PoolJob, @unchecked Sendable {
-  // Sendable: all that changes is behind `state`.
-
   /// What comes next.
   enum Next {
     case chunk(ChunkOutcome, items: Int)

@@ -24,13 +24,12 @@ enum ChildMain {
     let transfer = DescriptorTransfer(
       .start, received: Array(first..<first + Int32(order.descriptorCount)))
     let argument = order.argument
-    // By exit, not _exit: what the program has registered with atexit runs here as well.
-    run({ try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }, end: exit)
+    run { try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }
   }
 
-  /// Runs `body`, waits for the children that it leaves, and ends by `end`: with 0, or with 1 and
-  /// the error on stderr.
-  static func run(_ body: () throws -> Void, end: (Int32) -> Never) -> Never {
+  /// Runs `body`, waits for the children that it leaves, and ends: with 0, or with 1 and the error
+  /// on stderr. By exit(3), so that what the process has registered with atexit is called.
+  static func run(_ body: () throws -> Void) -> Never {
     var code: Int32 = 0
     do {
       try body()
@@ -39,7 +38,7 @@ enum ChildMain {
       report(error)
     }
     EndOfMain.run()
-    end(code)
+    exit(code)
   }
 
   /// In one write, so that the reports of several processes do not mix.

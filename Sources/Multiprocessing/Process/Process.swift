@@ -10,6 +10,8 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
+// Unchecked, as its target holds closures that are called once, by the thread that starts it; all
+// else that changes is behind `lock`.
 public final class Process: @unchecked Sendable {
   /// Where it is in its life; moves only forward.
   private enum Stage {
@@ -136,9 +138,12 @@ public final class Process: @unchecked Sendable {
   /// while the process runs. Idempotent.
   public func close() throws(ProcessError) {
     try requireMaker()
-    if isRunning { throw error(.stillRunning) }
-    lock.withLock { _ in
-      stage = .closed
+    _ = isRunning  // Notes its end.
+    try lock.withLock { _ throws(ProcessError) in
+      switch stage {
+      case .starting, .started: throw error(.stillRunning)
+      case .made, .ended, .closed: stage = .closed
+      }
       target = nil
     }
   }

@@ -2,6 +2,8 @@ import Glibc
 
 /// The fork server of a program, shared by all its threads: starts processes by it and learns how
 /// they ended. It has no thread of its own: whoever wants to know something waits for it.
+///
+/// Unchecked, as a `ForkServer` belongs to one thread at a time: to the one that holds `lock`.
 final class ProcessStarter: @unchecked Sendable {
   /// A process that runs.
   struct Started {
@@ -41,7 +43,7 @@ final class ProcessStarter: @unchecked Sendable {
         return try startOnce(specification)
       } catch {
         // It was dying. If it has not even read the request, nothing has come of it.
-        guard error.stage == .forkServerLost, server.leftRequests else { throw error }
+        guard error.stage == .forkServerLost, server.leftStart else { throw error }
         return try startOnce(specification)
       }
     }
@@ -89,8 +91,10 @@ final class ProcessStarter: @unchecked Sendable {
       switch event {
       case .started(let started, let process, let sentinel):
         answer = take(started, process, sentinel)
-      case .startFailed(_, let reason):
-        answer = .failure(reason)
+      // A process that is said to have started without a sentinel is so again when it is lost.
+      case .startFailed(let failed, let reason) where failed == token:
+        answer = answer ?? .failure(reason)
+      case .startFailed: break
       case .exited(let gone, let status, _):
         // Of one whose start failed here nobody will ask.
         if live.remove(gone) != nil { ends[gone] = status }

@@ -15,7 +15,7 @@ extension ProcessTarget {
     case 1: return ChildProcess(child, OwnedDescriptor(sentinel), .forked)
     case 0:
       ProgramRuntime.becomeChild(process, of: parent)
-      ChildMain.run(body) { lido_end_now($0) }
+      ChildMain.run(body)
     default: throw .startFailed(errno, .fork, process)
     }
   }

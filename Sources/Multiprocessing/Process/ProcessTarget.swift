@@ -39,6 +39,11 @@ struct ProcessTarget {
     } catch {
       throw ProcessError(.program(error), process.name)
     }
+    // What is opened from here on must not take the number of somebody's stdout.
+    guard lido_reserve_standard_descriptors() == 0 else {
+      let failure = StartFailure(stage: .descriptors, errorNumber: errno)
+      throw ProcessError(.startFailed(failure), process.name)
+    }
     if method == .fork { return try fork(process) }
     guard let call else { throw ProcessError(.closureNeedsFork, process.name) }
     return try serve(call, process, method)

@@ -96,6 +96,7 @@ extension ForkServer {
     case .none: return false
     case .ping:
       // The only failure left is that it is lost, which `drain` finds out.
+      isStartLast = false
       try? send(.ping, descriptors: [])
       return false
     case .hung:

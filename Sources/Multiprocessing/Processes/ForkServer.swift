@@ -37,8 +37,10 @@ public final class ForkServer {
   /// its caller wants to look at them still, by `closeSpent`.
   var spent: [Int32] = []
   var keepsSpent = false
-  /// Whether the fork server that was lost last had not read all that it was asked for.
-  private(set) var leftRequests = false
+  /// Whether the fork server that was lost last has not read the start that it was asked for last.
+  private(set) var leftStart = false
+  /// Whether nothing was sent after that: what is unread is the start then.
+  var isStartLast = false
   /// How many of them `events` does not hold, for want of a watch: `drain` looks at them.
   var unwatchedCount = 0
   /// When it does so next; nil until `timePassed` has told the time.
@@ -100,6 +102,10 @@ public final class ForkServer {
   /// thread and has touched nothing, whatever this process has. For a program whose main begins
   /// with `bootstrap`, or `Bootstrap.takeRole`.
   public static func execute() throws(SystemCallError) -> ForkServer {
+    // As in `start`: what took such a number would be handed on as somebody's stdout.
+    guard lido_reserve_standard_descriptors() == 0 else {
+      throw SystemCallError("/dev/null", number: errno)
+    }
     let events = epoll_create1(Int32(EPOLL_CLOEXEC))
     guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
     let server = ForkServer(process: 0, socket: -1, events: events, adoptsOrphans: false)
@@ -136,7 +142,8 @@ public final class ForkServer {
       throw StartFailure(stage: .request, errorNumber: EMSGSIZE)
     }
     if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
-    leftRequests = false
+    leftStart = false
+    isStartLast = true
     try send(message, descriptors: specification.descriptors.map(\.source))
     children[token] = Child(process: 0, sentinel: -1)
     silence.asked(forStart: true)
@@ -148,6 +155,7 @@ public final class ForkServer {
   public func signal(_ token: ProcessToken, _ number: Int32) {
     guard !isLost, children[token] != nil else { return }
     // The only failure left is that the server is lost, and then the process is as well.
+    isStartLast = false
     try? send(RequestMessage(signalling: token, number: number), descriptors: [])
     silence.asked(forStart: false)
   }
@@ -176,7 +184,10 @@ public final class ForkServer {
       if number == 0 { return }
       guard Self.isFull(number) else {
         // A dead socket is found out by `drain`; the token ends there like all others.
-        if number == EPIPE || number == ECONNRESET { return }
+        if number == EPIPE || number == ECONNRESET {
+          leftStart = isStartLast
+          return
+        }
         throw StartFailure(stage: .request, errorNumber: number)
       }
     }
@@ -253,7 +264,7 @@ public final class ForkServer {
       if length < 0 && errno == EAGAIN { return }
       // The server died with requests unread. What it had sent is still to be read.
       if length < 0 && errno == ECONNRESET {
-        leftRequests = true
+        leftStart = isStartLast
         continue
       }
       // This process has no free descriptor: the message came without its sentinel.

@@ -6,8 +6,9 @@ import Glibc
 /// that code was inlined into, and does not know its own locks again after fork(2). A pthread mutex
 /// that nobody holds is a good one in the child as well, and only a process with one thread is
 /// forked.
+///
+/// Unchecked, as it holds pointers; nobody reaches the value but under the lock.
 struct Mutex<Value>: ~Copyable, @unchecked Sendable {
-  // Sendable, as nobody reaches the value but under the lock.
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let value: UnsafeMutablePointer<Value>
 

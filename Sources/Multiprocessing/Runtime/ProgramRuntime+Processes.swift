@@ -1,3 +1,4 @@
+internal import CPlatform
 import Glibc
 
 /// The process itself, and its children.
@@ -63,17 +64,18 @@ extension ProgramRuntime {
   /// This process is a pool's worker. If it was forked from the program itself, what that had
   /// started is not this one's.
   static func becomeWorker() {
-    let (starter, children) = state.withLock { state in
-      let before = (state.starter, state.children)
+    state.withLock { state in
+      // Never let go of: the fork server that this process is a fork of has closed what they had
+      // open, and given the numbers to this worker's channel.
+      state.inherited = (state.starter, state.children)
       state.starter = nil
       state.children = []
       state.childrenMade = 0
       var identity = state.identity ?? .main()
       identity.name = "PoolWorker"
       state.identity = identity
-      return before
     }
-    _ = (starter, children)  // As in `becomeChild`.
+    lido_end_before_parents { EndOfMain.run() }
   }
 
   /// This process was forked, as `process`: it has no children, and a parent.
@@ -95,5 +97,6 @@ extension ProgramRuntime {
     // The last references, here: their descriptors are closed, and must be, as the fork server ends
     // when nobody holds its socket any more.
     _ = (starter, children)
+    lido_end_before_parents { EndOfMain.run() }
   }
 }

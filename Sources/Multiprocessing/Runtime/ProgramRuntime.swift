@@ -16,6 +16,8 @@ enum ProgramRuntime {
     var children: [Process] = []
     /// What starts them, but for those that are forked; nil before the first.
     var starter: ProcessStarter?
+    /// What a worker has from the program that it is a fork of.
+    var inherited: (ProcessStarter?, [Process])?
     /// Whether `EndOfMain` runs at the end.
     var endsByRun = false
   }
