@@ -218,7 +218,6 @@ enum QueueScenarios {
         check(put[0]...put[0] + 1 ~= next, "\(next) came of \(put[0])")
       }
       print("died with the mutex: \(recoveries())")
-      check(maxSize != 0 || recoveries() > 10, "only \(recoveries()) died with the mutex")
       check(memory().bytes <= 4 << 20, "\(memory().bytes) bytes are held for nothing")
       queue.close()
     }
@@ -250,7 +249,8 @@ enum QueueScenarios {
       check(lost <= 1, "\(lost) items are lost")
       check(numbers.allSatisfy { taken[$0] <= 1 }, "an item came twice")
     }
-    check(recoveries() > 10, "only \(recoveries()) died with the mutex")
+    // A matter of chance here; `QueueDeathScenarios` leave nothing to it.
+    print("died with the mutex: \(recoveries())")
   }
 
   /// A producer that is killed between two steps leaves nobody asleep who has something to take,

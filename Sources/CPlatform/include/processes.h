@@ -15,9 +15,9 @@ int lido_fork_child(pid_t *process, int *pidfd);
 // somebody else has reaped it).
 int lido_reap_child(pid_t process, int pidfd, int *status);
 
-// In a process that was forked from the program itself: has `last` called, what is buffered written
-// and the process ended when it calls exit, after what it has registered with atexit and before what
-// its parent had, which is left out.
+// In a process that was forked from the program itself: when it calls exit, after what it has
+// registered with atexit, has `last` called, what is buffered written and the process ended. What
+// its parent had registered is left out.
 void lido_end_before_parents(void (*last)(void));
 
 // A pidfd (close-on-exec) of the calling process; -1 with errno.

@@ -10,9 +10,7 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
-// Unchecked, as its target holds closures that are called once, by the thread that starts it; all
-// else that changes is behind `lock`.
-public final class Process: @unchecked Sendable {
+public final class Process: @unchecked Sendable {  // As said at `target`.
   /// Where it is in its life; moves only forward.
   private enum Stage {
     case made
@@ -37,7 +35,8 @@ public final class Process: @unchecked Sendable {
   /// Guards all that follows.
   private let lock = Mutex(())
   private var stage = Stage.made
-  /// What it runs; nil once it has been started, so that nothing of it is kept.
+  /// What it runs; nil once it has been started, so that nothing of it is kept. Its closure need not
+  /// be Sendable: it is called once, by the thread that starts the process.
   private var target: ProcessTarget?
 
   init(name: String?, daemon: Bool?, context: Context?, target: ProcessTarget) {

@@ -18,8 +18,7 @@ import Glibc
 /// until the process ends. Of a thread that holds more than 2,048 locks at once the rest stay
 /// locked when it dies (a limit of the kernel), and all processes must see one another's process
 /// ids (be of one pid namespace).
-// Unchecked, as it has subclasses and a pointer; both constants may be used by any thread.
-public class ProcessLock: CustomStringConvertible, @unchecked Sendable {
+public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // It only has constants.
   /// Where the lock is.
   let memory: SharedMemory
   private let lock: OpaquePointer
