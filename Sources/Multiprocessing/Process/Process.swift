@@ -35,8 +35,8 @@ public final class Process: @unchecked Sendable {  // As said at `target`.
   /// Guards all that follows.
   private let lock = Mutex(())
   private var stage = Stage.made
-  /// What it runs; nil once it has been started, so that nothing of it is kept. Its closure need not
-  /// be Sendable: it is called once, by the thread that starts the process.
+  /// What it runs; nil once it has been started, so that nothing of it is kept. Its closure need
+  /// not be Sendable: it is called once, by the thread that starts the process.
   private var target: ProcessTarget?
 
   init(name: String?, daemon: Bool?, context: Context?, target: ProcessTarget) {
