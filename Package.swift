@@ -102,7 +102,7 @@ let package = Package(
     .testTarget(name: "JobCoreTests", dependencies: ["JobCore"], swiftSettings: strict),
     .testTarget(
       name: "JobStorageTests", dependencies: ["JobStorage", "JobCore", "JSON", "TestSupport"],
-      swiftSettings: strict),
+      exclude: ["fixtures"], swiftSettings: strict),
     .testTarget(
       name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strict),
     .testTarget(

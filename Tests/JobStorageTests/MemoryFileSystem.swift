@@ -68,8 +68,12 @@ final class MemoryFileSystem: FileSystem {
 
   func list(_ directory: String) throws(StorageError) -> [String] {
     if isFailing { throw error("list") }
-    return files.keys.filter { $0.hasPrefix(directory + "/") }
+    let names = files.keys.filter { $0.hasPrefix(directory + "/") }
       .map { String($0.dropFirst(directory.count + 1)) }
+    guard !names.isEmpty || folders.contains(directory) else {
+      throw StorageError(cannot: "list", path: directory, errno: ENOENT)
+    }
+    return names
   }
 
   func size(_ path: String) throws(StorageError) -> Int {
