@@ -22,12 +22,12 @@
 //   P5    M      Rows process P5
 //   P6    M      Rows parentsEnd
 //   P7    M      Rows process P7, names, P7-key
-//   P8    M      Rows process P8 (process ids)
+//   P8    M      Rows process P8
 //   P9    M      Rows process P9
 //   P10   M      Rows process P10
 //   P11   S      not done: Swift has no KeyboardInterrupt, and so P12 is the only case
 //   P12   S      done: Rows process P12
-//   P13   M      Rows process P13
+//   P13   M      Rows process P13 (the affinity, for a pool as well)
 //   P14   M      Rows process P14
 //   P15   M      Rows process P15, T1 (two deep, by exit codes), exchange tree (by one pipe)
 //   P16   M      Rows process P16
