@@ -443,7 +443,7 @@ int lido_forkserver_run(int socket, struct lido_entry *entry) {
 // Both ends, close-on-exec; the buffers as large as a request may be. The client's end, [0], does
 // not wait; neither does the server's, because every call on it asks for that.
 static int make_sockets(int sockets[2]) {
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) return -1;
+  if (lido_socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, sockets) < 0) return -1;
   int size = LIDO_REQUEST_BYTES_MAX;
   for (int end = 0; end < 2; end++) {
     // The second needs no privilege but is bounded by net.core.wmem_max.

@@ -106,23 +106,3 @@ int lido_open_self(void) { return pidfd_open(getpid(), 0); }
 int lido_signal_process(int pidfd, int number) {
   return pidfd_send_signal(pidfd, number, NULL, 0);
 }
-
-int lido_make_parcel(const void *bytes, size_t length) {
-  int file = memfd_create("lido-parcel", MFD_CLOEXEC);
-  if (file < 0) return -1;
-  const char *next = bytes;
-  while (length > 0) {
-    ssize_t written = write(file, next, length);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      int failure = errno;
-      close(file);
-      errno = failure;
-      return -1;
-    }
-    next += written;
-    length -= (size_t)written;
-  }
-  lseek(file, 0, SEEK_SET);
-  return file;
-}

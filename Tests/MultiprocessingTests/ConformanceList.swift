@@ -36,7 +36,7 @@
 //   P19   S      done (Process.start drops its target); no test
 //   P20   M      Rows process P20
 //   P21   N      there are no daemonic threads; a process ends when its task returns
-//   P22   M      Rows process P22; Scenario closed-stdio (workers)
+//   P22   M      Rows process P22, closed-at-start; Scenario closed-stdio (workers)
 //   P23   M      Rows process P23, P22
 //   P24   M      Rows startMethods P24
 //   P25   M      Rows startMethods P25

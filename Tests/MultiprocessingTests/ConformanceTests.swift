@@ -19,7 +19,8 @@ import Testing
     arguments: [
       "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
       "P18", "P20", "P22", "P29", "P30", "P31", "misuse", "join-itself", "names",
-      "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder",
+      "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder", "closed-at-start",
+      "file-size",
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
 

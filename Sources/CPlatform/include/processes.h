@@ -26,7 +26,4 @@ int lido_open_self(void);
 // Sends a signal to the process behind a pidfd. Returns 0, or -1 with errno (ESRCH: it has ended).
 int lido_signal_process(int pidfd, int number);
 
-// A close-on-exec memfd that holds `length` bytes and is read from its beginning; -1 with errno.
-int lido_make_parcel(const void *bytes, size_t length);
-
 #endif

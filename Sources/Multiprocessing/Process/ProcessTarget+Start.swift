@@ -45,7 +45,7 @@ extension ProcessTarget {
       descriptorCount: transfer.descriptors.count, task: call.task,
       argument: argument)
     let bytes = order.bytes
-    let parcel = lido_make_parcel(bytes, bytes.count)
+    let parcel = lido_sealed_memory("lido-parcel", bytes, bytes.count)
     guard parcel >= 0 else { throw .startFailed(errno, .descriptors, process) }
     defer { close(parcel) }
     let own = lido_open_self()
