@@ -84,6 +84,30 @@ import Testing
     for process in output.processes { kill(process, SIGKILL) }
   }
 
+  @Test(
+    "a child that has lost its fork server lives, but not longer than its parent",
+    arguments: ["spawn", "forkserver"])
+  func lostServer(by method: String) throws {
+    let run = try TestProgram("ConformanceProgram", [method, "lost-server"])
+    let output = try #require(
+      run.read(within: 20) { $0.contains("lost\n") && $0.processes.count == 1 })
+    #expect(!hasEnded(output.processes[0], within: 500), "it has not survived")
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
+    kill(output.processes[0], SIGKILL)
+  }
+
+  @Test("a child that can have no timer ends with its parent")
+  func noTimer() throws {
+    let run = try TestProgram("ConformanceProgram", ["fork", "no-timer"])
+    let output = try #require(run.read(within: 20) { $0.processes.count == 1 })
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
+    kill(output.processes[0], SIGKILL)
+  }
+
   private func hasEnded(_ process: Int32, within milliseconds: Int32) -> Bool {
     let sentinel = pidfd_open(process, 0)
     guard sentinel >= 0 else { return true }

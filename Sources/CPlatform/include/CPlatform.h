@@ -13,6 +13,7 @@
 #include "forkserver.h"
 #include "memory_file.h"
 #include "packets.h"
+#include "parent.h"
 #include "process_name.h"
 #include "process_tree.h"
 #include "processes.h"
