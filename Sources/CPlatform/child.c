@@ -74,14 +74,15 @@ static _Noreturn void fail(int setup, enum lido_stage stage) {
 
 // glibc's sigaction takes no lock for any signal that the loop below can reach in a process that
 // glibc's own fork made; the known deadlock (swift-subprocess #374) needs a raw clone.
-void lido_reset_signals(void) {
+void lido_reset_signals(int blocked) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  sigset_t mask;
+  sigemptyset(&mask);
+  if (blocked != 0) sigaddset(&mask, blocked);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static int adjust_oom_score(int value) {
@@ -173,8 +174,8 @@ static void execute_order(const struct lido_order *order, int setup) {
 int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry) {
   const struct lido_request *request = &order->request;
   if (setpgid(0, 0) < 0) fail(setup, LIDO_STAGE_PROCESS_GROUP);
-  // Killed with the fork server; if that is gone already, the signal will never come.
-  if (!request->lingers) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Killed, or told, with the fork server; if that is gone already, the signal will never come.
+  prctl(PR_SET_PDEATHSIG, request->survives ? SIGRTMAX : SIGKILL);
   if (getppid() != server) _exit(127);
   // Orphans below this process stay below it while it lives, so that whatever is ever reparented
   // to the fork server is known to have lost its worker. (If it does not wait for them they stay
@@ -183,7 +184,8 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
   if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
-  lido_reset_signals();
+  // What the end of the server means is decided once lido_follow_parent has been called.
+  lido_reset_signals(request->survives ? SIGRTMAX : 0);
   if (request->kind == LIDO_REQUEST_EXEC) execute_order(order, setup);
 
   entry->code = request->entry;

@@ -32,7 +32,8 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
 // A closed `setup` with nothing in it tells the server that the program runs.
 int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry);
 
-// Gives every signal its default action and blocks none, as a new program expects it.
-void lido_reset_signals(void);
+// Gives every signal its default action and blocks none, as a new program expects it, but for the
+// signal `blocked` (0: no exception).
+void lido_reset_signals(int blocked);
 
 #endif

@@ -73,7 +73,18 @@ enum ProcessRows {
   }
 
   private static func nativeID(_ context: Context) throws {
-    try check(run(Tasks.expectThread, getpid()), equals: 0)
+    let (reader, writer) = try Pipe(duplex: false)
+    let process = Process(Tasks.tellThread, writer)
+    try process.start()
+    let ids: [Int32] = try reader.receive()
+    try process.join()
+    try check(process.exitcode, equals: 0)
+    try check(ids[1] != Resources.thread(), "the same thread")
+    try check(Resources.thread(), equals: getpid())
+    // The task runs in the main thread of the process that `pid` tells.
+    try check(ids, equals: [process.pid!, process.pid!])
+    reader.close()
+    writer.close()
   }
 
   private static func end(_ signal: Int32, _ end: (Process) throws -> Void) throws {
@@ -101,7 +112,31 @@ enum ProcessRows {
   }
 
   private static func processors(_ context: Context) throws {
-    try check(cpuCount() >= 1, "\(cpuCount()) processors")
+    // Those that this process may use, which the kernel tells in words as well.
+    let status = Resources.contents(of: "/proc/self/status") ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:\t") }
+    let allowed = line!.dropFirst("Cpus_allowed_list:\t".count).split(separator: ",")
+    let ranges = allowed.map { $0.split(separator: "-").map { Int($0)! } }
+    let count = ranges.reduce(0) { $0 + $1.last! - $1[0] + 1 }
+    try check(count >= 1, "\(count) processors")
+    try check(cpuCount(), equals: count)
+    try check(run(Tasks.countProcessors, NoArgument()), equals: Int32(count))
+    try execute("taskset", "-pc", "\(ranges[0][0])", "\(getpid())")
+    try check(cpuCount(), equals: 1)
+    try check(Pool.with(context: context) { $0.processes }, equals: 1)
+    try execute("taskset", "-pc", allowed.joined(separator: ","), "\(getpid())")
+    try check(Pool.with(context: context) { $0.processes }, equals: count)
+  }
+
+  /// Executes a program, which has to end with 0.
+  static func execute(_ words: String...) throws {
+    var arguments = words.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    var process: Int32 = 0
+    try check(posix_spawnp(&process, words[0], nil, nil, &arguments, environ), equals: 0)
+    var status: Int32 = 0
+    try check(waitpid(process, &status, 0), equals: process)
+    try check(status, equals: 0)
   }
 
   private static func children(_ context: Context) throws {
@@ -173,12 +208,30 @@ enum ProcessRows {
   }
 
   private static func inheritedFiles(_ context: Context) throws {
-    // What this process has open by now, a forked child has as well.
-    let processes = (0..<5).map { _ in Process(Tasks.countFiles) }
+    let (counts, tell) = try Pipe(duplex: false)
+    let (wait, release) = try Pipe(duplex: false)
+    // What this process has open, close-on-exec or not, is nothing to the others.
+    let opened = (0..<20).map { fcntl(0, $0 % 2 == 0 ? F_DUPFD : F_DUPFD_CLOEXEC, 200) }
+    let processes = (0..<5).map { _ in
+      Process(Tasks.tellFiles, .init(counts: tell, release: wait))
+    }
     for process in processes { try process.start() }
+    // All of them run: none ends before it is released.
+    let files: [[Int32]] = try processes.map { _ in try counts.receive() }
+    try check(processes.allSatisfy { try $0.isAlive }, "one has ended")
+    try release.send(0)
     for process in processes { try process.join() }
-    let counts = try processes.map { try $0.exitcode! }
-    if context != .fork { try check(Set(counts).count == 1 && counts[0] < 10, "\(counts)") }
+    try check(processes.allSatisfy { try $0.exitcode == 0 }, "exit codes")
+    if context == .fork {
+      // All that this process has, and the order in which they were started shows.
+      try check(files.allSatisfy { $0.count > opened.count }, "\(files)")
+    } else {
+      // Standard files, the parent's sentinel and the two connections.
+      try check(files, equals: Array(repeating: files[0], count: 5))
+      try check(files[0].count, equals: 6)
+    }
+    for file in opened { Glibc.close(file) }
+    for end in [counts, tell, wait, release] { end.close() }
   }
 
   private static func closedStandardFiles(_ context: Context) throws {

@@ -72,7 +72,7 @@ enum StartMethodRows {
   }
 
   /// The only child of this process, but for what is forked.
-  private static func forkServer() throws -> Int32 {
+  static func forkServer() throws -> Int32 {
     let list = Resources.contents(of: "/proc/self/task/\(getpid())/children") ?? ""
     let children = list.split(separator: " ").compactMap { Int32($0) }
     try check(children.count, equals: 1)

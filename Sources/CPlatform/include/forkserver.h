@@ -13,8 +13,7 @@
 enum { LIDO_REQUEST_BYTES_MAX = 320 * 1024 };
 
 // How long a child that lingers, and what it leaves behind, may go on when the client is gone: time
-// to notice and to end by itself. Such a child also survives a fork server that is killed, and is
-// nobody's from then on; all others are killed at once in both cases.
+// to notice and to end by itself. All others are killed at once.
 enum { LIDO_LINGER_MILLISECONDS = 300 };
 
 enum lido_request_kind {
@@ -42,7 +41,10 @@ struct lido_request {
   uint32_t text_count;
   uint32_t argument_count;
   uint32_t payload_length;
-  uint32_t lingers; // See LIDO_LINGER_MILLISECONDS.
+  uint32_t lingers;  // See LIDO_LINGER_MILLISECONDS.
+  // Survives a fork server that is killed, which all others do not: it begins with SIGRTMAX blocked
+  // and is sent that by the kernel, and is to call lido_follow_parent.
+  uint32_t survives;
 };
 
 // A resource limit (setrlimit(2)): units as the resource has them, UINT64_MAX for none.

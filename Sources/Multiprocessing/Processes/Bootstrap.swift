@@ -16,7 +16,8 @@ public enum Bootstrap {
 
   /// To be the first statement of a synchronous `main`. Returns at once in a process that was
   /// started by anyone else. In one that was executed to be the fork server or a spawned worker it
-  /// takes that role and never returns; `entries` runs what is to run in a child.
+  /// takes that role and never returns; `entries` runs what is to run in a child. Descriptors 0, 1
+  /// and 2 are /dev/null from here on if they were closed.
   ///
   /// An `async` main has started threads before its first statement, in which the fork server must
   /// not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
@@ -26,6 +27,9 @@ public enum Bootstrap {
   public static func takeRole(
     preload: (() -> Void)? = nil, entries: (EntryPoint) -> Never
   ) {
+    // Before anything is opened: what took number 0, 1 or 2 would be somebody's stdin or stdout. It
+    // fails where nothing could be started either, and that is said there.
+    lido_reserve_standard_descriptors()
     guard let value = getenv(variable) else { return }
     let role = String(cString: value)
     unsetenv(variable)  // Not for what this process may start.

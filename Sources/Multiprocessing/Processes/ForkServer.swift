@@ -114,9 +114,7 @@ public final class ForkServer {
   }
 
   deinit {
-    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
-    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
-    for sentinel in spent { close(sentinel) }
+    letGo()
     if socket >= 0 { close(socket) }
     close(events)
   }
@@ -174,6 +172,18 @@ public final class ForkServer {
   func closeSpent() {
     for sentinel in spent { close(sentinel) }
     spent.removeAll(keepingCapacity: true)
+  }
+
+  /// Closes everything but the socket and `events`: nothing is reported any more.
+  func letGo() {
+    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
+    children.removeAll()
+    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    waiting.removeAll()
+    for sentinel in leftovers.keys { close(sentinel) }
+    leftovers.removeAll()
+    unwatchedCount = 0
+    closeSpent()
   }
 
   // MARK: Sending
