@@ -43,8 +43,7 @@ public final class Pool: Sendable {
     var workers = WorkerSettings()
     workers.initializer = initializer.name
     workers.initializerArguments = String(decoding: writer.bytes, as: UTF8.self)
-    workers.initializerDescriptors = transfer.descriptors
-    try self.init(processes, workers, maxTasksPerChild, context)
+    try self.init(processes, workers, transfer, maxTasksPerChild, context)
   }
 
   /// The same with an initializer that takes no argument.
@@ -54,18 +53,19 @@ public final class Pool: Sendable {
   ) throws {
     var workers = WorkerSettings()
     workers.initializer = initializer.name
-    try self.init(processes, workers, maxTasksPerChild, context)
+    try self.init(processes, workers, nil, maxTasksPerChild, context)
   }
 
   /// The same without an initializer.
   public convenience init(
     processes: Int? = nil, maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
-    try self.init(processes, WorkerSettings(), maxTasksPerChild, context)
+    try self.init(processes, WorkerSettings(), nil, maxTasksPerChild, context)
   }
 
   private init(
-    _ processes: Int?, _ given: WorkerSettings, _ maxTasksPerChild: Int?, _ context: Context?
+    _ processes: Int?, _ given: WorkerSettings, _ transfer: DescriptorTransfer?,
+    _ maxTasksPerChild: Int?, _ context: Context?
   ) throws {
     let count = processes ?? CPUCount.usable
     guard count >= 1 else {
@@ -89,14 +89,8 @@ public final class Pool: Sendable {
     var settings = PoolSettings(processes: count)
     settings.callsPerWorkerMax = maxTasksPerChild
     let core = try PoolCore(processes: count, registry: registry)
-    workers.initializerDescriptors = try Pool.copies(of: given.initializerDescriptors)
-    let forkServer: ForkServer
-    do throws(ProgramError) {
-      forkServer = try ProgramRuntime.makeForkServer(for: context)
-    } catch {
-      for copy in workers.initializerDescriptors { Glibc.close(copy) }
-      throw error
-    }
+    let forkServer = try ProgramRuntime.makeForkServer(for: context)
+    workers.initializerDescriptors = transfer?.takeOver() ?? []
     let supervisor = try PoolSupervisor(core, settings, workers: workers, forkServer: forkServer)
     try supervisor.start()
     LivePools.add(core)
@@ -127,20 +121,6 @@ public final class Pool: Sendable {
 
   /// The longest result of one chunk, in bytes of JSON.
   private static let resultBytesMax = 1 << 30
-
-  private static func copies(of descriptors: [Int32]) throws(SystemCallError) -> [Int32] {
-    var copies: [Int32] = []
-    for descriptor in descriptors {
-      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
-      guard copy >= 0 else {
-        let number = errno
-        for made in copies { Glibc.close(made) }
-        throw SystemCallError("fcntl", number: number)
-      }
-      copies.append(copy)
-    }
-    return copies
-  }
 
   /// How many workers it keeps.
   public var processes: Int { core.processes }
