@@ -26,7 +26,10 @@ import Testing
   @Test("1,000 processes, started and joined", arguments: ["fork", "forkserver"])
   func thousand(by method: String) throws { try run("thousand", method) }
 
-  @Test(arguments: ["T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25"], methods)
+  @Test(
+    arguments: [
+      "T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+    ], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)

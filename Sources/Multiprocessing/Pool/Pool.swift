@@ -89,6 +89,7 @@ public final class Pool: Sendable {
     var settings = PoolSettings(processes: count)
     settings.callsPerWorkerMax = maxTasksPerChild
     let core = try PoolCore(processes: count, registry: registry)
+    workers.owner = try PoolOwner.current()
     let forkServer = try ProgramRuntime.makeForkServer(for: context)
     workers.initializerDescriptors = transfer?.takeOver() ?? []
     let supervisor = try PoolSupervisor(core, settings, workers: workers, forkServer: forkServer)

@@ -80,6 +80,18 @@ extension ProgramRuntime {
 
   /// This process was forked, as `process`: it has no children, and a parent.
   static func becomeChild(_ process: Process, of parent: OwnedDescriptor) {
+  /// The pool that this process works for is of this process's, and so of its program.
+  static func becomeWorker(of owner: PoolOwner) {
+    state.withLock { state in
+      if let method = owner.startMethod { state.startMethod = method }
+      var identity = state.identity ?? .main()
+      identity.authenticationKey = owner.authenticationKey
+      identity.parent = ProcessIdentity.Parent(
+        name: owner.name, process: owner.process, sentinel: owner.sentinel)
+      state.identity = identity
+    }
+  }
+
     let maker = identity()
     let parent = ProcessIdentity.Parent(
       name: maker.name, process: process.maker, sentinel: parent)

@@ -99,6 +99,7 @@ public struct WorkerLoop {
       }
       openFilesMax[task] = most
     }
+    joinProgram(&reader)
     guard let descriptors = reader.number(UInt8.self), let initializer = reader.name() else {
       Bootstrap.stop("a worker's channel is damaged: setup")
     }
@@ -118,6 +119,17 @@ public struct WorkerLoop {
     }
     output.endFrame(output.beginFrame(.ready))
     flush()
+  }
+
+  /// Takes note of the program whose worker this is, if it is one's.
+  private func joinProgram(_ reader: inout PayloadReader) {
+    guard reader.number(UInt8.self) == 1 else { return }
+    _ = fcntl(Bootstrap.parentDescriptor, F_SETFD, FD_CLOEXEC)
+    let sentinel = OwnedDescriptor(Bootstrap.parentDescriptor)
+    guard let owner = PoolOwner(&reader, sentinel: sentinel) else {
+      Bootstrap.stop("a worker's channel is damaged: owner")
+    }
+    ProgramRuntime.becomeWorker(of: owner)
   }
 
   /// The descriptors that came with the initializer's argument: none is for what a task may start.
