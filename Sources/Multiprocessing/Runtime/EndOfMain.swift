@@ -25,7 +25,7 @@ enum EndOfMain {
   static func run() {
     fflush(nil)
     Pool.endAll(grace: poolGrace)
-    let children = ProgramRuntime.state.withLock(\.children)
+    let children = ProgramRuntime.state.withLock(\.children.all)
     let daemons = children.filter(\.isDaemon)
     // Whatever fails here has ended, or is not ours.
     for daemon in daemons { _ = try? daemon.terminate() }
