@@ -53,7 +53,7 @@ final class PoolCore: Sendable {
     self.registry = registry
     self.wake = wake
     owner = getpid()
-    // The last callback may outlive the pool.
+    // Not this object, which has the callbacks: it would keep itself alive.
     callbacks = CallbackThread { wake.signal() }
   }
 
@@ -142,7 +142,7 @@ final class PoolCore: Sendable {
   /// The workers' process ids.
   var processIDs: [Int32] { pids.withLock { $0 } }
 
-  /// Whether this is the supervisor's thread, or that of the callbacks.
+  /// Whether this is the supervisor's thread.
   var isSupervising: Bool {
     guard let thread = state.withLock({ $0.thread }) else { return false }
     return pthread_equal(thread, pthread_self()) != 0
