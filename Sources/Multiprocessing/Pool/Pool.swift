@@ -117,7 +117,6 @@ public final class Pool: Sendable {
       core.terminate(grace: nil)
     }
     if let thread = core.takeThread() { pthread_detach(thread) }
-    core.callbacks.detach()
   }
 
   /// The longest result of one chunk, in bytes of JSON.
@@ -149,9 +148,11 @@ public final class Pool: Sendable {
 
   /// Waits until the workers of a closed or terminated pool are gone, or `timeout` is over: a few
   /// milliseconds after `terminate`, and little more than five seconds if a worker ignores SIGTERM.
-  /// A callback that runs is waited for as well, for as long as it takes.
+  /// A callback that runs is waited for as well.
   ///
-  /// The input of iterators that are not at their end is taken in first, all of it, by this thread.
+  /// The input of iterators that are not at their end is taken in first, all of it, as far as
+  /// `timeout` permits. That of a terminated pool is not; if it waits for something, its thread
+  /// stays until it returns.
   ///
   /// - Throws: `PoolError` `stillRunning` if the pool is neither closed nor terminated,
   ///   `joinInCallback` in a callback of this pool, `otherProcess`; `TimeoutError`.
@@ -160,10 +161,13 @@ public final class Pool: Sendable {
     guard core.phase != .running else { throw PoolError(.stillRunning) }
     guard !core.callbacks.isCurrent else { throw PoolError(.joinInCallback) }
     let deadline = Deadline(after: timeout)
-    for stream in core.openStreams { stream.submitRest() }
+    let streams = core.openStreams
+    for stream in streams { stream.hurry(true) }
+    defer { for stream in streams { stream.hurry(false) } }
     guard core.ended.wait(until: deadline), core.callbacks.join(until: deadline) else {
       throw TimeoutError()
     }
+    core.joinInputs(until: deadline)
     if let thread = core.takeThread() { pthread_join(thread, nil) }
   }
 
