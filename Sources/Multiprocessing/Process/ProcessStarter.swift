@@ -109,10 +109,11 @@ final class ProcessStarter: @unchecked Sendable {
   private func take(
     _ token: ProcessToken, _ process: Int32, _ sentinel: Int32
   ) -> Result<Started, StartFailure> {
-    // The fork server's own is closed when the process has ended.
-    let copy = fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
+    // The fork server's own is closed when the process has ended. There is none if this process had
+    // no descriptor left for it.
+    let copy = sentinel < 0 ? -1 : fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
     guard copy >= 0 else {
-      let number = errno
+      let number = sentinel < 0 ? EMFILE : errno
       server.signal(token, SIGKILL)
       return .failure(StartFailure(stage: .descriptors, errorNumber: number))
     }
