@@ -20,6 +20,7 @@ import Testing
       "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
       "P18", "P20", "P22", "P29", "P30", "P31", "misuse", "join-itself", "names",
       "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder",
+      "no-descriptors", "asked-meanwhile",
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
 
