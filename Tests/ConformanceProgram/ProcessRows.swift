@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import Synchronization
 
 /// The rows of section 1.1: `Process`.
 enum ProcessRows {
@@ -12,7 +13,8 @@ enum ProcessRows {
     "P20": inheritedFiles, "P22": closedStandardFiles, "P29": errorText, "P30": exitCodes,
     "P31": atExit, "misuse": misuse, "join-itself": joinItself, "names": names,
     "P7-key": key, "P23": closedByChild, "C16": joinUnderSignals, "C18": unrelatedFile,
-    "folder": folder,
+    "folder": folder, "no-descriptors": noDescriptors,
+    "asked-meanwhile": askedMeanwhile,
   ]
 
   private static func run<A, R>(_ task: TaskDefinition<A, R>, _ argument: A) throws -> Int32? {
@@ -369,6 +371,75 @@ enum ProcessRows {
     try check(chdir("/usr"), equals: 0)
     try check(run(Tasks.expectFolder, "/usr"), equals: 0)
   }
+
+  /// However few descriptors are left, a start that fails says that they are too few.
+  private static func noDescriptors(_ context: Context) throws {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let before = limit
+    let next = fcntl(0, F_DUPFD, 0)
+    Glibc.close(next)
+    var failures = 0
+    // Some numbers beyond may be taken by what this process was started with.
+    for free in 0..<1_000 {
+      limit.rlim_cur = UInt(Int(next) + free)
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let process = Process(Tasks.leave, 0)
+      var text = ""
+      do { try process.start() } catch { text = "\(error)" }
+      limit = before
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      if text.isEmpty {
+        try process.join()
+        break
+      }
+      failures += 1
+      try check(text.contains("Too many open files"), "\(free) are left: \(text)")
+    }
+    try check((1..<1_000).contains(failures), "\(failures) starts have failed")
+  }
+
+  nonisolated(unsafe) private static var late: Process?
+
+  /// While a thread waits for a start that the fork server is too slow for, others are answered.
+  private static func askedMeanwhile(_ context: Context) throws {
+    if context == .fork { return }
+    let early = Process(Tasks.leave, 3)
+    try early.start()
+    var entry = pollfd(fd: try early.sentinel, events: Int16(POLLIN), revents: 0)
+    try check(poll(&entry, 1, 10_000), equals: 1)
+    // It is reaped, and that is told: the fork server waits again.
+    let server = try StartMethodRows.forkServer()
+    while Glibc.kill(try early.pid!, 0) == 0 { sched_yield() }
+    while Resources.state(of: "\(server)") != "S" { sched_yield() }
+    Glibc.kill(server, SIGSTOP)
+    while Resources.state(of: "\(server)") != "T" { sched_yield() }
+    late = Process(Tasks.leave, 4)
+    var thread = pthread_t()
+    pthread_create(
+      &thread, nil,
+      { _ in
+        var place = [UInt8](repeating: 0, count: 64)
+        let count = readlink("/proc/thread-self", &place, place.count)
+        ProcessRows.other.withLock { $0 = String(decoding: place[..<count], as: UTF8.self) }
+        try? ProcessRows.late?.start()
+        return nil
+      }, nil)
+    while Resources.state(of: other.withLock(\.self)) != "S" { sched_yield() }
+    let begin = time(nil)
+    try check(early.join(timeout: .zero), equals: true)
+    try check(early.exitcode, equals: 3)
+    try check(!early.isAlive, "alive after its end")
+    try check(time(nil) - begin < 5, "it took \(time(nil) - begin) s")
+    Glibc.kill(server, SIGCONT)
+    pthread_join(thread, nil)
+    try late?.join()
+    try check(late?.exitcode, equals: 4)
+    late = nil
+  }
+
+  /// The place of a second thread in /proc.
+  private static let other = Mutex("none")
 
   private static func names(_ context: Context) throws {
     try check(Process(Tasks.leave, 0).name, equals: "Process-2")

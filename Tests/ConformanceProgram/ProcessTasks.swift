@@ -9,7 +9,7 @@ enum ProcessTasks {
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
     expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
-    expectNullOutputs,
+    expectNullOutputs, tellIdentity,
   ]
 
   /// Ends with a code.
@@ -221,6 +221,28 @@ enum ProcessTasks {
   }
 
   static let preloaded = TaskDefinition<NoArgument, Bool>("preloaded") { _ in preloadedBy != 0 }
+
+  struct Identity: Codable, Sendable, Equatable {
+    var key: [UInt8]
+    var method: String
+    var parent: Int32
+    var parentName: String
+    var isParentAlive: Bool
+    /// Of one that expects the same key.
+    var codeOfChild: Int32
+  }
+
+  static let tellIdentity = TaskDefinition<NoArgument, Identity>("tellIdentity") { _ in
+    let key = currentProcess().authenticationKey
+    let child = Process(expectKey, key)
+    try child.start()
+    try child.join()
+    let parent = parentProcess()
+    return Identity(
+      key: key, method: startMethod().rawValue, parent: parent?.pid ?? 0,
+      parentName: parent?.name ?? "", isParentAlive: parent?.isAlive ?? false,
+      codeOfChild: try child.exitcode ?? 99)
+  }
 
   static let expectFolder = TaskDefinition<String, NoResult>("expectFolder") { folder in
     let path = getcwd(nil, 0)!

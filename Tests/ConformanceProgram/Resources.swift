@@ -42,6 +42,12 @@ struct Resources: Equatable {
     return text.split(separator: " ").count
   }
 
+  /// The state of a process or thread at this place of /proc, a letter; see proc_pid_stat(5).
+  static func state(of place: String) -> Substring? {
+    let text = contents(of: "/proc/\(place)/stat") ?? ""
+    return text.split(separator: ")").last?.dropFirst().prefix(1)
+  }
+
   private static func lines(of path: String, _ isMeant: (Substring) -> Bool) -> Int {
     (contents(of: path) ?? "").split(separator: "\n").filter(isMeant).count
   }

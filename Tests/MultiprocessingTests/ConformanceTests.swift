@@ -20,14 +20,17 @@ import Testing
       "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
       "P18", "P20", "P22", "P29", "P30", "P31", "misuse", "join-itself", "names",
       "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder", "closed-at-start",
-      "file-size",
+      "file-size", "no-descriptors", "asked-meanwhile",
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test("1,000 processes, started and joined", arguments: ["fork", "forkserver"])
   func thousand(by method: String) throws { try run("thousand", method) }
 
-  @Test(arguments: ["T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25"], methods)
+  @Test(
+    arguments: [
+      "T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+    ], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)

@@ -21,7 +21,8 @@ import Testing
 
   static let others = [
     "chunks", "unknown-task", "broken-argument", "one-way-error", "large", "imap-timeout",
-    "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "states", "kept-alive",
+    "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "imap-feedback",
+    "imap-endless-join", "imap-input-waits", "states", "kept-alive",
     "join-in-callback", "terminate-in-callback", "chaos",
   ]
 

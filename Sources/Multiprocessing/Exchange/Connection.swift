@@ -101,10 +101,11 @@ extension Connection: Codable {
   }
 
   public func encode(to encoder: any Encoder) throws {
-    let number = fileDescriptor
-    guard number >= 0 else { throw ConnectionError(.closed) }
+    let number = try descriptor.begin()
+    defer { descriptor.end() }
     var container = encoder.unkeyedContainer()
-    try container.encode(try DescriptorTransfer.add(number, of: "Connection"))
+    try container.encode(
+      try DescriptorTransfer.add(number, of: "Connection", owner: descriptor))
     try container.encode(direction)
   }
 }

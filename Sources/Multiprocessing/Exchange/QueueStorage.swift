@@ -50,7 +50,7 @@ final class QueueStorage: @unchecked Sendable {
     }
     try begin()
     defer { end() }
-    return try DescriptorTransfer.add(descriptor, of: type)
+    return try DescriptorTransfer.add(descriptor, of: type, owner: self)
   }
 
   /// Closes it in this process, and ends the waits of this process. Again it does nothing.

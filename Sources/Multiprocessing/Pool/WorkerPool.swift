@@ -239,6 +239,10 @@ public final class WorkerPool {
         .init(theirs, as: Bootstrap.channelDescriptor),
         .init(page, as: Bootstrap.claimsDescriptor),
       ]
+      if let owner = settings.owner {
+        specification.descriptors.append(
+          .init(owner.sentinel.number, as: Bootstrap.parentDescriptor))
+      }
       for (place, descriptor) in settings.initializerDescriptors.enumerated() {
         specification.descriptors.append(
           .init(descriptor, as: Bootstrap.firstInitializerDescriptor + Int32(place)))

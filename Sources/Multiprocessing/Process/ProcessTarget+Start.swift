@@ -31,6 +31,7 @@ extension ProcessTarget {
       throw ProcessError(.program(error), process.name)
     }
     let transfer = DescriptorTransfer(.start)
+    defer { withExtendedLifetime(transfer) {} }
     let argument: [UInt8]
     do throws(TaskFailure) {
       argument = try transfer.perform(call.encode)

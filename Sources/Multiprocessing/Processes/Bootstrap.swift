@@ -11,8 +11,10 @@ public enum Bootstrap {
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
+  /// The descriptor under which a program's worker gets the sentinel of its pool's owner.
+  static let parentDescriptor: Int32 = 5
   /// The first of those that come with the argument of a worker's initializer.
-  static let firstInitializerDescriptor: Int32 = 5
+  static let firstInitializerDescriptor: Int32 = 6
 
   /// To be the first statement of a synchronous `main`. Returns at once in a process that was
   /// started by anyone else. In one that was executed to be the fork server or a spawned worker it
