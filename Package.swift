@@ -118,6 +118,9 @@ let package = Package(
       name: "PoolTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/PoolTestProgram", swiftSettings: strict),
     .executableTarget(
+      name: "MeasureProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/MeasureProgram", swiftSettings: strict),
+    .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
     .executableTarget(

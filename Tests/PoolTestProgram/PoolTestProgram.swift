@@ -28,7 +28,6 @@ enum PoolTestProgram {
     .merging(LifeScenarios.all) { first, _ in first }
     .merging(FailureScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
-    .merging(["measure": MeasureScenarios.measure]) { first, _ in first }
 }
 
 /// Ends the scenario.

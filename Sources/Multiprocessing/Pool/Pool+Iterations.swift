@@ -4,7 +4,9 @@ extension Pool {
   /// one, in the order of the arguments: CPython's `Pool.imap`.
   ///
   /// Arguments are taken in by a thread of the iterator's own, in which all signals are blocked, as
-  /// results are asked for: at most `2 * processes + bufferSize` chunks ahead. Each chunk of
+  /// results are asked for: at most `2 * processes + bufferSize` chunks ahead. That bounds memory;
+  /// tasks that take microseconds want a `bufferSize` of some hundreds, or larger chunks, so that
+  /// workers need not wait for whoever takes the results. Each chunk of
   /// `chunkSize` is one call to a worker, and fails as a whole with its first item that does: in
   /// its place comes that one error.
   ///
