@@ -31,14 +31,14 @@ extension Pool {
   /// also `CallbackError`.
   ///
   /// - Throws: `PoolError`: `notRunning`, `argumentEncoding`, or why the pool broke; `ProgramError`
-  ///   if the task is not one that `bootstrap` was given.
+  ///   if the task is not one that `bootstrap` was given (another one of its name is not either).
   @discardableResult
   public func applyAsync<Argument, Output>(
     _ task: TaskDefinition<Argument, Output>, _ argument: Argument,
     callback: (@Sendable (Output) throws -> Void)? = nil,
     errorCallback: (@Sendable (any Error) throws -> Void)? = nil
   ) throws -> AsyncResult<Output> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     let codec = task.outputCodec
     let name = task.name
     let job = ResultJob<Output>(
@@ -152,7 +152,7 @@ extension Pool {
     _ callback: (@Sendable ([Output]) throws -> Void)?,
     _ errorCallback: (@Sendable (any Error) throws -> Void)?
   ) throws -> AsyncResult<[Output]> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     let size = chunkSize ?? Self.chunkSize(arguments.count, workers: core.processes)
     guard size >= 1 || arguments.isEmpty && chunkSize == nil else { throw Self.wrongSize(size) }
     let starts = Array(stride(from: 0, to: arguments.count, by: max(size, 1)))
@@ -187,10 +187,6 @@ extension Pool {
 
   static func wrongSize(_ size: Int) -> PoolError {
     PoolError(.invalidArgument("Chunksize must be 1+, not \(size)"))
-  }
-
-  func requireKnown(_ task: String) throws(ProgramError) {
-    guard core.registry.task(named: task) != nil else { throw ProgramError(.unknownTask(task)) }
   }
 
   /// Arguments as a JSON array.

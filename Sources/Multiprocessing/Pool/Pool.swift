@@ -31,6 +31,7 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<InitArgument, NoResult>,
     initArgument: InitArgument, maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     let transfer = DescriptorTransfer(.start)
     var writer = JSONWriter()
     do throws(TaskFailure) {
@@ -51,6 +52,7 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<NoArgument, NoResult>,
     maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     var workers = WorkerSettings()
     workers.initializer = initializer.name
     try self.init(processes, workers, nil, maxTasksPerChild, context)
@@ -79,9 +81,6 @@ public final class Pool: Sendable {
     let registry = try ProgramRuntime.registry()
     let current = currentProcess()
     if current.isDaemon { throw ProcessError(.daemonHasNoChildren, current.name) }
-    if let name = given.initializer, registry.initializer(named: name) == nil {
-      throw ProgramError(.unknownTask(name))
-    }
     let context = ProgramRuntime.context(context)
     var workers = given
     workers.startMethod = context.startMethod == .spawn ? .spawn : .forkserver
