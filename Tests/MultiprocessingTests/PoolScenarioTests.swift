@@ -24,6 +24,7 @@ import Testing
     "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "imap-feedback",
     "imap-endless-join", "imap-input-waits", "states", "kept-alive",
     "namesake", "namesake-types", "namesake-remade",
+    "catch", "catch-outside",
     "join-in-callback", "terminate-in-callback", "chaos",
   ]
 

@@ -28,6 +28,7 @@ enum PoolTestProgram {
     .merging(LifeScenarios.all) { first, _ in first }
     .merging(FailureScenarios.all) { first, _ in first }
     .merging(NamesakeScenarios.all) { first, _ in first }
+    .merging(CatchScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
     .merging(["measure": MeasureScenarios.measure]) { first, _ in first }
 }

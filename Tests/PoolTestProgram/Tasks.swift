@@ -141,5 +141,5 @@ enum Tasks {
       infinite, saidWait, wait, failFast, noted, die, leave, trap, stubborn, hold, nested, warm,
       warmed, cold,
       deadly,
-    ] + inherited + NamesakeScenarios.registered
+    ] + inherited + NamesakeScenarios.registered + CatchScenarios.registered
 }
