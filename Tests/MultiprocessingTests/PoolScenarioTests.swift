@@ -24,7 +24,7 @@ import Testing
     "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "imap-feedback",
     "imap-endless-join", "imap-input-waits", "states", "kept-alive",
     "namesake", "namesake-types", "namesake-remade",
-    "catch", "catch-outside",
+    "catch", "catch-outside", "printed-piece",
     "join-in-callback", "terminate-in-callback", "chaos",
   ]
 

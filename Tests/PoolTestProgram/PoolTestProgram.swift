@@ -29,6 +29,7 @@ enum PoolTestProgram {
     .merging(FailureScenarios.all) { first, _ in first }
     .merging(NamesakeScenarios.all) { first, _ in first }
     .merging(CatchScenarios.all) { first, _ in first }
+    .merging(PrintScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
     .merging(["measure": MeasureScenarios.measure]) { first, _ in first }
 }
