@@ -24,7 +24,8 @@ import Testing
     "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "imap-feedback",
     "imap-endless-join", "imap-input-waits", "states", "kept-alive",
     "namesake", "namesake-types", "namesake-remade",
-    "catch", "catch-outside", "printed-piece",
+    "catch", "catch-outside", "printed-piece", "places", "places-imap", "places-lost",
+    "depth", "descriptions", "too-many",
     "join-in-callback", "terminate-in-callback", "chaos",
   ]
 

@@ -30,6 +30,7 @@ enum PoolTestProgram {
     .merging(NamesakeScenarios.all) { first, _ in first }
     .merging(CatchScenarios.all) { first, _ in first }
     .merging(PrintScenarios.all) { first, _ in first }
+    .merging(TextScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
     .merging(["measure": MeasureScenarios.measure]) { first, _ in first }
 }

@@ -89,6 +89,21 @@ extension Connection: Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }
 
+extension Connection: CustomStringConvertible {
+  /// `<Connection descriptor=5 receives>`, `<Connection closed>`.
+  public var description: String {
+    let number = fileDescriptor
+    guard number >= 0 else { return "<Connection closed>" }
+    let can =
+      switch direction {
+      case .both: "receives and sends"
+      case .receives: "receives"
+      case .sends: "sends"
+      }
+    return "<Connection descriptor=\(number) \(can)>"
+  }
+}
+
 /// A connection can be part of a started process's argument, and of a value that another connection
 /// sends. The sender keeps its copy, and closes it when it needs it no more.
 extension Connection: Codable {

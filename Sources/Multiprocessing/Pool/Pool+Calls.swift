@@ -48,7 +48,8 @@ extension Pool {
     }
     let arguments = try Self.encode([argument], task)
     let result = AsyncResult(job, of: self)
-    try core.submit(PoolCall(job: job, chunk: 0, task: name, arguments: arguments))
+    try core.submit(
+      PoolCall(job: job, chunk: 0, task: name, items: nil, arguments: arguments))
     return result
   }
 
@@ -171,9 +172,12 @@ extension Pool {
     var calls: [PoolCall] = []
     calls.reserveCapacity(starts.count)
     for (chunk, start) in starts.enumerated() {
-      let piece = Array(arguments[start..<min(start + size, count)])
+      let items = start..<min(start + size, count)
+      let piece = Array(arguments[items])
       calls.append(
-        PoolCall(job: job, chunk: chunk, task: name, arguments: try Self.encode(piece, task)))
+        PoolCall(
+          job: job, chunk: chunk, task: name, items: items, arguments: try Self.encode(piece, task))
+      )
     }
     try core.submit(calls)
     return result

@@ -201,3 +201,8 @@ public final class Pool: Sendable {
     for core in pools where !core.isSupervising { _ = core.ended.wait(until: deadline) }
   }
 }
+
+extension Pool: CustomStringConvertible {
+  /// `<Pool processes=4 running>`, `closed` or `terminated`.
+  public var description: String { "<Pool processes=\(processes) \(core.phase)>" }
+}
