@@ -82,11 +82,16 @@ enum TextScenarios {
 
   /// How deep an argument and a result may be, and that the limit is said beyond it.
   static func depth() throws {
-    // First, as `fork` is for a process of one thread.
-    let process = Process(depthOf, Node(depth: 64), context: .fork)
+    // A fork has its argument as it is.
+    let process = Process(depthOf, Node(depth: 64), context: .spawn)
     try process.start()
     try process.join()
     check(try process.exitcode, equals: 0)
+    for depth in [65, 600] {
+      let deeper = Process(depthOf, Node(depth: depth), context: .spawn)
+      let error = thrown(ProcessError.self) { try deeper.start() }
+      check("\(error)".contains("at most 64 "), "\(depth): \(error)")
+    }
     try Pool.with(processes: 1) { pool in
       check(try pool.apply(depthOf, Node(depth: 63)), equals: 63)
       check(try pool.apply(nodes, 63).depth, equals: 63)
