@@ -52,8 +52,8 @@ public struct TaskDefinition<Argument: Codable & Sendable, Output: Codable & Sen
   }
 }
 
-/// Where a task was defined, and for which types: a `static var` that makes it anew is of one source
-/// each time, a generic one of another for each type.
+/// Where a task was defined, and for which types: a `static var` that makes it anew is of one
+/// source each time, a generic one of another for each type.
 struct TaskSource: Sendable, CustomStringConvertible {
   let fileID: StaticString
   let line: UInt

@@ -230,7 +230,8 @@ public struct WorkerLoop {
 
   /// Writes everything. Waits for the server to take it; that never waits for us.
   ///
-  /// What was printed goes first, also a piece of a line: whoever has the answer may end the worker.
+  /// What was printed goes first, also a piece of a line: whoever has the answer may end this
+  /// process.
   private mutating func flush() {
     lido_flush_stdout()
     output.withUnsafeBytes { bytes in
