@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -26,6 +27,10 @@ int lido_above_standard(int descriptor) {
 }
 
 void lido_buffer_stdout_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+
+void lido_flush_stdout(void) {
+  if (__fpending(stdout) > 0) fflush(stdout);
+}
 
 int lido_socket_pair(int type, int ends[2]) {
   if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -1;

@@ -14,6 +14,11 @@ enum BadStartRows {
     "closed-within": closedWithin, "lost-server": lostServer, "no-timer": noTimer,
   ]
 
+  /// Those that call `bootstrap` themselves, which ends them.
+  static let early: [String: ConformanceProgram.Row] = [
+    "early-thread": earlyThread, "named-twice": namedTwice,
+  ]
+
   /// This program anew, with none of the descriptors 0, 1 and 2.
   private static func closedAtStart(_ context: Context) throws {
     try ProcessRows.execute(
@@ -84,6 +89,17 @@ enum BadStartRows {
     try small.start()
     try small.join()
     try check(small.exitcode, equals: 3)
+  }
+
+  private static func earlyThread(_ context: Context) throws {
+    print("printed before")
+    var thread = pthread_t()
+    pthread_create(&thread, nil, { _ in while true { pause() } }, nil)
+    bootstrap([Tasks.leave])
+  }
+
+  private static func namedTwice(_ context: Context) throws {
+    bootstrap([Tasks.leave, TaskDefinition<Int32, NoResult>("leave") { _ in NoResult() }])
   }
 
   /// A child whose fork server is killed, and then this process.

@@ -12,6 +12,7 @@ enum ConformanceProgram {
   static let rows = [
     ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all, ExchangeRows.all,
     TreeRows.all, Measures.all, BadStartRows.all, BadStartRows.alone,
+    BadStartRows.early,
   ]
   .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
 
@@ -23,6 +24,10 @@ enum ConformanceProgram {
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
+    if let early = BadStartRows.early[arguments[1]] {
+      try? early(Context(method))
+      fail("bootstrap returned")
+    }
     if arguments[1] != "T11" { bootstrap(tasks) { ProcessTasks.preloadedBy = getpid() } }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }

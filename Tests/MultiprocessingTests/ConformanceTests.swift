@@ -111,6 +111,25 @@ import Testing
     kill(output.processes[0], SIGKILL)
   }
 
+  @Test("a thread before bootstrap is said, behind what was printed before")
+  func earlyThread() throws {
+    let run = try TestProgram("ConformanceProgram", ["spawn", "early-thread"])
+    let output = try #require(run.readToEnd(within: 20))
+    #expect(output.hasPrefix("printed before\nlido: "), "\(output)")
+    #expect(output.contains("has 2 threads") && output.contains("bootstrap([...])"), "\(output)")
+    #expect(run.wait() == 70 << 8)
+  }
+
+  @Test("a name that is given to bootstrap twice is said, with both places")
+  func namedTwice() throws {
+    let run = try TestProgram("ConformanceProgram", ["spawn", "named-twice"])
+    let output = try #require(run.readToEnd(within: 20))
+    #expect(output.contains("two tasks are named 'leave', at "), "\(output)")
+    #expect(output.contains("ConformanceProgram/ProcessTasks.swift:"), "\(output)")
+    #expect(output.contains("ConformanceProgram/BadStartRows.swift:"), "\(output)")
+    #expect(run.wait() & 0x7F != 0)
+  }
+
   private func hasEnded(_ process: Int32, within milliseconds: Int32) -> Bool {
     let sentinel = pidfd_open(process, 0)
     guard sentinel >= 0 else { return true }

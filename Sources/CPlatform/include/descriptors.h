@@ -21,6 +21,9 @@ int lido_above_standard(int descriptor);
 // Has stdout written line by line, even where it is no terminal (Swift 6 cannot name `stdout`).
 void lido_buffer_stdout_by_line(void);
 
+// Writes what is buffered of stdout, and costs nothing if that is nothing.
+void lido_flush_stdout(void);
+
 // Two connected sockets (AF_UNIX, close-on-exec, above the standard descriptors) of `type`, which
 // may have flags. Returns 0, or -1 with errno.
 int lido_socket_pair(int type, int ends[2]);

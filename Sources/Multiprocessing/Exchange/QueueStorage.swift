@@ -101,6 +101,13 @@ final class QueueStorage: @unchecked Sendable {
     }
   }
 
+  /// The description of a queue, of the type `type`.
+  func text(of type: String) -> String {
+    guard let counts = try? counts() else { return "<\(type) closed>" }
+    let most = counts.capacity == 0 ? "" : ", at most \(counts.capacity)"
+    return "<\(type) \(counts.items) item\(counts.items == 1 ? "" : "s")\(most)>"
+  }
+
   /// How many processes or threads died while they held the mutex. Throws `closed`.
   var recoveries: Int {
     get throws(QueueError) { Int(clamping: try counts().recoveries) }

@@ -38,6 +38,8 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
   private let lowMark: Int
   /// The next chunk of arguments, encoded; nil: there are no more. Throws what the input does.
   private let pull: () throws -> Chunk?
+  /// How many items were taken in. Of the thread of the input, as `pull` is.
+  private var itemsTaken = 0
   private let input = Mutex(Input())
   /// Where the thread of the input waits for room.
   private let room = Parker()
@@ -96,11 +98,16 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
   }
 
   private func submit(_ chunk: Chunk) {
+    let items = itemsTaken..<itemsTaken + chunk.items
+    itemsTaken = items.upperBound
     // None if the iterator or the pool went meanwhile.
     guard let number = job.willSubmit(items: chunk.items) else { return }
     do throws(PoolError) {
       try core.submit(
-        [PoolCall(job: job, chunk: number, task: task, arguments: chunk.arguments)],
+        [
+          PoolCall(
+            job: job, chunk: number, task: task, items: items, arguments: chunk.arguments)
+        ],
         ofStream: true)
     } catch {
       _ = job.chunkEnded(number, .failed(error))

@@ -51,7 +51,7 @@ extension Pool {
     _ task: TaskDefinition<Argument, Output>, ordered: Bool, _ chunkSize: Int, _ bufferSize: Int,
     _ next: @escaping () throws -> Argument?
   ) throws -> PoolIterator<Output> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     guard chunkSize >= 1 else { throw Self.wrongSize(chunkSize) }
     guard bufferSize >= 0 else {
       throw PoolError(.invalidArgument("bufferSize must not be negative, but is \(bufferSize)"))

@@ -31,6 +31,7 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<InitArgument, NoResult>,
     initArgument: InitArgument, maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     let transfer = DescriptorTransfer(.start)
     var writer = JSONWriter()
     do throws(TaskFailure) {
@@ -51,6 +52,7 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<NoArgument, NoResult>,
     maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     var workers = WorkerSettings()
     workers.initializer = initializer.name
     try self.init(processes, workers, nil, maxTasksPerChild, context)
@@ -79,9 +81,6 @@ public final class Pool: Sendable {
     let registry = try ProgramRuntime.registry()
     let current = currentProcess()
     if current.isDaemon { throw ProcessError(.daemonHasNoChildren, current.name) }
-    if let name = given.initializer, registry.initializer(named: name) == nil {
-      throw ProgramError(.unknownTask(name))
-    }
     let context = ProgramRuntime.context(context)
     var workers = given
     workers.startMethod = context.startMethod == .spawn ? .spawn : .forkserver
@@ -201,4 +200,9 @@ public final class Pool: Sendable {
     for core in pools { core.terminate(grace: nanoseconds) }
     for core in pools where !core.isSupervising { _ = core.ended.wait(until: deadline) }
   }
+}
+
+extension Pool: CustomStringConvertible {
+  /// `<Pool processes=4 running>`, `closed` or `terminated`.
+  public var description: String { "<Pool processes=\(processes) \(core.phase)>" }
 }

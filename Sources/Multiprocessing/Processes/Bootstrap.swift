@@ -21,8 +21,8 @@ public enum Bootstrap {
   /// takes that role and never returns; `entries` runs what is to run in a child. Descriptors 0, 1
   /// and 2 are /dev/null from here on if they were closed.
   ///
-  /// An `async` main has started threads before its first statement, in which the fork server must
-  /// not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
+  /// An `async` main may have started threads before its first statement, beside which the fork
+  /// server must not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
   ///
   /// `preload` runs in the fork server, before it forks for the first time: what it sets up, every
   /// child has. It must leave no thread behind.
@@ -84,8 +84,8 @@ public enum Bootstrap {
     stop(
       """
       \(occasion), but this process has \(count) threads; it must have one. \
-      Make main synchronous and Bootstrap.takeRole its first statement: \
-      an async main starts threads before it.
+      Make main synchronous, and bootstrap([...]) (or Lido.main) its first statement: nothing may \
+      start a thread before it, and an async main may have started some.
       """)
   }
 
@@ -103,6 +103,7 @@ public enum Bootstrap {
 
   /// Says why this process cannot go on, and ends it.
   static func stop(_ reason: String) -> Never {
+    fflush(nil)  // What was printed before it says more than this.
     let line = "lido: \(reason)\n"
     _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
     _exit(70)

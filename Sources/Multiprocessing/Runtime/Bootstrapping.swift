@@ -28,8 +28,8 @@ extension AnyTask: RegistrableTask {
 /// beginning. It must leave no thread behind. CPython's `set_forkserver_preload`.
 ///
 /// A process that has threads at this point could not start others; that is said, and ends it with
-/// 70 (EX_SOFTWARE): an `async` main has threads before its first statement. Two tasks of one name,
-/// and a second call, are programming errors.
+/// 70 (EX_SOFTWARE): an `async` main may have some before its first statement. Two tasks of one
+/// name, and a second call, are programming errors.
 public func bootstrap(_ tasks: [any RegistrableTask], preload: (() -> Void)? = nil) {
   let erased = tasks.map(\.erased)
   let registry = TaskRegistry(erased, initializers: erased)

@@ -229,7 +229,11 @@ public struct WorkerLoop {
   }
 
   /// Writes everything. Waits for the server to take it; that never waits for us.
+  ///
+  /// What was printed goes first, also a piece of a line: whoever has the answer may end this
+  /// process.
   private mutating func flush() {
+    lido_flush_stdout()
     output.withUnsafeBytes { bytes in
       var sent = 0
       while sent < bytes.count {
