@@ -11,6 +11,7 @@
 #include "cpu_count.h"
 #include "descriptors.h"
 #include "forkserver.h"
+#include "memory_return.h"
 #include "packets.h"
 #include "process_name.h"
 #include "process_tree.h"
