@@ -3,8 +3,8 @@ import DequeModule
 /// Numbers of jobs in a line, in pieces of a few hundred.
 ///
 /// An array or a deque of a million numbers keeps its caller for milliseconds whenever it grows and
-/// never shrinks; this grows by a piece and gives each back once it is through. Entries that hold no
-/// more are taken out a piece at a time, too.
+/// never shrinks; this grows by a piece and gives each back once it is through. Entries that hold
+/// no more are taken out a piece at a time, too.
 struct NumberQueue: Sendable {
   private static let pieceSize = 512
 

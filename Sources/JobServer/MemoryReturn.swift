@@ -1,13 +1,16 @@
 /// When memory is to be given back to the system: a pure value.
 ///
 /// What jobs held is freed as they are dropped, but the allocator keeps it, spread over pages, and
-/// gives back only what lies at the end of its heap. While as many jobs come as go that is right: the
-/// next ones take the room. When what is held has fallen by a step since it was last at its peak, it
-/// is worth asking: a call takes about a millisecond for each four MiB that it finds.
+/// gives back only what lies at the end of its heap. While as many jobs come as go that is right:
+/// the next ones take the room. When what is held has fallen by a step since it was last at its
+/// peak, or at the end to a half, it is worth asking: a call takes about a millisecond for each
+/// four MiB that it finds.
 struct MemoryReturn {
   /// By how much it must fall, in bytes: few enough that a call takes no more than a few
   /// milliseconds.
   static let step = 8 << 20
+  /// The least that is worth a call.
+  static let stepMin = 1 << 20
 
   /// What a job costs beyond its payload, in bytes, roughly.
   static let jobBytes = 150
@@ -19,7 +22,8 @@ struct MemoryReturn {
   mutating func isDue(jobs: Int, payloadBytes: Int) -> Bool {
     let held = jobs * MemoryReturn.jobBytes + payloadBytes
     if held > peak { peak = held }
-    guard peak - held >= MemoryReturn.step else { return false }
+    let fall = min(MemoryReturn.step, max(MemoryReturn.stepMin, peak / 2))
+    guard peak - held >= fall else { return false }
     peak = held
     return true
   }

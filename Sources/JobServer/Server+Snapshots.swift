@@ -4,8 +4,8 @@ import Logging
 import Multiprocessing
 
 /// Snapshots are written by a child of this program that recovers from the folder as a start would,
-/// so every snapshot proves that recovery works. The loop waits neither for that nor for the seal of
-/// the journal's segment before, nor for the removal of old files after.
+/// so every snapshot proves that recovery works. The loop waits neither for that nor for the seal
+/// of the journal's segment before, nor for the removal of old files after.
 extension Server {
   /// The snapshot that is being written, if one is.
   struct SnapshotRun {

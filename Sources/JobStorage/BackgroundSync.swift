@@ -52,8 +52,8 @@ public protocol BackgroundSync: AnyObject {
   /// - Throws: `syncFailed`, then and ever after, when a sync has failed.
   func drain() throws(StorageError) -> SyncReport
 
-  /// Blocks until every request and every list has ended, then answers like `drain` but leaves the descriptor
-  /// readable, so that whoever waits for it still hears of what ended.
+  /// Blocks until every request and every list has ended, then answers like `drain` but leaves the
+  /// descriptor readable, so that whoever waits for it still hears of what ended.
   ///
   /// - Throws: `syncFailed`.
   func settle() throws(StorageError) -> SyncReport

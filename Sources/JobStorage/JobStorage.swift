@@ -271,17 +271,22 @@ public final class JobStorage {
     return snapshotInProgress
   }
 
-  /// Both in one, for whoever may wait: blocks for up to three syncs. nil: there is no record yet.
+  /// Both in one, for whoever may wait, and of all that was appended: blocks until a seal that is
+  /// being done is over, and then for this one. nil: there is no record yet.
   public func sealForSnapshot(at moment: Moment) throws(StorageError) -> UInt64? {
+    try waitForSeal()
     guard try beginSnapshot(at: moment) else { return nil }
+    try waitForSeal()
+    return try sealedForSnapshot(at: moment.instant)
+  }
+
+  /// Blocks until the seal that was begun is over; whether it came to anything is told elsewhere.
+  private func waitForSeal() throws(StorageError) {
     do throws(StorageError) {
       try journal.sealNow()
-    } catch  where error.code == .syncFailed {
-      throw error
     } catch {
-      // Told below.
+      if error.code == .syncFailed { throw error }
     }
-    return try sealedForSnapshot(at: moment.instant)
   }
 
   /// The snapshot that was begun is in place: what it and the one before it make unnecessary is

@@ -322,8 +322,8 @@ final class Journal {
   }
 
   /// Makes the first segment of a folder, whose first record will be `first`, and answers the file
-  /// and its length. It has its name when its first line is on the disk and not before, so that a segment without
-  /// a whole first line is always damage.
+  /// and its length. It has its name when its first line is on the disk and not before, so that a
+  /// segment without a whole first line is always damage.
   ///
   /// - Throws: `callFailed` or `appendFailed`: nothing is left but, if removing fails too, a
   ///   temporary file. `syncFailed`.

@@ -13,7 +13,9 @@ import Testing
     for count in (0...1_000).reversed() {
       if memory.isDue(jobs: count * 1_000, payloadBytes: count * 5_000) { calls += 1 }
     }
-    #expect(calls == 155_000_000 / MemoryReturn.step)
+    // The last of them in smaller steps, so that little is left.
+    #expect(calls >= 155_000_000 / MemoryReturn.step)
+    #expect(calls <= 155_000_000 / MemoryReturn.step + 4)
   }
 
   @Test func `memory is kept while as many jobs come as go`() {

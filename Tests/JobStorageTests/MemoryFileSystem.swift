@@ -76,6 +76,11 @@ final class MemoryFileSystem: FileSystem {
     return left
   }
 
+  /// The disk after a death of the process that hits now; this one goes on.
+  func afterDeath() -> MemoryFileSystem {
+    afterPowerLoss(areNamesSynced: false) { _ in .all }
+  }
+
   private var isFailing: Bool {
     calls += 1
     guard let failAt else { return false }

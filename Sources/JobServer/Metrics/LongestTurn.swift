@@ -1,5 +1,5 @@
-/// The longest turn of the loop in this minute and the one before, so that a page that is read every
-/// minute or more often misses none, and one bad turn is not shown for ever.
+/// The longest turn of the loop in this minute and the one before, so that a page that is read
+/// every minute or more often misses none, and one bad turn is not shown for ever.
 struct LongestTurn {
   private static let minute: UInt64 = 60_000_000_000
 
