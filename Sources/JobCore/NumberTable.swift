@@ -11,7 +11,9 @@ struct NumberTable: Sendable {
   static let numberLimit: JobNumber = 1 << 48
 
   private static let shardBits: UInt64 = 12
-  fileprivate static let capacityMin = 4
+  /// Few enough for few jobs, and enough that the shards of some ten thousand are not made anew again
+  /// and again.
+  fileprivate static let capacityMin = 16
 
   /// An open-addressing table with linear probing; an entry's home is given by its 16 bits.
   fileprivate struct Shard {
