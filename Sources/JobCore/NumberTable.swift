@@ -11,8 +11,8 @@ struct NumberTable: Sendable {
   static let numberLimit: JobNumber = 1 << 48
 
   private static let shardBits: UInt64 = 12
-  /// Few enough for few jobs, and enough that the shards of some ten thousand are not made anew again
-  /// and again.
+  /// Few enough for few jobs, and enough that the shards of some ten thousand are not made anew
+  /// again and again.
   fileprivate static let capacityMin = 16
 
   /// An open-addressing table with linear probing; an entry's home is given by its 16 bits.
