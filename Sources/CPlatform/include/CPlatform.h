@@ -12,6 +12,7 @@
 #include "descriptors.h"
 #include "forkserver.h"
 #include "memory_file.h"
+#include "memory_return.h"
 #include "packets.h"
 #include "parent.h"
 #include "process_name.h"
