@@ -26,6 +26,10 @@ public final class JobStorage {
   /// The record up to which the snapshot reaches that is being made; nil: none is.
   public private(set) var snapshotInProgress: UInt64?
 
+  /// The lock of the folder, as an open descriptor. Processes that it is handed to hold the folder
+  /// for as long as they have it, also when this process is gone.
+  public var lockDescriptor: Int32 { lock.number }
+
   // MARK: Opening and closing
 
   /// Opens a data folder, made (0700) if it is not there: takes its lock, removes what was never
@@ -56,6 +60,7 @@ public final class JobStorage {
       try directory.setAside(recovery.passedOver, fileSystem)
       let journal = try openJournal(
         recovery, directory, fileSystem, sync, segmentBytesMax, at: moment)
+      journal.journal.place = FolderPlace(lock: lock, path: directory.lock, at: moment.instant)
       let schedule = SnapshotSchedule(
         interval: snapshotInterval, journalBytes: recovery.journalBytes,
         snapshotBytes: recovery.snapshotBytes, at: moment.instant)
@@ -143,6 +148,8 @@ public final class JobStorage {
     defer { giveBack() }
     _ = try journal.appendPending(at: moment)
     try journal.syncNow()
+    // A last look, however fresh the one before.
+    try journal.place?.check(fileSystem, at: Instant(nanoseconds: .max))
   }
 
   // MARK: Records
@@ -218,6 +225,7 @@ public final class JobStorage {
     guard journal.appended > 0 else { return nil }
     schedule.begun(at: moment.instant)
     do throws(StorageError) {
+      try journal.place?.check(fileSystem, at: moment.instant)
       try journal.rotate(at: moment.timestamp)
     } catch {
       schedule.failed(took: 0, at: moment.instant)

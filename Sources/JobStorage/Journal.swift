@@ -39,6 +39,8 @@ final class Journal {
   private var requested: UInt64
   /// When the next sync is to be asked for; nil: nothing waits for one.
   private(set) var nextDeadline: Instant?
+  /// Where the folder is to be; nil: nobody looks.
+  var place: FolderPlace?
   /// Why nothing can be written any more.
   private var failure: StorageError?
 
@@ -83,6 +85,7 @@ final class Journal {
   func appendPending(at moment: Moment) throws(StorageError) -> Int {
     if let failure { throw failure }
     guard pending.count > 0 else { return 0 }
+    try place?.check(fileSystem, at: moment.instant)
     try cut()
     if length >= segmentBytesMax { try rotate(at: moment.timestamp) }
     do throws(StorageError) {
