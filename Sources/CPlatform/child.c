@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
     order->sources[i] = descriptors[i];
   }
   order->descriptor_count = descriptor_count;
+  order->held = -1;
   next += descriptor_count * sizeof(int32_t);
   length -= descriptor_count * sizeof(int32_t);
 
@@ -57,6 +59,8 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
     return request->signal_number > 0 && request->signal_number < NSIG ? 0 : -1;
   case LIDO_REQUEST_PING:
     return 0;
+  case LIDO_REQUEST_HOLD:
+    return order->descriptor_count == 1 ? 0 : -1;
   default:
     return -1;
   }
@@ -171,6 +175,30 @@ static void execute_order(const struct lido_order *order, int setup) {
   fail(setup, LIDO_STAGE_EXEC);
 }
 
+// What this process holds for the service; see LIDO_REQUEST_HOLD. A process that it forks does not:
+// it may live for longer than all that the service has started.
+static int held = -1;
+
+static void let_go(void) {
+  if (held >= 0) close(held);
+  held = -1;
+}
+
+// Gives the child the descriptor above all others that it gets. Without room for it there, the
+// service's next start only has to trust that the child ends with the fork server.
+void lido_hand_over(struct lido_order *order, int descriptor) {
+  if (descriptor < 0 || order->request.kind != LIDO_REQUEST_FORK ||
+      order->descriptor_count == LIDO_DESCRIPTORS_MAX)
+    return;
+  int top = 2;
+  for (size_t i = 0; i < order->descriptor_count; i++) {
+    if (order->targets[i] > top) top = order->targets[i];
+  }
+  order->sources[order->descriptor_count] = descriptor;
+  order->targets[order->descriptor_count++] = top + 1;
+  order->held = top + 1;
+}
+
 int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry) {
   const struct lido_request *request = &order->request;
   if (setpgid(0, 0) < 0) fail(setup, LIDO_STAGE_PROCESS_GROUP);
@@ -184,6 +212,11 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
   if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
+  if (order->held >= 0) {
+    held = order->held;
+    fcntl(held, F_SETFD, FD_CLOEXEC);
+    pthread_atfork(NULL, NULL, let_go);
+  }
   // What the end of the server means is decided once lido_follow_parent has been called.
   lido_reset_signals(request->survives ? SIGRTMAX : 0);
   if (request->kind == LIDO_REQUEST_EXEC) execute_order(order, setup);

@@ -11,6 +11,7 @@ struct lido_order {
   int targets[LIDO_DESCRIPTORS_MAX];
   int sources[LIDO_DESCRIPTORS_MAX];
   size_t descriptor_count;
+  int held; // The target that is for the child alone; -1: none. See LIDO_REQUEST_HOLD.
   const char *texts; // `text_count` NUL-terminated strings, one after the other.
   const uint8_t *payload;
 };
@@ -25,6 +26,9 @@ struct lido_start_failure {
 // aligned for a uint64_t. Returns 0, or -1 if it is not a request that the client could have sent.
 int lido_parse_request(const void *message, size_t length, const int *descriptors,
                        size_t descriptor_count, struct lido_order *order);
+
+// Has the child that `order` asks for, if it is a fork, hold `descriptor`; -1: nothing.
+void lido_hand_over(struct lido_order *order, int descriptor);
 
 // In the child: makes this process what the order asks for. Returns only for a fork (0, with
 // `entry` filled); an exec is gone then. On failure the reason is written to `setup` and the

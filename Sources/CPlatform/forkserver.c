@@ -50,6 +50,7 @@ struct server {
   size_t child_capacity;
   struct waiting_reply *first_waiting;
   struct waiting_reply *last_waiting;
+  int held;  // See LIDO_REQUEST_HOLD; -1: nothing.
   int ended; // The client is gone.
   uint64_t end; // When the last stray has to be gone once the client is; 0 before.
 };
@@ -275,7 +276,12 @@ static int take_request(struct server *server, struct lido_entry *entry) {
     } else if (order.request.kind == LIDO_REQUEST_PING) {
       struct lido_reply pong = {.kind = LIDO_REPLY_PONG};
       reply(server, &pong, -1);
+    } else if (order.request.kind == LIDO_REQUEST_HOLD) {
+      if (server->held >= 0) close(server->held);
+      server->held = descriptors[0];
+      count = 0; // It is kept.
     } else {
+      lido_hand_over(&order, server->held);
       is_child = start(server, &order, entry);
       if (is_child) return 1; // Its descriptors are arranged already.
     }
@@ -426,7 +432,7 @@ static void settle(struct server *server) {
 }
 
 int lido_forkserver_run(int socket, struct lido_entry *entry) {
-  struct server server = {.socket = socket};
+  struct server server = {.socket = socket, .held = -1};
   strays.count = 0; // This process may be a fork of another fork server.
   settle(&server);
   while (!server.ended) {

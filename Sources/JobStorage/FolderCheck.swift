@@ -31,9 +31,11 @@ public struct FolderCheck {
     public fileprivate(set) var isTorn = false
   }
 
-  /// The snapshots, newest first, then the segments of the journal, oldest first.
+  /// The snapshots, newest first, then the segments of the journal, oldest first, those that were
+  /// begun last.
   public private(set) var files: [File] = []
-  /// Names of files that were never finished, which a start removes.
+  /// Names of files that were never finished, or are not part of the journal, which a start
+  /// removes.
   public private(set) var unfinished: [String] = []
   /// What recovery came to: its state and what it did, or why it refuses.
   public let recovery: Result<Recovery, StorageError>
@@ -58,16 +60,31 @@ public struct FolderCheck {
       files.append(try FolderCheck.snapshot(sequence, directory, fileSystem))
     }
     for first in contents.segments {
-      files.append(try SegmentScan.file(first, directory, fileSystem))
+      files.append(try SegmentScan.file(first, directory.segment(first), fileSystem))
+    }
+    for first in contents.begun {
+      files.append(try SegmentScan.file(first, directory.begun(first), fileSystem))
     }
     do throws(StorageError) {
       let recovery = try Recovery.read(directory, into: JobStore(), through: nil, fileSystem)
-      if recovery.report.tornBytes > 0 { files[files.count - 1].isTorn = true }
       self.recovery = .success(recovery)
+      note(recovery, directory)
     } catch {
       guard error.isAboutContent else { throw error }
       recovery = .failure(error)
     }
+  }
+
+  /// What recovery makes of the segments that were not synced.
+  private mutating func note(_ recovery: Recovery, _ directory: DataDirectory) {
+    for segment in recovery.unsealed where segment.tornBytes > 0 {
+      let path =
+        segment.isBegun ? directory.begun(segment.first) : directory.segment(segment.first)
+      if let index = files.firstIndex(where: { $0.path == path }) { files[index].isTorn = true }
+    }
+    let leftOut = Set(recovery.leftOut.map(directory.begun))
+    files.removeAll { leftOut.contains($0.path) }
+    unfinished += leftOut.sorted().map { String($0.dropFirst(directory.path.count + 1)) }
   }
 
   private static func snapshot(
@@ -103,9 +120,9 @@ private struct SegmentScan {
   private var next: UInt64
 
   static func file(
-    _ first: UInt64, _ directory: DataDirectory, _ fileSystem: any FileSystem
+    _ first: UInt64, _ path: String, _ fileSystem: any FileSystem
   ) throws(StorageError) -> FolderCheck.File {
-    var scan = SegmentScan(first, directory.segment(first))
+    var scan = SegmentScan(first, path)
     let size = try fileSystem.size(scan.path)
     let fault = try scan.fault(fileSystem)
     let content =

@@ -20,6 +20,49 @@ public enum FolderHolder {
     return holder.isEmpty ? "another process" : String(holder)
   }
 
+  /// The processes that hold the folder `path` though the server that locked it is gone: the fork
+  /// server and the workers of one that was killed, which end by themselves a moment later. As
+  /// `812 (lido-forks)`, at most eight; nil: that server lives.
+  ///
+  /// Reads /proc (proc(5)). Of other users' processes it is not seen what they have open; a server
+  /// of theirs is taken to live while there is a process of its number.
+  public static func leftovers(of path: String) -> [String]? {
+    let lock = DataDirectory(path: path).lock
+    var status = stat()
+    guard stat(lock, &status) == 0, let processes = opendir("/proc") else { return [] }
+    defer { closedir(processes) }
+    let server = text(of: lock).split { $0 == " " || $0 == "\n" }.last.flatMap { Int32($0) }
+    var found: [String] = []
+    while let entry = readdir(processes) {
+      guard let process = Int32(name(of: entry)), process != getpid(),
+        isOpen(status, in: process) ?? (process == server)
+      else { continue }
+      if process == server { return nil }
+      let name = text(of: "/proc/\(process)/comm").prefix { $0 != "\n" }
+      if found.count < 8 { found.append("\(process) (\(name))") }
+    }
+    return found
+  }
+
+  /// Whether a process has a file open; nil when that is not shown to us.
+  private static func isOpen(_ file: stat, in process: Int32) -> Bool? {
+    let path = "/proc/\(process)/fd"
+    guard let descriptors = opendir(path) else { return errno == EACCES ? nil : false }
+    defer { closedir(descriptors) }
+    while let entry = readdir(descriptors) {
+      var status = stat()
+      guard stat("\(path)/\(name(of: entry))", &status) == 0 else { continue }
+      if status.st_ino == file.st_ino, status.st_dev == file.st_dev { return true }
+    }
+    return false
+  }
+
+  private static func name(of entry: UnsafeMutablePointer<dirent>) -> String {
+    withUnsafePointer(to: &entry.pointee.d_name) { name in
+      name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+  }
+
   private static func text(of path: String) -> String {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return "" }

@@ -28,6 +28,10 @@ public final class JobStorage {
   /// Whether its journal is still being sealed.
   private var isSealing = false
 
+  /// The lock of the folder, as an open descriptor. Processes that it is handed to hold the folder
+  /// for as long as they have it, also when this process is gone.
+  public var lockDescriptor: Int32 { lock.number }
+
   // MARK: Opening and closing
 
   /// Opens a data folder, made (0700) if it is not there: takes its lock, removes what was never
@@ -58,6 +62,7 @@ public final class JobStorage {
       try directory.setAside(recovery.passedOver, fileSystem)
       let journal = try openJournal(
         recovery, directory, fileSystem, sync, segmentBytesMax, at: moment)
+      journal.journal.place = FolderPlace(lock: lock, path: directory.lock, at: moment.instant)
       let schedule = SnapshotSchedule(
         interval: snapshotInterval, journalBytes: recovery.journalBytes,
         snapshotBytes: recovery.snapshotBytes, at: moment.instant)
@@ -167,6 +172,8 @@ public final class JobStorage {
     defer { giveBack() }
     _ = try journal.appendPending(at: moment)
     try journal.syncNow()
+    // A last look, however fresh the one before.
+    try journal.place?.check(fileSystem, at: Instant(nanoseconds: .max))
   }
 
   // MARK: Records
@@ -240,6 +247,7 @@ public final class JobStorage {
     precondition(snapshotInProgress == nil, "one snapshot at a time")
     guard journal.appended > 0 else { return false }
     do throws(StorageError) {
+      try journal.place?.check(fileSystem, at: moment.instant)
       try journal.rotate(at: moment.timestamp)
     } catch {
       schedule.begun(at: moment.instant)

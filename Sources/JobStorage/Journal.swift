@@ -49,6 +49,8 @@ final class Journal {
   private(set) var nextDeadline: Instant?
   /// Whether a sync is to be asked for when the seal is over.
   private var isSyncHeld = false
+  /// Where the folder is to be; nil: nobody looks.
+  var place: FolderPlace?
   /// Why nothing can be written any more.
   private var failure: StorageError?
 
@@ -115,6 +117,7 @@ final class Journal {
   func appendPending(at moment: Moment) throws(StorageError) -> Int {
     if let failure { throw failure }
     guard pending.count > 0 else { return 0 }
+    try place?.check(fileSystem, at: moment.instant)
     try cut()
     if length >= segmentBytesMax, seal == nil { try rotate(at: moment.timestamp) }
     do throws(StorageError) {

@@ -203,6 +203,18 @@ public final class POSIXFileSystem: FileSystem {
     return line.isEmpty ? "another process" : String(decoding: line, as: UTF8.self)
   }
 
+  /// stat(2) and fstat(2).
+  public func isNamed(_ file: OpenFile, _ path: String) throws(StorageError) -> Bool {
+    var named = stat()
+    var open = stat()
+    guard stat(path, &named) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return false }
+      throw StorageError(cannot: "find", path: path, errno: errno)
+    }
+    guard fstat(file.number, &open) == 0 else { throw failure("look at", file) }
+    return named.st_ino == open.st_ino && named.st_dev == open.st_dev
+  }
+
   /// A thread of its own; see `sync_thread.h`.
   public func startBackgroundSync() throws(StorageError) -> any BackgroundSync {
     guard let thread = sync_thread_start() else {

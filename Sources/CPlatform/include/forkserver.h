@@ -21,6 +21,10 @@ enum lido_request_kind {
   LIDO_REQUEST_EXEC = 2,   // The child executes a program.
   LIDO_REQUEST_SIGNAL = 3, // Signals the process group of a child that has not been reaped.
   LIDO_REQUEST_PING = 4,   // Is answered: the requests before it were taken up.
+  // Keeps the one descriptor that is attached for as long as it lives, in the place of the one
+  // before; so does each child that it forks from then on, but nobody whom that starts or forks.
+  // A lock (flock(2)) that is handed over so is held until they are all gone. Is not answered.
+  LIDO_REQUEST_HOLD = 5,
 };
 
 // One request. After the struct come, in this order and without gaps:

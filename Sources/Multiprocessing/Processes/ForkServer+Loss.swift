@@ -35,6 +35,7 @@ extension ForkServer {
     }
     process = newProcess
     socket = newSocket
+    sendHeld()
   }
 
   /// Ends the fork server and, by SIGKILL, everything that it has started, and waits until all of

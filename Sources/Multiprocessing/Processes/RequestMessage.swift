@@ -50,6 +50,17 @@ struct RequestMessage {
     append(request)
   }
 
+  /// Asks it to hold the descriptor that goes with this.
+  static var hold: RequestMessage {
+    var message = RequestMessage()
+    var request = lido_request()
+    request.kind = LIDO_REQUEST_HOLD.rawValue
+    request.descriptor_count = 1
+    message.append(request)
+    message.append(Int32(0))  // A target: it has none.
+    return message
+  }
+
   /// Asks for a sign of life.
   static var ping: RequestMessage {
     var message = RequestMessage()
