@@ -45,6 +45,7 @@ struct server {
   int signals; // signalfd for SIGCHLD.
   int events;  // epoll.
   pid_t self;
+  int bequeaths; // What this process had open is left to the forks.
   struct child *children;
   size_t child_count;
   size_t child_capacity;
@@ -216,6 +217,22 @@ static void adopt(struct server *server, const struct lido_request *request, pid
   reply_start_failed(server, token, stage, failure);
 }
 
+// In a fork: closes what is the server's alone, and the reading end of the fork's own setup pipe.
+static void let_go(struct server *server, int setup) {
+  close(server->socket);
+  close(server->signals);
+  close(server->events);
+  close(setup);
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].setup >= 0) close(server->children[i].setup);
+    if (server->children[i].pidfd >= 0) close(server->children[i].pidfd);
+  }
+  for (struct waiting_reply *waiting = server->first_waiting; waiting != NULL;
+       waiting = waiting->next) {
+    if (waiting->pidfd >= 0) close(waiting->pidfd);
+  }
+}
+
 // Forks. Returns 1 in the child, which has `entry` to run; 0 in the server, whatever happened.
 static int start(struct server *server, const struct lido_order *order, struct lido_entry *entry) {
   int setup[2];
@@ -231,7 +248,8 @@ static int start(struct server *server, const struct lido_order *order, struct l
   sigprocmask(SIG_SETMASK, &all, &before);
   pid_t process = fork();
   if (process == 0) {
-    lido_become(order, setup[1], server->self, entry);
+    if (server->bequeaths) let_go(server, setup[0]);
+    lido_become(order, setup[1], server->self, server->bequeaths, entry);
     return 1;
   }
   int failure = errno;
@@ -390,7 +408,7 @@ static _Noreturn void end_everything(struct server *server) {
 }
 
 // Makes this process a server: a session of its own, so that no terminal reaches it, no signals
-// but SIGKILL, nothing open but its socket.
+// but SIGKILL, and unless it bequeaths it, nothing open but its socket.
 static void settle(struct server *server) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1,
                                 SIGUSR2};
@@ -402,10 +420,12 @@ static void settle(struct server *server) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   signal(SIGCHLD, SIG_DFL); // If it came ignored, children would vanish unreaped.
-  int keep = -1;
-  int target = 3;
-  if (lido_arrange_descriptors(&server->socket, &target, 1, &keep) < 0) give_up("descriptors");
-  server->socket = target;
+  if (!server->bequeaths) {
+    int keep = -1;
+    int target = 3;
+    if (lido_arrange_descriptors(&server->socket, &target, 1, &keep) < 0) give_up("descriptors");
+    server->socket = target;
+  }
   fcntl(server->socket, F_SETFD, FD_CLOEXEC);
   // Nobody below a service reads its terminal.
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -425,8 +445,8 @@ static void settle(struct server *server) {
   watch(server, EPOLL_CTL_ADD, server->socket, EPOLLIN);
 }
 
-int lido_forkserver_run(int socket, struct lido_entry *entry) {
-  struct server server = {.socket = socket};
+int lido_forkserver_run(int socket, int bequeaths, struct lido_entry *entry) {
+  struct server server = {.socket = socket, .bequeaths = bequeaths};
   strays.count = 0; // This process may be a fork of another fork server.
   settle(&server);
   while (!server.ended) {
@@ -465,7 +485,7 @@ static int make_sockets(int sockets[2]) {
   return 0;
 }
 
-int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
+int lido_forkserver_fork(int *process, int *socket) {
   int sockets[2];
   sigset_t all, before;
   if (lido_reserve_standard_descriptors() < 0 || make_sockets(sockets) < 0) return -1;
@@ -476,7 +496,8 @@ int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
   pid_t forked = fork();
   if (forked == 0) {
     close(sockets[0]);
-    return lido_forkserver_run(sockets[1], entry);
+    *socket = sockets[1];
+    return 0;
   }
   int failure = errno;
   sigprocmask(SIG_SETMASK, &before, NULL);
@@ -504,7 +525,7 @@ int lido_forkserver_spawn(const char *program, char *const *arguments, const cha
   posix_spawnattr_init(&attributes);
   int failure = environment == NULL ? ENOMEM : 0;
   if (failure == 0) {
-    sigset_t all; // As in lido_forkserver_start: nothing before it has settled.
+    sigset_t all; // As in lido_forkserver_fork: nothing before it has settled.
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &all);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);

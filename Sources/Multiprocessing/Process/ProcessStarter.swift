@@ -47,6 +47,11 @@ final class ProcessStarter: @unchecked Sendable {
     server.keepsSpent = true
   }
 
+  /// In a fork of its process: gives back what it holds. Of no use from then on.
+  func abandon() {
+    lock.withLock { _ in server.abandon() }
+  }
+
   /// Starts a process and waits until its program runs.
   ///
   /// A fork server that was killed before is replaced. If it is killed meanwhile, that is an error,
