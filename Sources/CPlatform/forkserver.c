@@ -59,7 +59,7 @@ struct server {
 // processes that are to learn of its end before their own. It takes as long itself.
 enum { STRAY_MILLISECONDS = LIDO_LINGER_MILLISECONDS * 3 / 2 };
 
-// Static because it is large; there is one fork server in a process.
+// There is one fork server in a process.
 static struct lido_strays strays;
 
 // The received message; static because it is too large for a frame, aligned for its structs.
@@ -145,15 +145,23 @@ static struct child *find_process(struct server *server, pid_t process) {
   return NULL;
 }
 
-// Fills `found` with the children that we did not start: each was orphaned by one of ours that has
+// Makes `found` the children that we did not start: each was orphaned by one of ours that has
 // ended, and nobody waits for it. What it leaves behind is reparented to us when it dies.
-static size_t find_strays(struct server *server, pid_t found[LIDO_STRAYS_MAX]) {
-  size_t count = 0;
-  size_t all = lido_list_children(found, LIDO_STRAYS_MAX);
-  for (size_t i = 0; i < all; i++) {
-    if (find_process(server, found[i]) == NULL) found[count++] = found[i];
+static void find_strays(struct server *server, struct lido_processes *found) {
+  static struct lido_processes ours; // Sorted: there may be tens of thousands.
+  ours.count = 0;
+  found->count = 0;
+  for (size_t i = 0; i < server->child_count; i++) {
+    // Without the memory to tell them from strays none is judged to be one.
+    if (lido_append_process(&ours, server->children[i].process) < 0) return;
   }
-  return count;
+  lido_sort_processes(&ours);
+  lido_list_children(found);
+  size_t count = 0;
+  for (size_t i = 0; i < found->count; i++) {
+    if (!lido_has_process(&ours, found->list[i])) found->list[count++] = found->list[i];
+  }
+  found->count = count;
 }
 
 // Reads what a child says about its setup: nothing and the end means that its program runs.
@@ -349,18 +357,18 @@ static int reap_ended(struct server *server, uint64_t *due) {
 
 // Reaps everything that has ended, and notes what that leaves behind.
 static void reap(struct server *server) {
-  static pid_t found[LIDO_STRAYS_MAX];
-  size_t count = 0;
+  static struct lido_processes found;
   uint64_t due = 0;
+  found.count = 0;
   // A stray shows before the end of the one that left it does. So they are judged when nothing is
   // left to be reaped, or else after some rounds: such ends need not ever cease. When all is to
   // end those are looked for as well that came without an end of a child, from below a stray.
   for (int round = 0; round < 3; round++) {
     if (!reap_ended(server, &due) && (round > 0 || server->end == 0)) break;
-    count = find_strays(server, found);
+    find_strays(server, &found);
   }
   if (server->end != 0 && due > server->end) due = server->end;
-  lido_strays_found(&strays, found, count, due);
+  lido_strays_found(&strays, &found, due);
 }
 
 // Kills the strays whose time is over. Returns the milliseconds until that is due; -1: none is.

@@ -126,9 +126,25 @@ int lido_forkserver_spawn(const char *program, char *const *arguments, const cha
 // Has orphans below the calling process reparented to it (prctl is variadic, so not for Swift).
 void lido_become_subreaper(void);
 
-// Fills `children` with the process ids of the calling process' children, at most `capacity`.
-// Returns how many were filled in. From /proc/self/task/*/children, or by a scan of /proc where
-// the kernel lacks that file. Zombies are included.
-size_t lido_list_children(pid_t *children, size_t capacity);
+// Process ids. The list is malloc'ed, NULL before the first; the owner's to free.
+struct lido_processes {
+  pid_t *list;
+  size_t count;
+  size_t capacity;
+};
+
+// Makes `children` those of the calling process: from /proc/self/task/*/children, or by a scan of
+// /proc where the kernel lacks that file. Zombies are included. Those for which there is no memory
+// are left out.
+void lido_list_children(struct lido_processes *children);
+
+// Appends one. Returns 0, or -1 if there is no memory.
+int lido_append_process(struct lido_processes *processes, pid_t process);
+
+// Sorts them, for lido_has_process.
+void lido_sort_processes(struct lido_processes *processes);
+
+// Whether `process` is one of them, which are sorted.
+int lido_has_process(const struct lido_processes *processes, pid_t process);
 
 #endif
