@@ -71,6 +71,7 @@ enum ProcessTestProgram {
     "slow-client": ForkScenarios.slowClient,
     "stopped-for-a-while": BadTimesScenarios.stoppedForAWhile,
     "stopped-for-good": BadTimesScenarios.stoppedForGood,
+    "refused-while-waiting": BadTimesScenarios.refusedWhileWaiting,
     "stopped-at-the-end": BadTimesScenarios.stoppedAtTheEnd,
     "strays-apart": StrayScenarios.apart,
     "stray-chain": StrayScenarios.chain,

@@ -16,6 +16,8 @@ public final class ForkServer {
 
   /// A request that the socket did not take, with descriptors of its own.
   struct Waiting {
+    /// The process that it is to start; nil if it is anything else.
+    var token: ProcessToken?
     var message: RequestMessage
     var descriptors: [Int32]
   }
@@ -174,7 +176,7 @@ public final class ForkServer {
     if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
     leftStart = false
     isStartLast = true
-    try send(message, descriptors: specification.descriptors.map(\.source))
+    try send(message, descriptors: specification.descriptors.map(\.source), starting: token)
     children[token] = Child(process: 0, sentinel: -1)
     silence.asked(forStart: true)
     return token
@@ -194,7 +196,7 @@ public final class ForkServer {
   /// `fileDescriptor` is readable or `isLookDue`; harmless at any other time.
   public func drain(into report: inout [ForkServerEvent]) {
     lookAt = nil
-    sendWaiting()
+    sendWaiting(into: &report)
     if !isLost { receive(into: &report) }
     if !leftovers.isEmpty { collectLeftovers(into: &report) }
     if !keepsSpent { closeSpent() }
@@ -220,7 +222,9 @@ public final class ForkServer {
 
   // MARK: Sending
 
-  func send(_ message: RequestMessage, descriptors: [Int32]) throws(StartFailure) {
+  func send(
+    _ message: RequestMessage, descriptors: [Int32], starting token: ProcessToken? = nil
+  ) throws(StartFailure) {
     if waiting.isEmpty {
       let number = transmit(message, descriptors)
       if number == 0 { return }
@@ -243,7 +247,7 @@ public final class ForkServer {
       }
       copies.append(copy)
     }
-    waiting.append(Waiting(message: message, descriptors: copies))
+    waiting.append(Waiting(token: token, message: message, descriptors: copies))
     watchSocket(writable: true)
   }
 
@@ -256,16 +260,24 @@ public final class ForkServer {
   }
 
   private static func isFull(_ number: Int32) -> Bool {
-    number == EAGAIN || number == ENOBUFS || number == ETOOMANYREFS
+    number == EAGAIN || number == ENOBUFS || number == ETOOMANYREFS || number == ENOMEM
   }
 
-  private func sendWaiting() {
+  private func sendWaiting(into report: inout [ForkServerEvent]) {
     guard !isLost, !waiting.isEmpty else { return }
     var sent = 0
     for request in waiting {
-      if Self.isFull(transmit(request.message, request.descriptors)) { break }
+      let number = transmit(request.message, request.descriptors)
+      if Self.isFull(number) { break }
       for descriptor in request.descriptors { close(descriptor) }
       sent += 1
+      // Of a dead socket `receive` tells, and ends all that was asked for.
+      guard number != 0, number != EPIPE, number != ECONNRESET, let token = request.token,
+        children.removeValue(forKey: token) != nil
+      else { continue }
+      silence.startAnswered()
+      let failure = StartFailure(stage: .request, errorNumber: number)
+      report.append(.startFailed(token: token, failure: failure))
     }
     waiting.removeFirst(sent)
     if waiting.isEmpty { watchSocket(writable: false) }
