@@ -8,7 +8,9 @@ enum ChildMain {
     let parentSentinel = entry.number(ProcessOrder.parentDescriptor)
     lido_follow_parent(parentSentinel)
     let parcel = entry.number(ProcessOrder.parcelDescriptor)
-    guard let order = ProcessOrder.receive(from: parcel), let task = registry.task(named: order.task) else {
+    guard let order = ProcessOrder.receive(from: parcel),
+      let task = registry.task(named: order.task)
+    else {
       Bootstrap.stop("a process was given an order that it cannot read")
     }
     _ = fcntl(parentSentinel, F_SETFD, FD_CLOEXEC)

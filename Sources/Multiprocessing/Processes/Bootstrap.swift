@@ -99,6 +99,18 @@ public enum Bootstrap {
     return count
   }
 
+  /// The same, but a thread that was joined is not counted: pthread_join(3) returns when the kernel
+  /// has cleared the thread's id, and it takes the thread out of /proc a moment later. So a process
+  /// with more than one is looked at for up to 20 ms.
+  static func settledThreadCount() -> Int {
+    let deadline = Deadline(after: .milliseconds(20))
+    while true {
+      let count = threadCount()
+      if count == 1 || deadline.hasPassed { return count }
+      usleep(100)  // reason: nothing tells when the kernel has done with a thread.
+    }
+  }
+
   /// Says why this process cannot go on, and ends it.
   static func stop(_ reason: String) -> Never {
     fflush(nil)  // What was printed before it says more than this.

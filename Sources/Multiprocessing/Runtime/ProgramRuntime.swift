@@ -42,7 +42,7 @@ enum ProgramRuntime {
   static func makeForkServer(for context: Context) throws(ProgramError) -> ForkServer {
     _ = try registry()
     if context.startMethod == .fork {
-      let threads = Bootstrap.threadCount()
+      let threads = Bootstrap.settledThreadCount()
       guard threads == 1 else { throw ProgramError(.severalThreads(threads)) }
     }
     do throws(SystemCallError) {

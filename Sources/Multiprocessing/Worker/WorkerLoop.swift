@@ -22,7 +22,8 @@ public struct WorkerLoop {
   private var lastOrdinal: UInt32 = 0
 
   /// Is a worker in this process, which the fork server has started for a `WorkerPool` as `entry`,
-  /// and never returns. SIGTERM ends it, SIGINT does not: an interrupt from a terminal is for the server.
+  /// and never returns. SIGTERM ends it, SIGINT does not: an interrupt from a terminal is for the
+  /// server.
   public static func run(tasks: TaskRegistry, as entry: EntryPoint) -> Never {
     let channel = entry.number(Bootstrap.channelDescriptor)
     let page = entry.number(Bootstrap.claimsDescriptor)
