@@ -168,9 +168,10 @@ final class ProcessStarter: @unchecked Sendable {
 
   /// Takes in what has happened.
   private func drain() {
-    // Whoever does not wait looks as well, and may be the only one.
-    _ = server.timePassed(at: Deadline.clock)
     server.drain(into: &events)
+    // Whoever does not wait looks as well, and may be the only one. Behind what was there to be
+    // read: an answer may have been there for long.
+    _ = server.timePassed(at: Deadline.clock)
     if !events.isEmpty { isLate = false }
     for event in events {
       switch event {
