@@ -28,7 +28,7 @@ enum ConformanceProgram {
       try? early(Context(method))
       fail("bootstrap returned")
     }
-    if arguments[1] != "T11" { bootstrap(tasks) { ProcessTasks.preloadedBy = getpid() } }
+    if arguments[1] != "T11" { bootstrap(tasks, preload: ProcessTasks.preload) }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.

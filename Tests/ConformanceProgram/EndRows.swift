@@ -8,7 +8,7 @@ enum EndRows {
 
   static let all: [String: ConformanceProgram.Row] = [
     "end-of-main": endOfMain, "P6": parentsEnd, "orphans": orphans, "fault": fault,
-    "worker-starts": workerStarts,
+    "worker-starts": workerStarts, "generations": generations,
   ]
 
   /// Returns at once: the end of main waits for one child and ends the other.
@@ -31,6 +31,23 @@ enum EndRows {
   private static func orphans(_ context: Context) throws {
     for isDaemon in [false, false] { try Process(Tasks.stayWithChild, daemon: isDaemon).start() }
     while true { pause() }
+  }
+
+  /// A child by the fork server, which this process holds on to, and two generations by fork.
+  private static func generations(_ context: Context) throws {
+    let first = Process(Tasks.stay, context: .forkserver)
+    try first.start()
+    let child = Process {
+      Tasks.tell("process \(getpid())")
+      let grandchild = Process {
+        Tasks.tell("grandchild \(getpid())")
+        while true { pause() }
+      }
+      try grandchild.start()
+      while true { pause() }
+    }
+    try child.start()
+    while try first.isAlive { pause() }
   }
 
   /// A worker that is a fork of this process starts one of its own, after this process has.

@@ -9,6 +9,7 @@ enum ProcessTasks {
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
     expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
+    writePreloaded,
     expectNullOutputs, tellIdentity,
   ]
 
@@ -220,6 +221,23 @@ enum ProcessTasks {
     exit(preloadedBy == 0 ? 0 : preloadedBy == getpid() ? 2 : 1)
   }
 
+  /// What that has opened; -1 if nobody has.
+  nonisolated(unsafe) static var preloadedFile: Int32 = -1
+
+  /// What is run before the first fork.
+  static func preload() {
+    preloadedBy = getpid()
+    var name = Array("/tmp/lido-preload-XXXXXX".utf8CString)
+    preloadedFile = mkstemp(&name)
+    unlink(name)
+  }
+
+  /// Writes a line there, and ends with the size of the file.
+  static let writePreloaded = TaskDefinition<NoArgument, NoResult>("writePreloaded") { _ in
+    _ = write(preloadedFile, "log line\n", 9)
+    exit(Int32(truncatingIfNeeded: lseek(preloadedFile, 0, SEEK_END)))
+  }
+
   static let preloaded = TaskDefinition<NoArgument, Bool>("preloaded") { _ in preloadedBy != 0 }
 
   struct Identity: Codable, Sendable, Equatable {
@@ -249,7 +267,7 @@ enum ProcessTasks {
     exit(String(cString: path) == folder ? 0 : 1)
   }
 
-  private static func tell(_ line: String) {
+  static func tell(_ line: String) {
     print(line)
     fflush(nil)
   }

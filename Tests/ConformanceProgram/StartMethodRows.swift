@@ -9,7 +9,7 @@ enum StartMethodRows {
     "T1": contexts, "T3": allMethods, "T4": setTwice, "T9": contextSetsNothing,
     "T11": unguarded, "T12": forkWithThreads, "T6": preload, "worker-identity": workerIdentity,
     "P24": interruptedForkServer,
-    "P25": killedForkServer,
+    "P25": killedForkServer, "stopped-server": stoppedForkServer, "thread-ends": endingThread,
   ]
 
   private static func contexts(_ context: Context) throws {
@@ -43,6 +43,14 @@ enum StartMethodRows {
       try pool.apply(Tasks.preloaded)
     }
     try check(codes, equals: context == .forkserver)
+    guard context == .forkserver else { return }
+    // What it has opened is there as well, one open file for all: 9 bytes each.
+    for size in [9, 18] as [Int32] {
+      let writer = Process(Tasks.writePreloaded)
+      try writer.start()
+      try writer.join()
+      try check(writer.exitcode, equals: size)
+    }
   }
 
   /// A pool's workers are part of the program that made it, whatever way they came into being.
@@ -82,6 +90,54 @@ enum StartMethodRows {
       return try check(process.exitcode, equals: 0)
     }
     check(try process.start(), throws: ProcessRows.isProgram(.severalThreads(2)))
+  }
+
+  /// A thread that goes at that moment is none, as one that was joined but is listed still.
+  private static func endingThread(_ context: Context) throws {
+    guard context == .fork else { return }
+    var refused = 0
+    repeat {
+      // Not joined: only so it is there for certain, and goes soon after.
+      var thread = pthread_t()
+      pthread_create(
+        &thread, nil,
+        { _ in
+          usleep(2_000)  // reason: it is to go while it is waited for.
+          return nil
+        }, nil)
+      pthread_detach(thread)
+      let process = Process(Tasks.leave, 3)
+      if (try? process.start()) == nil {
+        refused += 1  // A machine that is busy for 20 ms.
+        continue
+      }
+      try process.join()
+      return try check(process.exitcode, equals: 3)
+    } while refused < 20
+    fail("a thread that has gone is counted")
+  }
+
+  /// One that was stopped costs a single wait for news, however many have ended meanwhile.
+  private static func stoppedForkServer(_ context: Context) throws {
+    if context == .fork { return }
+    let processes = (0..<4).map { _ in Process(Tasks.endure) }
+    for process in processes { try process.start() }
+    let server = try forkServer()
+    kill(server, SIGSTOP)
+    while Resources.state(of: "\(server)") != "T" { sched_yield() }
+    for process in processes { try process.kill() }
+    let begin = time(nil)
+    for process in processes {
+      try process.join()
+      try check(process.exitcode, equals: 255)
+    }
+    try check(activeChildren().count, equals: 0)
+    try check(time(nil) - begin < 9, "it took \(time(nil) - begin) s")
+    kill(server, SIGCONT)
+    let later = Process(Tasks.leave, 3)
+    try later.start()
+    try later.join()
+    try check(later.exitcode, equals: 3)
   }
 
   /// The only child of this process, but for what is forked.

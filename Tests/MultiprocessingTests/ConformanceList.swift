@@ -154,4 +154,4 @@
 //   11    Rows startMethods T12; Pool scenario F11
 //   12    Rows orphans; PoolScenarioTests "a program that is killed leaves no worker behind"
 //   14    Pool scenarios L25, L31, kept-alive, imap-dropped; Rows endOfMain
-//   15    Rows orphans (SIGINT); Pool scenario F15
+//   15    Rows orphans (SIGINT); Pool scenario F15; PoolScenarioTests "an interrupt ends a program"

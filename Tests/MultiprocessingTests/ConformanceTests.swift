@@ -30,6 +30,7 @@ import Testing
   @Test(
     arguments: [
       "T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+      "stopped-server", "thread-ends",
     ], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
@@ -101,6 +102,22 @@ import Testing
     kill(output.processes[0], SIGKILL)
   }
 
+  /// Each has 0.3 s from the end of its parent; the fork server's do not wait for those by fork.
+  @Test("forks hold up neither the fork server nor what it has started")
+  func generations() throws {
+    let run = try TestProgram("ConformanceProgram", ["fork", "generations"])
+    let output = try #require(
+      run.read(within: 20) { $0.processes.count == 2 && !$0.processes("grandchild").isEmpty })
+    let begin = clock()
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    let all = output.processes + output.processes("grandchild")
+    for (process, time) in zip(all, [700, 700, 1_000]) {
+      #expect(hasEnded(process, within: Int32(max(0, begin + time - clock()))), "it goes on")
+      kill(process, SIGKILL)
+    }
+  }
+
   @Test("a child that can have no timer ends with its parent")
   func noTimer() throws {
     let run = try TestProgram("ConformanceProgram", ["fork", "no-timer"])
@@ -148,9 +165,12 @@ import Testing
 
 extension String {
   /// The numbers of the lines `process <number>`.
-  fileprivate var processes: [Int32] {
-    split(separator: "\n").filter { $0.hasPrefix("process ") }.compactMap {
-      Int32($0.dropFirst("process ".count))
+  fileprivate var processes: [Int32] { processes("process") }
+
+  /// Those of the lines that begin with another word.
+  fileprivate func processes(_ word: String) -> [Int32] {
+    split(separator: "\n").filter { $0.hasPrefix(word + " ") }.compactMap {
+      Int32($0.dropFirst(word.count + 1))
     }
   }
 }

@@ -37,6 +37,27 @@ import Testing
     try run(name, method)
   }
 
+  @Test(
+    "the workers of a fork pool have what the program has open",
+    arguments: [
+      "open-queue", "open-pipe", "open-replaced", "open-state", "open-nested", "open-rest",
+    ])
+  func bequeathed(_ name: String) throws {
+    try run(name, "fork")
+  }
+
+  /// Failure 15, as a program that does nothing about it sees it.
+  @Test(arguments: methods)
+  func `an interrupt ends a program that waits for a result, and all its workers`(
+    _ method: String
+  ) throws {
+    let run = try TestProgram("PoolTestProgram", [method, "waiting"])
+    #expect(run.read(within: 20) { $0.contains("waiting\n") } != nil)
+    kill(-run.process, SIGINT)  // As a terminal does it: to the group.
+    #expect(run.readToEnd(within: 1) != nil, "something lives on")
+    #expect(run.wait() == SIGINT)
+  }
+
   @Test(arguments: slow)
   func ladder(_ name: String) throws {
     try run(name, "forkserver")

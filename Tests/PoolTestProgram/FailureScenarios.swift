@@ -8,6 +8,7 @@ enum FailureScenarios {
     "F1": killed, "F2": killedIdle, "F3": exits, "F7": terminated, "F8": stubborn, "F9": cold,
     "F9-killed": deadly, "F10": oneTaskPerChild, "stopped": stopped,
     "F11": severalThreads, "F15": interrupted, "victim": victim,
+    "waiting": waiting,
     "fork-server-killed": forkServerKilled, "inherited": InheritanceScenarios.inherited,
   ]
 
@@ -141,6 +142,15 @@ enum FailureScenarios {
     print("holding")
     fflush(nil)
     while true { pause() }
+  }
+
+  /// In `map`, with a process that is joined afterwards, until it is interrupted.
+  static func waiting() throws {
+    let pool = try Pool(processes: 2)
+    print("waiting")
+    fflush(nil)
+    _ = try pool.map(Tasks.wait, [60_000, 60_000])
+    fail("the tasks ended")
   }
 
   static func oneTaskPerChild() throws {

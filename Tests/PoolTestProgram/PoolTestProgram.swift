@@ -32,6 +32,7 @@ enum PoolTestProgram {
     .merging(PrintScenarios.all) { first, _ in first }
     .merging(TextScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
+    .merging(OpenScenarios.all) { first, _ in first }
 }
 
 /// Ends the scenario.

@@ -142,5 +142,5 @@ enum Tasks {
       warmed, cold,
       deadly,
     ] + inherited + NamesakeScenarios.registered + CatchScenarios.registered
-    + PrintScenarios.registered + TextScenarios.registered
+    + PrintScenarios.registered + TextScenarios.registered + OpenScenarios.registered
 }
