@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What the processes of the rows run.
 enum ProcessTasks {
@@ -77,7 +78,7 @@ enum ProcessTasks {
 
   /// Tells the ids of its process and of its thread, which is the first one.
   static let tellThread = TaskDefinition<Connection, NoResult>("tellThread") { connection in
-    try connection.send([getpid(), Resources.thread()])
+    try connection.send([getpid(), ProcessFiles.thread()])
     return NoResult()
   }
 
@@ -105,7 +106,7 @@ enum ProcessTasks {
 
   /// Ends with the number of its open files.
   static let countFiles = TaskDefinition<NoArgument, NoResult>("countFiles") { _ in
-    exit(Int32(Resources.openFiles()))
+    exit(Int32(ProcessFiles.openDescriptors.count))
   }
 
   struct Ends: Codable, Sendable {
@@ -205,7 +206,7 @@ enum ProcessTasks {
   /// Ends with 0 if its stdout and stderr are /dev/null and its parent runs.
   static let expectNullOutputs = TaskDefinition<Int32, NoResult>("expectNullOutputs") { parent in
     for descriptor in Int32(1)...2 {
-      if Resources.file(of: descriptor) != "/dev/null" { exit(descriptor) }
+      if ProcessFiles.file(of: descriptor) != "/dev/null" { exit(descriptor) }
     }
     exit(parentProcess()!.isAlive && parentProcess()!.pid == parent ? 0 : 3)
   }

@@ -26,7 +26,8 @@ import Testing
     "namesake", "namesake-types", "namesake-remade",
     "catch", "catch-outside", "printed-piece", "places", "places-imap", "places-lost",
     "depth", "descriptions", "too-many",
-    "join-in-callback", "terminate-in-callback", "chaos",
+    "first-order", "few-descriptors", "no-thread", "join-in-callback", "terminate-in-callback",
+    "chaos",
   ]
 
   /// These take five seconds, the grace between SIGTERM and SIGKILL.
@@ -73,6 +74,7 @@ import Testing
     kill(run.process, SIGKILL)
     #expect(run.readToEnd(within: 1) != nil, "something lives on")
     #expect(run.wait() == SIGKILL)
+    #expect(run.remains() == [])
   }
 
   /// The pipe ends when the last process that holds it is gone: no worker outlives the program.
@@ -81,5 +83,6 @@ import Testing
     let output = run.readToEnd(within: 60)
     #expect(output?.hasSuffix("ok\n") == true, "\(output ?? "it did not end in time")")
     #expect(run.wait() == 0)
+    #expect(run.remains() == [])
   }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What a program has open when it makes a `fork` pool, and the pool's workers have as well: by
 /// `fork` alone. (By the other methods a worker has globals of its own, or none.)
@@ -41,7 +42,7 @@ enum OpenScenarios {
     [parentProcess()!.isAlive, fcntl(parentProcess()!.sentinel, F_GETFD) >= 0]
   }
   static let openFiles = TaskDefinition<Int, [String]>("openFiles") { _ in
-    openDescriptors().map(file)
+    ProcessFiles.openDescriptors.map(file)
   }
 
   static let registered: [any RegistrableTask] = [
@@ -57,10 +58,10 @@ enum OpenScenarios {
       queue = made
       let pool = try Pool(
         processes: 1, initializer: keep, initArgument: numbers, context: .fork)
-      check(try pool.map(put, ["a", "b", "c"]), equals: [1, 2, 3])
+      try check(try pool.map(put, ["a", "b", "c"]), equals: [1, 2, 3])
       try end(pool)
       check(numbers.elements.allSatisfy { $0 == 0 }, "the array has changed")
-      check(try (0..<3).map { _ in try made.get() }, equals: ["a", "b", "c"])
+      try check(try (0..<3).map { _ in try made.get() }, equals: ["a", "b", "c"])
       queue = nil
       made.close()
       for filler in fillers { close(filler) }
@@ -72,8 +73,8 @@ enum OpenScenarios {
     let (near, far) = try Pipe()
     ends = (near, far)
     try Pool.with(processes: 1, context: .fork) { pool in
-      check(try pool.applyAsync(send, 7).get(timeout: .seconds(20)), equals: 7)
-      check(try far.receive(Int.self), equals: 7)
+      try check(try pool.applyAsync(send, 7).get(timeout: .seconds(20)), equals: 7)
+      try check(try far.receive(Int.self), equals: 7)
     }
     ends = nil
     near.close()
@@ -85,7 +86,7 @@ enum OpenScenarios {
     array = try Shared.Array<Int32>(repeating: 0, count: 100)
     let given = try Shared.Array<Int32>(repeating: 0, count: 100)
     let pool = try Pool(processes: 1, initializer: keep, initArgument: given, context: .fork)
-    check(try pool.applyAsync(Tasks.square, 3).get(timeout: .seconds(20)), equals: 9)
+    try check(try pool.applyAsync(Tasks.square, 3).get(timeout: .seconds(20)), equals: 9)
     try end(pool)
     array = nil
   }
@@ -96,7 +97,7 @@ enum OpenScenarios {
     counter = try Shared.Value(0)
     lock = try Lock()
     try Pool.with(processes: 3, maxTasksPerChild: 10, context: .fork) { pool in
-      check(try pool.map(add, 0..<200, chunkSize: 1), equals: Array(0..<200))
+      try check(try pool.map(add, 0..<200, chunkSize: 1), equals: Array(0..<200))
     }
     check(counter!.value, equals: 199 * 100)
     check(array!.elements, equals: [Int32](repeating: 1, count: 200))
@@ -105,7 +106,7 @@ enum OpenScenarios {
 
   static func nested() throws {
     try Pool.with(processes: 1, context: .fork) { pool in
-      check(try pool.apply(nest, 0), equals: [true, true, true, true])
+      try check(try pool.apply(nest, 0), equals: [true, true, true, true])
     }
   }
 

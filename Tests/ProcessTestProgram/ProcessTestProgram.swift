@@ -114,6 +114,7 @@ enum ProcessTestProgram {
     "pipe-killed-writers": PipeScenarios.killedWriters,
     "pipe-transfer": PipeScenarios.transfer,
     "pipe-waiting": PipeScenarios.waiting,
+    "pipe-many": PipeScenarios.many,
     "pipe-leaks": PipeScenarios.leaks,
     "pipe-interrupted": PipeScenarios.interrupted,
     "queue-both": QueueScenarios.both,

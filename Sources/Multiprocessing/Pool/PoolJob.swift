@@ -39,4 +39,6 @@ struct PoolCall {
   let items: Range<Int>?
   /// A JSON array.
   let arguments: [UInt8]
+  /// The pool's calls are counted as they are given to workers for the first time; 0 before.
+  var serial: UInt64 = 0
 }
