@@ -10,7 +10,10 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
-public final class Process: @unchecked Sendable {  // As said at `target`.
+public final class Process: @unchecked Sendable {
+  // Unchecked, as `target` may hold a closure that is not Sendable, which the thread that starts
+  // the process calls, once; all else that changes is behind `lock`.
+
   /// Where it is in its life; moves only forward.
   private enum Stage {
     case made
