@@ -85,10 +85,13 @@ extension HTTPResponse {
     }
   }
 
-  /// The version in the entity tag of a handle.
-  var version: UInt32? {
+  /// The job's number and version, as the entity tag of a handle has them.
+  var tag: (number: JobNumber, version: UInt32)? {
     guard let tag = headers.values(of: "ETag").first else { return nil }
     let parts = tag.split(separator: "\"").first?.split(separator: "-") ?? []
-    return parts.count >= 2 ? UInt32(parts[1]) : nil
+    guard parts.count >= 2, let number = JobNumber(parts[0]), let version = UInt32(parts[1]) else {
+      return nil
+    }
+    return (number, version)
   }
 }

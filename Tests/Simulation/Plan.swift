@@ -55,7 +55,7 @@ struct Plan {
 
   /// Of `Action`, in its order.
   private static let actions = [
-    160, 30, 60, 12, 120, 20, 60, 40, 120, 60, 16, 3, 8, 24, 12, 8, 8, 4, 6, 3, 8, 1, 10, 12,
+    200, 40, 60, 12, 140, 20, 80, 40, 140, 60, 12, 2, 6, 40, 8, 6, 6, 3, 4, 3, 6, 1, 8, 10,
   ]
 
   /// The first of the weights stays; of the others some become nothing and some more.

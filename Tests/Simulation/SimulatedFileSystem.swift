@@ -190,7 +190,9 @@ final class SimulatedFileSystem: FileSystem {
     case .fails(let fault):
       if fault.isShort, bytes.count > 1 {
         note("short write")
-        return max(disk.append(UnsafeRawBufferPointer(rebasing: bytes.prefix(max(part.count, 1))), to: inode), 1)
+        let taken = disk.append(
+          UnsafeRawBufferPointer(rebasing: bytes.prefix(max(part.count, 1))), to: inode)
+        if taken > 0 { return taken }
       }
       if fault.isTearing { _ = disk.append(part, to: inode) }
       throw error(.append, "file", fault.errno)

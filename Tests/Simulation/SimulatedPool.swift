@@ -201,7 +201,8 @@ final class SimulatedPool: PoolDriver {
     for (position, call) in held.enumerated() {
       if position == 0 { world.ended(call.assignment) }
       let isBegun = position == 0 && call.deed != .diesBefore
-      let loss = position > 0 ? Loss.notStarted : loss == .interrupted && !isBegun ? .notStarted : loss
+      let loss =
+        position > 0 ? Loss.notStarted : loss == .interrupted && !isBegun ? .notStarted : loss
       events.append(.callLost(call.assignment.call, loss))
       world.note("lost: \(World.word(for: loss))")
     }
@@ -277,7 +278,10 @@ final class SimulatedPool: PoolDriver {
   // MARK: For people
 
   var workerCounts: [(state: String, count: Int)] {
-    [("idle", slots.count { $0.credit > 0 && $0.held.isEmpty }), ("busy", slots.count { !$0.held.isEmpty })]
+    [
+      ("idle", slots.count { $0.credit > 0 && $0.held.isEmpty }),
+      ("busy", slots.count { !$0.held.isEmpty }),
+    ]
   }
 
   var workers: [WorkerSummary] { [] }

@@ -1,7 +1,7 @@
 import HTTPServer
 import JSON
-@testable import JobCore
 
+@testable import JobCore
 @testable import JobServer
 
 /// What must always be so.
@@ -13,18 +13,29 @@ extension Simulation {
 
   func hear(of ticket: Ticket, _ response: HTTPResponse) {
     guard let handle = Handle.read(response.bytes) else { return fail("no handle") }
-    hear(of: ticket, handle, version: response.version, body: response.bytes)
+    guard let tag = response.tag else { return fail("a handle without an entity tag") }
+    // One that was held back, of a job whose names another one has now.
+    guard ticket.number == nil || tag.number == ticket.number else { return }
+    hear(of: ticket, handle, version: tag.version, body: response.bytes)
   }
 
   /// A handle may only tell what follows from what was told before.
   func hear(of ticket: Ticket, _ handle: Handle, version: UInt32?, body: [UInt8]?) {
     guard ticket.standing == .accepted, ticket.id == handle.id else { return }
+    if version == nil, ticket.isReborn { return }
     let name = "job \(handle.id), \(ticket.args)"
     if handle.attempt > handle.attemptsMax { fail("\(name): attempt \(handle.attempt)") }
     if handle.interruptions > plan.settings.limits.lossesMax {
       fail("\(name) was interrupted \(handle.interruptions) times")
     }
-    if handle.state == "cancelled", !ticket.isCancelAsked { fail("\(name) cancelled by itself") }
+    if handle.state == "cancelled", !ticket.isCancelAsked {
+      // A crash can come between the records that take a submission back.
+      if ticket.mayBeHalfTakenBack {
+        note("half taken back")
+      } else {
+        fail("\(name) is cancelled by itself")
+      }
+    }
     if handle.isFinal, handle.state != "cancelled", ticket.cancelledAt != nil {
       fail("\(name) was told to be cancelled, and \(handle.state)")
     }
@@ -32,12 +43,14 @@ extension Simulation {
       fail("\(name) has the result \(handle.result ?? "none")")
     }
     if handle.state == "failed" { judge(handle, name, ticket) }
-    var new = Ticket.Told(version: version, handle: handle, body: body, sequence: sequence)
+    var new = Ticket.Told(
+      version: version ?? 1, finalVersion: handle.isFinal ? version : nil, handle: handle,
+      body: handle.isFinal ? body : nil, sequence: sequence)
     if let told = ticket.told {
-      if let before = told.version, let version {
-        if version < before { fail("\(name) goes back from version \(before) to \(version)") }
-        if version == before, handle.state != told.handle.state {
-          fail("\(name) is \(told.handle.state) and \(handle.state) in version \(version)")
+      if let version {
+        if version < told.version { fail("\(name): version \(version) after \(told.version)") }
+        if let final = told.finalVersion, version != final {
+          fail("\(name) is final, and its version goes from \(final) to \(version)")
         }
       }
       if told.handle.isFinal {
@@ -47,13 +60,13 @@ extension Simulation {
           fail("\(name) was \(told.handle.state), and is \(handle.state)")
         }
         if let before = told.body, let body, before != body { fail("\(name) changed its handle") }
+        // What is told again was known before.
+        new.sequence = told.sequence
       }
-      new.version = version ?? told.version
-      new.body = body ?? told.body
-      // What was told first and is told again was known then already.
-      if told.handle.isFinal { new.sequence = told.sequence }
+      new.version = max(new.version, told.version)
+      new.finalVersion = new.finalVersion ?? told.finalVersion
+      new.body = new.body ?? told.body
     }
-    if !handle.isFinal { new.body = nil }
     ticket.told = new
   }
 
@@ -181,22 +194,29 @@ extension Simulation {
   }
 
   private func check(_ ticket: Ticket, _ job: Job) {
-    if job.args != ticket.args { return fail("job \(job.id) has other arguments than it had") }
-    if let key = ticket.key, job.options?.idempotencyKey != key,
-      ticket.clientID == nil
-    {
-      // Sent in an array it has no key.
-      if !ticket.wasInArray { fail("job \(job.id) lost its key") }
+    if job.args != ticket.args {
+      guard ticket.isContested, mayBeDropped(ticket) else {
+        return fail("job \(job.id) has other arguments than it had")
+      }
+      ticket.standing = .unsure
+      return
     }
+    if job.number != ticket.number {
+      guard ticket.number == nil || mayBeDropped(ticket) else {
+        return fail("job \(job.id) was \(ticket.number ?? 0), and is \(job.number)")
+      }
+      ticket.isAnother(job.number)
+    }
+    if job.options?.idempotencyKey != ticket.key { fail("job \(job.id) lost its key") }
     guard let told = ticket.told else { return }
-    if let version = told.version, job.version < version {
-      fail("job \(job.id) goes back from version \(version) to \(job.version)")
+    if job.version < told.version {
+      fail("job \(job.id) goes back from version \(told.version) to \(job.version)")
     }
     guard told.handle.isFinal else { return }
     if job.state.rawValue != told.handle.state {
       fail("job \(job.id) was told to be \(told.handle.state), and is \(job.state)")
     }
-    if let version = told.version, job.version != version {
+    if let version = told.finalVersion, job.version != version {
       fail("job \(job.id) is final, and its version goes from \(version) to \(job.version)")
     }
   }

@@ -46,7 +46,7 @@ struct Outstanding {
 extension Simulation {
   // MARK: Wishes
 
-  func newTicket() -> Ticket {
+  func newTicket(isInArray: Bool = false) -> Ticket {
     let marker = tickets.count + 1
     var members = ""
     let attemptsMax = chance.pick([1, 1, 1, 2, 3])
@@ -58,7 +58,7 @@ extension Simulation {
     if chance.percent(20) { members += #","pool":"side""# }
     if chance.percent(10) { members += #","tags":["t\#(marker)"],"kwargs":{"k":"é"}"# }
     let ticket = Ticket(
-      marker: marker, key: chance.percent(40) ? "key-\(marker)" : nil,
+      marker: marker, key: !isInArray && chance.percent(40) ? "key-\(marker)" : nil,
       clientID: chance.percent(20) ? "id-\(marker)" : nil, members: members,
       canTimeOut: canTimeOut, failsOnInterrupt: failsOnInterrupt)
     tickets.append(ticket)
@@ -83,7 +83,7 @@ extension Simulation {
   }
 
   private func bulk(_ wait: Bool) -> Wish {
-    var many = (0..<chance.within(1...8)).map { _ in newTicket() }
+    var many = (0..<chance.within(1...8)).map { _ in newTicket(isInArray: true) }
     // In an array a submission is named by an id of its own.
     if let again = many.last(where: { $0.clientID != nil }), chance.percent(50) {
       many.append(again)
@@ -125,14 +125,12 @@ extension Simulation {
       ticket.timesSent += 1
     case .submitOther(let ticket):
       (method, body) = (.post, ticket.body(isOther: true))
+      ticket.isContested = true
       if let key = ticket.key { headers.append(("idempotency-key", key)) }
     case .submitMany(let many, let wait):
       (method, body) = (.post, "[\(many.map { $0.body() }.joined(separator: ","))]")
       if wait { query.append("wait=\(chance.pick([1, 5, 60]))") }
-      for ticket in many {
-        ticket.timesSent += 1
-        ticket.wasInArray = true
-      }
+      for ticket in many { ticket.timesSent += 1 }
     case .show(let ticket, let wait):
       path += "/\(ticket.id ?? "")"
       if wait { query.append("wait=\(chance.pick([1, 20]))") }
@@ -169,7 +167,7 @@ extension Simulation {
     weak var owed: PendingResponse?
     outstanding.append(Outstanding(number: number, wish: wish, response: { nil }))
     let answer = life.router.routes[index].action(&request) {
-      let pending = PendingResponse { [unowned self] in answered(number, $0) }
+      let pending = PendingResponse { [weak self] in self?.answered(number, $0) }
       owed = pending
       return pending
     }
@@ -195,6 +193,7 @@ extension Simulation {
       // It was taken back in memory, and perhaps only the submission came to the disk.
       if ticket.standing == .none { ticket.standing = .unsure }
       ticket.wasRefusedUnwritten = false
+      ticket.mayBeHalfTakenBack = true
     }
     for request in outstanding {
       switch request.wish {
@@ -256,30 +255,34 @@ extension Simulation {
       guard let handle = Handle.read(response.bytes) else { return fail("no handle") }
       let isReplay = !response.headers.values(of: "Idempotent-Replayed").isEmpty
       accepted(ticket, handle, isReplay: isReplay)
+      // While the journal takes nothing, who submits may be shown the job as it was accepted.
+      if response.tag?.version == 1, life?.server.engine.isWritable == false {
+        return note("told as it was accepted")
+      }
       hear(of: ticket, response)
     case 503, 409: refused(ticket, Handle.problemCode(response.bytes) ?? "")
     // It was accepted and dropped before its client could be told.
     case 410 where plan.isRetentionTight || ticket.isDropAsked: ticket.standing = .unsure
+    case 422 where ticket.isContested: note("mismatch")
     case 413 where plan.settings.limits.openBytesMax < 1_000: break
     default: fail("a submission is answered \(response.status)")
     }
   }
 
   private func accepted(_ ticket: Ticket, _ handle: Handle, isReplay: Bool) {
+    let number = JobID(handle.id).flatMap { life?.server.engine.store.number(of: $0) }
     if isReplay {
       note("replayed")
       if ticket.timesSent == 1 { fail("\(ticket.args) is a replay of nothing") }
-      if ticket.standing == .accepted, ticket.id == handle.id { return }
-    } else if ticket.standing == .accepted {
+    }
+    if ticket.standing == .accepted {
+      if ticket.id == handle.id, number == nil || ticket.number == number { return }
       guard mayBeDropped(ticket) else {
         return fail("\(ticket.args) is accepted twice: \(ticket.id ?? "") and \(handle.id)")
       }
     }
-    if ticket.standing == .accepted, isReplay, !mayBeDropped(ticket) {
-      return fail("\(ticket.args) is \(ticket.id ?? "") and then \(handle.id)")
-    }
     note("accepted")
-    ticket.begin(handle.id, at: sequence)
+    ticket.begin(handle.id, number, at: sequence)
     if let other = ticketByID[handle.id], other !== ticket {
       fail("\(handle.id) names \(other.args) and \(ticket.args)")
     }
@@ -311,7 +314,6 @@ extension Simulation {
     if ticket.standing == .accepted, !mayBeDropped(ticket) {
       return fail("another payload is accepted under the names of \(ticket.args)")
     }
-    foreign.insert(ticket.marker)
     ticket.standing = .unsure
     ticket.told = nil
   }

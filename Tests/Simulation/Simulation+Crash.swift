@@ -30,14 +30,14 @@ extension Simulation {
 
   /// Starts the service on what is there.
   func start() {
-    let fileSystem = SimulatedFileSystem(disk, chance) { [unowned self] in note($0) }
+    let fileSystem = SimulatedFileSystem(disk, chance) { [weak self] in self?.note($0) }
     if !isCalm, chance.percent(15) {
       fileSystem.callsToLive = chance.below(40)
       armedDeath = chance.percent(50) ? .killed : .powerLost
     } else if !isCalm, chance.percent(15) {
       fileSystem.fault = fault()
     }
-    fileSystem.whenDead = { [unowned self] in world.isDead = true }
+    fileSystem.whenDead = { [world] in world.isDead = true }
     world.isDead = false
     do {
       let life = try open(fileSystem)
@@ -71,7 +71,7 @@ extension Simulation {
       SimulatedPool(
         index: index, settings.pools[index], slots: plan.slots[index], world: world)
     }
-    let forkServer = SimulatedForkServer(disk, chance) { [unowned self] in note($0) }
+    let forkServer = SimulatedForkServer(disk, chance) { [weak self] in self?.note($0) }
     let log = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
     let server = Server(
       settings: settings, workerTasks: ["work"], door: Door(.anybody), log: log,
@@ -79,7 +79,8 @@ extension Simulation {
       seed: chance.next(), now: moment)
     let life = Life(server, fileSystem, forkServer, pools)
     self.life = life
-    server.observeRecords = { [unowned self] records in
+    server.observeRecords = { [weak self] records in
+      guard let self else { return }
       for record in records {
         tape.append(record)
         tell("  \(record.job) \(World.word(for: record))")
@@ -141,7 +142,6 @@ extension Simulation {
       takeTurn()
     }
     guard problems.isEmpty, world.problems.isEmpty, let life else { return }
-    let store = life.server.engine.store
     life.signals.append(15)
     turns = 0
     while self.life === life {
@@ -155,7 +155,9 @@ extension Simulation {
     if life.server.phase != .stopped { fail("a stop in order was none") }
     start()
     guard problems.isEmpty, let again = self.life else { return fail("does not start again") }
-    if again.server.engine.store != store { fail("a stop in order has changed the state") }
+    if again.server.engine.store != life.server.engine.store {
+      fail("a stop in order has changed the state")
+    }
     die(.killed)
   }
 

@@ -74,8 +74,6 @@ final class Simulation {
   var outstanding: [Outstanding] = []
   var lastRequest = 0
   var wishes: [Wish] = []
-  /// Tickets whose names another payload may own.
-  var foreign: Set<Int> = []
 
   init(seed: UInt64, isTold: Bool = false) {
     self.seed = seed
@@ -178,8 +176,10 @@ final class Simulation {
 
   func fault() -> SimulatedFileSystem.Fault {
     var fault = SimulatedFileSystem.Fault(
-      call: chance.percent(60) ? .append : chance.percent(30)
-        ? chance.pick(SimulatedFileSystem.Call.allCases) : nil,
+      call: chance.percent(60)
+        ? .append
+        : chance.percent(30)
+          ? chance.pick(SimulatedFileSystem.Call.allCases) : nil,
       after: chance.below(8), count: chance.within(1...6))
     fault.isTearing = chance.percent(50)
     fault.isShort = chance.percent(30)

@@ -4,7 +4,10 @@ import JobCore
 final class Ticket {
   /// What was told of the job last.
   struct Told {
-    var version: UInt32?
+    /// At least this.
+    var version: UInt32
+    /// Of a final one, this.
+    var finalVersion: UInt32?
     var handle: Handle
     /// Of a final one, the whole answer to a request for the handle.
     var body: [UInt8]?
@@ -34,6 +37,12 @@ final class Ticket {
 
   var standing = Standing.none
   var id: String?
+  /// The number of its job: an id can name another one after the first was dropped.
+  var number: JobNumber?
+  /// Whether it has had a job before this one.
+  var isReborn = false
+  /// Whether another payload was sent under its names.
+  var isContested = false
   var told: Told?
   var timesSent = 0
   var acceptedAt: UInt64 = 0
@@ -44,8 +53,8 @@ final class Ticket {
   var isDropAsked = false
   /// It was refused because the journal took no records, in this life of the service.
   var wasRefusedUnwritten = false
-  /// It was sent in an array, without its key.
-  var wasInArray = false
+  /// The same in an earlier life, after which a part of it may have been recovered.
+  var mayBeHalfTakenBack = false
 
   init(
     marker: Int, key: String?, clientID: String?, members: String, canTimeOut: Bool,
@@ -70,14 +79,22 @@ final class Ticket {
   }
 
   /// A new job was accepted under these names, after the one before was dropped.
-  func begin(_ id: String, at sequence: UInt64) {
+  func begin(_ id: String, _ number: JobNumber?, at sequence: UInt64) {
+    if self.id != nil { isReborn = true }
     standing = .accepted
     self.id = id
+    self.number = number
     told = nil
     acceptedAt = sequence
-    isCancelAsked = false
     cancelledAt = nil
-    isDropAsked = false
+  }
+
+  /// Its names are those of another job now, of which nothing was told.
+  func isAnother(_ number: JobNumber) {
+    self.number = number
+    isReborn = true
+    told = nil
+    cancelledAt = nil
   }
 
   /// The power failed, and what came after this record was not promised to survive.

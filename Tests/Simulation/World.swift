@@ -1,5 +1,4 @@
 @testable import JobCore
-
 @testable import JobServer
 
 /// What really happens to jobs, whatever the service says: which run, as which attempt, and how they
