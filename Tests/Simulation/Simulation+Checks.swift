@@ -9,6 +9,11 @@ extension Simulation {
   /// Whether a job may be gone without its client having been told.
   func mayBeDropped(_ ticket: Ticket) -> Bool { plan.isRetentionTight || ticket.isDropAsked }
 
+  /// Whether its job must be there, for the request whose answer is judged.
+  private func mustBeThere(_ ticket: Ticket) -> Bool {
+    ticket.standing == .accepted && ticket.acceptedAfter < heardRequest && !mayBeDropped(ticket)
+  }
+
   // MARK: What clients hear
 
   func hear(of ticket: Ticket, _ response: HTTPResponse) {
@@ -85,11 +90,11 @@ extension Simulation {
   func hearOfNone(_ response: HTTPResponse, _ ticket: Ticket) {
     switch response.status {
     case 410:
-      if ticket.standing == .accepted, !mayBeDropped(ticket) {
-        fail("\(ticket.args) is gone, and nobody dropped it")
-      }
+      if mustBeThere(ticket) { fail("\(ticket.args) is gone, and nobody dropped it") }
     case 404:
-      if ticket.standing == .accepted || ticket.standing == .dropped {
+      if ticket.acceptedAfter < heardRequest,
+        ticket.standing == .accepted || ticket.standing == .dropped
+      {
         fail("\(ticket.args) was never heard of, says the service")
       }
     case 503: break
@@ -108,7 +113,7 @@ extension Simulation {
     for (ticket, handle) in zip(many, handles) {
       if !handle.isProblem {
         hear(of: ticket, handle, version: nil, body: nil)
-      } else if ticket.standing == .accepted, !mayBeDropped(ticket) {
+      } else if mustBeThere(ticket) {
         fail("\(ticket.args) is \(handle.errorCode ?? "a problem")")
       }
     }
@@ -165,6 +170,9 @@ extension Simulation {
 
   func check(_ server: Server) {
     for broken in server.engine.brokenInvariants() { fail(broken) }
+    // Only records change jobs, and only answers what is known of them.
+    guard sequence != checkedSequence || answersHeard != checkedAnswers else { return }
+    (checkedSequence, checkedAnswers) = (sequence, answersHeard)
     checkTickets(server.engine.store)
   }
 

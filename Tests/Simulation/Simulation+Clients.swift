@@ -184,6 +184,8 @@ extension Simulation {
     let wish = outstanding.remove(at: place).wish
     guard let response else { return fail("a \(wish.word) was never answered") }
     tell("\(wish.word) → \(response.status)")
+    heardRequest = number
+    answersHeard += 1
     hear(response, wish)
   }
 
@@ -283,6 +285,7 @@ extension Simulation {
     }
     note("accepted")
     ticket.begin(handle.id, number, at: sequence)
+    ticket.acceptedAfter = lastRequest
     if let other = ticketByID[handle.id], other !== ticket {
       fail("\(handle.id) names \(other.args) and \(ticket.args)")
     }

@@ -73,6 +73,12 @@ final class Simulation {
   var ticketByID: [String: Ticket] = [:]
   var outstanding: [Outstanding] = []
   var lastRequest = 0
+  /// The one whose answer is judged.
+  var heardRequest = 0
+  var answersHeard = 0
+  /// Up to where tickets were compared with the state.
+  var checkedSequence: UInt64 = 0
+  var checkedAnswers = 0
   var wishes: [Wish] = []
 
   init(seed: UInt64, isTold: Bool = false) {

@@ -46,6 +46,8 @@ final class Ticket {
   var told: Told?
   var timesSent = 0
   var acceptedAt: UInt64 = 0
+  /// The newest request when it was accepted: what earlier ones hear may be older.
+  var acceptedAfter = 0
   var droppedAt: UInt64 = 0
   var isCancelAsked = false
   /// When a cancel was accepted; nil: none was.
