@@ -1,8 +1,8 @@
 import Glibc
 
 /// Runs many histories: `Simulation FIRST COUNT EVENTS`. Prints the seeds that fail and what was
-/// wrong, and how often what happened; exits 1 if one failed. With `LIDO_SEED` it runs that one and
-/// tells what happens in it.
+/// wrong, and how often what happened; exits 1 if one failed, with `LIDO_FIRST` right after it. With
+/// `LIDO_SEED` it runs that one and tells what happens in it.
 @main struct Program {
   static func main() {
     let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
@@ -25,6 +25,7 @@ import Glibc
       tally.add(simulation.world.tally)
       guard !problems.isEmpty else { continue }
       failed += 1
+      defer { if getenv("LIDO_FIRST") != nil { exit(1) } }
       say("FAILED LIDO_SEED=\(seed): \(problems.prefix(3).joined(separator: "; "))")
     }
     for (word, count) in tally.counts.sorted(by: { $0.key < $1.key }) {

@@ -171,12 +171,22 @@ final class SimulatedDisk {
 
   // MARK: Crashes
 
+  /// A byte of a file is another one from now on. Answers false for a file that is not synced, or
+  /// has no byte.
+  func damage(_ path: String) -> Bool {
+    guard let inode = inode(path), inode.isSynced, !inode.bytes.isEmpty else { return false }
+    let place = chance.below(inode.bytes.count)
+    inode.bytes[place] ^= UInt8(chance.within(1...255))
+    inode.platter = inode.bytes
+    return true
+  }
+
   /// The process that held locks is gone.
   func processDied() {
     for folder in folders.values { for inode in folder.names.values { inode.isLocked = false } }
   }
 
-  /// The power fails. Answers, for the tally, in words, what became of changes that were not synced.
+  /// The power fails. Answers, in words for the tally, what became of changes not synced.
   func losePower() -> [String] {
     var words: [String] = []
     for path in folders.keys.sorted() {

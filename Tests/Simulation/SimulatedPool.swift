@@ -5,8 +5,8 @@ import JobCore
 @testable import Multiprocessing
 
 /// A pool whose workers do by plan what workers do: return, raise, die before and after they begin,
-/// hang until they are ended, answer late, and answer twice. It keeps the rules of `PoolDriver`, and
-/// it notices when a job runs twice at the same time, or as an attempt that is not its turn.
+/// hang until they are ended, answer late, and answer twice. It keeps the rules of `PoolDriver`,
+/// and tells the world what runs.
 final class SimulatedPool: PoolDriver {
   /// What a worker does with a call.
   enum Deed: Int, CaseIterable {

@@ -26,6 +26,24 @@ extension Simulation {
     } else {
       disk.processDied()
     }
+    if !isCalm, chance.percent(5) { damageSnapshot() }
+  }
+
+  /// Damages the newest snapshot, if the one before it, or none, and the segments since are there:
+  /// that is to cost nothing.
+  private func damageSnapshot() {
+    let names = disk.list(plan.settings.directory) ?? []
+    func sequences(_ prefix: String, _ suffix: String) -> [UInt64] {
+      names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(suffix) }
+        .compactMap { UInt64($0.dropFirst(prefix.count).dropLast(suffix.count)) }.sorted()
+    }
+    let snapshots = sequences("snapshot-", ".json")
+    guard let newest = snapshots.last,
+      let name = names.last(where: { $0.hasPrefix("snapshot-") && $0.hasSuffix("\(newest).json") }),
+      sequences("journal-", ".jsonl").contains((snapshots.dropLast().last ?? 0) + 1),
+      disk.damage("\(plan.settings.directory)/\(name)")
+    else { return }
+    note("snapshot damaged")
   }
 
   /// Starts the service on what is there.

@@ -111,7 +111,8 @@ final class Simulation {
     tell(word)
   }
 
-  /// Runs a history of so many events, then lets everything come to its end. Answers what was wrong.
+  /// Runs a history of so many events, then lets everything come to its end. Answers what was
+  /// wrong.
   func run(events: Int) -> [String] {
     disk.makeFolder("")
     for _ in 0..<events where problems.isEmpty {

@@ -1,8 +1,8 @@
 @testable import JobCore
 @testable import JobServer
 
-/// What really happens to jobs, whatever the service says: which run, as which attempt, and how they
-/// ended. It judges by that what the service decides.
+/// What really happens to jobs, whatever the service says: which run, as which attempt, and how
+/// they ended. It judges by that what the service decides.
 final class World {
   let chance: Chance
   private(set) var tally = Tally()
