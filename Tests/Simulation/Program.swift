@@ -1,8 +1,8 @@
 import Glibc
 
 /// Runs many histories: `Simulation FIRST COUNT EVENTS`. Prints the seeds that fail and what was
-/// wrong, and how often what happened; exits 1 if one failed, with `LIDO_FIRST` right after it. With
-/// `LIDO_SEED` it runs that one and tells what happens in it.
+/// wrong, and how often what happened; exits 1 if one failed, with `LIDO_FIRST` right after it.
+/// With `LIDO_SEED` it runs that one and tells what happens in it.
 @main struct Program {
   static func main() {
     let arguments = CommandLine.arguments.dropFirst().compactMap { Int($0) }
