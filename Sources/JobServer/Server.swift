@@ -11,8 +11,8 @@ import Reactor
 /// It decides nothing: facts go to the engine as events, what the engine wants comes back as
 /// records (made durable first) and effects (performed after). Its edges are given to it: the
 /// storage with its file system, the pools, the fork server, and with each turn the moment and what
-/// is ready; so that all of it runs on simulated ones as well (`Tests/Simulation`). This file is the
-/// composition and the turn; the facets stand in `Server+….swift`.
+/// is ready; so that all of it runs on simulated ones as well (`Tests/Simulation`). This file is
+/// the composition and the turn; the facets stand in `Server+….swift`.
 final class Server {
   let settings: Settings
   let door: Door
