@@ -118,7 +118,7 @@ let package = Package(
     .testTarget(name: "JobCoreTests", dependencies: ["JobCore"], swiftSettings: strict),
     .testTarget(
       name: "JobStorageTests", dependencies: ["JobStorage", "JobCore", "JSON", "TestSupport"],
-      swiftSettings: strict),
+      exclude: ["fixtures"], swiftSettings: strict),
     .testTarget(
       name: "ReactorTests", dependencies: ["Reactor", "TestSupport"], swiftSettings: strict),
     .testTarget(
@@ -133,6 +133,9 @@ let package = Package(
     .executableTarget(
       name: "PoolTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/PoolTestProgram", swiftSettings: strict),
+    .executableTarget(
+      name: "MeasureProgram", dependencies: ["Multiprocessing"],
+      path: "Tests/MeasureProgram", swiftSettings: strict),
     .executableTarget(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),

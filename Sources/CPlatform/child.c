@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
     order->sources[i] = descriptors[i];
   }
   order->descriptor_count = descriptor_count;
+  order->held = -1;
   next += descriptor_count * sizeof(int32_t);
   length -= descriptor_count * sizeof(int32_t);
 
@@ -57,6 +59,8 @@ int lido_parse_request(const void *message, size_t length, const int *descriptor
     return request->signal_number > 0 && request->signal_number < NSIG ? 0 : -1;
   case LIDO_REQUEST_PING:
     return 0;
+  case LIDO_REQUEST_HOLD:
+    return order->descriptor_count == 1 ? 0 : -1;
   default:
     return -1;
   }
@@ -74,14 +78,15 @@ static _Noreturn void fail(int setup, enum lido_stage stage) {
 
 // glibc's sigaction takes no lock for any signal that the loop below can reach in a process that
 // glibc's own fork made; the known deadlock (swift-subprocess #374) needs a raw clone.
-void lido_reset_signals(void) {
+void lido_reset_signals(int blocked) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = SIG_DFL;
   for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  sigset_t mask;
+  sigemptyset(&mask);
+  if (blocked != 0) sigaddset(&mask, blocked);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static int adjust_oom_score(int value) {
@@ -170,11 +175,35 @@ static void execute_order(const struct lido_order *order, int setup) {
   fail(setup, LIDO_STAGE_EXEC);
 }
 
+// What this process holds for the service; see LIDO_REQUEST_HOLD. A process that it forks does not:
+// it may live for longer than all that the service has started.
+static int held = -1;
+
+static void let_go(void) {
+  if (held >= 0) close(held);
+  held = -1;
+}
+
+// Gives the child the descriptor above all others that it gets. Without room for it there, the
+// service's next start only has to trust that the child ends with the fork server.
+void lido_hand_over(struct lido_order *order, int descriptor) {
+  if (descriptor < 0 || order->request.kind != LIDO_REQUEST_FORK ||
+      order->descriptor_count == LIDO_DESCRIPTORS_MAX)
+    return;
+  int top = 2;
+  for (size_t i = 0; i < order->descriptor_count; i++) {
+    if (order->targets[i] > top) top = order->targets[i];
+  }
+  order->sources[order->descriptor_count] = descriptor;
+  order->targets[order->descriptor_count++] = top + 1;
+  order->held = top + 1;
+}
+
 int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry) {
   const struct lido_request *request = &order->request;
   if (setpgid(0, 0) < 0) fail(setup, LIDO_STAGE_PROCESS_GROUP);
-  // Killed with the fork server; if that is gone already, the signal will never come.
-  if (!request->lingers) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Killed, or told, with the fork server; if that is gone already, the signal will never come.
+  prctl(PR_SET_PDEATHSIG, request->survives ? SIGRTMAX : SIGKILL);
   if (getppid() != server) _exit(127);
   // Orphans below this process stay below it while it lives, so that whatever is ever reparented
   // to the fork server is known to have lost its worker. (If it does not wait for them they stay
@@ -183,7 +212,13 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
   if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
-  lido_reset_signals();
+  if (order->held >= 0) {
+    held = order->held;
+    fcntl(held, F_SETFD, FD_CLOEXEC);
+    pthread_atfork(NULL, NULL, let_go);
+  }
+  // What the end of the server means is decided once lido_follow_parent has been called.
+  lido_reset_signals(request->survives ? SIGRTMAX : 0);
   if (request->kind == LIDO_REQUEST_EXEC) execute_order(order, setup);
 
   entry->code = request->entry;

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "memory_file.h"
+
 // High half: the ordinal up to which unclaimed calls are revoked. Low half: the last claimed one.
 struct lido_claims {
   _Atomic uint64_t word;
@@ -17,8 +19,13 @@ static uint64_t pack(uint32_t revoked, uint32_t claimed) {
 }
 
 struct lido_claims *lido_claims_create(int *descriptor) {
-  int page = memfd_create("lido-claims", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  int page = lido_memory_file("lido-claims");
   if (page < 0) return NULL;
+  if (!lido_may_reach(sizeof(struct lido_claims))) {
+    close(page);
+    errno = EFBIG;
+    return NULL;
+  }
   // Sealed in size: a worker that shrank it would have the server die of SIGBUS.
   if (ftruncate(page, sizeof(struct lido_claims)) == 0 &&
       fcntl(page, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +17,33 @@ int lido_reserve_standard_descriptors(void) {
   return 0;
 }
 
+int lido_above_standard(int descriptor) {
+  if (descriptor < 0 || descriptor > 2) return descriptor;
+  int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+  int failure = errno;
+  close(descriptor);
+  errno = failure;
+  return moved;
+}
+
 void lido_buffer_stdout_by_line(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+
+void lido_flush_stdout(void) {
+  if (__fpending(stdout) > 0) fflush(stdout);
+}
+
+int lido_socket_pair(int type, int ends[2]) {
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -1;
+  for (int i = 0; i < 2; i++) {
+    ends[i] = lido_above_standard(ends[i]);
+    if (ends[i] >= 0) continue;
+    int failure = errno;
+    close(ends[1 - i]);
+    errno = failure;
+    return -1;
+  }
+  return 0;
+}
 
 int lido_make_pipe(int writes, int *ours, int *theirs) {
   int ends[2];
@@ -99,7 +126,10 @@ ssize_t lido_receive_flagged(int socket, void *message, size_t capacity, int *de
     for (size_t i = 0; i < come; i++) {
       int descriptor;
       memcpy(&descriptor, CMSG_DATA(rights) + i * sizeof(int), sizeof(int));
-      if (count < room) {
+      descriptor = lido_above_standard(descriptor);
+      if (descriptor < 0) {
+        failure = EMFILE;
+      } else if (count < room) {
         descriptors[count++] = descriptor;
       } else {
         close(descriptor);

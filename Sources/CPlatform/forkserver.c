@@ -20,6 +20,7 @@
 
 #include "child.h"
 #include "descriptors.h"
+#include "strays.h"
 
 // A child that has not been reaped. Its process id leads a group of the same number, and neither
 // can be given to anybody else before we reap it: that is what makes every kill below safe.
@@ -29,7 +30,7 @@ struct child {
   int pidfd; // Until it is sent; then -1.
   int setup; // Read end of the setup pipe while the program does not run yet; then -1.
   int failed; // A start failure has been reported: the exit is not news.
-  int lingers;
+  int lingers; // What it leaves behind does as well.
 };
 
 // A reply that the socket did not take yet.
@@ -49,11 +50,17 @@ struct server {
   size_t child_capacity;
   struct waiting_reply *first_waiting;
   struct waiting_reply *last_waiting;
+  int held;  // See LIDO_REQUEST_HOLD; -1: nothing.
   int ended; // The client is gone.
-  uint64_t strays_due; // When strays are killed, monotonic milliseconds; 0: as soon as they show.
+  uint64_t end; // When the last stray has to be gone once the client is; 0 before.
 };
 
-enum { STRAYS_MAX = 4096 };
+// How long a stray may go on: one that lingers is a fork server of its own, perhaps, and below that
+// processes that are to learn of its end before their own. It takes as long itself.
+enum { STRAY_MILLISECONDS = LIDO_LINGER_MILLISECONDS * 3 / 2 };
+
+// Static because it is large; there is one fork server in a process.
+static struct lido_strays strays;
 
 // The received message; static because it is too large for a frame, aligned for its structs.
 static uint64_t message[LIDO_REQUEST_BYTES_MAX / sizeof(uint64_t)];
@@ -103,6 +110,10 @@ static void send_waiting(struct server *server) {
 
 // Sends a reply, or keeps it if the socket is full: a slow client loses nothing. Takes `pidfd`.
 static void reply(struct server *server, const struct lido_reply *reply, int pidfd) {
+  if (server->ended) {
+    if (pidfd >= 0) close(pidfd);
+    return;
+  }
   if (server->first_waiting == NULL &&
       lido_send_message(server->socket, reply, sizeof *reply, &pidfd, pidfd >= 0 ? 1 : 0) == 0) {
     if (pidfd >= 0) close(pidfd);
@@ -134,14 +145,15 @@ static struct child *find_process(struct server *server, pid_t process) {
   return NULL;
 }
 
-// Kills every child that we did not start: it was orphaned by one of ours that has ended, and
-// nobody waits for it. What it leaves behind is reparented to us when it dies and found then.
-static void kill_strays(struct server *server) {
-  static pid_t strays[STRAYS_MAX];
-  size_t count = lido_list_children(strays, STRAYS_MAX);
-  for (size_t i = 0; i < count; i++) {
-    if (find_process(server, strays[i]) == NULL) kill(strays[i], SIGKILL);
+// Fills `found` with the children that we did not start: each was orphaned by one of ours that has
+// ended, and nobody waits for it. What it leaves behind is reparented to us when it dies.
+static size_t find_strays(struct server *server, pid_t found[LIDO_STRAYS_MAX]) {
+  size_t count = 0;
+  size_t all = lido_list_children(found, LIDO_STRAYS_MAX);
+  for (size_t i = 0; i < all; i++) {
+    if (find_process(server, found[i]) == NULL) found[count++] = found[i];
   }
+  return count;
 }
 
 // Reads what a child says about its setup: nothing and the end means that its program runs.
@@ -264,7 +276,12 @@ static int take_request(struct server *server, struct lido_entry *entry) {
     } else if (order.request.kind == LIDO_REQUEST_PING) {
       struct lido_reply pong = {.kind = LIDO_REPLY_PONG};
       reply(server, &pong, -1);
+    } else if (order.request.kind == LIDO_REQUEST_HOLD) {
+      if (server->held >= 0) close(server->held);
+      server->held = descriptors[0];
+      count = 0; // It is kept.
     } else {
+      lido_hand_over(&order, server->held);
       is_child = start(server, &order, entry);
       if (is_child) return 1; // Its descriptors are arranged already.
     }
@@ -292,41 +309,53 @@ static void report_exit(struct server *server, struct child *child, int status,
   reply(server, &exited, -1);
 }
 
-// Reaps everything that has ended.
-static void reap(struct server *server) {
-  int reaped = 0, lingered = 0;
+// Reaps everything that has ended. Returns whether anything had, and through `due` when that is due
+// what they have left behind, if that is later than `*due`.
+static int reap_ended(struct server *server, uint64_t *due) {
+  int reaped = 0;
   for (;;) {
     siginfo_t seen = {0};
     // Look first: while the zombie holds its number, its group can be killed without hitting a
     // stranger that was given the same one.
-    if (waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) < 0 || seen.si_pid == 0) break;
+    if (waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) < 0 || seen.si_pid == 0) return reaped;
     struct child *child = find_process(server, seen.si_pid);
     if (child != NULL) kill(-seen.si_pid, SIGKILL);
     int status;
     struct rusage usage;
     if (wait4(seen.si_pid, &status, 0, &usage) != seen.si_pid) continue;
     reaped = 1;
-    if (child == NULL) continue;
-    lingered |= child->lingers;
-    report_exit(server, child, status, &usage);
-    *child = server->children[--server->child_count];
+    // What a stray leaves behind has no more time than it had: else a chain of them never ended.
+    uint64_t left = lido_strays_reaped(&strays, seen.si_pid);
+    if (child != NULL) {
+      if (child->lingers) left = now_milliseconds() + STRAY_MILLISECONDS;
+      report_exit(server, child, status, &usage);
+      *child = server->children[--server->child_count];
+    }
+    if (left > *due) *due = left;
   }
-  // What one that lingers leaves behind lingers as well: a fork server of its own, and below that
-  // processes that are to learn of its end before their own. That server takes as long itself.
-  if (lingered && server->strays_due == 0) {
-    server->strays_due = now_milliseconds() + LIDO_LINGER_MILLISECONDS * 3 / 2;
+}
+
+// Reaps everything that has ended, and notes what that leaves behind.
+static void reap(struct server *server) {
+  static pid_t found[LIDO_STRAYS_MAX];
+  size_t count = 0;
+  uint64_t due = 0;
+  // A stray shows before the end of the one that left it does. So they are judged when nothing is
+  // left to be reaped, or else after some rounds: such ends need not ever cease. When all is to
+  // end those are looked for as well that came without an end of a child, from below a stray.
+  for (int round = 0; round < 3; round++) {
+    if (!reap_ended(server, &due) && (round > 0 || server->end == 0)) break;
+    count = find_strays(server, found);
   }
-  if (reaped && server->strays_due == 0) kill_strays(server);
+  if (server->end != 0 && due > server->end) due = server->end;
+  lido_strays_found(&strays, found, count, due);
 }
 
 // Kills the strays whose time is over. Returns the milliseconds until that is due; -1: none is.
-static int pass_time(struct server *server) {
-  if (server->strays_due == 0) return -1;
+static int pass_time(void) {
   uint64_t now = now_milliseconds();
-  if (now < server->strays_due) return (int)(server->strays_due - now);
-  server->strays_due = 0;
-  kill_strays(server);
-  return -1;
+  uint64_t next = strays.count == 0 ? 0 : lido_strays_kill_due(&strays, now);
+  return next == 0 ? -1 : (int)(next - now);
 }
 
 static void drain_signals(struct server *server) {
@@ -335,47 +364,35 @@ static void drain_signals(struct server *server) {
   }
 }
 
-// Whether there is somebody who lingers: a child of ours, or what one has left behind.
-static int is_lingering(const struct server *server) {
+static void kill_children(struct server *server, int lingering) {
   for (size_t i = 0; i < server->child_count; i++) {
-    if (server->children[i].lingers) return 1;
-  }
-  siginfo_t seen;
-  return server->strays_due != 0 && waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-// Lets those that linger end by themselves, within bounds. The others were killed.
-static void let_linger(struct server *server) {
-  uint64_t end = now_milliseconds() + LIDO_LINGER_MILLISECONDS;
-  if (server->strays_due > end) end = server->strays_due;
-  while (is_lingering(server)) {
-    uint64_t now = now_milliseconds();
-    if (now >= end) return;
-    struct pollfd signals = {.fd = server->signals, .events = POLLIN};
-    poll(&signals, 1, (int)(end - now));
-    drain_signals(server);
-    pid_t gone;
-    while ((gone = waitpid(-1, NULL, WNOHANG)) > 0) {
-      struct child *child = find_process(server, gone);
-      if (child == NULL) continue;
-      if (child->lingers && server->strays_due == 0) server->strays_due = end;
-      *child = server->children[--server->child_count];
-    }
+    if (server->children[i].lingers == lingering) kill(-server->children[i].process, SIGKILL);
   }
 }
 
-// Ends everything below us and then this process: nothing survives the client.
+// Ends everything below us and then this process: nothing survives the client. Those that linger
+// end by themselves, within bounds.
 static _Noreturn void end_everything(struct server *server) {
-  for (size_t i = 0; i < server->child_count; i++) {
-    if (!server->children[i].lingers) kill(-server->children[i].process, SIGKILL);
+  uint64_t children_due = now_milliseconds() + LIDO_LINGER_MILLISECONDS;
+  server->end = children_due + STRAY_MILLISECONDS;
+  kill_children(server, 0);
+  for (;;) {
+    reap(server);
+    int bound = pass_time();
+    siginfo_t seen;
+    // No child is left, known or not.
+    if (waitid(P_ALL, 0, &seen, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD) _exit(0);
+    uint64_t now = now_milliseconds();
+    if (now < children_due) {
+      int left = (int)(children_due - now);
+      if (bound < 0 || left < bound) bound = left;
+    } else {
+      kill_children(server, 1);
+    }
+    struct pollfd signals = {.fd = server->signals, .events = POLLIN};
+    poll(&signals, 1, bound);
+    drain_signals(server);
   }
-  let_linger(server);
-  for (size_t i = 0; i < server->child_count; i++) kill(-server->children[i].process, SIGKILL);
-  server->child_count = 0;
-  do {
-    kill_strays(server); // By now nobody is known, so these are all of our children.
-  } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
-  _exit(0);
 }
 
 // Makes this process a server: a session of its own, so that no terminal reaches it, no signals
@@ -415,11 +432,12 @@ static void settle(struct server *server) {
 }
 
 int lido_forkserver_run(int socket, struct lido_entry *entry) {
-  struct server server = {.socket = socket};
+  struct server server = {.socket = socket, .held = -1};
+  strays.count = 0; // This process may be a fork of another fork server.
   settle(&server);
   while (!server.ended) {
     struct epoll_event events[16];
-    int count = epoll_wait(server.events, events, 16, pass_time(&server));
+    int count = epoll_wait(server.events, events, 16, pass_time());
     if (count < 0 && errno != EINTR) give_up("epoll_wait");
     for (int i = 0; i < count; i++) {
       int descriptor = events[i].data.fd;
@@ -443,7 +461,7 @@ int lido_forkserver_run(int socket, struct lido_entry *entry) {
 // Both ends, close-on-exec; the buffers as large as a request may be. The client's end, [0], does
 // not wait; neither does the server's, because every call on it asks for that.
 static int make_sockets(int sockets[2]) {
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) return -1;
+  if (lido_socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, sockets) < 0) return -1;
   int size = LIDO_REQUEST_BYTES_MAX;
   for (int end = 0; end < 2; end++) {
     // The second needs no privilege but is bounded by net.core.wmem_max.

@@ -5,44 +5,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
-#include "forkserver.h"
+#include "descriptors.h"
+#include "parent.h"
 
-static timer_t linger;
-
-// The parent is gone. Only async-signal-safe calls.
-static void begin_end(int number) {
-  (void)number;
-  const struct itimerspec time = {
-      .it_value = {.tv_nsec = LIDO_LINGER_MILLISECONDS * 1000000L},
-  };
-  timer_settime(linger, 0, &time, NULL);
-}
-
-// In the child: has it end some time after its parent.
-static void follow_parent(pid_t parent) {
-  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-  struct sigaction action = {.sa_handler = begin_end, .sa_flags = SA_RESTART};
-  if (timer_create(CLOCK_MONOTONIC, &event, &linger) < 0) return;
-  sigaction(SIGRTMAX, &action, NULL);
-  prctl(PR_SET_PDEATHSIG, SIGRTMAX);
-  if (getppid() != parent) begin_end(0); // The signal will never come.
-}
-
-int lido_fork_child(pid_t *process, int *pidfd) {
+int lido_fork_child(int parent, pid_t *process, int *pidfd) {
   fflush(NULL); // What is buffered would be written twice.
   sigset_t all, before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
-  pid_t parent = getpid();
   pid_t forked = fork();
   if (forked == 0) {
     setpgid(0, 0);
@@ -52,8 +27,8 @@ int lido_fork_child(pid_t *process, int *pidfd) {
       dup2(null, 0);
       close(null);
     }
-    lido_reset_signals();
-    follow_parent(parent);
+    lido_reset_signals(0);
+    lido_follow_parent(parent);
     return 0;
   }
   int failure = errno;
@@ -101,28 +76,8 @@ void lido_end_before_parents(void (*last)(void)) {
   on_exit(end_here, NULL); // It fails for want of memory only; then the parent's run as well.
 }
 
-int lido_open_self(void) { return pidfd_open(getpid(), 0); }
+int lido_open_self(void) { return lido_above_standard(pidfd_open(getpid(), 0)); }
 
 int lido_signal_process(int pidfd, int number) {
   return pidfd_send_signal(pidfd, number, NULL, 0);
-}
-
-int lido_make_parcel(const void *bytes, size_t length) {
-  int file = memfd_create("lido-parcel", MFD_CLOEXEC);
-  if (file < 0) return -1;
-  const char *next = bytes;
-  while (length > 0) {
-    ssize_t written = write(file, next, length);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      int failure = errno;
-      close(file);
-      errno = failure;
-      return -1;
-    }
-    next += written;
-    length -= (size_t)written;
-  }
-  lseek(file, 0, SEEK_SET);
-  return file;
 }

@@ -5,9 +5,10 @@
 #include <stdalign.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "memory_file.h"
 
 static const uint64_t shared_mark = 0x316472616873646cULL; // "ldshard1"
 static const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -54,13 +55,6 @@ static void point(struct lido_shared_memory *memory, const struct header *header
   memory->lock = memory->lock_kind == LIDO_LOCK_NONE ? NULL : (struct lido_lock *)page->lock;
 }
 
-// ftruncate(2) beyond this limit would end the process with SIGXFSZ.
-static int exceeds_limit(size_t length) {
-  struct rlimit limit;
-  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-         length > limit.rlim_cur;
-}
-
 static int fill(struct lido_shared_memory *memory, const struct header *header, size_t length) {
   if (ftruncate(memory->descriptor, (off_t)length) != 0) return errno == EFBIG ? ENOMEM : errno;
   if (fcntl(memory->descriptor, F_ADD_SEALS, seals) != 0) return errno;
@@ -85,10 +79,10 @@ int lido_shared_make(struct lido_shared_memory *memory, const char *name, const 
   };
   strncpy(header.type, type, sizeof header.type - 1);
   size_t length = length_of(&header);
-  if (length == 0 || exceeds_limit(length)) return ENOMEM;
+  if (length == 0 || !lido_may_reach(length)) return ENOMEM;
   // A mapping begins at a page, and an element of a larger alignment may not.
   if (alignment > (size_t)sysconf(_SC_PAGESIZE)) return EINVAL;
-  memory->descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  memory->descriptor = lido_memory_file(name);
   if (memory->descriptor < 0) return errno;
   int failure = fill(memory, &header, length);
   if (failure != 0) {

@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "memory_file.h"
 
 #define MAGIC UINT64_C(0x3130657565755171)
 // Where the items begin; the page before is mapped.
@@ -62,19 +63,13 @@ static int init_mutex(pthread_mutex_t *mutex) {
   return failure;
 }
 
-// Whether the file may reach `end`; without asking, a write beyond raises SIGXFSZ.
-static int is_allowed(uint64_t end) {
-  struct rlimit limit;
-  return getrlimit(RLIMIT_FSIZE, &limit) < 0 || end <= limit.rlim_cur;
-}
-
 static struct lido_queue *map_page(int descriptor) {
   void *page = mmap(NULL, ITEMS_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
   return page == MAP_FAILED ? NULL : page;
 }
 
 static struct lido_queue *create_in(int memory, uint64_t capacity) {
-  if (!is_allowed(ITEMS_OFFSET)) {
+  if (!lido_may_reach(ITEMS_OFFSET)) {
     errno = EFBIG;
     return NULL;
   }
@@ -95,13 +90,7 @@ static struct lido_queue *create_in(int memory, uint64_t capacity) {
 }
 
 struct lido_queue *lido_queue_create(uint64_t capacity, int *descriptor) {
-  int memory = memfd_create("lido-queue", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (memory >= 0 && memory <= 2) {
-    // Not in the place of a standard descriptor that is closed.
-    int moved = fcntl(memory, F_DUPFD_CLOEXEC, 3);
-    close(memory);
-    memory = moved;
-  }
+  int memory = lido_memory_file("lido-queue");
   if (memory < 0) return NULL;
   struct lido_queue *queue = create_in(memory, capacity);
   if (queue == NULL) {
@@ -242,21 +231,9 @@ void lido_queue_wake(struct lido_queue *queue) {
 
 // MARK: putting
 
-static int write_exactly(int descriptor, const void *bytes, size_t length, uint64_t position) {
-  size_t done = 0;
-  while (done < length) {
-    ssize_t written = pwrite(descriptor, (const char *)bytes + done, length - done,
-                             (off_t)(ITEMS_OFFSET + position + done));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return written < 0 ? errno : ENOSPC;
-    done += (size_t)written;
-  }
-  return 0;
-}
-
 static int write_item(int descriptor, const void *bytes, uint64_t length, uint64_t position) {
   uint64_t end = ITEMS_OFFSET + position + sizeof length + length;
-  if (end > INT64_MAX || end < length || !is_allowed(end)) return EFBIG;
+  if (end > INT64_MAX || end < length || !lido_may_reach(end)) return EFBIG;
   struct iovec parts[2] = {
       {.iov_base = &length, .iov_len = sizeof length},
       {.iov_base = (void *)bytes, .iov_len = length},
@@ -265,9 +242,9 @@ static int write_item(int descriptor, const void *bytes, uint64_t length, uint64
   if (written >= 0 && (uint64_t)written == sizeof length + length) return 0;
   if (written < 0 && errno != EINTR) return errno;
   // Cut short: the second attempt finishes it, or says why not.
-  int failure = write_exactly(descriptor, &length, sizeof length, position);
+  int failure = lido_write_exactly(descriptor, &length, sizeof length, ITEMS_OFFSET + position);
   if (failure != 0) return failure;
-  return write_exactly(descriptor, bytes, length, position + sizeof length);
+  return lido_write_exactly(descriptor, bytes, length, ITEMS_OFFSET + position + sizeof length);
 }
 
 // An empty queue begins at the front again, where the memory is there already.
@@ -301,18 +278,6 @@ int lido_queue_put(struct lido_queue *queue, int descriptor, const void *bytes, 
 
 // MARK: taking
 
-static int read_exactly(int descriptor, void *bytes, size_t length, uint64_t position) {
-  size_t done = 0;
-  while (done < length) {
-    ssize_t count = pread(descriptor, (char *)bytes + done, length - done,
-                          (off_t)(ITEMS_OFFSET + position + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return count < 0 ? errno : EBADMSG;
-    done += (size_t)count;
-  }
-  return 0;
-}
-
 // Reads the item at the head of `state`, and moves the head behind it.
 static int read_item(int descriptor, struct state *state, void *buffer, size_t capacity,
                      void **large, size_t *length) {
@@ -320,7 +285,7 @@ static int read_item(int descriptor, struct state *state, void *buffer, size_t c
   size_t first = present < capacity ? (size_t)present : capacity;
   uint64_t size;
   if (first < sizeof size) return EBADMSG;
-  int failure = read_exactly(descriptor, buffer, first, state->head);
+  int failure = lido_read_exactly(descriptor, buffer, first, ITEMS_OFFSET + state->head);
   if (failure != 0) return failure;
   memcpy(&size, buffer, sizeof size);
   if (size > present - sizeof size) return EBADMSG;
@@ -331,7 +296,8 @@ static int read_item(int descriptor, struct state *state, void *buffer, size_t c
     if (memory == NULL) return ENOMEM;
     size_t done = first - sizeof size;
     memcpy(memory, (char *)buffer + sizeof size, done);
-    failure = read_exactly(descriptor, memory + done, size - done, state->head + first);
+    failure = lido_read_exactly(descriptor, memory + done, size - done,
+                                ITEMS_OFFSET + state->head + first);
     if (failure != 0) {
       free(memory);
       return failure;

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +18,10 @@ struct sync_thread {
   pthread_cond_t changed;  // signalled when a request comes, when one ends, and at the stop
   int file;                // of the request that waits; -1: none
   uint64_t ticket;         // of the request that waits
+  struct sync_step *steps;  // of the list that waits or runs; NULL: none
+  int step_count;
+  int next_step;
+  uint64_t list_ticket;
   int is_running;
   int is_stopping;
   struct sync_report report;
@@ -35,32 +41,98 @@ static int sync_file(int file) {
   return result == 0 ? 0 : errno;
 }
 
-// Takes requests until the stop; ends with the last request done.
+static int sync_folder(int folder) {
+  int result;
+  do {
+    result = fsync(folder);
+  } while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+// Call with the lock held.
+static void note_sync(struct sync_thread *self, int error, uint64_t took) {
+  self->report.error = error;
+  if (error != 0) return;
+  self->report.count++;
+  self->report.nanoseconds += took;
+}
+
+static void free_steps(struct sync_step *steps, int count) {
+  for (int i = 0; i < count; i++) {
+    free(steps[i].path);
+    free(steps[i].target);
+  }
+  free(steps);
+}
+
+// Call with the lock held.
+static void end_list(struct sync_thread *self, int error) {
+  self->report.lists++;
+  self->report.list_error = error;
+  self->report.list_step = self->next_step;
+  if (self->report.error == 0 && self->list_ticket > self->report.ticket)
+    self->report.ticket = self->list_ticket;
+  free_steps(self->steps, self->step_count);
+  self->steps = NULL;
+}
+
+// Call with the lock held, which is given back meanwhile.
+static void run_request(struct sync_thread *self) {
+  int file = self->file;
+  uint64_t ticket = self->ticket;
+  self->file = -1;
+  int error = self->report.error;
+  pthread_mutex_unlock(&self->lock);
+  uint64_t began = now();
+  if (error == 0) error = sync_file(file);
+  uint64_t took = now() - began;
+  pthread_mutex_lock(&self->lock);
+  note_sync(self, error, took);
+  if (error == 0 && ticket > self->report.ticket) self->report.ticket = ticket;
+}
+
+// Call with the lock held, which is given back meanwhile.
+static void run_step(struct sync_thread *self) {
+  struct sync_step step = self->steps[self->next_step];
+  int is_sync = step.kind == SYNC_STEP_FILE || step.kind == SYNC_STEP_FOLDER;
+  int error = self->report.error;
+  if (error != 0) {
+    end_list(self, 0);
+    return;
+  }
+  pthread_mutex_unlock(&self->lock);
+  uint64_t began = now();
+  switch (step.kind) {
+    case SYNC_STEP_FILE: error = sync_file(step.file); break;
+    case SYNC_STEP_FOLDER: error = sync_folder(step.file); break;
+    case SYNC_STEP_RENAME: error = rename(step.path, step.target) == 0 ? 0 : errno; break;
+    case SYNC_STEP_REMOVE:
+      error = unlink(step.path) == 0 || errno == ENOENT ? 0 : errno;
+      break;
+  }
+  uint64_t took = now() - began;
+  pthread_mutex_lock(&self->lock);
+  if (is_sync) note_sync(self, error, took);
+  if (error != 0) {
+    end_list(self, is_sync ? 0 : error);
+  } else if (++self->next_step == self->step_count) {
+    end_list(self, 0);
+  }
+}
+
+// Takes requests until the stop; ends with the last request and the last list done.
 static void *run(void *argument) {
   struct sync_thread *self = argument;
   pthread_mutex_lock(&self->lock);
   for (;;) {
-    while (self->file < 0 && !self->is_stopping) pthread_cond_wait(&self->changed, &self->lock);
-    if (self->file < 0) break;
-    int file = self->file;
-    uint64_t ticket = self->ticket;
-    self->file = -1;
+    while (self->file < 0 && self->steps == NULL && !self->is_stopping)
+      pthread_cond_wait(&self->changed, &self->lock);
+    if (self->file < 0 && self->steps == NULL) break;
     self->is_running = 1;
-    int error = self->report.error;
-    pthread_mutex_unlock(&self->lock);
-
-    uint64_t began = now();
-    if (error == 0) error = sync_file(file);
-    uint64_t took = now() - began;
-
-    pthread_mutex_lock(&self->lock);
+    // In turn, so that requests without end do not hold a list up.
+    if (self->file >= 0) run_request(self);
+    if (self->steps != NULL) run_step(self);
     self->is_running = 0;
-    self->report.error = error;
-    if (error == 0) {
-      self->report.ticket = ticket;
-      self->report.count++;
-      self->report.nanoseconds += took;
-    }
     pthread_cond_broadcast(&self->changed);
     uint64_t one = 1;
     // It cannot fail: the counter is emptied long before 2^64 - 1.
@@ -118,10 +190,43 @@ void sync_thread_request(struct sync_thread *self, int file, uint64_t ticket) {
   pthread_mutex_unlock(&self->lock);
 }
 
+static char *copy(const char *text, int *is_short) {
+  if (text == NULL) return NULL;
+  char *copied = strdup(text);
+  if (copied == NULL) *is_short = 1;
+  return copied;
+}
+
+int sync_thread_perform(
+    struct sync_thread *self, const struct sync_step *steps, int count, uint64_t ticket) {
+  struct sync_step *copies = calloc((size_t)count, sizeof *copies);
+  if (copies == NULL) return 0;
+  int is_short = 0;
+  for (int i = 0; i < count; i++) {
+    copies[i].kind = steps[i].kind;
+    copies[i].file = steps[i].file;
+    copies[i].path = copy(steps[i].path, &is_short);
+    copies[i].target = copy(steps[i].target, &is_short);
+  }
+  if (is_short) {
+    free_steps(copies, count);
+    errno = ENOMEM;
+    return 0;
+  }
+  pthread_mutex_lock(&self->lock);
+  self->steps = copies;
+  self->step_count = count;
+  self->next_step = 0;
+  self->list_ticket = ticket;
+  pthread_cond_broadcast(&self->changed);
+  pthread_mutex_unlock(&self->lock);
+  return 1;
+}
+
 // Call with the lock held.
 static struct sync_report report_locked(struct sync_thread *self) {
   struct sync_report report = self->report;
-  report.is_busy = self->file >= 0 || self->is_running;
+  report.is_busy = self->file >= 0 || self->steps != NULL || self->is_running;
   return report;
 }
 
@@ -139,7 +244,8 @@ struct sync_report sync_thread_drain(struct sync_thread *self) {
 
 struct sync_report sync_thread_settle(struct sync_thread *self) {
   pthread_mutex_lock(&self->lock);
-  while (self->file >= 0 || self->is_running) pthread_cond_wait(&self->changed, &self->lock);
+  while (self->file >= 0 || self->steps != NULL || self->is_running)
+    pthread_cond_wait(&self->changed, &self->lock);
   struct sync_report report = report_locked(self);
   pthread_mutex_unlock(&self->lock);
   return report;

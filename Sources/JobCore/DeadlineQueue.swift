@@ -15,7 +15,25 @@ struct DeadlineQueue: Sendable {
   }
 
   private var heap: [Entry] = []
-  private var positions: [JobNumber: Int] = [:]
+  private var positions = Positions()
+
+  /// Where each job stands, in many small dictionaries: one of a million keeps its caller for
+  /// 100 ms when it grows, and these grow one after the other.
+  private struct Positions: Sendable {
+    private var parts = [[JobNumber: Int]](repeating: [:], count: 512)
+
+    subscript(number: JobNumber) -> Int? {
+      get { parts[Positions.part(number)][number] }
+      set { parts[Positions.part(number)][number] = newValue }
+    }
+
+    private static func part(_ number: JobNumber) -> Int {
+      Int(UInt(bitPattern: number.hashValue) >> (UInt.bitWidth - 9))
+    }
+  }
+
+  /// A queue that has come to this many entries gives its memory back when it is empty again.
+  private static let largeCount = 4_096
 
   /// How many jobs wait.
   var count: Int { heap.count }
@@ -38,8 +56,10 @@ struct DeadlineQueue: Sendable {
 
   /// Takes a job out, wherever it stands; nothing happens if it has no entry.
   mutating func remove(_ number: JobNumber) {
-    guard !heap.isEmpty, let position = positions.removeValue(forKey: number) else { return }
+    guard !heap.isEmpty, let position = positions[number] else { return }
+    positions[number] = nil
     let last = heap.removeLast()
+    if heap.isEmpty, heap.capacity > DeadlineQueue.largeCount { self = DeadlineQueue() }
     guard position < heap.count else { return }
     place(last, at: position)
     rise(from: position)

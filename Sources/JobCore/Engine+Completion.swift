@@ -74,11 +74,16 @@ extension Engine {
     store[number].map { Int($0.attempt) } ?? 0
   }
 
+  /// Not before it began, however the clock was set back meanwhile.
+  func momentOfEnd(of number: JobNumber, at moment: Moment) -> Timestamp {
+    store[number].map { max(moment.timestamp, $0.createdAt, $0.startedAt) } ?? moment.timestamp
+  }
+
   /// Makes a job final.
   mutating func end(
     _ number: JobNumber, _ outcome: Outcome, at moment: Moment, _ turn: inout Turn
   ) {
-    emit(.jobEnded(number, outcome, at: moment.timestamp), &turn)
+    emit(.jobEnded(number, outcome, at: momentOfEnd(of: number, at: moment)), &turn)
     if !lastChances.isEmpty { lastChances.remove(number) }
     drainRate.jobEnded(at: moment.instant)
     turn.effects.append(.jobChanged(number))

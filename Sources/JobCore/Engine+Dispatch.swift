@@ -46,11 +46,13 @@ extension Engine {
   mutating func start(
     _ number: JobNumber, in slot: SlotID, isExclusive: Bool, at moment: Moment, _ turn: inout Turn
   ) {
-    let attempt = store[number].map { Int($0.attempt) } ?? 0
+    let (attempt, createdAt) = store[number].map { (Int($0.attempt), $0.createdAt) } ?? (0, 0)
     lastSerial += 1
     let call = Call(
       id: CallID(serial: lastSerial, slot: slot), job: number, isExclusive: isExclusive)
-    emit(.attemptStarted(number, attempt: attempt + 1, at: moment.timestamp), &turn)
+    // However the clock was set back meanwhile, a job's moments come in their order.
+    let startedAt = max(moment.timestamp, createdAt)
+    emit(.attemptStarted(number, attempt: attempt + 1, at: startedAt), &turn)
     let isFirst = pools[slot.pool].update(slot: slot.index) { held in
       held.calls.append(call)
       return held.calls.count == 1

@@ -4,6 +4,7 @@ extension Engine {
   /// from the store. Called once, before any event; its records belong into the journal before the
   /// service speaks.
   public mutating func recover(at moment: Moment, _ turn: inout Turn) {
+    clockJumps.pass(moment)
     var running: [Job] = []
     store.forEachOpen { if $0.state == .running { running.append($0) } }
     for job in running { rescue(job, at: moment, &turn) }
@@ -17,7 +18,10 @@ extension Engine {
       if job.state == .queued {
         enqueue(number)
       } else {
-        deadlines.insert(number, due: moment.instant(of: job.endedOrDueAt))
+        // No longer than the whole wait, whatever the clock was set to while nobody looked.
+        let wait = min(
+          job.endedOrDueAt - moment.timestamp, retryPolicy.wait(after: Int(job.attempt)))
+        deadlines.insert(number, due: moment.instant.advanced(byMilliseconds: wait))
       }
     }
   }
@@ -40,9 +44,10 @@ extension Engine {
 
   private mutating func rescue(_ job: Job, at moment: Moment, _ turn: inout Turn) {
     if job.isCancelRequested {
-      emit(.jobEnded(job.number, .cancelled, at: moment.timestamp), &turn)
+      emit(.jobEnded(job.number, .cancelled, at: momentOfEnd(of: job.number, at: moment)), &turn)
     } else if let error = verdict(on: job, cutOffBy: .interrupted) {
-      emit(.jobEnded(job.number, .failed(error), at: moment.timestamp), &turn)
+      let endedAt = momentOfEnd(of: job.number, at: moment)
+      emit(.jobEnded(job.number, .failed(error), at: endedAt), &turn)
     } else {
       emit(.attemptRevoked(job.number, .interrupted), &turn)
     }

@@ -6,7 +6,12 @@ extension Engine {
     guard let finishedAt = store.oldestFinishedAt else { return false }
     return store.finishedCount > limits.retentionJobsMax
       || store.finishedBytes > limits.retentionBytesMax
-      || moment.timestamp - finishedAt >= limits.retentionAge
+      || age(since: finishedAt, at: moment) >= limits.retentionAge
+  }
+
+  /// How long ago something happened, whatever the wall clock was set to meanwhile.
+  func age(since timestamp: Timestamp, at moment: Moment) -> Milliseconds {
+    moment.timestamp - timestamp - clockJumps.unlived(since: timestamp)
   }
 
   mutating func applyRetention(at moment: Moment, _ turn: inout Turn) {
@@ -15,6 +20,7 @@ extension Engine {
       emit(.jobForgotten(oldest.number), &turn)
       budget -= 1
     }
+    clockJumps.forget(before: store.oldestFinishedAt ?? moment.timestamp)
   }
 
   /// Whether a broken pool still has jobs in its line.

@@ -32,6 +32,9 @@ public struct Engine: Sendable {
   var ready: [ReadyQueue] = []
   var deadlines = DeadlineQueue()
 
+  /// What is taken off the ages of jobs.
+  var clockJumps = ClockJumps()
+
   // An estimate.
   var drainRate = DrainRate()
 
@@ -58,6 +61,7 @@ public struct Engine: Sendable {
 
   /// Decides what follows from `event` and adds it to `turn`.
   public mutating func handle(_ event: Event, at moment: Moment, _ turn: inout Turn) {
+    clockJumps.pass(moment)
     switch event {
     case .submissionReceived(let submission, let request):
       submit(submission, request, at: moment, &turn)
@@ -114,8 +118,8 @@ public struct Engine: Sendable {
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
     let retention = store.oldestFinishedAt.map { finishedAt in
-      let age = moment.timestamp - finishedAt
-      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(age)
+      let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(
+        age(since: finishedAt, at: moment))
       return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
     }
     guard let due = deadlines.next else { return retention }

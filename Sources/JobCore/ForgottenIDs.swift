@@ -2,9 +2,11 @@ import DequeModule
 
 /// The last ids that were dropped, as hashes: a client that asks for one hears `gone`, not
 /// `not_found`. Two ids with one hash (1 in 10^14 at the default bound) answer `gone` wrongly.
-public struct ForgottenIDs: Equatable, Sendable {
+public struct ForgottenIDs: Sendable {
   private var order: Deque<UInt64> = []
-  private var counts: [UInt64: UInt32] = [:]
+  /// Where in the order a hash stands: places are counted from 1, those that have gone included.
+  private var places = NumberTable()
+  private var nextPlace: UInt64 = 1
 
   /// None.
   public init() {}
@@ -17,19 +19,30 @@ public struct ForgottenIDs: Equatable, Sendable {
 
   /// Whether an id with this hash was dropped lately.
   public func contains(_ hash: UInt64) -> Bool {
-    counts[hash] != nil
+    places.find(ForgottenIDs.spread(hash)) { place in
+      order[order.count - Int(nextPlace - place)] == hash
+    } != nil
   }
 
   /// Remembers a hash and lets the oldest go beyond `bound`.
   mutating func insert(_ hash: UInt64, bound: Int) {
     order.append(hash)
-    counts[hash, default: 0] += 1
+    places.insert(ForgottenIDs.spread(hash), nextPlace)
+    nextPlace += 1
     while order.count > bound, let oldest = order.popFirst() {
-      if counts[oldest] == 1 {
-        counts[oldest] = nil
-      } else {
-        counts[oldest]! -= 1
-      }
+      places.remove(ForgottenIDs.spread(oldest), nextPlace - UInt64(order.count) - 1)
     }
+  }
+
+  /// The hashes of ids are not secret, and whoever chooses ids must not choose places.
+  private static func spread(_ hash: UInt64) -> UInt64 {
+    UInt64(bitPattern: Int64(hash.hashValue))
+  }
+}
+
+extension ForgottenIDs: Equatable {
+  /// Equal when the same hashes are remembered in the same order.
+  public static func == (lhs: ForgottenIDs, rhs: ForgottenIDs) -> Bool {
+    lhs.order == rhs.order
   }
 }

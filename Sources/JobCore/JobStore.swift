@@ -1,5 +1,3 @@
-import DequeModule
-
 /// Every job that the service holds: the durable state, and nothing else.
 ///
 /// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
@@ -17,15 +15,16 @@ public struct JobStore: Equatable, Sendable {
   public private(set) var finishedBytes = 0
 
   private var table = JobTable()
-  private var numbers: [JobID: JobNumber] = [:]
-  private var keys: [String: JobNumber] = [:]
+  /// Where the job of an id, or of an idempotency key, is. The jobs hold both themselves.
+  private var ids = NumberTable()
+  private var keys = NumberTable()
   private var counts = [Int](repeating: 0, count: JobState.allCases.count)
   /// The same for each pool: as many numbers, at the place of the pool's name.
   private var poolCounts: [Int] = []
   private static let stateCount = JobState.allCases.count
   /// Finished jobs in the order in which they finished; a dropped one leaves its place behind until
   /// it comes to the front.
-  private var finishOrder: Deque<JobNumber> = []
+  private var finishOrder = NumberQueue()
   private let forgottenIDsMax: Int
 
   /// An empty store.
@@ -76,10 +75,19 @@ public struct JobStore: Equatable, Sendable {
   public func brief(of number: JobNumber) -> JobBrief? { table.brief(of: number) }
 
   /// The number of the job with `id`.
-  public func number(of id: JobID) -> JobNumber? { numbers[id] }
+  public func number(of id: JobID) -> JobNumber? {
+    ids.find(JobStore.hash(id)) { table.id(of: $0) == id }
+  }
 
   /// The number of the job that was submitted under `key`.
-  public func number(ofKey key: String) -> JobNumber? { keys[key] }
+  public func number(ofKey key: String) -> JobNumber? {
+    keys.find(JobStore.hash(key)) { table[$0]?.options?.idempotencyKey == key }
+  }
+
+  /// Seeded anew in each process, so that nobody can choose ids that share a place.
+  private static func hash(_ key: some Hashable) -> UInt64 {
+    UInt64(bitPattern: Int64(key.hashValue))
+  }
 
   /// The finished job that finished first.
   public var oldestFinished: Job? { finishOrder.first.flatMap { table[$0] } }
@@ -103,7 +111,7 @@ public struct JobStore: Equatable, Sendable {
   /// Calls `body` for each job in the order in which a snapshot holds them: the finished ones in
   /// the order of finishing, then the open ones by number.
   public func forEachInSnapshotOrder(_ body: (Job) -> Void) {
-    for number in finishOrder {
+    for number in finishOrder.entries {
       if let job = table[number] { body(job) }
     }
     forEachOpen(body)
@@ -121,7 +129,6 @@ public struct JobStore: Equatable, Sendable {
   /// Takes over one job of a snapshot, in the snapshot's order.
   public mutating func restore(_ job: RestoredJob) {
     let submitted = job.submitted
-    numbers[submitted.id] = submitted.number
     insert(submitted)
     table.update(submitted.number) { held in
       held.state = job.state
@@ -148,14 +155,10 @@ public struct JobStore: Equatable, Sendable {
     switch record {
     case .jobSubmitted(let submitted):
       guard
-        submitted.number >= nextNumber,
-        submitted.options?.idempotencyKey.flatMap({ keys[$0] }) == nil
+        submitted.number >= nextNumber, submitted.number < NumberTable.numberLimit,
+        submitted.options?.idempotencyKey.flatMap(number(ofKey:)) == nil,
+        number(of: submitted.id) == nil
       else { throw Misfit(record: record, found: nil) }
-      // One look-up to see that the id is free and to take it: this is the largest table of all.
-      if let holder = numbers.updateValue(submitted.number, forKey: submitted.id) {
-        numbers[submitted.id] = holder
-        throw Misfit(record: record, found: nil)
-      }
       insert(submitted)
       nextNumber = submitted.number + 1
     case .attemptStarted(let number, let attempt, let timestamp):
@@ -195,14 +198,15 @@ public struct JobStore: Equatable, Sendable {
     public let found: JobState?
   }
 
-  /// Takes in a job whose id was entered already.
+  /// Takes in a job whose id and key are free.
   private mutating func insert(_ submitted: JobSubmitted) {
     let job = Job(
       number: submitted.number, id: submitted.id, task: names.intern(submitted.task),
       pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
       createdAt: submitted.at)
     table.insert(job)
-    if let key = submitted.options?.idempotencyKey { keys[key] = submitted.number }
+    ids.insert(JobStore.hash(job.id), job.number)
+    if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), job.number) }
     recount(job.pool, from: nil, to: .queued)
     openBytes += job.submittedBytes
   }
@@ -273,13 +277,15 @@ public struct JobStore: Equatable, Sendable {
       throw Misfit(record: record, found: table[number]?.state)
     }
     _ = table.remove(number)
-    numbers[job.id] = nil
-    if let key = job.options?.idempotencyKey { keys[key] = nil }
+    ids.remove(JobStore.hash(job.id), number)
+    if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), number) }
     recount(job.pool, from: job.state, to: nil)
     finishedBytes -= job.retainedBytes
     forgotten.insert(job.id.stableHash, bound: forgottenIDsMax)
     while let first = finishOrder.first, table[first] == nil { finishOrder.removeFirst() }
-    if finishOrder.count > 2 * finishedCount + 1_024 { finishOrder.removeAll { table[$0] == nil } }
+    if finishOrder.count > 2 * finishedCount + 1_024 {
+      _ = finishOrder.sweepPiece { [table] in table.id(of: $0) == nil }
+    }
   }
 
   // MARK: Comparing
@@ -289,12 +295,26 @@ public struct JobStore: Equatable, Sendable {
   public static func == (lhs: JobStore, rhs: JobStore) -> Bool {
     guard
       lhs.nextNumber == rhs.nextNumber, lhs.openBytes == rhs.openBytes,
-      lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts, lhs.keys == rhs.keys,
-      lhs.numbers == rhs.numbers, lhs.forgotten == rhs.forgotten
+      lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
+      lhs.ids.count == rhs.ids.count, lhs.keys.count == rhs.keys.count,
+      lhs.forgotten == rhs.forgotten
     else { return false }
-    let order = lhs.finishOrder.filter { lhs.table[$0] != nil }
-    guard order == rhs.finishOrder.filter({ rhs.table[$0] != nil }) else { return false }
-    return lhs.renamed(to: rhs.names) == rhs.table
+    let order = lhs.finishOrder.entries.filter { lhs.table[$0] != nil }
+    guard order == rhs.finishOrder.entries.filter({ rhs.table[$0] != nil }) else { return false }
+    return lhs.renamed(to: rhs.names) == rhs.table && lhs.isIndexed && rhs.isIndexed
+  }
+
+  /// Whether every job is found by its id and its key.
+  private var isIndexed: Bool {
+    var isIndexed = true
+    var keyCount = 0
+    table.forEachAscending { job in
+      if number(of: job.id) != job.number { isIndexed = false }
+      guard let key = job.options?.idempotencyKey else { return }
+      keyCount += 1
+      if number(ofKey: key) != job.number { isIndexed = false }
+    }
+    return isIndexed && ids.count == table.count && keys.count == keyCount
   }
 
   private func renamed(to other: NameTable) -> JobTable {

@@ -35,6 +35,13 @@ struct JobTable: Equatable, Sendable {
     }
   }
 
+  /// The id of the job with `number`, without a copy of the job.
+  @inline(__always)
+  func id(of number: JobNumber) -> JobID? {
+    guard let index = pageIndex(of: number) else { return nil }
+    return pages[index]?.jobs[Int(number % JobTable.pageSize)]?.id
+  }
+
   /// Adds a job whose number is not held. Numbers may come in any order, but a page far below the
   /// first one costs the pages between.
   mutating func insert(_ job: Job) {

@@ -1,11 +1,9 @@
-import DequeModule
-
 /// The queued jobs of one pool, oldest first.
 ///
 /// A job that leaves the queue other than by its front (a cancelled one) stays behind as a stale
 /// entry until it comes to the front; whoever pops asks the store whether the entry still holds.
 struct ReadyQueue: Equatable, Sendable {
-  private var numbers: Deque<JobNumber> = []
+  private var numbers = NumberQueue()
   /// Entries that no longer hold.
   private(set) var staleCount = 0
 
@@ -13,7 +11,7 @@ struct ReadyQueue: Equatable, Sendable {
   var count: Int { numbers.count - staleCount }
 
   /// Every entry, stale or not, from the front.
-  var entries: some Sequence<JobNumber> { numbers }
+  var entries: some Sequence<JobNumber> { numbers.entries }
 
   /// The first entry, stale or not.
   var first: JobNumber? { numbers.first }
@@ -27,8 +25,7 @@ struct ReadyQueue: Equatable, Sendable {
   /// older than nearly all others, so the place is near the front. Stale entries do not count: when
   /// they are dropped must not show in the order.
   mutating func putBack(_ number: JobNumber, isStale: (JobNumber) -> Bool) {
-    let place = numbers.firstIndex { $0 > number && !isStale($0) }
-    numbers.insert(number, at: place ?? numbers.count)
+    numbers.insert(number) { $0 > number && !isStale($0) }
   }
 
   /// Takes the first entry.
@@ -38,7 +35,7 @@ struct ReadyQueue: Equatable, Sendable {
 
   /// Takes out an entry that holds, wherever it stands.
   mutating func remove(_ number: JobNumber) {
-    if let place = numbers.firstIndex(of: number) { numbers.remove(at: place) }
+    numbers.remove(number)
   }
 
   /// Takes the first entry, which turned out to be stale.
@@ -47,12 +44,11 @@ struct ReadyQueue: Equatable, Sendable {
     staleCount -= 1
   }
 
-  /// Counts an entry as stale and drops all stale ones when they are more than half.
+  /// Counts an entry as stale. While more than half are, each further one takes some out.
   mutating func entryBecameStale(isStale: (JobNumber) -> Bool) {
     staleCount += 1
     if staleCount > 64, staleCount > numbers.count / 2 {
-      numbers.removeAll(where: isStale)
-      staleCount = 0
+      staleCount -= numbers.sweepPiece(isStale: isStale)
     }
   }
 }

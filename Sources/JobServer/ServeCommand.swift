@@ -83,7 +83,8 @@ struct RootCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lido",
     abstract: "A public pool for your processes: Python's multiprocessing over HTTP.",
-    version: Server.version, subcommands: [ServeCommand.self])
+    version: Server.version,
+    subcommands: [ServeCommand.self, CheckCommand.self, SnapshotCommand.self])
 }
 
 /// The process's environment.

@@ -253,11 +253,11 @@ extension Server {
       phase = .stopped
       return
     }
-    guard pools.allSatisfy({ $0.isEnded }), snapshot.token == nil else { return }
+    guard pools.allSatisfy({ $0.isEnded }), !snapshot.isRunning else { return }
     if !snapshot.isLastBegun, storage.journalBytes > 0, engine.isWritable {
       snapshot.isLastBegun = true
       startSnapshot()
-      if snapshot.token != nil { return }
+      if snapshot.isRunning { return }
     }
     phase = .stopped
   }

@@ -14,6 +14,7 @@ extension Server {
     page.family("lido_build_info", .gauge, "The version; always 1.")
     page.sample(1, ("version", Server.version))
     writeState(to: &page)
+    metrics.writeTurns(to: &page, at: now.instant)
     let announced = pools.map { (pool: $0.name, tasks: engine.tasks(pool: $0.index) ?? []) }
     metrics.writeJobs(to: &page, store: engine.store, announced: announced)
     writeJobsHeld(to: &page)

@@ -4,13 +4,17 @@ import Logging
 import Multiprocessing
 
 /// Snapshots are written by a child of this program that recovers from the folder as a start would,
-/// so every snapshot proves that recovery works. The loop does not wait for that; what it does wait
-/// for is the seal of the journal's segment before, whose syncs (up to three) are on its thread.
+/// so every snapshot proves that recovery works. The loop waits neither for that nor for the seal
+/// of the journal's segment before, nor for the removal of old files after.
 extension Server {
   /// The snapshot that is being written, if one is.
   struct SnapshotRun {
+    /// Whether the journal is being sealed for it.
+    var isSealing = false
     /// The compactor.
     var token: ProcessToken?
+    /// Whether one is being written.
+    var isRunning: Bool { isSealing || token != nil }
     /// When it was begun.
     var begunAt = Instant(nanoseconds: 0)
     /// Whether the one that is written at the end of the service was begun.
@@ -23,11 +27,26 @@ extension Server {
   /// How much the compactor yields to everybody else.
   private static let compactorNice: Int32 = 10
 
-  /// Seals the journal's segment and lets a child write the state up to there.
+  /// Begins to seal the journal's segment; the compactor is started when that is done.
   func startSnapshot() {
-    do {
-      guard let sequence = try storage.sealForSnapshot(at: now) else { return }
+    do throws(StorageError) {
+      guard try storage.beginSnapshot(at: now) else { return }
       snapshot.begunAt = now.instant
+      snapshot.isSealing = true
+      startCompactor()
+    } catch  where error.code == .syncFailed {
+      fatal = error
+    } catch {
+      noteNotBegun(error)
+    }
+  }
+
+  /// Lets a child write the state up to the end of what is sealed, once it is.
+  func startCompactor() {
+    guard snapshot.isSealing else { return }
+    do {
+      guard let sequence = try storage.sealedForSnapshot(at: now.instant) else { return }
+      snapshot.isSealing = false
       var specification = ProcessSpecification(
         .fork(
           EntryPoint(
@@ -38,12 +57,15 @@ extension Server {
       snapshot.token = try forkServer.startProcess(specification)
     } catch let failure as StartFailure {
       snapshotFailed("\(failure)")
-    } catch let failure as StorageError where failure.code == .syncFailed {
-      fatal = failure
     } catch {
-      metrics.snapshotFailures += 1
-      log.warning("no snapshot can be begun", metadata: ["error": "\(error)"])
+      snapshot.isSealing = false
+      noteNotBegun(error)
     }
+  }
+
+  private func noteNotBegun(_ error: any Error) {
+    metrics.snapshotFailures += 1
+    log.warning("no snapshot can be begun", metadata: ["error": "\(error)"])
   }
 
   /// Takes an event of the compactor; false if it is about another process.

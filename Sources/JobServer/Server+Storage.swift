@@ -53,13 +53,19 @@ extension Server {
     }
   }
 
-  /// The sync thread is done with a sync.
+  /// The sync thread is done with a sync, or with what belongs to a seal or a removal.
   func syncsFinished() {
     let before = storage.syncsDone
     do throws(StorageError) {
       try storage.drainSyncs()
     } catch {
       fatal = error
+    }
+    startCompactor()
+    if let failure = storage.takeRemovalFailure() {
+      log.warning(
+        "an old file cannot be removed; the next snapshot tries again",
+        metadata: ["error": "\(failure)"])
     }
     let count = storage.syncsDone.count - before.count
     let nanoseconds = storage.syncsDone.nanoseconds - before.nanoseconds

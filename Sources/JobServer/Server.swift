@@ -65,6 +65,7 @@ final class Server {
   let outOfMemoryKills = OutOfMemoryKills()
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
+  var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
   /// The tasks in Swift: those of every pool that keeps workers.
@@ -143,6 +144,7 @@ final class Server {
     while phase != .stopped {
       reactor.wait(until: nextDeadline(), maySpin: hasIdleCPU)
       try takeTurn(at: Moment.read()) { reactor.dispatch($0) }
+      endTurn()
     }
   }
 
@@ -171,6 +173,16 @@ final class Server {
     endWaits()
     advancePhase()
     if let fatal { throw fatal }
+  }
+
+  /// Housekeeping after a turn: memory that nobody needs goes back, a piece a turn; then the turn
+  /// is counted.
+  private func endTurn() {
+    let payloadBytes = engine.store.openBytes + engine.store.finishedBytes
+    if memoryReturn.isDue(jobs: engine.store.count, payloadBytes: payloadBytes) {
+      SystemMemory.giveBack()
+    }
+    metrics.noteTurn(from: now.instant, to: SystemClock.monotonicNanoseconds)
   }
 
   /// Whether the workers leave a CPU to this thread.

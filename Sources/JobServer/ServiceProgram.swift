@@ -111,7 +111,10 @@ public enum ServiceProgram {
       Server.drainSignals.map(\.number).filter { $0 != SIGHUP || !isIgnored($0) })
     let now = Moment.read()
     tellStart(settings, door, log)
-    let (storage, store, report) = try openStorage(settings, at: now)
+    let (storage, store, report) = try openStorage(settings, at: now, log)
+    // While one of them lives, which may be a moment longer than this process, no other service
+    // runs a job of this folder that one of them still runs.
+    try forkServer.hold(storage.lockDescriptor)
     // The folder is ours now, so a port file that stands there is one that a crash left behind.
     if let path = settings.portFile { PortFile.remove(path) }
     tell(report, of: store, since: now.instant, log)
@@ -164,13 +167,46 @@ public enum ServiceProgram {
       ])
   }
 
+  /// How long a start waits for the end of what a killed service has left behind: its fork server
+  /// and its workers, which may be slow or stopped. In nanoseconds: ten seconds.
+  private static let leftoversMax: UInt64 = 10_000_000_000
+
   private static func openStorage(
-    _ settings: Settings, at now: Moment
+    _ settings: Settings, at now: Moment, _ log: Logger
   ) throws -> (storage: JobStorage, store: JobStore, report: RecoveryReport) {
-    try JobStorage.open(
-      settings.directory, into: JobStore(forgottenIDsMax: settings.limits.forgottenIDsMax),
-      sync: settings.sync, snapshotInterval: settings.snapshotInterval, processID: getpid(),
-      at: now)
+    var isTold = false
+    while true {
+      do throws(StorageError) {
+        return try JobStorage.open(
+          settings.directory, into: JobStore(forgottenIDsMax: settings.limits.forgottenIDsMax),
+          sync: settings.sync, snapshotInterval: settings.snapshotInterval, processID: getpid(),
+          at: now)
+      } catch {
+        // Whoever took the lock just now has not written his name yet, and one who has just ended
+        // is not found any more: these are looked at once more as well.
+        guard error.code == .inUse, let left = FolderHolder.leftovers(of: settings.directory)
+        else { throw error }
+        let waited = SystemClock.monotonicNanoseconds - now.instant.nanoseconds
+        guard waited < leftoversMax else {
+          throw left.isEmpty ? error : Self.stillThere(left, error.path)
+        }
+        if !isTold, waited > 500_000_000 {
+          log.notice(
+            "waiting for processes of the service before to end",
+            metadata: ["processes": "\(left.joined(separator: ", "))"])
+          isTold = true
+        }
+        // flock(2) has no wait with a bound.
+        _ = poll(nil, 0, 10)
+      }
+    }
+  }
+
+  private static func stillThere(_ processes: [String], _ path: String) -> StorageError {
+    StorageError(
+      .inUse, path: path,
+      reason: "the service that used this folder is gone, but not what it has started: process "
+        + "\(processes.joined(separator: ", ")); end it first")
   }
 
   /// Refuses a port file that could not be written later: whoever waits for it would wait for ever.

@@ -6,15 +6,31 @@ public struct SyncReport: Equatable, Sendable {
   public var count = 0
   /// How long those took together.
   public var nanoseconds: UInt64 = 0
+  /// How many lists of steps have ended, well or not.
+  public var lists = 0
+  /// Why the last of them ended early, at a rename or a removal; nil: it did not.
+  public var listFailure: StorageError?
 
   /// Nothing yet.
   public init() {}
 }
 
+/// One call on the disk that a `BackgroundSync` makes for its caller.
+public enum DiskStep: Equatable, Sendable {
+  /// As `FileSystem.sync`.
+  case sync(OpenFile)
+  /// As `FileSystem.syncDirectory`.
+  case syncDirectory(String)
+  /// As `FileSystem.rename`.
+  case rename(String, to: String)
+  /// As `FileSystem.remove`.
+  case remove(String)
+}
+
 /// Syncs that end later: `request`, then `drain` when the descriptor is readable.
 ///
 /// One request waits at most; a newer one takes its place, as it covers the older (group commit).
-/// After a failed sync none is done any more.
+/// After a failed sync nothing is done any more.
 public protocol BackgroundSync: AnyObject {
   /// Readable when a sync has ended since the last `drain`; for poll(2) and its kin only.
   var descriptor: Int32 { get }
@@ -24,13 +40,20 @@ public protocol BackgroundSync: AnyObject {
   /// came back.
   func request(_ file: OpenFile, ticket: UInt64)
 
+  /// Makes these calls in this order, and ends the list with the first that fails: a sync as any
+  /// that was requested, another call as the report's `listFailure`. When the list has ended and
+  /// its syncs, which come before all else, have not failed, `ticket` has come back. Does not
+  /// block. No other list may be waiting or running; requests are done between two steps. The files
+  /// must stay open until the list has ended.
+  func perform(_ steps: [DiskStep], ticket: UInt64)
+
   /// Clears the descriptor and tells what has ended. Does not block.
   ///
   /// - Throws: `syncFailed`, then and ever after, when a sync has failed.
   func drain() throws(StorageError) -> SyncReport
 
-  /// Blocks until every request has ended, then answers like `drain` but leaves the descriptor
-  /// readable, so that whoever waits for it still hears of what ended.
+  /// Blocks until every request and every list has ended, then answers like `drain` but leaves the
+  /// descriptor readable, so that whoever waits for it still hears of what ended.
   ///
   /// - Throws: `syncFailed`.
   func settle() throws(StorageError) -> SyncReport

@@ -5,6 +5,7 @@ internal import Glibc
 /// | name | what it is |
 /// |---|---|
 /// | `journal-<seq>.jsonl` | a segment of the journal; `seq` is the number of its first record |
+/// | `journal-<seq>.jsonl.begun` | the next segment while the one before it is being synced |
 /// | `snapshot-<seq>.json` | the state after the record with number `seq` |
 /// | `logs/` | what programs wrote to stderr; see `LogFolder` |
 /// | `work-<pool>/` | the working folders of programs that run; see `ProgramPoolSettings` |
@@ -23,6 +24,9 @@ struct DataDirectory: Sendable {
     var snapshots: [UInt64] = []
     /// First sequence numbers of the segments, oldest first.
     var segments: [UInt64] = []
+    /// First sequence numbers of the segments that were begun while the one before was not synced
+    /// yet, oldest first; see `RecoveryTable.begun`.
+    var begun: [UInt64] = []
     /// Names of files that were never finished.
     var temporaries: [String] = []
   }
@@ -34,6 +38,9 @@ struct DataDirectory: Sendable {
   func segment(_ sequence: UInt64) -> String {
     "\(path)/journal-\(DataDirectory.digits(sequence)).jsonl"
   }
+
+  /// The same while the segment before it is not known to be on the disk.
+  func begun(_ sequence: UInt64) -> String { segment(sequence) + ".begun" }
 
   /// The snapshot of the state after record `sequence`.
   func snapshot(_ sequence: UInt64) -> String {
@@ -69,6 +76,8 @@ struct DataDirectory: Sendable {
     for name in try fileSystem.list(path) {
       if let sequence = DataDirectory.sequence(in: name, "journal-", ".jsonl") {
         contents.segments.append(sequence)
+      } else if let sequence = DataDirectory.sequence(in: name, "journal-", ".jsonl.begun") {
+        contents.begun.append(sequence)
       } else if let sequence = DataDirectory.sequence(in: name, "snapshot-", ".json") {
         contents.snapshots.append(sequence)
       } else if DataDirectory.sequence(in: name, "journal-", ".jsonl.tmp") != nil
@@ -78,6 +87,7 @@ struct DataDirectory: Sendable {
       }
     }
     contents.segments.sort()
+    contents.begun.sort()
     contents.snapshots.sort(by: >)
     contents.temporaries.sort()
     return contents
@@ -97,25 +107,25 @@ struct DataDirectory: Sendable {
     }
   }
 
-  /// Removes what recovery from the newest snapshot, `newest`, or from the one before it, does not
-  /// need: older snapshots, and segments that end before the older of the two.
+  /// The files that recovery from the newest snapshot, `newest`, or from the one before it, does
+  /// not need: older snapshots, and segments that end before the older of the two.
   ///
   /// The one before is kept with the segments since, so that a newest snapshot that turns out
   /// damaged costs nothing. While there is none before, every segment is kept. The folder holds at
   /// most two snapshots and what was appended during two snapshot intervals.
   ///
-  /// Snapshots go first and segments from the oldest on: wherever it stops, what is left is whole.
-  func removeObsolete(newest: UInt64, _ fileSystem: any FileSystem) throws(StorageError) {
+  /// They are to be removed in this order, snapshots first and segments from the oldest on:
+  /// wherever that stops, what is left is whole.
+  func obsolete(
+    newest: UInt64, _ fileSystem: any FileSystem
+  ) throws(StorageError) -> [String] {
     let contents = try contents(fileSystem)
-    guard contents.snapshots.contains(newest) else { return }
+    guard contents.snapshots.contains(newest) else { return [] }
     let kept = contents.snapshots.first { $0 < newest } ?? 0
-    for sequence in contents.snapshots.reversed() where sequence < kept {
-      try fileSystem.remove(snapshot(sequence))
-    }
-    for (sequence, next) in zip(contents.segments, contents.segments.dropFirst())
-    where next <= kept + 1 {
-      try fileSystem.remove(segment(sequence))
-    }
+    let segments = zip(contents.segments, contents.segments.dropFirst())
+      .filter { _, next in next <= kept + 1 }
+    return contents.snapshots.reversed().filter { $0 < kept }.map(snapshot)
+      + segments.map { segment($0.0) }
   }
 
   private static func digits(_ sequence: UInt64) -> String {

@@ -55,6 +55,9 @@ public protocol FileSystem: AnyObject {
   /// - Throws: `inUse`, with what the holder wrote in the sentence.
   func lock(_ path: String, holder: String) throws(StorageError) -> OpenFile
 
+  /// Whether `path` is the name of an open file, and not of another or of none.
+  func isNamed(_ file: OpenFile, _ path: String) throws(StorageError) -> Bool
+
   /// Starts the place where syncs are done while the caller goes on.
   func startBackgroundSync() throws(StorageError) -> any BackgroundSync
 }

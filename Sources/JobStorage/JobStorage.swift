@@ -3,10 +3,10 @@ public import JobCore
 /// The data folder of one server: takes records, tells when they are safe, and keeps the books of
 /// segments and snapshots.
 ///
-/// For the thread of the loop only. Nothing here blocks for the disk but: `open` and `close`, the
-/// write(2) of an append, the rotation of a segment (in `sealForSnapshot`, and in an append once
-/// the segment is full), and the unlink(2) of old files in `snapshotFinished` and
-/// `snapshotFailed`. Syncs are done by a thread of a few lines of C.
+/// For the thread of the loop only. Nothing here blocks for the disk but: `open`, `close` and
+/// `sealForSnapshot`, the write(2) of an append, and the making of a file for the next segment (in
+/// `beginSnapshot`, and in an append once the segment is full). Syncs and the removal of files are
+/// done by a thread of a few lines of C.
 ///
 /// What happens when the disk fails is the server's to decide; here is what holds: after an error
 /// of an append nothing of that turn was promised, and the records wait in memory for the next
@@ -25,6 +25,12 @@ public final class JobStorage {
 
   /// The record up to which the snapshot reaches that is being made; nil: none is.
   public private(set) var snapshotInProgress: UInt64?
+  /// Whether its journal is still being sealed.
+  private var isSealing = false
+
+  /// The lock of the folder, as an open descriptor. Processes that it is handed to hold the folder
+  /// for as long as they have it, also when this process is gone.
+  public var lockDescriptor: Int32 { lock.number }
 
   // MARK: Opening and closing
 
@@ -56,6 +62,7 @@ public final class JobStorage {
       try directory.setAside(recovery.passedOver, fileSystem)
       let journal = try openJournal(
         recovery, directory, fileSystem, sync, segmentBytesMax, at: moment)
+      journal.journal.place = FolderPlace(lock: lock, path: directory.lock, at: moment.instant)
       let schedule = SnapshotSchedule(
         interval: snapshotInterval, journalBytes: recovery.journalBytes,
         snapshotBytes: recovery.snapshotBytes, at: moment.instant)
@@ -98,17 +105,39 @@ public final class JobStorage {
         first, at: moment.timestamp, in: directory, fileSystem)
       return (file, first, length)
     }
-    let file = try fileSystem.open(directory.segment(live.first), for: .appending)
+    // First, or what is appended from here on would meet the numbers that they hold.
+    for first in recovery.leftOut { try fileSystem.remove(directory.begun(first)) }
+    var file = try whole(recovery.unsealed[0], directory, fileSystem)
     do throws(StorageError) {
-      if recovery.report.tornBytes > 0 { try fileSystem.truncate(file, to: live.length) }
-      // What was recovered may be in the page cache only; from here on it counts as kept.
-      try fileSystem.sync(file)
+      for segment in recovery.unsealed.dropFirst() {
+        let next = try whole(segment, directory, fileSystem)
+        fileSystem.close(file)
+        file = next
+        try fileSystem.rename(directory.begun(segment.first), to: directory.segment(segment.first))
+      }
       try fileSystem.syncDirectory(directory.path)
     } catch {
       fileSystem.close(file)
       throw error
     }
     return (file, live.first, live.length)
+  }
+
+  /// Opens a segment, cuts off what is torn, and syncs it: what was recovered may be in the page
+  /// cache only; from here on it counts as kept.
+  private static func whole(
+    _ segment: Recovery.LiveSegment, _ directory: DataDirectory, _ fileSystem: any FileSystem
+  ) throws(StorageError) -> OpenFile {
+    let path = segment.isBegun ? directory.begun(segment.first) : directory.segment(segment.first)
+    let file = try fileSystem.open(path, for: .appending)
+    do throws(StorageError) {
+      if segment.tornBytes > 0 { try fileSystem.truncate(file, to: segment.length) }
+      try fileSystem.sync(file)
+      return file
+    } catch {
+      fileSystem.close(file)
+      throw error
+    }
   }
 
   private init(
@@ -143,6 +172,8 @@ public final class JobStorage {
     defer { giveBack() }
     _ = try journal.appendPending(at: moment)
     try journal.syncNow()
+    // A last look, however fresh the one before.
+    try journal.place?.check(fileSystem, at: Instant(nanoseconds: .max))
   }
 
   // MARK: Records
@@ -207,30 +238,69 @@ public final class JobStorage {
     schedule.isDue(at: instant)
   }
 
-  /// Seals the journal and answers the sequence number up to which a snapshot can be made from what
-  /// is sealed: for `Compaction.run` in another process, then `snapshotFinished` or
-  /// `snapshotFailed`. nil: there is no record yet. Blocks for up to three syncs.
+  /// Begins to seal the journal for a snapshot; when a sync has ended (`drainSyncs`), ask
+  /// `sealedForSnapshot`. False: there is no record yet. Blocks for the making of a file only.
   ///
   /// - Throws: `callFailed` or `appendFailed`: nothing has begun, and the next is due as after
   ///   `snapshotFailed`; `syncFailed`: stop.
-  public func sealForSnapshot(at moment: Moment) throws(StorageError) -> UInt64? {
+  public func beginSnapshot(at moment: Moment) throws(StorageError) -> Bool {
     precondition(snapshotInProgress == nil, "one snapshot at a time")
-    guard journal.appended > 0 else { return nil }
-    schedule.begun(at: moment.instant)
+    guard journal.appended > 0 else { return false }
     do throws(StorageError) {
+      try journal.place?.check(fileSystem, at: moment.instant)
       try journal.rotate(at: moment.timestamp)
     } catch {
+      schedule.begun(at: moment.instant)
       schedule.failed(took: 0, at: moment.instant)
       throw error
     }
-    snapshotInProgress = journal.appended
-    return journal.appended
+    schedule.begun(at: moment.instant, leaving: journal.unsealedBytes)
+    snapshotInProgress = journal.sealedThrough
+    isSealing = true
+    return true
   }
 
-  /// The snapshot that was begun is in place: removes what it and the one before it make
-  /// unnecessary. Blocks for the unlink(2) of those files.
+  /// Answers, once, the sequence number up to which a snapshot can be made from what is sealed: for
+  /// `Compaction.run` in another process, then `snapshotFinished` or `snapshotFailed`. nil: it is
+  /// still being sealed, or no snapshot was begun. Does not block.
   ///
-  /// - Throws: `callFailed` when a file cannot be removed; nothing is lost by it, and the next
+  /// - Throws: `callFailed`: it came to nothing, and the next is due as after `snapshotFailed`.
+  public func sealedForSnapshot(at instant: Instant) throws(StorageError) -> UInt64? {
+    guard isSealing else { return nil }
+    do throws(StorageError) {
+      guard try journal.isSealed() else { return nil }
+    } catch {
+      isSealing = false
+      snapshotInProgress = nil
+      schedule.failed(took: 0, at: instant)
+      throw error
+    }
+    isSealing = false
+    return snapshotInProgress
+  }
+
+  /// Both in one, for whoever may wait, and of all that was appended: blocks until a seal that is
+  /// being done is over, and then for this one. nil: there is no record yet.
+  public func sealForSnapshot(at moment: Moment) throws(StorageError) -> UInt64? {
+    try waitForSeal()
+    guard try beginSnapshot(at: moment) else { return nil }
+    try waitForSeal()
+    return try sealedForSnapshot(at: moment.instant)
+  }
+
+  /// Blocks until the seal that was begun is over; whether it came to anything is told elsewhere.
+  private func waitForSeal() throws(StorageError) {
+    do throws(StorageError) {
+      try journal.sealNow()
+    } catch {
+      if error.code == .syncFailed { throw error }
+    }
+  }
+
+  /// The snapshot that was begun is in place: what it and the one before it make unnecessary is
+  /// removed in the background; see `takeRemovalFailure`. Does not block.
+  ///
+  /// - Throws: `callFailed` when the folder cannot be read; nothing is lost by it, and the next
   ///   snapshot tries again.
   public func snapshotFinished(
     took nanoseconds: UInt64, at instant: Instant
@@ -247,21 +317,26 @@ public final class JobStorage {
       throw error
     }
     schedule.finished(bytes: size, took: nanoseconds, at: instant)
-    try directory.removeObsolete(newest: sequence, fileSystem)
+    journal.remove(try directory.obsolete(newest: sequence, fileSystem))
   }
 
   /// The snapshot that was begun came to nothing; what it was to hold stays in the journal. Call it
-  /// when the process that made it is gone. Blocks for the unlink(2) of what it left unfinished,
+  /// when the process that made it is gone. What that left unfinished is removed in the background,
   /// so that processes which keep dying do not fill the disk.
   public func snapshotFailed(took nanoseconds: UInt64, at instant: Instant) {
     guard let sequence = snapshotInProgress else {
       preconditionFailure("no snapshot was begun")
     }
     snapshotInProgress = nil
+    isSealing = false
     // If this fails, the next start removes it.
-    try? fileSystem.remove(DataDirectory.temporary(directory.snapshot(sequence)))
+    journal.remove([DataDirectory.temporary(directory.snapshot(sequence))])
     schedule.failed(took: nanoseconds, at: instant)
   }
+
+  /// Why an old file could not be removed, told once after `drainSyncs`; the next snapshot tries
+  /// again.
+  public func takeRemovalFailure() -> StorageError? { journal.takeRemovalFailure() }
 
   // MARK: Sizes
 

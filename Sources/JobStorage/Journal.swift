@@ -1,3 +1,4 @@
+internal import DequeModule
 internal import JobCore
 
 /// Writes records to the last segment of the journal: one write for all of an `append`, synced by
@@ -9,7 +10,14 @@ internal import JobCore
 /// - `appended`: it is in the file, so it survives the death of the process;
 /// - `synced`: it is on the disk, so it survives the loss of power.
 ///
-/// What blocks: the write(2) of an append, and a rotation (up to three syncs). Nothing else does.
+/// A segment that is full, or that a snapshot is to be made of, is *sealed* while the journal goes
+/// on: the next one is begun under the name `….begun`, and takes the records from there on; the
+/// background syncs the old one, then the new one and their names, and then gives the new one its
+/// own name. Until then nothing that is appended counts as synced, so what was promised never lies
+/// behind what may be lost. `RecoveryTable.begun` has the rules for each moment of that.
+///
+/// What blocks: the write(2) of an append, and the making of a segment's file. Nothing else does,
+/// but for `syncNow` and `sealNow`, which say so.
 final class Journal {
   private let directory: DataDirectory
   private let fileSystem: any FileSystem
@@ -39,8 +47,34 @@ final class Journal {
   private var requested: UInt64
   /// When the next sync is to be asked for; nil: nothing waits for one.
   private(set) var nextDeadline: Instant?
+  /// Whether a sync is to be asked for when the seal is over.
+  private var isSyncHeld = false
+  /// Where the folder is to be; nil: nobody looks.
+  var place: FolderPlace?
   /// Why nothing can be written any more.
   private var failure: StorageError?
+
+  /// A segment that is being sealed.
+  private struct Seal {
+    let old: OpenFile
+    /// The number of its last record.
+    let through: UInt64
+    /// The length of the live one's first line.
+    let headerLength: Int
+    /// Whether the background is to do it; false after it failed.
+    var isWanted = true
+    /// Why it failed.
+    var failure: StorageError?
+  }
+
+  /// What the background makes a list of steps for.
+  private enum Work { case seal, removal }
+
+  private var seal: Seal?
+  private var removals: Deque<[String]> = []
+  private var running: Work?
+  private var listsHeard = 0
+  private var removalFailure: StorageError?
 
   /// Goes on with the segment that begins with record `liveFirst`, of `length` bytes, open as
   /// `file`. Everything up to `sequence` is on the disk.
@@ -83,8 +117,9 @@ final class Journal {
   func appendPending(at moment: Moment) throws(StorageError) -> Int {
     if let failure { throw failure }
     guard pending.count > 0 else { return 0 }
+    try place?.check(fileSystem, at: moment.instant)
     try cut()
-    if length >= segmentBytesMax { try rotate(at: moment.timestamp) }
+    if length >= segmentBytesMax, seal == nil { try rotate(at: moment.timestamp) }
     do throws(StorageError) {
       try pending.write(to: file, fileSystem)
     } catch {
@@ -120,6 +155,9 @@ final class Journal {
 
   private func request() {
     nextDeadline = nil
+    isSyncHeld = seal?.isWanted ?? false
+    // What lies in the new segment is safe when the old one is.
+    guard !isSyncHeld else { return }
     requested = appended
     background.request(file, ticket: appended)
   }
@@ -143,7 +181,12 @@ final class Journal {
   /// with any sync, so that whoever waits for one hears of it.
   func syncNow() throws(StorageError) {
     if let failure { throw failure }
+    while running != nil { try settle() }
     if requested < appended { request() }
+    try settle()
+  }
+
+  private func settle() throws(StorageError) {
     try note { () throws(StorageError) in try background.settle() }
   }
 
@@ -157,6 +200,58 @@ final class Journal {
       failure = error
       throw error
     }
+    guard syncsDone.lists > listsHeard else { return }
+    listsHeard = syncsDone.lists
+    listEnded(syncsDone.listFailure)
+  }
+
+  // MARK: Lists of steps
+
+  private func listEnded(_ failure: StorageError?) {
+    switch running {
+    case .seal:
+      seal?.isWanted = false
+      seal?.failure = failure
+      if failure == nil, let old = seal?.old {
+        fileSystem.close(old)
+        seal = nil
+      }
+    case .removal: removalFailure = failure
+    case nil: preconditionFailure("a list of steps ended that was not begun")
+    }
+    running = nil
+    if isSyncHeld, requested < appended { request() }
+    startList()
+  }
+
+  private func startList() {
+    guard running == nil else { return }
+    if let seal, seal.isWanted {
+      running = .seal
+      requested = appended
+      nextDeadline = nil
+      background.perform(
+        [
+          .sync(seal.old), .sync(file), .syncDirectory(directory.path),
+          .rename(directory.begun(liveFirst), to: directory.segment(liveFirst)),
+        ], ticket: appended)
+    } else if let paths = removals.popFirst() {
+      running = .removal
+      background.perform(paths.map { .remove($0) }, ticket: 0)
+    }
+  }
+
+  /// Removes files in this order, when the background comes to it. Does not block.
+  func remove(_ paths: [String]) {
+    guard !paths.isEmpty, failure == nil else { return }
+    removals.append(paths)
+    startList()
+  }
+
+  /// Why a file could not be removed, told once.
+  func takeRemovalFailure() -> StorageError? {
+    defer { removalFailure = nil }
+    return removalFailure
   }
 
   // MARK: Segments
@@ -164,34 +259,74 @@ final class Journal {
   /// Whether the segment that is written to holds a record.
   var hasRecords: Bool { appended >= liveFirst }
 
-  /// Seals the segment: syncs it and goes on in a new one. Records that wait to be appended go to
-  /// the new one. A segment without records is left as it is.
+  /// The number of the last record that lies in a segment which is sealed, or is being sealed.
+  var sealedThrough: UInt64 { seal?.through ?? liveFirst - 1 }
+
+  /// Bytes of records behind `sealedThrough`.
+  var unsealedBytes: Int { seal.map { length - $0.headerLength } ?? 0 }
+
+  /// Whether all segments but the live one are sealed. Does not block.
   ///
-  /// - Throws: `callFailed` or `appendFailed`: the segment is the live one as before. `syncFailed`:
-  ///   stop.
+  /// - Throws: `callFailed` when the background could not give the live segment its name: it is in
+  ///   use all the same, and the next `rotate` tries again.
+  func isSealed() throws(StorageError) -> Bool {
+    if let failure = seal?.failure { throw failure }
+    return seal == nil
+  }
+
+  /// Begins to seal the segment and goes on in a new one. Records that wait to be appended go to
+  /// the new one. A segment without records is left as it is, and one that is being sealed is
+  /// waited for: then nothing new is begun. Blocks for the making of a file.
+  ///
+  /// - Throws: `callFailed` or `appendFailed`: the segment is the live one as before.
   func rotate(at timestamp: Timestamp) throws(StorageError) {
     if let failure { throw failure }
+    guard seal == nil else {
+      seal?.isWanted = true
+      seal?.failure = nil
+      return startList()
+    }
     guard hasRecords else { return }
     try cut()
-    // First, or the loss of power could leave a hole between the two.
-    try syncNow()
     let first = appended + 1
-    let (next, headerLength): (OpenFile, Int)
-    do throws(StorageError) {
-      (next, headerLength) = try Journal.begin(first, at: timestamp, in: directory, fileSystem)
-    } catch {
-      if error.code == .syncFailed { failure = error }
-      throw error
-    }
-    fileSystem.close(file)
+    let (next, headerLength) = try begun(first, at: timestamp)
+    seal = Seal(old: file, through: appended, headerLength: headerLength)
     file = next
     liveFirst = first
     length = headerLength
+    startList()
   }
 
-  /// Begins the segment whose first record will be `first`, and answers the file and its length.
-  /// It has its name when its first line is on the disk and not before, so that a segment without
-  /// a whole first line is always damage.
+  /// Blocks until the seal that was begun is over.
+  ///
+  /// - Throws: what `isSealed` throws, and `syncFailed`.
+  func sealNow() throws(StorageError) {
+    while seal?.isWanted == true { try settle() }
+    _ = try isSealed()
+  }
+
+  /// Makes the file of a segment that is not to have its name yet.
+  private func begun(
+    _ first: UInt64, at timestamp: Timestamp
+  ) throws(StorageError) -> (OpenFile, length: Int) {
+    let path = directory.begun(first)
+    let file = try fileSystem.open(path, for: .creating)
+    do throws(StorageError) {
+      var header = RecordEncoder()
+      header.appendHeader(first: first, createdAt: timestamp)
+      try header.write(to: file, fileSystem)
+      return (file, header.count)
+    } catch {
+      fileSystem.close(file)
+      // If this fails too, recovery finds a begun segment without a record, and leaves it out.
+      try? fileSystem.remove(path)
+      throw error
+    }
+  }
+
+  /// Makes the first segment of a folder, whose first record will be `first`, and answers the file
+  /// and its length. It has its name when its first line is on the disk and not before, so that a
+  /// segment without a whole first line is always damage.
   ///
   /// - Throws: `callFailed` or `appendFailed`: nothing is left but, if removing fails too, a
   ///   temporary file. `syncFailed`.
@@ -219,6 +354,7 @@ final class Journal {
 
   /// Gives the file back; writes and syncs nothing. The background must have been stopped before.
   func close() {
+    if let seal { fileSystem.close(seal.old) }
     fileSystem.close(file)
   }
 }

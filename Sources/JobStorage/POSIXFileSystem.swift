@@ -203,12 +203,24 @@ public final class POSIXFileSystem: FileSystem {
     return line.isEmpty ? "another process" : String(decoding: line, as: UTF8.self)
   }
 
+  /// stat(2) and fstat(2).
+  public func isNamed(_ file: OpenFile, _ path: String) throws(StorageError) -> Bool {
+    var named = stat()
+    var open = stat()
+    guard stat(path, &named) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return false }
+      throw StorageError(cannot: "find", path: path, errno: errno)
+    }
+    guard fstat(file.number, &open) == 0 else { throw failure("look at", file) }
+    return named.st_ino == open.st_ino && named.st_dev == open.st_dev
+  }
+
   /// A thread of its own; see `sync_thread.h`.
   public func startBackgroundSync() throws(StorageError) -> any BackgroundSync {
     guard let thread = sync_thread_start() else {
       throw StorageError(cannot: "start the thread that syncs", path: "journal", errno: errno)
     }
-    return SyncThread(thread)
+    return SyncThread(thread) { [folders] in folders[$0] }
   }
 
   private func failure(_ action: String, _ file: OpenFile) -> StorageError {
@@ -221,10 +233,16 @@ public final class POSIXFileSystem: FileSystem {
 /// The C thread that calls fdatasync, as a `BackgroundSync`.
 private final class SyncThread: BackgroundSync {
   private let thread: OpaquePointer
+  private let folder: (String) -> OpenFile?
+  /// The paths of the list that was begun last, for the sentence of an error.
+  private var stepPaths: [String] = []
+  private var failure: StorageError?
   private var isStopped = false
 
-  init(_ thread: OpaquePointer) {
+  /// - Parameter folder: the open folder of a path that was synced before.
+  init(_ thread: OpaquePointer, folder: @escaping (String) -> OpenFile?) {
     self.thread = thread
+    self.folder = folder
   }
 
   deinit { stop() }
@@ -233,6 +251,45 @@ private final class SyncThread: BackgroundSync {
 
   func request(_ file: OpenFile, ticket: UInt64) {
     sync_thread_request(thread, file.number, ticket)
+  }
+
+  func perform(_ steps: [DiskStep], ticket: UInt64) {
+    var paths: [(String, String?)] = []
+    var calls = steps.map { step in
+      var call = sync_step()
+      switch step {
+      case .sync(let file):
+        call.kind = SYNC_STEP_FILE
+        call.file = file.number
+        paths.append(("journal", nil))
+      case .syncDirectory(let path):
+        call.kind = SYNC_STEP_FOLDER
+        // The sync of a folder that is not open fails.
+        call.file = folder(path)?.number ?? -1
+        paths.append((path, nil))
+      case .rename(let path, let newPath):
+        call.kind = SYNC_STEP_RENAME
+        paths.append((path, newPath))
+      case .remove(let path):
+        call.kind = SYNC_STEP_REMOVE
+        paths.append((path, nil))
+      }
+      return call
+    }
+    stepPaths = paths.map(\.0)
+    for index in calls.indices {
+      calls[index].path = strdup(paths[index].0)
+      calls[index].target = paths[index].1.flatMap { strdup($0) }
+    }
+    defer {
+      for call in calls {
+        free(call.path)
+        free(call.target)
+      }
+    }
+    if sync_thread_perform(thread, calls, Int32(calls.count), ticket) == 0 {
+      failure = StorageError(.syncFailed, cannot: "begin to sync", path: "journal", errno: errno)
+    }
   }
 
   func drain() throws(StorageError) -> SyncReport {
@@ -250,6 +307,7 @@ private final class SyncThread: BackgroundSync {
   }
 
   private func checked(_ report: sync_report) throws(StorageError) -> SyncReport {
+    if let failure { throw failure }
     guard report.error == 0 else {
       throw StorageError(.syncFailed, cannot: "sync", path: "journal", errno: report.error)
     }
@@ -257,6 +315,12 @@ private final class SyncThread: BackgroundSync {
     done.ticket = report.ticket
     done.count = Int(report.count)
     done.nanoseconds = report.nanoseconds
+    done.lists = Int(report.lists)
+    if report.list_error != 0 {
+      done.listFailure = StorageError(
+        cannot: "rename or remove", path: stepPaths[Int(report.list_step)],
+        errno: report.list_error)
+    }
     return done
   }
 }

@@ -3,6 +3,9 @@
 // A segment, `journal-<seq>.jsonl`, is text: one JSON object a line, each line ended by one line
 // feed (0x0A) and holding no other. The text is minified JSON (RFC 8259) in UTF-8.
 //
+// The last one may be named `….jsonl.begun`: the one before it is then not known to be on the disk
+// (RecoveryTable.swift, "begun"). Its text is the same.
+//
 //   {"crc":"1a2b3c4d",REST}
 //
 // Every line begins with exactly these 18 bytes: `{"crc":"`, eight lower-case hexadecimal digits,

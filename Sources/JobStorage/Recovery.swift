@@ -12,7 +12,12 @@ public struct Recovery {
   /// What was done.
   public private(set) var report = RecoveryReport()
   /// The segment to go on with; nil: there is none yet.
-  private(set) var live: LiveSegment?
+  var live: LiveSegment? { unsealed.last }
+  /// The segments that are not known to be on the disk, oldest first: the last one that has its
+  /// name, and those that were begun behind it.
+  private(set) var unsealed: [LiveSegment] = []
+  /// Begun segments that are not part of the journal, by the number of their first record.
+  private(set) var leftOut: [UInt64] = []
   /// The damaged snapshots that were passed over.
   private(set) var passedOver: [UInt64] = []
   /// The size of the snapshot that it began with; 0: none.
@@ -20,12 +25,16 @@ public struct Recovery {
   /// Bytes of journal on top of the snapshot.
   private(set) var journalBytes = 0
 
-  /// The last segment.
+  /// A segment that is not known to be on the disk.
   struct LiveSegment: Equatable {
     /// The sequence number of its first record.
     var first: UInt64
+    /// Whether it still has the name of a begun one.
+    var isBegun = false
     /// Its bytes up to the end of the last whole line.
     var length: Int
+    /// Bytes behind those, to be cut off.
+    var tornBytes = 0
   }
 
   private let directory: DataDirectory
@@ -54,10 +63,12 @@ public struct Recovery {
     var contents = try directory.contents(fileSystem)
     if let through {
       contents.segments.removeAll { $0 > through }
+      contents.begun = []
       contents.snapshots.removeAll { $0 > through }
     }
     try recovery.chooseStart(contents, into: empty, through: through)
     try recovery.replay(contents.segments, through: through)
+    for first in contents.begun { try recovery.take(begun: first) }
     recovery.report.lastSequence = recovery.expected - 1
     recovery.report.jobs = recovery.store.count
     return recovery
@@ -163,23 +174,72 @@ public struct Recovery {
     }
   }
 
+  /// Goes on with a segment that was begun before the one before it was known to be on the disk, or
+  /// leaves it out, or refuses.
+  private mutating func take(begun first: UInt64) throws(StorageError) {
+    let path = directory.begun(first)
+    let (content, failure) = try content(ofBegun: first, path)
+    let joint: RecoveryTable.Joint =
+      first == expected ? .follows : first > expected ? .beyond : .behind
+    switch RecoveryTable.decision(content, joint) {
+    case .goOn: try replay(segment: first, .live, isBegun: true)
+    case .leaveOut:
+      leftOut.append(first)
+      guard content != .nothing else { return }
+      report.notes.append(
+        "\(path): the power was lost while the journal went on in it, and the end of the segment"
+          + " before it is not on the disk; whoever sent what it holds was never told that it is;"
+          + " left out")
+    case .refuse(let code):
+      throw failure
+        ?? StorageError(
+          code, path: path,
+          reason: "it begins with record \(first), which the journal before it holds already")
+    }
+  }
+
+  /// What a begun segment holds, and what is wrong with it.
+  private mutating func content(
+    ofBegun first: UInt64, _ path: String
+  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?) {
+    let lines = try LineReader(path, fileSystem)
+    var wrong = 0
+    var failure: StorageError?
+    do throws(StorageError) {
+      _ = try header(lines, path, first)
+      guard let line = try lines.next() else { return (.nothing, nil) }
+      if line.isTerminated, RecordCodec.isWhole(line.bytes) { return (.records, nil) }
+      wrong = line.offset
+      failure = StorageError(
+        .damaged, path: path, line: line.number, reason: "its checksum is wrong")
+    } catch {
+      guard error.code == .damaged else { throw error }
+      failure = error
+    }
+    guard try fileSystem.size(path) > 0 else { return (.nothing, nil) }
+    return try rest(of: path, after: wrong).0 == .wholeLines ? (.damaged, failure) : (.nothing, nil)
+  }
+
   private mutating func replay(
-    segment first: UInt64, _ place: RecoveryTable.Place
+    segment first: UInt64, _ place: RecoveryTable.Place, isBegun: Bool = false
   ) throws(StorageError) {
-    let path = directory.segment(first)
+    let path = isBegun ? directory.begun(first) : directory.segment(first)
     let lines = try LineReader(path, fileSystem)
     let headerLength = try header(lines, path, first)
     var length = headerLength
+    var tornBytes = 0
     while let line = try lines.next() {
       if let (fault, reason) = apply(line) {
-        try decide(fault, reason, line, path, place)
+        tornBytes = try decide(fault, reason, line, path, place)
         break
       }
       expected += 1
       length = lines.bytesRead
     }
     journalBytes += length - headerLength
-    if place == .live { live = LiveSegment(first: first, length: length) }
+    guard place == .live else { return }
+    unsealed.append(
+      LiveSegment(first: first, isBegun: isBegun, length: length, tornBytes: tornBytes))
   }
 
   /// Reads the first line of a segment and answers its length.
@@ -229,18 +289,20 @@ public struct Recovery {
     return "the record does not fit the state before it: its job \(found)"
   }
 
-  /// Drops a torn tail, or refuses.
+  /// Drops a torn tail and answers its length, or refuses.
   private mutating func decide(
     _ fault: RecoveryTable.LineFault, _ reason: String, _ line: LineReader.Line, _ path: String,
     _ place: RecoveryTable.Place
-  ) throws(StorageError) {
+  ) throws(StorageError) -> Int {
     let (rest, size) = try rest(of: path, after: line.offset)
     switch RecoveryTable.decision(fault, place, rest) {
     case .dropTail:
-      report.tornBytes = size - line.offset
+      let tornBytes = size - line.offset
+      report.tornBytes += tornBytes
       report.notes.append(
-        "\(path), line \(line.number): the last \(report.tornBytes) bytes are not of a whole"
+        "\(path), line \(line.number): the last \(tornBytes) bytes are not of a whole"
           + " record; whoever sent it was never told that it was taken; dropped")
+      return tornBytes
     case .refuse(let code):
       throw StorageError(code, path: path, line: line.number, reason: reason)
     }

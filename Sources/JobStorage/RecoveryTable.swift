@@ -126,4 +126,61 @@ enum RecoveryTable {
     }
     preconditionFailure("no row for \(fault), \(place), \(rest)")
   }
+
+  // MARK: Segments that were begun
+
+  /// What a begun segment holds. While the segment before it is being synced, the live one has the
+  /// name `….jsonl.begun`, and nothing in it is promised to survive a loss of power.
+  enum Begun: CaseIterable {
+    /// No whole record, and nothing was told of what was cut off.
+    case nothing
+    /// Records, from the first line on.
+    case records
+    /// Whole lines behind one that is not.
+    case damaged
+  }
+
+  /// How its first record stands to the journal before it.
+  enum Joint: CaseIterable {
+    /// It is the next.
+    case follows
+    /// Records are missing between the two.
+    case beyond
+    /// The journal holds it already.
+    case behind
+  }
+
+  /// What to do about a begun segment.
+  enum BegunDecision: Equatable {
+    /// It is the live one.
+    case goOn
+    /// It is not part of the journal, and is removed at the start.
+    case leaveOut
+    /// Do not start.
+    case refuse(StorageError.Code)
+  }
+
+  /// What to do about each begun segment, from the oldest on. nil stands for any.
+  static let begun: [(Begun, Joint?, BegunDecision)] = [
+    // The service ended, or ran out of disk, when it had begun it.
+    (.nothing, nil, .leaveOut),
+    // A death of the process loses nothing that was written.
+    (.records, .follows, .goOn),
+    // Only a loss of power takes the end of the segment before it; then none of these records was
+    // said to be on the disk either, as its syncs begin when those of the one before have ended.
+    (.records, .beyond, .leaveOut),
+    (.damaged, .beyond, .leaveOut),
+    (.damaged, .follows, .refuse(.damaged)),
+    // Nothing is appended to a segment once the next one was begun.
+    (.records, .behind, .refuse(.damaged)),
+    (.damaged, .behind, .refuse(.damaged)),
+  ]
+
+  /// Looks a begun segment up.
+  static func decision(_ content: Begun, _ joint: Joint) -> BegunDecision {
+    for row in begun where row.0 == content && row.1 ?? joint == joint {
+      return row.2
+    }
+    preconditionFailure("no row for \(content), \(joint)")
+  }
 }

@@ -48,11 +48,11 @@ public struct SnapshotSchedule: Equatable, Sendable {
     journalBytes += bytes
   }
 
-  /// A snapshot of everything appended so far was begun.
-  public mutating func begun(at instant: Instant) {
+  /// A snapshot was begun of everything appended so far but the last `laterBytes`.
+  public mutating func begun(at instant: Instant, leaving laterBytes: Int = 0) {
     precondition(!isRunning, "one snapshot at a time")
     isRunning = true
-    sealedBytes = journalBytes
+    sealedBytes = max(journalBytes - laterBytes, 0)
     lastBegun = instant
   }
 

@@ -11,9 +11,9 @@ enum ConformanceProgram {
 
   static let rows = [
     ProcessRows.all, StartMethodRows.all, EndRows.all, SharedRows.all, ExchangeRows.all,
-    TreeRows.all, Measures.all,
+    TreeRows.all, Measures.all, BadStartRows.all, BadStartRows.alone,
+    BadStartRows.early,
   ]
-
   .reduce(into: [String: Row]()) { rows, more in rows.merge(more) { first, _ in first } }
 
   private static let tasks =
@@ -24,18 +24,24 @@ enum ConformanceProgram {
     guard arguments.count == 2, let method = StartMethod(rawValue: arguments[0]),
       let row = rows[arguments[1]]
     else { fail("usage: ConformanceProgram <start method> <row>") }
+    if let early = BadStartRows.early[arguments[1]] {
+      try? early(Context(method))
+      fail("bootstrap returned")
+    }
     if arguments[1] != "T11" { bootstrap(tasks) { ProcessTasks.preloadedBy = getpid() } }
     do {
       if arguments[1] != "T9" { try setStartMethod(method) }
       // What the library makes once and keeps, it shall have made by now.
-      if arguments[1] != "T11" {
+      if arguments[1] != "T11", arguments[1] != "closed-within" {
         let first = Process(ProcessTasks.leave, 0, name: "first", context: Context(method))
         try first.start()
         try first.join()
       }
       let before = Resources.now()
       try row(Context(method))
-      if EndRows.all[arguments[1]] == nil, arguments[1] != "T1", arguments[1] != "T7" {
+      if EndRows.all[arguments[1]] == nil, BadStartRows.alone[arguments[1]] == nil,
+        arguments[1] != "T1", arguments[1] != "T7"
+      {
         try check(Resources.now(), equals: before)
       }
       print("ok")

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import Synchronization
 
 /// The rows of section 1.1: `Process`.
 enum ProcessRows {
@@ -12,7 +13,8 @@ enum ProcessRows {
     "P20": inheritedFiles, "P22": closedStandardFiles, "P29": errorText, "P30": exitCodes,
     "P31": atExit, "misuse": misuse, "join-itself": joinItself, "names": names,
     "P7-key": key, "P23": closedByChild, "C16": joinUnderSignals, "C18": unrelatedFile,
-    "folder": folder,
+    "folder": folder, "no-descriptors": noDescriptors,
+    "asked-meanwhile": askedMeanwhile,
   ]
 
   private static func run<A, R>(_ task: TaskDefinition<A, R>, _ argument: A) throws -> Int32? {
@@ -73,7 +75,18 @@ enum ProcessRows {
   }
 
   private static func nativeID(_ context: Context) throws {
-    try check(run(Tasks.expectThread, getpid()), equals: 0)
+    let (reader, writer) = try Pipe(duplex: false)
+    let process = Process(Tasks.tellThread, writer)
+    try process.start()
+    let ids: [Int32] = try reader.receive()
+    try process.join()
+    try check(process.exitcode, equals: 0)
+    try check(ids[1] != Resources.thread(), "the same thread")
+    try check(Resources.thread(), equals: getpid())
+    // The task runs in the main thread of the process that `pid` tells.
+    try check(ids, equals: [process.pid!, process.pid!])
+    reader.close()
+    writer.close()
   }
 
   private static func end(_ signal: Int32, _ end: (Process) throws -> Void) throws {
@@ -101,7 +114,31 @@ enum ProcessRows {
   }
 
   private static func processors(_ context: Context) throws {
-    try check(cpuCount() >= 1, "\(cpuCount()) processors")
+    // Those that this process may use, which the kernel tells in words as well.
+    let status = Resources.contents(of: "/proc/self/status") ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:\t") }
+    let allowed = line!.dropFirst("Cpus_allowed_list:\t".count).split(separator: ",")
+    let ranges = allowed.map { $0.split(separator: "-").map { Int($0)! } }
+    let count = ranges.reduce(0) { $0 + $1.last! - $1[0] + 1 }
+    try check(count >= 1, "\(count) processors")
+    try check(cpuCount(), equals: count)
+    try check(run(Tasks.countProcessors, NoArgument()), equals: Int32(count))
+    try execute("taskset", "-pc", "\(ranges[0][0])", "\(getpid())")
+    try check(cpuCount(), equals: 1)
+    try check(Pool.with(context: context) { $0.processes }, equals: 1)
+    try execute("taskset", "-pc", allowed.joined(separator: ","), "\(getpid())")
+    try check(Pool.with(context: context) { $0.processes }, equals: count)
+  }
+
+  /// Executes a program, which has to end with 0.
+  static func execute(_ words: String...) throws {
+    var arguments = words.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    var process: Int32 = 0
+    try check(posix_spawnp(&process, words[0], nil, nil, &arguments, environ), equals: 0)
+    var status: Int32 = 0
+    try check(waitpid(process, &status, 0), equals: process)
+    try check(status, equals: 0)
   }
 
   private static func children(_ context: Context) throws {
@@ -173,12 +210,30 @@ enum ProcessRows {
   }
 
   private static func inheritedFiles(_ context: Context) throws {
-    // What this process has open by now, a forked child has as well.
-    let processes = (0..<5).map { _ in Process(Tasks.countFiles) }
+    let (counts, tell) = try Pipe(duplex: false)
+    let (wait, release) = try Pipe(duplex: false)
+    // What this process has open, close-on-exec or not, is nothing to the others.
+    let opened = (0..<20).map { fcntl(0, $0 % 2 == 0 ? F_DUPFD : F_DUPFD_CLOEXEC, 200) }
+    let processes = (0..<5).map { _ in
+      Process(Tasks.tellFiles, .init(counts: tell, release: wait))
+    }
     for process in processes { try process.start() }
+    // All of them run: none ends before it is released.
+    let files: [[Int32]] = try processes.map { _ in try counts.receive() }
+    try check(processes.allSatisfy { try $0.isAlive }, "one has ended")
+    try release.send(0)
     for process in processes { try process.join() }
-    let counts = try processes.map { try $0.exitcode! }
-    if context != .fork { try check(Set(counts).count == 1 && counts[0] < 10, "\(counts)") }
+    try check(processes.allSatisfy { try $0.exitcode == 0 }, "exit codes")
+    if context == .fork {
+      // All that this process has, and the order in which they were started shows.
+      try check(files.allSatisfy { $0.count > opened.count }, "\(files)")
+    } else {
+      // Standard files, the parent's sentinel and the two connections.
+      try check(files, equals: Array(repeating: files[0], count: 5))
+      try check(files[0].count, equals: 6)
+    }
+    for file in opened { Glibc.close(file) }
+    for end in [counts, tell, wait, release] { end.close() }
   }
 
   private static func closedStandardFiles(_ context: Context) throws {
@@ -316,6 +371,75 @@ enum ProcessRows {
     try check(chdir("/usr"), equals: 0)
     try check(run(Tasks.expectFolder, "/usr"), equals: 0)
   }
+
+  /// However few descriptors are left, a start that fails says that they are too few.
+  private static func noDescriptors(_ context: Context) throws {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    let before = limit
+    let next = fcntl(0, F_DUPFD, 0)
+    Glibc.close(next)
+    var failures = 0
+    // Some numbers beyond may be taken by what this process was started with.
+    for free in 0..<1_000 {
+      limit.rlim_cur = UInt(Int(next) + free)
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let process = Process(Tasks.leave, 0)
+      var text = ""
+      do { try process.start() } catch { text = "\(error)" }
+      limit = before
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      if text.isEmpty {
+        try process.join()
+        break
+      }
+      failures += 1
+      try check(text.contains("Too many open files"), "\(free) are left: \(text)")
+    }
+    try check((1..<1_000).contains(failures), "\(failures) starts have failed")
+  }
+
+  nonisolated(unsafe) private static var late: Process?
+
+  /// While a thread waits for a start that the fork server is too slow for, others are answered.
+  private static func askedMeanwhile(_ context: Context) throws {
+    if context == .fork { return }
+    let early = Process(Tasks.leave, 3)
+    try early.start()
+    var entry = pollfd(fd: try early.sentinel, events: Int16(POLLIN), revents: 0)
+    try check(poll(&entry, 1, 10_000), equals: 1)
+    // It is reaped, and that is told: the fork server waits again.
+    let server = try StartMethodRows.forkServer()
+    while Glibc.kill(try early.pid!, 0) == 0 { sched_yield() }
+    while Resources.state(of: "\(server)") != "S" { sched_yield() }
+    Glibc.kill(server, SIGSTOP)
+    while Resources.state(of: "\(server)") != "T" { sched_yield() }
+    late = Process(Tasks.leave, 4)
+    var thread = pthread_t()
+    pthread_create(
+      &thread, nil,
+      { _ in
+        var place = [UInt8](repeating: 0, count: 64)
+        let count = readlink("/proc/thread-self", &place, place.count)
+        ProcessRows.other.withLock { $0 = String(decoding: place[..<count], as: UTF8.self) }
+        try? ProcessRows.late?.start()
+        return nil
+      }, nil)
+    while Resources.state(of: other.withLock(\.self)) != "S" { sched_yield() }
+    let begin = time(nil)
+    try check(early.join(timeout: .zero), equals: true)
+    try check(early.exitcode, equals: 3)
+    try check(!early.isAlive, "alive after its end")
+    try check(time(nil) - begin < 5, "it took \(time(nil) - begin) s")
+    Glibc.kill(server, SIGCONT)
+    pthread_join(thread, nil)
+    try late?.join()
+    try check(late?.exitcode, equals: 4)
+    late = nil
+  }
+
+  /// The place of a second thread in /proc.
+  private static let other = Mutex("none")
 
   private static func names(_ context: Context) throws {
     try check(Process(Tasks.leave, 0).name, equals: "Process-2")

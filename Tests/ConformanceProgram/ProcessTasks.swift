@@ -4,11 +4,12 @@ import Multiprocessing
 /// What the processes of the rows run.
 enum ProcessTasks {
   static let all: [any RegistrableTask] = [
-    leave, endure, ignore, compare, expectParent, expectDaemon, expectThread, nest, countFiles,
+    leave, endure, ignore, compare, expectParent, expectDaemon, tellThread, nest, countProcessors,
+    tellFiles, countFiles,
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
     expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
-    expectNullOutputs,
+    expectNullOutputs, tellIdentity,
   ]
 
   /// Ends with a code.
@@ -73,8 +74,15 @@ enum ProcessTasks {
     }
   }
 
-  static let expectThread = TaskDefinition<Int32, NoResult>("expectThread") { parent in
-    exit(getpid() != parent ? 0 : 1)
+  /// Tells the ids of its process and of its thread, which is the first one.
+  static let tellThread = TaskDefinition<Connection, NoResult>("tellThread") { connection in
+    try connection.send([getpid(), Resources.thread()])
+    return NoResult()
+  }
+
+  /// Ends with the number of processors.
+  static let countProcessors = TaskDefinition<NoArgument, NoResult>("countProcessors") { _ in
+    exit(Int32(cpuCount()))
   }
 
   static let expectMethod = TaskDefinition<String, NoResult>("expectMethod") { expected in
@@ -97,6 +105,18 @@ enum ProcessTasks {
   /// Ends with the number of its open files.
   static let countFiles = TaskDefinition<NoArgument, NoResult>("countFiles") { _ in
     exit(Int32(Resources.openFiles()))
+  }
+
+  struct Ends: Codable, Sendable {
+    var counts: Connection
+    var release: Connection
+  }
+
+  /// Tells what its open files are, and ends when it is released.
+  static let tellFiles = TaskDefinition<Ends, NoResult>("tellFiles") { ends in
+    try ends.counts.send((Int32(0)..<1_000).filter { fcntl($0, F_GETFD) >= 0 })
+    _ = try ends.release.poll(timeout: nil)
+    return NoResult()
   }
 
   struct Oops: Error, CustomStringConvertible {
@@ -184,11 +204,7 @@ enum ProcessTasks {
   /// Ends with 0 if its stdout and stderr are /dev/null and its parent runs.
   static let expectNullOutputs = TaskDefinition<Int32, NoResult>("expectNullOutputs") { parent in
     for descriptor in Int32(1)...2 {
-      var path = [CChar](repeating: 0, count: 64)
-      let count = readlink("/proc/self/fd/\(descriptor)", &path, 63)
-      let text = String(
-        decoding: path.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
-      if text != "/dev/null" { exit(descriptor) }
+      if Resources.file(of: descriptor) != "/dev/null" { exit(descriptor) }
     }
     exit(parentProcess()!.isAlive && parentProcess()!.pid == parent ? 0 : 3)
   }
@@ -205,6 +221,28 @@ enum ProcessTasks {
   }
 
   static let preloaded = TaskDefinition<NoArgument, Bool>("preloaded") { _ in preloadedBy != 0 }
+
+  struct Identity: Codable, Sendable, Equatable {
+    var key: [UInt8]
+    var method: String
+    var parent: Int32
+    var parentName: String
+    var isParentAlive: Bool
+    /// Of one that expects the same key.
+    var codeOfChild: Int32
+  }
+
+  static let tellIdentity = TaskDefinition<NoArgument, Identity>("tellIdentity") { _ in
+    let key = currentProcess().authenticationKey
+    let child = Process(expectKey, key)
+    try child.start()
+    try child.join()
+    let parent = parentProcess()
+    return Identity(
+      key: key, method: startMethod().rawValue, parent: parent?.pid ?? 0,
+      parentName: parent?.name ?? "", isParentAlive: parent?.isAlive ?? false,
+      codeOfChild: try child.exitcode ?? 99)
+  }
 
   static let expectFolder = TaskDefinition<String, NoResult>("expectFolder") { folder in
     let path = getcwd(nil, 0)!

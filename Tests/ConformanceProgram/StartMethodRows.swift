@@ -7,7 +7,8 @@ enum StartMethodRows {
 
   static let all: [String: ConformanceProgram.Row] = [
     "T1": contexts, "T3": allMethods, "T4": setTwice, "T9": contextSetsNothing,
-    "T11": unguarded, "T12": forkWithThreads, "T6": preload, "P24": interruptedForkServer,
+    "T11": unguarded, "T12": forkWithThreads, "T6": preload, "worker-identity": workerIdentity,
+    "P24": interruptedForkServer,
     "P25": killedForkServer,
   ]
 
@@ -44,6 +45,18 @@ enum StartMethodRows {
     try check(codes, equals: context == .forkserver)
   }
 
+  /// A pool's workers are part of the program that made it, whatever way they came into being.
+  private static func workerIdentity(_ context: Context) throws {
+    let wanted = Tasks.Identity(
+      key: currentProcess().authenticationKey, method: context.startMethod.rawValue,
+      parent: getpid(), parentName: "MainProcess", isParentAlive: true, codeOfChild: 0)
+    for method in allStartMethods() {
+      try Pool.with(processes: 1, maxTasksPerChild: 1, context: Context(method)) { pool in
+        for _ in 0..<2 { try check(pool.apply(Tasks.tellIdentity), equals: wanted) }
+      }
+    }
+  }
+
   /// Is run without a start method set.
   private static func contextSetsNothing(_ context: Context) throws {
     let process = Process(Tasks.leave, 0, context: context)
@@ -72,7 +85,7 @@ enum StartMethodRows {
   }
 
   /// The only child of this process, but for what is forked.
-  private static func forkServer() throws -> Int32 {
+  static func forkServer() throws -> Int32 {
     let list = Resources.contents(of: "/proc/self/task/\(getpid())/children") ?? ""
     let children = list.split(separator: " ").compactMap { Int32($0) }
     try check(children.count, equals: 1)

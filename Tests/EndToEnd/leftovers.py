@@ -141,6 +141,90 @@ def after_the_fork_server(checks, _):
         check_nothing_left(checks, "kill -9 of fork server and service", service)
 
 
+def kill_beside_a_stopped_fork_server(service):
+    """`kill -9` of a service whose fork server stands still, so that its workers live on. The fork
+    server, the job that runs, and its worker."""
+    with service.connection() as http:
+        job = run_sleeps(http, 1)[0]
+        worker = look_at(http.get(f"/v1/jobs/{job}").json["worker"]["pid"])
+    service.signal_worker(worker.parent, signal.SIGSTOP)
+    service.remember_processes()
+    fork_server = look_at(worker.parent)
+    service.kill()
+    return fork_server, job, worker
+
+
+def the_next_start_waits(checks, _):
+    """No job of the folder is run while what ran it before may still live."""
+    with Service("--processes", PROCESSES) as service:
+        fork_server, job, worker = kill_beside_a_stopped_fork_server(service)
+        service.launch()
+        told = wait_until(lambda: "waiting for processes" in service.log_text(), 5)
+        checks.that("a start beside what a killed service left: it waits, and says for whom",
+                    told and f"{fork_server.pid} (lido-forks)" in service.log_text(),
+                    fork_server, service.log_text()[-300:])
+        checks.equal("… the worker of before lives, and nothing is ready",
+                     (worker.is_alive, os.path.exists(service.port_file)), (True, False))
+        os.kill(fork_server.pid, signal.SIGCONT)
+        began = time.monotonic()
+        service.wait_ready()
+        checks.at_most("… it goes on when they are gone", (time.monotonic() - began) * 1_000,
+                       2_000, "ms")
+        checks.equal("… which they are", (worker.is_alive, fork_server.is_alive), (False, False))
+        with service.connection() as http:
+            handle = wait_for_state(http, job, "running")
+            checks.that("… and the job runs again", handle and handle["interruptions"] == 1,
+                        "running, once interrupted", handle)
+
+
+def the_next_start_does_not_wait_for_ever(checks, _):
+    """Who must be ended is said. A second service is refused at once, as ever."""
+    with Service("--processes", PROCESSES) as service:
+        second = Service("--processes", 1, folder=service.folder)
+        second.port_file += "-second"
+        began = time.monotonic()
+        second.launch()
+        checks.equal("a second service on a folder: exit status", second.wait_end(5), 1)
+        checks.at_most("… at once", (time.monotonic() - began) * 1_000, 1_000, "ms")
+        checks.that("… says who has it", f"process {service.pid} uses this folder"
+                    in second.log_text(), service.pid, second.log_text()[-300:])
+        fork_server, _, worker = kill_beside_a_stopped_fork_server(service)
+        began = time.monotonic()
+        service.launch()
+        checks.equal("a start beside a fork server that stays stopped: exit status",
+                     service.wait_end(20), 1)
+        took = time.monotonic() - began
+        checks.that("… after ten seconds", 9 < took < 13, "10 s", f"{took:.1f} s")
+        last = service.log_text().splitlines()[-1]
+        checks.that("… says who must be ended", f"{fork_server.pid} (lido-forks)" in last
+                    and f"{worker.pid} (lido-worker)" in last, [fork_server, worker], last)
+        os.kill(fork_server.pid, signal.SIGKILL)
+        service.start()
+        checks.equal("… when he is, the next start works", worker.is_alive, False)
+
+
+def who_outlives_all_holds_nothing(checks, task):
+    """A process that a task has started lives on when service and fork server are both killed at
+    once; the folder is free all the same."""
+    what = f"a grandchild ({task}) that outlives service and fork server"
+    if not os.environ.get("LIDO_TEST_BIN"):
+        checks.skip(what, "LIDO_TEST_BIN is not set")
+        return
+    with Service("--processes", PROCESSES, program=binary("LIDO_TEST_BIN")) as service:
+        with service.connection() as http:
+            done = http.submit(task, 60, target="/v1/jobs?wait=10").json
+            checks.equal(f"{what}: it was started", done["state"], "succeeded")
+            fork_server, _, _ = kill_beside_a_stopped_fork_server(service)
+        os.kill(fork_server.pid, signal.SIGKILL)
+        grandchild = look_at(done["result"])
+        began = time.monotonic()
+        service.start()
+        checks.that(f"{what}: it lives on", grandchild is not None and grandchild.is_alive, "alive",
+                    grandchild)
+        checks.at_most(f"{what}: the next start does not wait for it",
+                       (time.monotonic() - began) * 1_000, 2_000, "ms")
+
+
 def grandchildren(checks, how):
     """A task has started a process in a session of its own."""
     what = f"a grandchild in a session of its own, after {how}"
@@ -177,6 +261,9 @@ def main():
         (after_sigterm, "forkserver"), (after_sigterm, "spawn"),
         (after_kill_during_snapshots, None), (after_kill_with_stopped_workers, None),
         (after_kill_during_the_start, None), (after_the_fork_server, None),
+        (the_next_start_waits, None), (the_next_start_does_not_wait_for_ever, None),
+        (who_outlives_all_holds_nothing, "spawn_grandchild"),
+        (who_outlives_all_holds_nothing, "fork_grandchild"),
         (grandchildren, "kill -9"), (grandchildren, "SIGTERM"))
     return checks.finish()
 

@@ -30,7 +30,7 @@ FAMILIES = {
         "process_cpu_seconds_total"},
     "histogram": {
         "lido_job_wait_seconds", "lido_job_run_seconds", "lido_journal_sync_seconds",
-        "lido_snapshot_seconds", "lido_http_request_seconds"},
+        "lido_snapshot_seconds", "lido_turn_seconds", "lido_http_request_seconds"},
     "gauge": {
         "lido_build_info", "lido_ready", "lido_read_only", "lido_draining", "lido_jobs",
         "lido_queue_oldest_job_age_seconds", "lido_workers", "lido_pool_broken",

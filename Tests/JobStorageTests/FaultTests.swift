@@ -133,7 +133,7 @@ struct FaultTests {
     #expect(fileSystem.openCount == 0, "\(place): a file was left open")
     #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[60])
     let contents = try DataDirectory(path: "/data").contents(fileSystem)
-    #expect(contents.temporaries.isEmpty, "\(place)")
+    #expect(contents.temporaries.isEmpty && contents.begun.isEmpty, "\(place)")
   }
 
   @Test(arguments: Array(stride(from: 200, to: 9_000, by: 97)))

@@ -87,6 +87,56 @@ struct JobStorageTests {
     }
   }
 
+  @Test func `nothing is written into a folder that is not in its place, and all of it when it is`()
+    throws
+  {
+    let story = Story(seed: 21, count: 40)
+    try inFolder { path in
+      let storage = try open(path)
+      try storage.append(Array(story.records[..<10]), at: .at(1))
+      #expect(rename(path, path + "-aside") == 0)
+      // One look is good for a while.
+      try storage.append(Array(story.records[10..<20]), at: .at(99))
+      #expect(mkdir(path, 0o700) == 0)
+      do throws(StorageError) {
+        try storage.append(Array(story.records[20..<30]), at: .at(100))
+        Issue.record("records were written into a folder that has gone")
+      } catch {
+        #expect(error.code == .callFailed)
+      }
+      #expect(throws: StorageError.self) { try storage.retryPending(at: .at(101)) }
+      #expect(throws: StorageError.self) { try storage.sealForSnapshot(at: .at(101)) }
+      #expect(storage.pendingCount == 10)
+      #expect(rmdir(path) == 0, "something was written into the other folder")
+      #expect(rename(path + "-aside", path) == 0)
+      try storage.retryPending(at: .at(102))
+      #expect(storage.pendingCount == 0)
+      #expect(try storage.sealForSnapshot(at: .at(103)) == 30)
+      try storage.close(at: .at(104))
+      #expect(try Recovery.read(path).store == story.states[30])
+    }
+  }
+
+  @Test func `a service that ends does so with an error once its folder has gone`() throws {
+    try inFolder { path in
+      let storage = try open(path)
+      try storage.append([.jobForgotten(1)], at: .at(1))
+      #expect(rename(path, path + "-aside") == 0)
+      #expect(throws: StorageError.self) { try storage.close(at: .at(2)) }
+      #expect(rename(path + "-aside", path) == 0)
+    }
+  }
+
+  @Test func `who holds a folder is not taken for a leftover of somebody`() throws {
+    try inFolder { path in
+      #expect(FolderHolder.leftovers(of: path)?.isEmpty == true)
+      let storage = try open(path)
+      // This process asks for itself, which it never counts.
+      #expect(FolderHolder.leftovers(of: path)?.isEmpty == true)
+      try storage.close(at: .at(1))
+    }
+  }
+
   @Test func `a second server is refused and told who holds the folder`() throws {
     try inFolder { path in
       let storage = try open(path)

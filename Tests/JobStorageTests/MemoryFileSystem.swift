@@ -35,6 +35,12 @@ final class MemoryFileSystem: FileSystem {
   var capacity = Int.max
   /// How many bytes of a file a sync has covered.
   private(set) var syncedBytes: [ObjectIdentifier: Int] = [:]
+  /// The names that the last sync of the folder has covered.
+  private(set) var syncedNames: [String: Node] = [:]
+  /// Whether what the background is asked for waits for `step` of it.
+  var isDeferring = false
+  /// The background that was started last.
+  private(set) var background: ImmediateSync?
 
   var openCount: Int { open.count }
 
@@ -45,6 +51,34 @@ final class MemoryFileSystem: FileSystem {
     for node in files.values { node.isLocked = false }
     failAt = nil
     capacity = .max
+  }
+
+  /// How much of what no sync has covered a loss of power leaves of a file.
+  enum Rest: CaseIterable {
+    case nothing, half, all
+  }
+
+  /// The disk after a loss of power that hits now; this one goes on.
+  func afterPowerLoss(areNamesSynced: Bool, _ rest: (String) -> Rest) -> MemoryFileSystem {
+    let left = MemoryFileSystem()
+    left.folders = folders
+    for (path, node) in areNamesSynced ? syncedNames : files {
+      let synced = min(syncedBytes[ObjectIdentifier(node)] ?? 0, node.bytes.count)
+      let count =
+        switch rest(path) {
+        case .nothing: synced
+        case .half: (synced + node.bytes.count) / 2
+        case .all: node.bytes.count
+        }
+      left.files[path] = Node()
+      left.files[path]?.bytes = Array(node.bytes[..<count])
+    }
+    return left
+  }
+
+  /// The disk after a death of the process that hits now; this one goes on.
+  func afterDeath() -> MemoryFileSystem {
+    afterPowerLoss(areNamesSynced: false) { _ in .all }
   }
 
   private var isFailing: Bool {
@@ -68,8 +102,12 @@ final class MemoryFileSystem: FileSystem {
 
   func list(_ directory: String) throws(StorageError) -> [String] {
     if isFailing { throw error("list") }
-    return files.keys.filter { $0.hasPrefix(directory + "/") }
+    let names = files.keys.filter { $0.hasPrefix(directory + "/") }
       .map { String($0.dropFirst(directory.count + 1)) }
+    guard !names.isEmpty || folders.contains(directory) else {
+      throw StorageError(cannot: "list", path: directory, errno: ENOENT)
+    }
+    return names
   }
 
   func size(_ path: String) throws(StorageError) -> Int {
@@ -158,6 +196,7 @@ final class MemoryFileSystem: FileSystem {
 
   func syncDirectory(_ path: String) throws(StorageError) {
     if isFailing { throw error("sync the folder", .syncFailed) }
+    syncedNames = files
   }
 
   func lock(_ path: String, holder: String) throws(StorageError) -> OpenFile {
@@ -176,15 +215,20 @@ final class MemoryFileSystem: FileSystem {
 
   func startBackgroundSync() throws(StorageError) -> any BackgroundSync {
     if isFailing { throw error("start the thread") }
-    return ImmediateSync(self)
+    let background = ImmediateSync(self)
+    self.background = background
+    return background
   }
 }
 
-/// Syncs at once, and tells when asked.
+/// Syncs at once, and tells when asked; or, while its file system is deferring, one call a `step`.
 final class ImmediateSync: BackgroundSync {
   private unowned let fileSystem: MemoryFileSystem
   private var report = SyncReport()
   private var failure: StorageError?
+  private var waiting: (file: OpenFile, ticket: UInt64)?
+  private var steps: [DiskStep]?
+  private var listTicket: UInt64 = 0
   /// How often a sync was asked for.
   private(set) var requests = 0
 
@@ -195,15 +239,58 @@ final class ImmediateSync: BackgroundSync {
   func request(_ file: OpenFile, ticket: UInt64) {
     precondition(ticket >= report.ticket, "tickets grow")
     requests += 1
-    guard failure == nil else { return }
+    waiting = (file, ticket)
+    if !fileSystem.isDeferring { run() }
+  }
+
+  func perform(_ steps: [DiskStep], ticket: UInt64) {
+    precondition(self.steps == nil, "one list at a time")
+    self.steps = steps
+    listTicket = ticket
+    if !fileSystem.isDeferring { run() }
+  }
+
+  private func run() {
+    while step() {}
+  }
+
+  /// Makes one call; false if there is none to make.
+  func step() -> Bool {
+    if let (file, ticket) = waiting {
+      waiting = nil
+      guard failure == nil else { return true }
+      if call(.sync(file)) { report.ticket = max(report.ticket, ticket) }
+      return true
+    }
+    guard let next = steps?.first else { return false }
+    if failure == nil, call(next) {
+      steps?.removeFirst()
+      guard steps?.isEmpty == true else { return true }
+      report.listFailure = nil
+    }
+    steps = nil
+    report.lists += 1
+    if failure == nil { report.ticket = max(report.ticket, listTicket) }
+    return true
+  }
+
+  private func call(_ step: DiskStep) -> Bool {
     do throws(StorageError) {
-      try fileSystem.sync(file)
-      report.ticket = ticket
+      switch step {
+      case .sync(let file): try fileSystem.sync(file)
+      case .syncDirectory(let path): try fileSystem.syncDirectory(path)
+      case .rename(let path, let newPath): try fileSystem.rename(path, to: newPath)
+      case .remove(let path): try fileSystem.remove(path)
+      }
+    } catch {
+      if error.code == .syncFailed { failure = error } else { report.listFailure = error }
+      return false
+    }
+    if case .sync = step {
       report.count += 1
       report.nanoseconds += 1_000
-    } catch {
-      failure = error
     }
+    return true
   }
 
   func drain() throws(StorageError) -> SyncReport {
@@ -211,7 +298,10 @@ final class ImmediateSync: BackgroundSync {
     return report
   }
 
-  func settle() throws(StorageError) -> SyncReport { try drain() }
+  func settle() throws(StorageError) -> SyncReport {
+    run()
+    return try drain()
+  }
 
   func stop() {}
 }

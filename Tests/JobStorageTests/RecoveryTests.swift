@@ -192,6 +192,12 @@ struct RecoveryTests {
         }
       }
     }
+    for content in RecoveryTable.Begun.allCases {
+      for joint in RecoveryTable.Joint.allCases {
+        let rows = RecoveryTable.begun.count { $0.0 == content && $0.1 ?? joint == joint }
+        #expect(rows == 1, "\(content), \(joint)")
+      }
+    }
   }
 
   @Test func `lines longer than any buffer are read whole`() throws {

@@ -22,12 +22,12 @@
 //   P5    M      Rows process P5
 //   P6    M      Rows parentsEnd
 //   P7    M      Rows process P7, names, P7-key
-//   P8    M      Rows process P8 (process ids)
+//   P8    M      Rows process P8
 //   P9    M      Rows process P9
 //   P10   M      Rows process P10
 //   P11   S      not done: Swift has no KeyboardInterrupt, and so P12 is the only case
 //   P12   S      done: Rows process P12
-//   P13   M      Rows process P13
+//   P13   M      Rows process P13 (the affinity, for a pool as well)
 //   P14   M      Rows process P14
 //   P15   M      Rows process P15, T1 (two deep, by exit codes), exchange tree (by one pipe)
 //   P16   M      Rows process P16
@@ -36,7 +36,7 @@
 //   P19   S      done (Process.start drops its target); no test
 //   P20   M      Rows process P20
 //   P21   N      there are no daemonic threads; a process ends when its task returns
-//   P22   M      Rows process P22; Scenario closed-stdio (workers)
+//   P22   M      Rows process P22, closed-at-start; Scenario closed-stdio (workers)
 //   P23   M      Rows process P23, P22
 //   P24   M      Rows startMethods P24
 //   P25   M      Rows startMethods P25

@@ -19,14 +19,18 @@ import Testing
     arguments: [
       "P1", "P3", "P4", "P5", "P7", "P8", "P9", "P10", "P12", "P13", "P14", "P15", "P16", "P17",
       "P18", "P20", "P22", "P29", "P30", "P31", "misuse", "join-itself", "names",
-      "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder",
+      "fault", "worker-starts", "P7-key", "P23", "C16", "C18", "folder", "closed-at-start",
+      "file-size", "no-descriptors", "asked-meanwhile",
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test("1,000 processes, started and joined", arguments: ["fork", "forkserver"])
   func thousand(by method: String) throws { try run("thousand", method) }
 
-  @Test(arguments: ["T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25"], methods)
+  @Test(
+    arguments: [
+      "T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+    ], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
   @Test(arguments: ["V1", "V3", "A1", "A2", "K4", "counter", "failure-2"], methods)
@@ -81,6 +85,49 @@ import Testing
       #expect(poll(&entry, 1, Int32(max(0, end - clock()))) == 1, "a process is left")
     }
     for process in output.processes { kill(process, SIGKILL) }
+  }
+
+  @Test(
+    "a child that has lost its fork server lives, but not longer than its parent",
+    arguments: ["spawn", "forkserver"])
+  func lostServer(by method: String) throws {
+    let run = try TestProgram("ConformanceProgram", [method, "lost-server"])
+    let output = try #require(
+      run.read(within: 20) { $0.contains("lost\n") && $0.processes.count == 1 })
+    #expect(!hasEnded(output.processes[0], within: 500), "it has not survived")
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
+    kill(output.processes[0], SIGKILL)
+  }
+
+  @Test("a child that can have no timer ends with its parent")
+  func noTimer() throws {
+    let run = try TestProgram("ConformanceProgram", ["fork", "no-timer"])
+    let output = try #require(run.read(within: 20) { $0.processes.count == 1 })
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
+    kill(output.processes[0], SIGKILL)
+  }
+
+  @Test("a thread before bootstrap is said, behind what was printed before")
+  func earlyThread() throws {
+    let run = try TestProgram("ConformanceProgram", ["spawn", "early-thread"])
+    let output = try #require(run.readToEnd(within: 20))
+    #expect(output.hasPrefix("printed before\nlido: "), "\(output)")
+    #expect(output.contains("has 2 threads") && output.contains("bootstrap([...])"), "\(output)")
+    #expect(run.wait() == 70 << 8)
+  }
+
+  @Test("a name that is given to bootstrap twice is said, with both places")
+  func namedTwice() throws {
+    let run = try TestProgram("ConformanceProgram", ["spawn", "named-twice"])
+    let output = try #require(run.readToEnd(within: 20))
+    #expect(output.contains("two tasks are named 'leave', at "), "\(output)")
+    #expect(output.contains("ConformanceProgram/ProcessTasks.swift:"), "\(output)")
+    #expect(output.contains("ConformanceProgram/BadStartRows.swift:"), "\(output)")
+    #expect(run.wait() & 0x7F != 0)
   }
 
   private func hasEnded(_ process: Int32, within milliseconds: Int32) -> Bool {

@@ -74,19 +74,24 @@ import Testing
     }
     #expect(run(task, "[2,4]") == "[4,16]")
     #expect(run(task, "[]") == "[]")
-    let error = RemoteError.read(run(task, "[2,3,5]"), task.errorCoders)
+    let error = RemoteError.read(run(task, "[2,3,5]"), task.errorCoders, items: nil)
     #expect(error as? Coded == Coded(number: 3))
-    let remote = try #require(RemoteError.read(run(task, "[2,3,5]"), []) as? RemoteError)
+    let remote = try #require(
+      RemoteError.read(run(task, "[2,3,5]"), [], items: 10..<13) as? RemoteError)
     #expect(remote.code == .raised)
     #expect(remote.type == "Coded")
     #expect(remote.traceback.contains("MultiprocessingTests/PoolPartsTests.swift:"))
-    #expect(remote.traceback.contains("item 1 of its chunk"))
-    let argument = try #require(RemoteError.read(run(task, "[\"a\"]"), []) as? RemoteError)
+    #expect(remote.item == 11)
+    #expect(remote.traceback.contains(", item 11, in process "))
+    let argument = try #require(
+      RemoteError.read(run(task, "[\"a\"]"), [], items: 10..<13) as? RemoteError)
     #expect(argument.code == .argumentDecoding)
+    #expect(argument.item == nil)
+    #expect(argument.traceback.contains(", items 10 to 12, in process "))
   }
 
   @Test func `an error that nobody can read is one all the same`() throws {
-    let error = try #require(RemoteError.read("[1]", []) as? RemoteError)
+    let error = try #require(RemoteError.read("[1]", [], items: nil) as? RemoteError)
     #expect(error.type == "ProtocolError")
   }
 

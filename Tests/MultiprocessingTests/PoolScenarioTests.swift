@@ -21,7 +21,11 @@ import Testing
 
   static let others = [
     "chunks", "unknown-task", "broken-argument", "one-way-error", "large", "imap-timeout",
-    "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "states", "kept-alive",
+    "imap-errors", "imap-closed", "imap-terminated", "imap-dropped", "imap-feedback",
+    "imap-endless-join", "imap-input-waits", "states", "kept-alive",
+    "namesake", "namesake-types", "namesake-remade",
+    "catch", "catch-outside", "printed-piece", "places", "places-imap", "places-lost",
+    "depth", "descriptions", "too-many",
     "join-in-callback", "terminate-in-callback", "chaos",
   ]
 

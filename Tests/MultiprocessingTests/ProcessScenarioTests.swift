@@ -10,7 +10,9 @@ import Testing
     "garbage", "hundred-workers", "descriptors", "resize", "fork-server-killed",
     "fork-server-signals", "exec", "exec-fails", "large-request", "fork-payload", "slow-client",
     "group-dies", "chaos", "closed-stdio", "end", "hello-first", "signalled-at-once",
-    "stopped-for-a-while", "stopped-for-good", "stopped-at-the-end",
+    "stopped-for-a-while", "stopped-for-good", "stopped-at-the-end", "strays-apart", "stray-chain",
+    "stray-late",
+    "leftover",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

@@ -182,7 +182,7 @@ enum CallScenarios {
       check(error.type, equals: "PlainError")
       check(error.message, equals: "PlainError(text: \"number 7\")")
       check(error.pid, equals: pid)
-      for part in ["task 'plain'", "PoolTestProgram/Tasks.swift:", "number 7", "\(pid)"] {
+      for part in ["task 'plain'", "PoolTestProgram/Tasks.swift:", "item 0", "\(pid)"] {
         check(error.traceback.contains(part), error.traceback)
       }
     }

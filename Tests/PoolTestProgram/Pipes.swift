@@ -91,3 +91,33 @@ func thrown<Failure: Error, Value>(
     fail("\(type(of: error)): \(error)", line: line)
   }
 }
+
+/// Bytes from one thread of a scenario to another. To be ended, and closed.
+struct BytePipe: Sendable {
+  private let reading: Int32
+  private let writing: Int32
+
+  init() {
+    var ends: [Int32] = [0, 0]
+    check(pipe(&ends), equals: 0)
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    (reading, writing) = (ends[0], ends[1])
+  }
+
+  /// Writes one byte.
+  func say(_ byte: UInt8) {
+    check(withUnsafePointer(to: byte) { write(writing, $0, 1) }, equals: 1)
+  }
+
+  /// The next byte, for which it waits; nil at the end.
+  func hear() -> UInt8? {
+    var byte: UInt8 = 0
+    return read(reading, &byte, 1) == 1 ? byte : nil
+  }
+
+  /// No more is written.
+  func end() { close(writing) }
+
+  /// Nobody reads any more.
+  func endReading() { close(reading) }
+}

@@ -15,7 +15,7 @@ enum PoolTestProgram {
     for descriptor in openDescriptors() where descriptor > 2 { close(Int32(descriptor)) }
     try setStartMethod(method)
     try scenario()
-    if !["L25", "L31", "kept-alive"].contains(arguments[1]) {
+    if !["L25", "L31", "kept-alive", "imap-input-waits", "depth"].contains(arguments[1]) {
       check(openDescriptors(), equals: [0, 1, 2])
       check(waitpid(-1, nil, WNOHANG), equals: -1)
     }
@@ -27,8 +27,11 @@ enum PoolTestProgram {
     .merging(StreamScenarios.all) { first, _ in first }
     .merging(LifeScenarios.all) { first, _ in first }
     .merging(FailureScenarios.all) { first, _ in first }
+    .merging(NamesakeScenarios.all) { first, _ in first }
+    .merging(CatchScenarios.all) { first, _ in first }
+    .merging(PrintScenarios.all) { first, _ in first }
+    .merging(TextScenarios.all) { first, _ in first }
     .merging(ChaosScenarios.all) { first, _ in first }
-    .merging(["measure": MeasureScenarios.measure]) { first, _ in first }
 }
 
 /// Ends the scenario.

@@ -7,7 +7,8 @@ enum StreamScenarios {
   static let all: [String: @Sendable () throws -> Void] = [
     "L12": imap, "L13": failingInput, "L14": imapUnordered, "L15": failingInputUnordered,
     "L36": bounded, "imap-timeout": timeout, "imap-errors": errors, "imap-closed": closed,
-    "imap-terminated": terminated, "imap-dropped": dropped,
+    "imap-terminated": terminated, "imap-dropped": dropped, "imap-feedback": feedback,
+    "imap-endless-join": endlessJoin, "imap-input-waits": inputWaits,
   ]
 
   static func imap() throws {
@@ -76,24 +77,36 @@ enum StreamScenarios {
 
   /// No more is taken in than the window, from an input without end.
   static func bounded() throws {
+    var pipes: [BytePipe] = []  // The inputs use them until the pool has ended.
+    defer {
+      for pipe in pipes {
+        pipe.end()
+        pipe.endReading()
+      }
+    }
     try Pool.with(processes: 2) { pool in
+      var iterators: [PoolIterator<Int>] = []
       for (buffer, size) in [(0, 1), (3, 1), (0, 5)] {
         let taken = Mutex(0)
+        let told = BytePipe()
         let iterator = try pool.imap(
           Tasks.square, chunkSize: size, bufferSize: buffer,
           next: {
             taken.withLock { count in
               count += 1
+              told.say(1)
               return count
             }
           })
         let window = (4 + buffer) * size
-        check(taken.withLock { $0 }, equals: window)
+        for _ in 0..<window { check(told.hear(), equals: 1) }
         for number in 1...50 {
           check(try iterator.next(timeout: nil), equals: number * number)
           let ahead = taken.withLock { $0 } - number
           check(ahead <= window + size, "\(ahead) ahead")
         }
+        iterators.append(iterator)
+        pipes.append(told)
       }
       var sum = 0
       for result in try pool.imap(Tasks.square, 0...) {
@@ -112,7 +125,8 @@ enum StreamScenarios {
       }
       check(try iterator.next(timeout: .seconds(10)), equals: 200)
       check(try iterator.next(timeout: .seconds(10)), equals: 1)
-      check(try iterator.next(timeout: .zero), equals: nil)
+      // The input is asked for more once there is room, and only then found to be at its end.
+      check(try iterator.next(timeout: .seconds(10)), equals: nil)
     }
   }
 
@@ -165,9 +179,12 @@ enum StreamScenarios {
       results += 1
       check(results < 10, "it goes on")
     }
+    // One for each chunk that was taken in, and one for the rest of the input.
     for iterator in [busy, unordered] {
-      for _ in 0..<3 { expect(.terminated) { try iterator.next(timeout: .zero) } }
-      check(try iterator.next(timeout: .zero), equals: nil)
+      let errors = iterator.map { result -> PoolError.Code? in
+        if case .failure(let error as PoolError) = result { error.code } else { nil }
+      }
+      check((1...4).contains(errors.count) && errors.allSatisfy { $0 == .terminated }, "\(errors)")
     }
     try pool.join()
   }
@@ -178,5 +195,65 @@ enum StreamScenarios {
     _ = try pool.imap(Tasks.square, 0...)
     pool.close()
     try pool.join(timeout: .seconds(10))
+  }
+
+  /// The input waits for what is done with the result before: as when results lead to more items.
+  static func feedback() throws {
+    try Pool.with(processes: 2) { pool in
+      for isOrdered in [true, false] {
+        let items = BytePipe()
+        let next: @Sendable () -> Int? = { items.hear().map { Int($0) } }
+        items.say(1)
+        let iterator =
+          try isOrdered
+          ? pool.imap(Tasks.square, next: next) : pool.imapUnordered(Tasks.square, next: next)
+        for number in 1...20 {
+          check(try iterator.next(timeout: .seconds(10)), equals: number * number)
+          // It does not wait for the input longer than it is told to.
+          let began = now()
+          _ = thrown(TimeoutError.self) { try iterator.next(timeout: .milliseconds(1)) }
+          check(now() - began < 5, "it took \(now() - began) s")
+          items.say(UInt8(number + 1))
+        }
+        check(try iterator.next(timeout: .seconds(10)), equals: 21 * 21)
+        items.end()
+        check(try iterator.next(timeout: .seconds(10)), equals: nil)
+        items.endReading()
+      }
+    }
+  }
+
+  /// A time limit holds for an input without end as well.
+  static func endlessJoin() throws {
+    let pool = try Pool(processes: 2)
+    let iterator = try pool.imap(Tasks.square, 0...)
+    pool.close()
+    let began = now()
+    _ = thrown(TimeoutError.self) { try pool.join(timeout: .milliseconds(50)) }
+    check(now() - began < 10, "it took \(now() - began) s")
+    check(try iterator.next(timeout: .seconds(10)), equals: 0)
+    pool.terminate()
+    try pool.join(timeout: .seconds(10))
+  }
+
+  /// A terminated pool does not wait for an input that waits.
+  static func inputWaits() throws {
+    let items = BytePipe()
+    let ended = BytePipe()
+    try Pool.with(processes: 2) { pool in
+      items.say(3)
+      let iterator = try pool.imap(
+        Tasks.square,
+        next: {
+          let item = items.hear()
+          if item == nil { ended.say(1) }
+          return item.map { Int($0) }
+        })
+      check(try iterator.next(timeout: nil), equals: 9)
+    }
+    items.end()
+    check(ended.hear(), equals: 1)
+    ended.end()
+    for pipe in [items, ended] { pipe.endReading() }
   }
 }

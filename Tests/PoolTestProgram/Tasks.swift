@@ -141,5 +141,6 @@ enum Tasks {
       infinite, saidWait, wait, failFast, noted, die, leave, trap, stubborn, hold, nested, warm,
       warmed, cold,
       deadly,
-    ] + inherited
+    ] + inherited + NamesakeScenarios.registered + CatchScenarios.registered
+    + PrintScenarios.registered + TextScenarios.registered
 }

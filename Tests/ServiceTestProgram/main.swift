@@ -17,6 +17,21 @@ let spawnGrandchild = TaskDefinition<Int, Int>("spawn_grandchild") { seconds in
   return Int(pid)
 }
 
+/// `fork_grandchild(seconds)`: forks this process, without a program of its own, into a session of
+/// its own, and answers its pid at once. Swift does not offer fork(2), for good reasons; the child
+/// calls nothing but what may be called there.
+let forkGrandchild = TaskDefinition<Int, Int>("fork_grandchild") { seconds in
+  guard let address = dlsym(nil, "fork") else { throw SpawnFailure(number: ENOSYS) }
+  let fork = unsafeBitCast(address, to: (@convention(c) () -> pid_t).self)
+  let pid = fork()
+  if pid == 0 {
+    setsid()
+    sleep(UInt32(seconds))  // reason: it is only there to be killed.
+    _exit(0)
+  }
+  return Int(pid)
+}
+
 /// `sleep(seconds)`: sleeps, and answers the seconds.
 let pause = TaskDefinition<Double, Double>("sleep") { seconds in
   // No descriptor becomes ready: it waits for its time to be over, or to be killed.
@@ -38,4 +53,6 @@ struct SpawnFailure: Error {
 
 Misbehaviour.misbehaveAtStart()
 
-Lido.main(tasks: [spawnGrandchild.erased, pause.erased, openFiles.erased] + Misbehaviour.tasks)
+Lido.main(
+  tasks: [spawnGrandchild.erased, forkGrandchild.erased, pause.erased, openFiles.erased]
+    + [Torture.task.erased] + Misbehaviour.tasks)

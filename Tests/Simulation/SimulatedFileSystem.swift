@@ -266,10 +266,18 @@ final class SimulatedFileSystem: FileSystem {
   fileprivate func inode(of file: OpenFile) -> SimulatedDisk.Inode { inode(file) }
 }
 
-/// Syncs that end when the simulation says so, and cover what was there when they were asked for.
+/// Syncs and lists of steps that end when the simulation says so; a request covers what was there
+/// when it was made, a step what is there when it is done.
 final class SimulatedSync: BackgroundSync {
+  private enum Step {
+    case sync(SimulatedDisk.Inode)
+    case other(DiskStep)
+  }
+
   private unowned let fileSystem: SimulatedFileSystem
   private var waiting: (inode: SimulatedDisk.Inode, changes: Int, ticket: UInt64)?
+  private var steps: [Step] = []
+  private var listTicket: UInt64 = 0
   private var report = SyncReport()
   private var failure: StorageError?
   /// Whether something has ended that was not drained.
@@ -278,8 +286,8 @@ final class SimulatedSync: BackgroundSync {
   init(_ fileSystem: SimulatedFileSystem) { self.fileSystem = fileSystem }
 
   var descriptor: Int32 { -1 }
-  /// Whether one was asked for and has not ended.
-  var isWaiting: Bool { waiting != nil }
+  /// Whether something was asked for that has not ended.
+  var isWaiting: Bool { waiting != nil || !steps.isEmpty }
 
   func request(_ file: OpenFile, ticket: UInt64) {
     precondition(ticket >= report.ticket, "tickets grow")
@@ -288,18 +296,61 @@ final class SimulatedSync: BackgroundSync {
     waiting = (inode, inode.changeCount, ticket)
   }
 
-  /// What was asked for ends.
+  func perform(_ steps: [DiskStep], ticket: UInt64) {
+    precondition(self.steps.isEmpty, "one list at a time")
+    guard failure == nil, !fileSystem.isDead else { return }
+    guard !steps.isEmpty else { return endList(nil, ticket) }
+    listTicket = ticket
+    self.steps = steps.map { step in
+      if case .sync(let file) = step { return .sync(fileSystem.inode(of: file)) }
+      return .other(step)
+    }
+  }
+
+  /// What was requested ends, and one step of a list is made.
   func complete() {
-    guard let (inode, changes, ticket) = waiting.take(), failure == nil else { return }
+    if let (inode, changes, ticket) = waiting.take(), failure == nil {
+      hasNews = true
+      do throws(StorageError) {
+        try fileSystem.sync(inode, upTo: changes)
+        report.ticket = max(report.ticket, ticket)
+        report.count += 1
+        report.nanoseconds += 1_000
+      } catch {
+        failure = error
+      }
+    }
+    guard failure == nil else { return steps.removeAll() }
+    if !steps.isEmpty { take(steps.removeFirst()) }
+  }
+
+  private func take(_ step: Step) {
     hasNews = true
     do throws(StorageError) {
-      try fileSystem.sync(inode, upTo: changes)
-      report.ticket = ticket
-      report.count += 1
-      report.nanoseconds += 1_000
+      switch step {
+      case .sync(let inode): try fileSystem.sync(inode, upTo: inode.changeCount)
+      case .other(.syncDirectory(let path)): try fileSystem.syncDirectory(path)
+      case .other(.rename(let path, let newPath)): try fileSystem.rename(path, to: newPath)
+      case .other(.remove(let path)): try fileSystem.remove(path)
+      case .other(.sync): preconditionFailure("a sync has its file")
+      }
+      if steps.isEmpty { endList(nil, listTicket) }
     } catch {
-      failure = error
+      steps = []
+      if error.code == .syncFailed {
+        failure = error
+        hasNews = true
+      } else {
+        endList(error, listTicket)
+      }
     }
+  }
+
+  private func endList(_ error: StorageError?, _ ticket: UInt64) {
+    hasNews = true
+    report.ticket = max(report.ticket, ticket)
+    report.lists += 1
+    report.listFailure = error
   }
 
   func drain() throws(StorageError) -> SyncReport {
@@ -309,13 +360,13 @@ final class SimulatedSync: BackgroundSync {
   }
 
   func settle() throws(StorageError) -> SyncReport {
-    complete()
+    while isWaiting { complete() }
     hasNews = true
     if let failure { throw failure }
     return report
   }
 
   func stop() {
-    if !fileSystem.isDead { complete() }
+    while !fileSystem.isDead, isWaiting { complete() }
   }
 }

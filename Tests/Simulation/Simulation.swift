@@ -22,6 +22,8 @@ final class Simulation {
     let forkServer: SimulatedForkServer
     let pools: [SimulatedPool]
     var signals: [Int32] = []
+    /// How far the wall clock leapt forward meanwhile, all together.
+    var leapt: Milliseconds = 0
 
     init(
       _ server: Server, _ fileSystem: SimulatedFileSystem, _ forkServer: SimulatedForkServer,
@@ -211,9 +213,9 @@ final class Simulation {
 
   private func jumpClock() {
     let day = 24 * 3_600_000
-    moment = Moment(
-      instant: moment.instant,
-      timestamp: moment.timestamp + Milliseconds(chance.within(-day...day)))
+    let by = Milliseconds(chance.within(-day...day))
+    moment = Moment(instant: moment.instant, timestamp: moment.timestamp + by)
+    life?.leapt += max(by, 0)
     note("clock jumped")
   }
 

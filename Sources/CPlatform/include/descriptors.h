@@ -13,8 +13,20 @@ enum { LIDO_DESCRIPTORS_MAX = 32 };
 // Returns 0, or -1 with errno.
 int lido_reserve_standard_descriptors(void);
 
+// Moves a close-on-exec descriptor that was just made off the numbers 0, 1 and 2: the program may
+// have closed those since they were reserved. Returns its number from then on; -1 with errno, as
+// `descriptor` is -1 or no number is left.
+int lido_above_standard(int descriptor);
+
 // Has stdout written line by line, even where it is no terminal (Swift 6 cannot name `stdout`).
 void lido_buffer_stdout_by_line(void);
+
+// Writes what is buffered of stdout, and costs nothing if that is nothing.
+void lido_flush_stdout(void);
+
+// Two connected sockets (AF_UNIX, close-on-exec, above the standard descriptors) of `type`, which
+// may have flags. Returns 0, or -1 with errno.
+int lido_socket_pair(int type, int ends[2]);
 
 // Makes a pipe between this process and one that it starts. `*ours` is the end that writes if
 // `writes`, else the one that reads, and does not wait; `*theirs`, the other one, does, as programs
@@ -27,7 +39,7 @@ int lido_make_pipe(int writes, int *ours, int *theirs);
 int lido_send_message(int socket, const void *message, size_t length, const int *descriptors,
                       size_t descriptor_count);
 
-// Receives one message and its descriptors (close-on-exec). Never waits.
+// Receives one message and its descriptors (close-on-exec, above the standard ones). Never waits.
 // `*descriptor_count` says on entry how many `descriptors` has room for, at most
 // LIDO_DESCRIPTORS_MAX, and on return how many came. A message or a list of descriptors that does
 // not fit is an error: its descriptors are closed and errno is EMSGSIZE; EMFILE if this process

@@ -13,8 +13,7 @@
 enum { LIDO_REQUEST_BYTES_MAX = 320 * 1024 };
 
 // How long a child that lingers, and what it leaves behind, may go on when the client is gone: time
-// to notice and to end by itself. Such a child also survives a fork server that is killed, and is
-// nobody's from then on; all others are killed at once in both cases.
+// to notice and to end by itself. All others are killed at once.
 enum { LIDO_LINGER_MILLISECONDS = 300 };
 
 enum lido_request_kind {
@@ -22,6 +21,10 @@ enum lido_request_kind {
   LIDO_REQUEST_EXEC = 2,   // The child executes a program.
   LIDO_REQUEST_SIGNAL = 3, // Signals the process group of a child that has not been reaped.
   LIDO_REQUEST_PING = 4,   // Is answered: the requests before it were taken up.
+  // Keeps the one descriptor that is attached for as long as it lives, in the place of the one
+  // before; so does each child that it forks from then on, but nobody whom that starts or forks.
+  // A lock (flock(2)) that is handed over so is held until they are all gone. Is not answered.
+  LIDO_REQUEST_HOLD = 5,
 };
 
 // One request. After the struct come, in this order and without gaps:
@@ -42,7 +45,10 @@ struct lido_request {
   uint32_t text_count;
   uint32_t argument_count;
   uint32_t payload_length;
-  uint32_t lingers; // See LIDO_LINGER_MILLISECONDS.
+  uint32_t lingers;  // See LIDO_LINGER_MILLISECONDS.
+  // Survives a fork server that is killed, which all others do not: it begins with SIGRTMAX blocked
+  // and is sent that by the kernel, and is to call lido_follow_parent.
+  uint32_t survives;
 };
 
 // A resource limit (setrlimit(2)): units as the resource has them, UINT64_MAX for none.

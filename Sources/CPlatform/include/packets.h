@@ -11,19 +11,12 @@
 // Returns 0, or -1 with errno.
 int lido_packet_pair(int one_way, int ends[2]);
 
-// A memfd (close-on-exec) that holds `length` bytes and can never change. Its memory is gone with
-// its last descriptor. Returns it, or -1 with errno: EFBIG also where a write would raise SIGXFSZ.
-int lido_sealed_memory(const void *bytes, size_t length);
-
-// Reads exactly `length` bytes at `position`. Returns 0, or -1 with errno (EBADMSG: the file is
-// shorter).
-int lido_read_exactly(int descriptor, void *bytes, size_t length, int64_t position);
-
 // An eventfd (close-on-exec, above the standard descriptors); -1 with errno.
 int lido_event(void);
 
-// Has `event` be readable for good.
+// Has `event` be readable until it is cleared.
 void lido_event_set(int event);
+void lido_event_clear(int event);
 
 // Waits until `descriptor` is ready for `events` (poll(2)), hung up or failed: returns 1; or until
 // `event` is readable: 2. Both: 3. 0: neither in `nanoseconds`, negative for no bound. -1 with

@@ -6,9 +6,8 @@
 // Forks the calling process, which must have one thread. In the parent: returns 1 with the child's
 // process id and a pidfd (close-on-exec). In the child, which leads a process group of its own and
 // has every signal at its default and reads /dev/null: returns 0. On failure: -1 with errno.
-// When its parent ends the child has LIDO_LINGER_MILLISECONDS, to learn of that and end by itself,
-// and is killed then; this is done by the signal SIGRTMAX, which it must leave alone.
-int lido_fork_child(pid_t *process, int *pidfd);
+// `parent` is a pidfd of the calling process, which the child follows; see lido_follow_parent.
+int lido_fork_child(int parent, pid_t *process, int *pidfd);
 
 // Reaps a child of the calling process that has ended, after killing what is left of its group.
 // Returns 1 with its status as wait(2) gives it; 0 if it has not ended; -1 with errno (ECHILD:
@@ -25,8 +24,5 @@ int lido_open_self(void);
 
 // Sends a signal to the process behind a pidfd. Returns 0, or -1 with errno (ESRCH: it has ended).
 int lido_signal_process(int pidfd, int number);
-
-// A close-on-exec memfd that holds `length` bytes and is read from its beginning; -1 with errno.
-int lido_make_parcel(const void *bytes, size_t length);
 
 #endif

@@ -35,6 +35,9 @@ struct Metrics {
   /// Attempts that were cut off by the end of the service.
   private var shutdownInterruptions = 0
 
+  private var turns = Histogram(Histogram.Bounds.ofRequests)
+  private var longestTurn = LongestTurn()
+
   /// Syncs of the journal.
   var sync = Histogram(Histogram.Bounds.ofRequests)
   /// Snapshots, from the seal of the segment to the rename.
@@ -118,6 +121,25 @@ struct Metrics {
   /// Counts a wish that the engine refused.
   mutating func noteRefusal(_ code: Problem.Code) {
     refusals[code, default: 0] += 1
+  }
+
+  // MARK: The loop
+
+  /// Counts one turn, without the wait before it.
+  @inline(__always)
+  mutating func noteTurn(from instant: Instant, to nanoseconds: UInt64) {
+    let taken = nanoseconds - instant.nanoseconds
+    turns.observe(nanoseconds: taken)
+    longestTurn.observe(taken, at: instant.nanoseconds)
+  }
+
+  /// Appends what was counted of turns.
+  mutating func writeTurns(to page: inout MetricsPage, at instant: Instant) {
+    page.histogram(
+      "lido_turn_seconds", "Turns of the loop, without the wait between two of them.", turns)
+    page.single(
+      "lido_turn_longest_seconds", .gauge, "The longest of this minute and the one before.",
+      Double(longestTurn.nanoseconds(at: instant.nanoseconds)) * 1e-9)
   }
 
   // MARK: Requests and workers

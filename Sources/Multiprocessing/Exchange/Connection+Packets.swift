@@ -58,7 +58,7 @@ extension Connection {
     _ descriptors: [Int32]
   ) throws(ConnectionError) {
     let rest = UnsafeRawBufferPointer(rebasing: content[inline...])
-    let memory = lido_sealed_memory(rest.baseAddress, rest.count)
+    let memory = lido_sealed_memory("lido-message", rest.baseAddress, rest.count)
     guard memory >= 0 else {
       throw ConnectionError(.system(errno), "memory for a message of \(content.count) bytes")
     }
@@ -154,7 +154,7 @@ extension Connection {
           let target = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: Int(length))
           target.copyMemory(from: head)
           let rest = UnsafeMutableRawBufferPointer(rebasing: target[head.count...])
-          if lido_read_exactly(memory, rest.baseAddress, rest.count, 0) < 0 { failure = errno }
+          failure = lido_read_exactly(memory, rest.baseAddress, rest.count, 0)
           initialized = failure == 0 ? Int(length) : 0
         }
         if failure == 0 { return whole }

@@ -17,6 +17,7 @@ extension Connection {
     } catch {
       throw ConnectionError(.encoding, error.text)
     }
+    defer { withExtendedLifetime(transfer) {} }
     try withRawBytes(of: bytes) { (content) throws(ConnectionError) in
       try sendPacket(.value, content, descriptors: transfer.descriptors)
     }

@@ -11,7 +11,8 @@ import Glibc
 /// To send waits while about half a megabyte lies unread. A process other than that which made the
 /// pipe gets an end by inheritance (it is `Codable`, as part of a started process's argument) or
 /// over another connection. The end of the file comes when *all* copies of the other end are
-/// closed: close yours after you have handed it on.
+/// closed: close yours after you have handed it on. A child by `fork` has both ends of a pipe: it
+/// closes the one that is not its own.
 ///
 /// A message that comes while this process has no number left for its descriptors (EMFILE) is lost;
 /// one of more than 64 KiB needs one.
@@ -89,6 +90,21 @@ extension Connection: Hashable {
   public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
 }
 
+extension Connection: CustomStringConvertible {
+  /// `<Connection descriptor=5 receives>`, `<Connection closed>`.
+  public var description: String {
+    let number = fileDescriptor
+    guard number >= 0 else { return "<Connection closed>" }
+    let can =
+      switch direction {
+      case .both: "receives and sends"
+      case .receives: "receives"
+      case .sends: "sends"
+      }
+    return "<Connection descriptor=\(number) \(can)>"
+  }
+}
+
 /// A connection can be part of a started process's argument, and of a value that another connection
 /// sends. The sender keeps its copy, and closes it when it needs it no more.
 extension Connection: Codable {
@@ -101,10 +117,11 @@ extension Connection: Codable {
   }
 
   public func encode(to encoder: any Encoder) throws {
-    let number = fileDescriptor
-    guard number >= 0 else { throw ConnectionError(.closed) }
+    let number = try descriptor.begin()
+    defer { descriptor.end() }
     var container = encoder.unkeyedContainer()
-    try container.encode(try DescriptorTransfer.add(number, of: "Connection"))
+    try container.encode(
+      try DescriptorTransfer.add(number, of: "Connection", owner: descriptor))
     try container.encode(direction)
   }
 }

@@ -11,7 +11,8 @@ struct Deadline: Equatable {
   /// Has passed: to look without waiting.
   static let now = Deadline(nanoseconds: 0)
 
-  private init(nanoseconds: UInt64?) {
+  /// A moment of CLOCK_MONOTONIC; nil: no bound.
+  init(nanoseconds: UInt64?) {
     self.nanoseconds = nanoseconds
   }
 

@@ -22,8 +22,11 @@ final class DescriptorTransfer {
   }
 
   let occasion: Occasion
-  /// When encoding: the sender's, which stay its own. When decoding: those that came.
+  /// Those that were added, or that came: this transfer's own, which closes what is not taken over.
+  /// Whoever hands them on keeps it alive until then.
   private(set) var descriptors: [Int32]
+  /// What the added ones belong to, so that a value that occurs twice is added once.
+  private var owners: [AnyObject?] = []
 
   /// A transfer to collect descriptors in.
   init(_ occasion: Occasion) {
@@ -35,17 +38,18 @@ final class DescriptorTransfer {
   init(_ occasion: Occasion, received descriptors: [Int32]) {
     self.occasion = occasion
     self.descriptors = descriptors
-    ownsDescriptors = true
   }
 
-  private var ownsDescriptors = false
+  deinit { closeAll() }
 
-  deinit { closeOwned() }
+  private func closeAll() {
+    for descriptor in takeOver() { close(descriptor) }
+  }
 
-  private func closeOwned() {
-    guard ownsDescriptors else { return }
-    for descriptor in descriptors { close(descriptor) }
-    descriptors = []
+  /// Hands the descriptors over to the caller, to close.
+  func takeOver() -> [Int32] {
+    defer { (descriptors, owners) = ([], []) }
+    return descriptors
   }
 
   /// The transfer under way on this thread.
@@ -70,19 +74,25 @@ final class DescriptorTransfer {
   /// ends of pipes would never come; and what the function encodes belongs to no transfer any more.
   static func finish() {
     guard let transfer = current else { return }
-    transfer.closeOwned()
+    transfer.closeAll()
     lido_transfer_set(nil)
   }
 
-  /// Adds a descriptor to the transfer under way, and says its place there. One that is there
-  /// already is not added again.
-  static func add(_ descriptor: Int32, of type: String) throws(TransferError) -> Int {
+  /// Adds a copy of a descriptor to the transfer under way, and says its place there: a copy,
+  /// because `owner` may close its own, and the number be another file's, before anything is sent.
+  /// An owner whose descriptor is there already has it not added again.
+  static func add(
+    _ descriptor: Int32, of type: String, owner: AnyObject? = nil
+  ) throws(TransferError) -> Int {
     guard let transfer = current else { throw TransferError(.notInTransfer, type: type) }
-    if let place = transfer.descriptors.firstIndex(of: descriptor) { return place }
+    if let owner, let place = transfer.owners.firstIndex(where: { $0 === owner }) { return place }
     guard transfer.descriptors.count < descriptorsMax else {
       throw TransferError(.tooMany, type: type)
     }
-    transfer.descriptors.append(descriptor)
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+    guard copy >= 0 else { throw TransferError(.system(errno), type: type) }
+    transfer.descriptors.append(copy)
+    transfer.owners.append(owner)
     return transfer.descriptors.count - 1
   }
 

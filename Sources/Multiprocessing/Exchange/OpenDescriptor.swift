@@ -5,7 +5,8 @@ import Glibc
 ///
 /// Its number is given back to the system only when nobody uses it any more, so that no call can
 /// meet a stranger under the same number. A call that waits does so on an event as well, by which
-/// `close` ends the wait. (To shut a socket down would end it for every process that shares it.)
+/// `close` ends the wait. Where nobody closes it by hand an `OwnedDescriptor` is enough. (To shut a
+/// socket down would end it for every process that shares it.)
 final class OpenDescriptor: Sendable {
   private struct State {
     let number: Int32

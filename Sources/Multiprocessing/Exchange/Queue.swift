@@ -107,6 +107,11 @@ public final class Queue<Element: Codable & Sendable>: Sendable {
 /// As part of a started process's argument only.
 extension Queue: Codable {}
 
+extension Queue: CustomStringConvertible {
+  /// `<Queue 3 items, at most 6>`, `<Queue closed>`.
+  public var description: String { storage.text(of: "Queue") }
+}
+
 /// Items as bytes.
 enum QueueItem {
   static func encode<Item: Encodable>(_ item: Item) throws(QueueError) -> [UInt8] {

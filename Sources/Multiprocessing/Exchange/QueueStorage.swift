@@ -50,7 +50,7 @@ final class QueueStorage: @unchecked Sendable {
     }
     try begin()
     defer { end() }
-    return try DescriptorTransfer.add(descriptor, of: type)
+    return try DescriptorTransfer.add(descriptor, of: type, owner: self)
   }
 
   /// Closes it in this process, and ends the waits of this process. Again it does nothing.
@@ -99,6 +99,13 @@ final class QueueStorage: @unchecked Sendable {
       let counts = try counts()
       return counts.capacity != 0 && counts.items >= counts.capacity
     }
+  }
+
+  /// The description of a queue, of the type `type`.
+  func text(of type: String) -> String {
+    guard let counts = try? counts() else { return "<\(type) closed>" }
+    let most = counts.capacity == 0 ? "" : ", at most \(counts.capacity)"
+    return "<\(type) \(counts.items) item\(counts.items == 1 ? "" : "s")\(most)>"
   }
 
   /// How many processes or threads died while they held the mutex. Throws `closed`.

@@ -38,3 +38,8 @@ public final class SimpleQueue<Element: Codable & Sendable>: Codable, Sendable {
     try container.encode(try storage.addToStart(of: "SimpleQueue"))
   }
 }
+
+extension SimpleQueue: CustomStringConvertible {
+  /// `<SimpleQueue 3 items>`, `<SimpleQueue closed>`.
+  public var description: String { storage.text(of: "SimpleQueue") }
+}

@@ -35,7 +35,11 @@ public struct TransferError: Error, Equatable, Sendable, CustomStringConvertible
       argument when it is created, or to a pool's workers as that of their initializer
       """
     case .tooMany:
-      "one argument carries at most \(DescriptorTransfer.descriptorsMax) descriptors"
+      """
+      one argument carries at most \(DescriptorTransfer.descriptorsMax) descriptors, and here \
+      would be one more: each lock, shared value, shared array, queue and connection takes one or \
+      more. One Shared.Array takes as many as one Shared.Value, whatever its count
+      """
     case .missing: "a \(type) came without its descriptor"
     case .system(let number):
       "a \(type) could not be handed on: \(String(cString: strerror(number)))"

@@ -7,16 +7,12 @@ final class CallbackThread: Sendable {
   private struct State {
     var queue = Deque<PoolJob>()
     var running: PoolJob?
-    var thread: pthread_t?
+    var thread: OwnedThread?
     var isStopping = false
-    /// Whether nobody will join the thread: it goes by itself.
-    var isDetached = false
   }
 
   private let state = Mutex(State())
   private let parker = Parker()
-  /// The thread runs no callback any more, and will run none.
-  private let finished = Completion()
   /// Called, in the callback thread, whenever there is nothing left to do.
   private let becameIdle: @Sendable () -> Void
 
@@ -29,8 +25,7 @@ final class CallbackThread: Sendable {
 
   /// Whether this is called in a callback.
   var isCurrent: Bool {
-    guard let thread = state.withLock({ $0.thread }) else { return false }
-    return pthread_equal(thread, pthread_self()) != 0
+    state.withLock { $0.thread }?.isCurrent ?? false
   }
 
   /// Has the callback of `job` run, some time.
@@ -56,38 +51,18 @@ final class CallbackThread: Sendable {
 
   /// Ends the thread once its callback has returned.
   func stop() {
-    let hasThread = state.withLock { state in
-      state.isStopping = true
-      return state.thread != nil
-    }
-    if hasThread { parker.unpark() } else { finished.set() }
+    state.withLock { $0.isStopping = true }
+    parker.unpark()
   }
 
   /// Waits, after `stop`, until the thread is gone; false if it is not by `deadline`.
   func join(until deadline: Deadline) -> Bool {
-    guard finished.wait(until: deadline) else { return false }
-    let thread = state.withLock { state in
-      defer { state.thread = nil }
-      return state.isDetached ? nil : state.thread
-    }
-    if let thread { pthread_join(thread, nil) }
-    return true
-  }
-
-  /// Nobody will call `join`.
-  func detach() {
-    state.withLock { state in
-      guard !state.isDetached else { return }
-      state.isDetached = true
-      if let thread = state.thread { pthread_detach(thread) }
-    }
+    state.withLock { $0.thread }?.join(until: deadline) ?? true
   }
 
   private func start(_ state: inout State) -> Bool {
-    let thread = PoolThread.start(named: "lido-callbacks") { [self] in run() }
-    state.thread = thread
-    if let thread, state.isDetached { pthread_detach(thread) }
-    return thread != nil
+    state.thread = OwnedThread(named: "lido-callbacks") { [self] in run() }
+    return state.thread != nil
   }
 
   private func run() {
@@ -104,7 +79,7 @@ final class CallbackThread: Sendable {
         }
         if isIdle { becameIdle() }
       } else if isStopping {
-        return finished.set()
+        return
       } else {
         parker.park()
       }

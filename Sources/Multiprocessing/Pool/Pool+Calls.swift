@@ -31,14 +31,14 @@ extension Pool {
   /// also `CallbackError`.
   ///
   /// - Throws: `PoolError`: `notRunning`, `argumentEncoding`, or why the pool broke; `ProgramError`
-  ///   if the task is not one that `bootstrap` was given.
+  ///   if the task is not one that `bootstrap` was given (another one of its name is not either).
   @discardableResult
   public func applyAsync<Argument, Output>(
     _ task: TaskDefinition<Argument, Output>, _ argument: Argument,
     callback: (@Sendable (Output) throws -> Void)? = nil,
     errorCallback: (@Sendable (any Error) throws -> Void)? = nil
   ) throws -> AsyncResult<Output> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     let codec = task.outputCodec
     let name = task.name
     let job = ResultJob<Output>(
@@ -48,7 +48,8 @@ extension Pool {
     }
     let arguments = try Self.encode([argument], task)
     let result = AsyncResult(job, of: self)
-    try core.submit(PoolCall(job: job, chunk: 0, task: name, arguments: arguments))
+    try core.submit(
+      PoolCall(job: job, chunk: 0, task: name, items: nil, arguments: arguments))
     return result
   }
 
@@ -152,7 +153,7 @@ extension Pool {
     _ callback: (@Sendable ([Output]) throws -> Void)?,
     _ errorCallback: (@Sendable (any Error) throws -> Void)?
   ) throws -> AsyncResult<[Output]> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     let size = chunkSize ?? Self.chunkSize(arguments.count, workers: core.processes)
     guard size >= 1 || arguments.isEmpty && chunkSize == nil else { throw Self.wrongSize(size) }
     let starts = Array(stride(from: 0, to: arguments.count, by: max(size, 1)))
@@ -171,9 +172,12 @@ extension Pool {
     var calls: [PoolCall] = []
     calls.reserveCapacity(starts.count)
     for (chunk, start) in starts.enumerated() {
-      let piece = Array(arguments[start..<min(start + size, count)])
+      let items = start..<min(start + size, count)
+      let piece = Array(arguments[items])
       calls.append(
-        PoolCall(job: job, chunk: chunk, task: name, arguments: try Self.encode(piece, task)))
+        PoolCall(
+          job: job, chunk: chunk, task: name, items: items, arguments: try Self.encode(piece, task))
+      )
     }
     try core.submit(calls)
     return result
@@ -187,10 +191,6 @@ extension Pool {
 
   static func wrongSize(_ size: Int) -> PoolError {
     PoolError(.invalidArgument("Chunksize must be 1+, not \(size)"))
-  }
-
-  func requireKnown(_ task: String) throws(ProgramError) {
-    guard core.registry.task(named: task) != nil else { throw ProgramError(.unknownTask(task)) }
   }
 
   /// Arguments as a JSON array.

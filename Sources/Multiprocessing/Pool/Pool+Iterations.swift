@@ -3,14 +3,16 @@ extension Pool {
   /// Runs a task on each of many arguments, which may be without end, and gives the results one by
   /// one, in the order of the arguments: CPython's `Pool.imap`.
   ///
-  /// Arguments are taken in as results are asked for, in the thread that asks: so that at most
-  /// `2 * processes + bufferSize` chunks are neither asked for nor still to be taken in. Each chunk
-  /// of `chunkSize` is one call to a worker, and fails as a whole with its first item that does: in
+  /// Arguments are taken in by a thread of the iterator's own, in which all signals are blocked, as
+  /// results are asked for: at most `2 * processes + bufferSize` chunks ahead. That bounds memory;
+  /// tasks that take microseconds want a `bufferSize` of some hundreds, or larger chunks, so that
+  /// workers need not wait for whoever takes the results. Each chunk of
+  /// `chunkSize` is one call to a worker, and fails as a whole with its first item that does: in
   /// its place comes that one error.
   ///
   /// - Throws: `PoolError` `notRunning`, `invalidArgument` if `chunkSize` is below 1 or
-  ///   `bufferSize` below 0; `ProgramError` if the task is not one that `bootstrap` was given.
-  ///   Anything else comes with the results.
+  ///   `bufferSize` below 0; `ProgramError` if the task is not one that `bootstrap` was given;
+  ///   `SystemCallError` if there is no thread. Anything else comes with the results.
   public func imap<Argument, Output, Input: Sequence<Argument>>(
     _ task: TaskDefinition<Argument, Output>, _ arguments: sending Input, chunkSize: Int = 1,
     bufferSize: Int = 0
@@ -49,7 +51,7 @@ extension Pool {
     _ task: TaskDefinition<Argument, Output>, ordered: Bool, _ chunkSize: Int, _ bufferSize: Int,
     _ next: @escaping () throws -> Argument?
   ) throws -> PoolIterator<Output> {
-    try requireKnown(task.name)
+    try core.registry.require(task)
     guard chunkSize >= 1 else { throw Self.wrongSize(chunkSize) }
     guard bufferSize >= 0 else {
       throw PoolError(.invalidArgument("bufferSize must not be negative, but is \(bufferSize)"))

@@ -31,6 +31,7 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<InitArgument, NoResult>,
     initArgument: InitArgument, maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     let transfer = DescriptorTransfer(.start)
     var writer = JSONWriter()
     do throws(TaskFailure) {
@@ -43,8 +44,7 @@ public final class Pool: Sendable {
     var workers = WorkerSettings()
     workers.initializer = initializer.name
     workers.initializerArguments = String(decoding: writer.bytes, as: UTF8.self)
-    workers.initializerDescriptors = transfer.descriptors
-    try self.init(processes, workers, maxTasksPerChild, context)
+    try self.init(processes, workers, transfer, maxTasksPerChild, context)
   }
 
   /// The same with an initializer that takes no argument.
@@ -52,20 +52,22 @@ public final class Pool: Sendable {
     processes: Int? = nil, initializer: TaskDefinition<NoArgument, NoResult>,
     maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
+    try ProgramRuntime.registry().require(initializer)
     var workers = WorkerSettings()
     workers.initializer = initializer.name
-    try self.init(processes, workers, maxTasksPerChild, context)
+    try self.init(processes, workers, nil, maxTasksPerChild, context)
   }
 
   /// The same without an initializer.
   public convenience init(
     processes: Int? = nil, maxTasksPerChild: Int? = nil, context: Context? = nil
   ) throws {
-    try self.init(processes, WorkerSettings(), maxTasksPerChild, context)
+    try self.init(processes, WorkerSettings(), nil, maxTasksPerChild, context)
   }
 
   private init(
-    _ processes: Int?, _ given: WorkerSettings, _ maxTasksPerChild: Int?, _ context: Context?
+    _ processes: Int?, _ given: WorkerSettings, _ transfer: DescriptorTransfer?,
+    _ maxTasksPerChild: Int?, _ context: Context?
   ) throws {
     let count = processes ?? CPUCount.usable
     guard count >= 1 else {
@@ -79,9 +81,6 @@ public final class Pool: Sendable {
     let registry = try ProgramRuntime.registry()
     let current = currentProcess()
     if current.isDaemon { throw ProcessError(.daemonHasNoChildren, current.name) }
-    if let name = given.initializer, registry.initializer(named: name) == nil {
-      throw ProgramError(.unknownTask(name))
-    }
     let context = ProgramRuntime.context(context)
     var workers = given
     workers.startMethod = context.startMethod == .spawn ? .spawn : .forkserver
@@ -89,14 +88,9 @@ public final class Pool: Sendable {
     var settings = PoolSettings(processes: count)
     settings.callsPerWorkerMax = maxTasksPerChild
     let core = try PoolCore(processes: count, registry: registry)
-    workers.initializerDescriptors = try Pool.copies(of: given.initializerDescriptors)
-    let forkServer: ForkServer
-    do throws(ProgramError) {
-      forkServer = try ProgramRuntime.makeForkServer(for: context)
-    } catch {
-      for copy in workers.initializerDescriptors { Glibc.close(copy) }
-      throw error
-    }
+    workers.owner = try PoolOwner.current()
+    let forkServer = try ProgramRuntime.makeForkServer(for: context)
+    workers.initializerDescriptors = transfer?.takeOver() ?? []
     let supervisor = try PoolSupervisor(core, settings, workers: workers, forkServer: forkServer)
     try supervisor.start()
     LivePools.add(core)
@@ -122,25 +116,10 @@ public final class Pool: Sendable {
       core.terminate(grace: nil)
     }
     if let thread = core.takeThread() { pthread_detach(thread) }
-    core.callbacks.detach()
   }
 
   /// The longest result of one chunk, in bytes of JSON.
   private static let resultBytesMax = 1 << 30
-
-  private static func copies(of descriptors: [Int32]) throws(SystemCallError) -> [Int32] {
-    var copies: [Int32] = []
-    for descriptor in descriptors {
-      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
-      guard copy >= 0 else {
-        let number = errno
-        for made in copies { Glibc.close(made) }
-        throw SystemCallError("fcntl", number: number)
-      }
-      copies.append(copy)
-    }
-    return copies
-  }
 
   /// How many workers it keeps.
   public var processes: Int { core.processes }
@@ -168,9 +147,11 @@ public final class Pool: Sendable {
 
   /// Waits until the workers of a closed or terminated pool are gone, or `timeout` is over: a few
   /// milliseconds after `terminate`, and little more than five seconds if a worker ignores SIGTERM.
-  /// A callback that runs is waited for as well, for as long as it takes.
+  /// A callback that runs is waited for as well.
   ///
-  /// The input of iterators that are not at their end is taken in first, all of it, by this thread.
+  /// The input of iterators that are not at their end is taken in first, all of it, as far as
+  /// `timeout` permits. That of a terminated pool is not; if it waits for something, its thread
+  /// stays until it returns.
   ///
   /// - Throws: `PoolError` `stillRunning` if the pool is neither closed nor terminated,
   ///   `joinInCallback` in a callback of this pool, `otherProcess`; `TimeoutError`.
@@ -179,10 +160,13 @@ public final class Pool: Sendable {
     guard core.phase != .running else { throw PoolError(.stillRunning) }
     guard !core.callbacks.isCurrent else { throw PoolError(.joinInCallback) }
     let deadline = Deadline(after: timeout)
-    for stream in core.openStreams { stream.submitRest() }
+    let streams = core.openStreams
+    for stream in streams { stream.hurry(true) }
+    defer { for stream in streams { stream.hurry(false) } }
     guard core.ended.wait(until: deadline), core.callbacks.join(until: deadline) else {
       throw TimeoutError()
     }
+    core.joinInputs(until: deadline)
     if let thread = core.takeThread() { pthread_join(thread, nil) }
   }
 
@@ -216,4 +200,9 @@ public final class Pool: Sendable {
     for core in pools { core.terminate(grace: nanoseconds) }
     for core in pools where !core.isSupervising { _ = core.ended.wait(until: deadline) }
   }
+}
+
+extension Pool: CustomStringConvertible {
+  /// `<Pool processes=4 running>`, `closed` or `terminated`.
+  public var description: String { "<Pool processes=\(processes) \(core.phase)>" }
 }

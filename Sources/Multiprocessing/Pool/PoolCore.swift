@@ -46,6 +46,8 @@ final class PoolCore: Sendable {
   private let state = Mutex(State())
   private let pids = Mutex<[Int32]>([])
   private let streams = Mutex<[ObjectIdentifier: WeakStream]>([:])
+  /// The threads of iterators that take in their input, and some that have ended.
+  private let inputs = Mutex<[OwnedThread]>([])
 
   init(processes: Int, registry: TaskRegistry) throws(SystemCallError) {
     let wake = try WakeDescriptor()
@@ -53,7 +55,7 @@ final class PoolCore: Sendable {
     self.registry = registry
     self.wake = wake
     owner = getpid()
-    // The last callback may outlive the pool.
+    // Not this object, which has the callbacks: it would keep itself alive.
     callbacks = CallbackThread { wake.signal() }
   }
 
@@ -94,14 +96,38 @@ final class PoolCore: Sendable {
   /// An iterator begins.
   func openStream(_ stream: any PoolStream) throws(PoolError) {
     guard isOurs else { throw PoolError(.otherProcess) }
+    // Before it counts, so that a pool that ends meanwhile abandons it.
+    streams.withLock { $0[ObjectIdentifier(stream)] = WeakStream(stream) }
     let failure: PoolError? = state.withLock { state in
       if let broken = state.broken { return broken }
       if state.phase != .running { return PoolError(.notRunning) }
       state.streams += 1
       return nil
     }
-    if let failure { throw failure }
-    streams.withLock { $0[ObjectIdentifier(stream)] = WeakStream(stream) }
+    guard let failure else { return }
+    streams.withLock { $0[ObjectIdentifier(stream)] = nil }
+    throw failure
+  }
+
+  /// Starts a thread that takes in the input of an iterator.
+  func startInput(_ body: @escaping @Sendable () -> Void) throws(SystemCallError) {
+    try inputs.withLock { (inputs) throws(SystemCallError) in
+      inputs.removeAll { $0.join(until: .now) }
+      guard let thread = OwnedThread(named: "lido-input", body) else {
+        throw SystemCallError("pthread_create", number: errno)
+      }
+      inputs.append(thread)
+    }
+  }
+
+  /// Waits for the threads of the inputs, of which none is taken in any more. One whose input does
+  /// not return within a moment is left to itself.
+  func joinInputs(until deadline: Deadline) {
+    let moment: UInt64 = 100_000_000
+    let bound = Deadline(nanoseconds: Deadline.clock + min(deadline.left ?? moment, moment))
+    for thread in inputs.withLock({ $0 }) where !thread.isCurrent {
+      _ = thread.join(until: bound)
+    }
   }
 
   /// An iterator has taken in all its input, or goes.
@@ -142,7 +168,7 @@ final class PoolCore: Sendable {
   /// The workers' process ids.
   var processIDs: [Int32] { pids.withLock { $0 } }
 
-  /// Whether this is the supervisor's thread, or that of the callbacks.
+  /// Whether this is the supervisor's thread.
   var isSupervising: Bool {
     guard let thread = state.withLock({ $0.thread }) else { return false }
     return pthread_equal(thread, pthread_self()) != 0
@@ -208,8 +234,8 @@ final class PoolCore: Sendable {
 
 /// An iterator over results, as the pool knows it.
 protocol PoolStream: AnyObject, Sendable {
-  /// Takes in the rest of the input, whatever that is in length.
-  func submitRest()
+  /// Has all of the input taken in, whatever that is in length, until this is taken back.
+  func hurry(_ isHurried: Bool)
   /// Has everything that has not arrived fail.
   func abandon(_ error: any Error)
 }

@@ -34,9 +34,16 @@ public struct PoolError: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// What is wrong.
   public let code: Code
+  /// The name of the task that a worker was lost with; nil with all other codes.
+  public let task: String?
+  /// Which of the arguments of `map`, `imap` and the like the worker had, one of which it was lost
+  /// with; nil for that of `apply`, and with all other codes.
+  public let items: Range<Int>?
 
-  init(_ code: Code) {
+  init(_ code: Code, of call: PoolCall? = nil) {
     self.code = code
+    task = call?.task
+    items = call?.items
   }
 
   /// What happened, and what would be right.
@@ -46,10 +53,10 @@ public struct PoolError: Error, Equatable, Sendable, CustomStringConvertible {
     case .stillRunning: "Pool is still running: close or terminate it before it is joined"
     case .terminated: "the pool was terminated before the job was done"
     case .workerLost(let pid, let exitcode, let reason):
-      "worker \(pid) was lost while it ran the job: "
+      "worker \(pid) was lost while it ran \(job): "
         + (reason.map { "\($0), " } ?? "") + Self.describe(exitcode)
     case .workerExited(let pid, let exitcode):
-      "the task ended its worker \(pid) with exit(\(exitcode))"
+      "\(job) ended its worker \(pid) with exit(\(exitcode))"
     case .initializerFailed(let reason), .noWorkers(let reason): "the pool is broken: \(reason)"
     case .invalidArgument(let text): text
     case .argumentEncoding(let reason): "the argument cannot be encoded: \(reason)"
@@ -59,6 +66,15 @@ public struct PoolError: Error, Equatable, Sendable, CustomStringConvertible {
     case .otherProcess:
       "the pool belongs to the process that made it; make one in this process"
     }
+  }
+
+  /// `task 'square', item 3`
+  private var job: String {
+    guard let task else { return "the job" }
+    guard let items, let first = items.first else { return "task '\(task)'" }
+    return items.count == 1
+      ? "task '\(task)', item \(first)"
+      : "task '\(task)', one of the items \(first) to \(items.upperBound - 1)"
   }
 
   private static func describe(_ exitcode: Int32) -> String {

@@ -15,8 +15,8 @@ class PoolJob: @unchecked Sendable {  // Stateless; its subclasses keep their st
 enum ChunkOutcome: Sendable {
   /// Its results, a JSON array.
   case returned(String)
-  /// The error of one of its items, as a worker writes it.
-  case raised(String)
+  /// The error of one of its items, as a worker writes it; which items it had, see `PoolCall`.
+  case raised(String, items: Range<Int>?)
   /// It was not answered.
   case failed(any Error)
 
@@ -24,7 +24,7 @@ enum ChunkOutcome: Sendable {
   func error(_ coders: [ErrorCoder]) -> (any Error)? {
     switch self {
     case .returned: nil
-    case .raised(let text): RemoteError.read(text, coders)
+    case .raised(let text, let items): RemoteError.read(text, coders, items: items)
     case .failed(let error): error
     }
   }
@@ -35,6 +35,8 @@ struct PoolCall {
   let job: PoolJob
   let chunk: Int
   let task: String
+  /// Which of the job's arguments they are; nil for the only one of `apply`.
+  let items: Range<Int>?
   /// A JSON array.
   let arguments: [UInt8]
 }

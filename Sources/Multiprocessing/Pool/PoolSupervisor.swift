@@ -255,11 +255,11 @@ final class PoolSupervisor {
     case .callEnded(let number, .returned(let text)):
       if let call = remove(number) { end(call, .returned(text)) }
     case .callEnded(let number, .raised(let text)):
-      if let call = remove(number) { end(call, .raised(text)) }
+      if let call = remove(number) { end(call, .raised(text, items: call.items)) }
     case .callLost(let number, let status, let started, let reason):
       guard let call = remove(number) else { break }
       if started {
-        end(call, .failed(loss(of: number, status, reason)))
+        end(call, .failed(loss(of: call, number, status, reason)))
       } else {
         queue.prepend(call)
       }
@@ -287,11 +287,14 @@ final class PoolSupervisor {
     if call.job.chunkEnded(call.chunk, outcome) { core.callbacks.enqueue(call.job) }
   }
 
-  private func loss(of number: UInt64, _ status: ExitStatus, _ reason: String?) -> PoolError {
+  private func loss(
+    of call: PoolCall, _ number: UInt64, _ status: ExitStatus, _ reason: String?
+  ) -> PoolError {
     let pid = pool.goneWorkers.last { $0.call == number }?.process ?? 0
     if reason == nil, case .exited(let code) = status {
-      return PoolError(.workerExited(pid: pid, exitcode: code))
+      return PoolError(.workerExited(pid: pid, exitcode: code), of: call)
     }
-    return PoolError(.workerLost(pid: pid, exitcode: status.exitcode, reason: reason))
+    let code = PoolError.Code.workerLost(pid: pid, exitcode: status.exitcode, reason: reason)
+    return PoolError(code, of: call)
   }
 }

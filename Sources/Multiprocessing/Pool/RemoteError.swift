@@ -24,9 +24,12 @@ public struct RemoteError: Error, Equatable, Sendable, CustomStringConvertible {
   public let type: String
   /// The error in words, of at most 64 KiB.
   public let message: String
-  /// Where: the task, file and line of its definition, the item of its chunk and the process; the
-  /// error again. CPython: the text of `RemoteTraceback`.
+  /// Where: the task, file, line and column of its definition, the item and the process. CPython:
+  /// the text of `RemoteTraceback`.
   public let traceback: String
+  /// Which of the arguments of `map`, `imap` and the like it was, from 0 on; nil for that of
+  /// `apply`, and for what concerns a whole chunk.
+  public let item: Int?
   /// The process id of the worker; 0 if it is not known.
   public let pid: Int32
 
@@ -39,27 +42,37 @@ public struct RemoteError: Error, Equatable, Sendable, CustomStringConvertible {
     type = failure.type
     message = failure.message
     traceback = "the result of task '\(task)'"
+    item = nil
     pid = 0
   }
 
-  private init(_ fields: Fields) {
+  private init(_ fields: Fields, items: Range<Int>?) {
     code = fields.code
     type = fields.type
     message = fields.message
-    traceback = fields.traceback
     pid = Int32(truncatingIfNeeded: fields.pid)
+    item = items.flatMap { items in fields.item.map { items.lowerBound + $0 } }
+    var place = fields.traceback
+    if let item {
+      place += ", item \(item)"
+    } else if let items, let first = items.first, items.count > 1 {
+      place += ", items \(first) to \(items.upperBound - 1)"
+    }
+    traceback = place + ", in process \(pid)"
   }
 
   /// The error that a worker wrote (`ChunkFailure`): itself, if it is of a type that `coders` read,
   /// and a `RemoteError` in any other case.
-  static func read(_ text: String, _ coders: [ErrorCoder]) -> any Error {
+  static func read(
+    _ text: String, _ coders: [ErrorCoder], items: Range<Int>?
+  ) -> any Error {
     let fields = Fields(text)
     if let type = fields.payloadType, let payload = fields.payload,
       let coder = coders.first(where: { $0.type == type }), let error = coder.decode(payload)
     {
       return error
     }
-    return RemoteError(fields)
+    return RemoteError(fields, items: items)
   }
 }
 
@@ -70,6 +83,8 @@ private struct Fields {
   var message = ""
   var traceback = ""
   var pid = 0
+  /// Of its chunk.
+  var item: Int?
   var payloadType: String?
   var payload: String?
 
@@ -91,6 +106,7 @@ private struct Fields {
       case "message": message = try json.readString()
       case "traceback": traceback = try json.readString()
       case "pid": pid = try json.readInt()
+      case "item": item = try json.readInt()
       case "payload_type": payloadType = try json.readString()
       case "payload": payload = try json.readString()
       default: try json.skipValue()

@@ -60,23 +60,22 @@ final class StreamJob: PoolJob, @unchecked Sendable {
 
   // MARK: The iterator's side
 
-  /// How many chunks are neither handed on nor to come: none while it is abandoned.
+  /// How many chunks were submitted and not handed on.
   var outstanding: Int { state.withLock { $0.submitted - $0.handedOn } }
 
-  /// Another chunk is about to be submitted; answers its number.
-  func willSubmit(items: Int) -> Int {
+  /// Another chunk is about to be submitted; answers its number, nil if the input has been ended.
+  func willSubmit(items: Int) -> Int? {
     state.withLock { state in
+      guard !state.isInputAtEnd else { return nil }
       state.sizes[state.submitted] = items
       defer { state.submitted += 1 }
       return state.submitted
     }
   }
 
-  /// The input is at its end; with an error, if it failed, or if the chunk that was about to be
-  /// submitted last could not be.
-  func endInput(_ error: (any Error)?, unsubmitted: Bool = false) {
+  /// The input is at its end; with an error, if it failed.
+  func endInput(_ error: (any Error)?) {
     change { state in
-      if unsubmitted { state.submitted -= 1 }
       guard !state.isInputAtEnd else { return }
       state.isInputAtEnd = true
       state.inputError = error

@@ -7,7 +7,7 @@ final class WakeDescriptor: Sendable {
   let descriptor: Int32
 
   init() throws(SystemCallError) {
-    descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+    descriptor = lido_event()
     guard descriptor >= 0 else { throw SystemCallError("eventfd", number: errno) }
   }
 
@@ -17,13 +17,11 @@ final class WakeDescriptor: Sendable {
 
   /// Ends the wait, or the next one.
   func signal() {
-    var one: UInt64 = 1
-    _ = write(descriptor, &one, 8)
+    lido_event_set(descriptor)
   }
 
   /// Forgets that it was signalled.
   func clear() {
-    var count: UInt64 = 0
-    _ = read(descriptor, &count, 8)
+    lido_event_clear(descriptor)
   }
 }

@@ -61,6 +61,8 @@ final class WorkerChannel {
       output.append(name: task)
       output.append(littleEndian: most)
     }
+    output.append(settings.owner == nil ? 0 : 1)
+    if let owner = settings.owner { output.append(owner) }
     output.append(UInt8(settings.initializerDescriptors.count))
     output.append(name: settings.initializer ?? "")
     output.append(utf8: settings.initializerArguments)

@@ -239,6 +239,10 @@ public final class WorkerPool {
         .init(theirs, as: Bootstrap.channelDescriptor),
         .init(page, as: Bootstrap.claimsDescriptor),
       ]
+      if let owner = settings.owner {
+        specification.descriptors.append(
+          .init(owner.sentinel.number, as: Bootstrap.parentDescriptor))
+      }
       for (place, descriptor) in settings.initializerDescriptors.enumerated() {
         specification.descriptors.append(
           .init(descriptor, as: Bootstrap.firstInitializerDescriptor + Int32(place)))
@@ -265,8 +269,7 @@ public final class WorkerPool {
     _ worker: PoolWorkerID, slot: Int, at now: UInt64
   ) throws(StartFailure) -> (WorkerChannel, theirs: Int32, page: Int32) {
     var ends: [Int32] = [-1, -1]
-    let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
+    guard lido_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
       throw StartFailure(stage: .descriptors, errorNumber: errno)
     }
     var page: Int32 = -1

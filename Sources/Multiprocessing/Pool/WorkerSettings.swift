@@ -9,6 +9,8 @@ public struct WorkerSettings: Sendable {
   /// The descriptors that its argument carries; they stay the owner's, and open for as long as
   /// workers are started. At most `DescriptorTransfer.descriptorsMax`.
   var initializerDescriptors: [Int32] = []
+  /// The process whose program they are a part of; nil: each is on its own.
+  var owner: PoolOwner?
   /// The longest result, in bytes of JSON; a longer one fails the call with `output_limit`.
   public var resultBytesMax = 8 << 20
   /// Most open descriptors of a worker while it runs a call of the task of this name (names of at

@@ -5,6 +5,7 @@ import Glibc
 enum ChildMain {
   /// Is a process that the fork server has started, by what descriptor 3 tells.
   static func serve(_ registry: TaskRegistry) -> Never {
+    lido_follow_parent(ProcessOrder.parentDescriptor)
     guard let order = ProcessOrder.receive(), let task = registry.task(named: order.task) else {
       Bootstrap.stop("a process was given an order that it cannot read")
     }

@@ -66,7 +66,7 @@ public func parentProcess() -> ParentProcess? {
 /// The children of the calling process that run, CPython's `multiprocessing.active_children()`.
 /// Takes note of those that have ended.
 public func activeChildren() -> [Process] {
-  let children = ProgramRuntime.state.withLock(\.children)
+  let children = ProgramRuntime.state.withLock(\.children.all)
   return children.filter(\.isRunning)
 }
 

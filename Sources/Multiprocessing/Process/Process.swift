@@ -3,7 +3,7 @@ import Glibc
 
 /// A process of this program that runs one task, CPython's `multiprocessing.Process`.
 ///
-///     let process = try Process(square, 3)
+///     let process = Process(square, 3)
 ///     try process.start()
 ///     try process.join()
 ///

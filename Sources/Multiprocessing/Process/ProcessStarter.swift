@@ -13,18 +13,33 @@ final class ProcessStarter: @unchecked Sendable {
     var sentinel: OwnedDescriptor
   }
 
-  /// How long the news of an end may take after the end, in nanoseconds: the fork server has but to
-  /// reap. One that was stopped is not waited for any longer.
-  private static let newsMax: UInt64 = 5_000_000_000
+  private struct Start {
+    var token: ProcessToken
+    /// What became of it, once that is known.
+    var answer: Result<Started, StartFailure>?
+  }
 
-  /// Whoever holds it owns all that follows.
+  /// How long the news of an end may take after the end: the fork server has but to reap. One that
+  /// was stopped is not waited for any longer.
+  private static let newsMax = Duration.seconds(5)
+
+  /// Held while a process is started: starts are asked for one at a time.
+  private let startLock = Mutex(())
+  /// Whoever holds it owns all that follows. Nobody waits while he holds it.
   private let lock = Mutex(())
   private let server: ForkServer
   private var events: [ForkServerEvent] = []
+  /// The start under way.
+  private var start: Start?
   /// Those that run, as far as is known.
   private var live: Set<ProcessToken> = []
   /// How those have ended whom nobody has asked about yet.
   private var ends: [ProcessToken: ExitStatus] = [:]
+  /// Whether a thread waits for the fork server. It alone drains: nothing that it waits for comes
+  /// by any other way.
+  private var isWatched = false
+  /// Where the others wait, for that thread to have news or to go.
+  private var waiters: [Parker] = []
 
   /// Takes over a fork server.
   init(_ server: ForkServer) {
@@ -37,38 +52,88 @@ final class ProcessStarter: @unchecked Sendable {
   /// A fork server that was killed before is replaced. If it is killed meanwhile, that is an error,
   /// as the process may run all the same.
   func start(_ specification: ProcessSpecification) throws(StartFailure) -> Started {
-    try lock.withLock { _ throws(StartFailure) in
-      _ = try drain(for: nil)  // Tells whether it still lives.
+    try startLock.withLock { _ throws(StartFailure) in
       do throws(StartFailure) {
         return try startOnce(specification)
       } catch {
         // It was dying. If it has not even read the request, nothing has come of it.
-        guard error.stage == .forkServerLost, server.leftStart else { throw error }
+        guard error.stage == .forkServerLost, lock.withLock({ _ in server.leftStart }) else {
+          throw error
+        }
         return try startOnce(specification)
       }
     }
   }
 
   private func startOnce(_ specification: ProcessSpecification) throws(StartFailure) -> Started {
-    if server.isLost { try replace() }
-    let token = try server.startProcess(specification)
+    try lock.withLock { _ throws(StartFailure) in
+      if !isWatched { drain() }  // Tells whether it still lives.
+      if server.isLost { try replace() }
+      start = Start(token: try server.startProcess(specification))
+    }
     while true {
-      if let started = try drain(for: token) { return started }
-      wait(until: nil)
+      let answer = wait(until: .never) {
+        defer { if start?.answer != nil { start = nil } }
+        return start?.answer
+      }
+      if let answer { return try answer.get() }
     }
   }
 
   /// How a process has ended whose sentinel says that it has.
   func end(of token: ProcessToken) -> ExitStatus {
-    lock.withLock { _ in
-      let bound = Deadline.clock + Self.newsMax
-      while true {
-        _ = try? drain(for: nil)
-        if let status = ends.removeValue(forKey: token) { return status }
-        if Deadline.clock >= bound { return .unknown }
-        wait(until: bound)
+    wait(until: Deadline(after: Self.newsMax)) { ends.removeValue(forKey: token) } ?? .unknown
+  }
+
+  // MARK: Waiting
+
+  private enum Step<Answer> {
+    case end(Answer?)
+    /// Wait for the fork server.
+    case watch(Deadline)
+    /// Wait for the thread that does.
+    case follow(Parker)
+  }
+
+  /// Waits until `take`, which is called with the lock, has an answer; nil if `deadline` is first.
+  ///
+  /// Any number of threads wait: one for the fork server, without the lock, the others for that.
+  private func wait<Answer>(until deadline: Deadline, for take: () -> Answer?) -> Answer? {
+    var isWatching = false
+    while true {
+      let (step, woken): (Step<Answer>, [Parker]) = lock.withLock { _ in
+        if isWatched, !isWatching {
+          if let answer = take() { return (.end(answer), []) }
+          let parker = Parker()
+          if !deadline.hasPassed { waiters.append(parker) }
+          return (deadline.hasPassed ? .end(nil) : .follow(parker), [])
+        }
+        drain()
+        defer { waiters = [] }
+        let answer = take()
+        isWatching = answer == nil && !deadline.hasPassed
+        isWatched = isWatching
+        return (isWatching ? .watch(nextLook(before: deadline)) : .end(answer), waiters)
+      }
+      for waiter in woken { waiter.unpark() }
+      switch step {
+      case .end(let answer): return answer
+      case .watch(let next): _ = next.poll(server.fileDescriptor, for: POLLIN)
+      case .follow(let parker): follow(parker, until: deadline)
       }
     }
+  }
+
+  private func follow(_ parker: Parker, until deadline: Deadline) {
+    if parker.park(until: deadline) { return }
+    lock.withLock { _ in waiters.removeAll { $0 === parker } }
+  }
+
+  /// When the fork server is to be looked at, even if it has nothing to tell: it may hang.
+  private func nextLook(before deadline: Deadline) -> Deadline {
+    if server.timePassed(at: Deadline.clock) { return .now }
+    guard let due = server.nextDeadline, due < deadline.nanoseconds ?? .max else { return deadline }
+    return Deadline(nanoseconds: due)
   }
 
   private func replace() throws(StartFailure) {
@@ -79,54 +144,40 @@ final class ProcessStarter: @unchecked Sendable {
     }
   }
 
-  /// Takes in what has happened, and answers with the process of `token` if that is part of it.
-  private func drain(for token: ProcessToken?) throws(StartFailure) -> Started? {
+  /// Takes in what has happened.
+  private func drain() {
     server.drain(into: &events)
-    defer {
-      events.removeAll(keepingCapacity: true)
-      server.closeSpent()
-    }
-    var answer: Result<Started, StartFailure>?
     for event in events {
       switch event {
-      case .started(let started, let process, let sentinel):
-        answer = take(started, process, sentinel)
+      case .started(let token, let process, let sentinel):
+        precondition(token == start?.token, "a process was started that nobody asked for")
+        start?.answer = take(token, process, sentinel)
       // A process that is said to have started without a sentinel is so again when it is lost.
-      case .startFailed(let failed, let reason) where failed == token:
-        answer = answer ?? .failure(reason)
-      case .startFailed: break
-      case .exited(let gone, let status, _):
+      case .startFailed(let token, let reason):
+        if token == start?.token, start?.answer == nil { start?.answer = .failure(reason) }
+      case .exited(let token, let status, _):
         // Of one whose start failed here nobody will ask.
-        if live.remove(gone) != nil { ends[gone] = status }
+        if live.remove(token) != nil { ends[token] = status }
       case .lost: break
       }
     }
-    // Starts are asked for one at a time, so that an answer is that to `token`.
-    precondition(answer == nil || token != nil, "a process was started that nobody asked for")
-    return try answer?.get()
+    events.removeAll(keepingCapacity: true)
+    server.closeSpent()
   }
 
   private func take(
     _ token: ProcessToken, _ process: Int32, _ sentinel: Int32
   ) -> Result<Started, StartFailure> {
-    // The fork server's own is closed when the process has ended.
-    let copy = fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
+    // The fork server's own is closed when the process has ended. There is none if this process had
+    // no descriptor left for it.
+    let copy = sentinel < 0 ? -1 : fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
     guard copy >= 0 else {
-      let number = errno
+      let number = sentinel < 0 ? EMFILE : errno
       server.signal(token, SIGKILL)
       return .failure(StartFailure(stage: .descriptors, errorNumber: number))
     }
     live.insert(token)
     return .success(
       Started(token: token, process: process, sentinel: OwnedDescriptor(copy)))
-  }
-
-  /// Waits until the fork server has something to tell, or hangs.
-  private func wait(until bound: UInt64?) {
-    let now = Deadline.clock
-    if server.timePassed(at: now) { return }
-    let end = [server.nextDeadline, bound].compactMap(\.self).min()
-    let timeout = end.map { Duration.nanoseconds(Int64(clamping: $0 - min($0, now))) }
-    _ = Deadline(after: timeout).poll(server.fileDescriptor, for: POLLIN)
   }
 }

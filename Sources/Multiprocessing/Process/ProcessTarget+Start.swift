@@ -11,7 +11,7 @@ extension ProcessTarget {
     let own = lido_open_self()
     guard own >= 0 else { throw .startFailed(errno, .descriptors, process) }
     let parent = OwnedDescriptor(own)
-    switch lido_fork_child(&child, &sentinel) {
+    switch lido_fork_child(own, &child, &sentinel) {
     case 1: return ChildProcess(child, OwnedDescriptor(sentinel), .forked)
     case 0:
       ProgramRuntime.becomeChild(process, of: parent)
@@ -31,6 +31,7 @@ extension ProcessTarget {
       throw ProcessError(.program(error), process.name)
     }
     let transfer = DescriptorTransfer(.start)
+    defer { withExtendedLifetime(transfer) {} }
     let argument: [UInt8]
     do throws(TaskFailure) {
       argument = try transfer.perform(call.encode)
@@ -45,7 +46,7 @@ extension ProcessTarget {
       descriptorCount: transfer.descriptors.count, task: call.task,
       argument: argument)
     let bytes = order.bytes
-    let parcel = lido_make_parcel(bytes, bytes.count)
+    let parcel = lido_sealed_memory("lido-parcel", bytes, bytes.count)
     guard parcel >= 0 else { throw .startFailed(errno, .descriptors, process) }
     defer { close(parcel) }
     let own = lido_open_self()
@@ -56,6 +57,7 @@ extension ProcessTarget {
       method == .spawn
         ? Bootstrap.spawned("process") : .fork(EntryPoint(code: EntryPoint.process)))
     specification.lingers = true
+    specification.survivesForkServer = true
     specification.descriptors = [
       .init(parcel, as: ProcessOrder.parcelDescriptor),
       .init(own, as: ProcessOrder.parentDescriptor),

@@ -7,6 +7,8 @@ struct ProcessTarget {
   /// A registered task, with its argument.
   struct Call {
     var task: String
+    /// Throws unless it is the task of its name.
+    var check: (TaskRegistry) throws(ProgramError) -> Void
     var encode: () throws(TaskFailure) -> [UInt8]
   }
 
@@ -17,11 +19,14 @@ struct ProcessTarget {
 
   /// A call of a task.
   init<Argument, Output>(_ task: TaskDefinition<Argument, Output>, _ argument: Argument) {
-    call = Call(task: task.name) { () throws(TaskFailure) in
-      var writer = JSONWriter()
-      try ResultEncoder.write(argument, to: &writer)
-      return writer.bytes
-    }
+    call = Call(
+      task: task.name,
+      check: { (registry) throws(ProgramError) in try registry.require(task) },
+      encode: { () throws(TaskFailure) in
+        var writer = JSONWriter()
+        try ResultEncoder.write(argument, to: &writer)
+        return writer.bytes
+      })
     body = { _ = try task.body(argument) }
   }
 
@@ -52,9 +57,7 @@ struct ProcessTarget {
   /// Whether the program is set up for it.
   private func check(_ method: StartMethod) throws(ProgramError) {
     let registry = try ProgramRuntime.registry()
-    if let call, registry.task(named: call.task) == nil {
-      throw ProgramError(.unknownTask(call.task))
-    }
+    try call?.check(registry)
     guard method == .fork else { return }
     let threads = Bootstrap.threadCount()
     if threads != 1 { throw ProgramError(.severalThreads(threads)) }

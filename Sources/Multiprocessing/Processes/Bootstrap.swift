@@ -11,21 +11,27 @@ public enum Bootstrap {
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
+  /// The descriptor under which a program's worker gets the sentinel of its pool's owner.
+  static let parentDescriptor: Int32 = 5
   /// The first of those that come with the argument of a worker's initializer.
-  static let firstInitializerDescriptor: Int32 = 5
+  static let firstInitializerDescriptor: Int32 = 6
 
   /// To be the first statement of a synchronous `main`. Returns at once in a process that was
   /// started by anyone else. In one that was executed to be the fork server or a spawned worker it
-  /// takes that role and never returns; `entries` runs what is to run in a child.
+  /// takes that role and never returns; `entries` runs what is to run in a child. Descriptors 0, 1
+  /// and 2 are /dev/null from here on if they were closed.
   ///
-  /// An `async` main has started threads before its first statement, in which the fork server must
-  /// not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
+  /// An `async` main may have started threads before its first statement, beside which the fork
+  /// server must not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
   ///
   /// `preload` runs in the fork server, before it forks for the first time: what it sets up, every
   /// child has. It must leave no thread behind.
   public static func takeRole(
     preload: (() -> Void)? = nil, entries: (EntryPoint) -> Never
   ) {
+    // Before anything is opened: what took number 0, 1 or 2 would be somebody's stdin or stdout. It
+    // fails where nothing could be started either, and that is said there.
+    lido_reserve_standard_descriptors()
     guard let value = getenv(variable) else { return }
     let role = String(cString: value)
     unsetenv(variable)  // Not for what this process may start.
@@ -78,8 +84,8 @@ public enum Bootstrap {
     stop(
       """
       \(occasion), but this process has \(count) threads; it must have one. \
-      Make main synchronous and Bootstrap.takeRole its first statement: \
-      an async main starts threads before it.
+      Make main synchronous, and bootstrap([...]) (or Lido.main) its first statement: nothing may \
+      start a thread before it, and an async main may have started some.
       """)
   }
 
@@ -97,6 +103,7 @@ public enum Bootstrap {
 
   /// Says why this process cannot go on, and ends it.
   static func stop(_ reason: String) -> Never {
+    fflush(nil)  // What was printed before it says more than this.
     let line = "lido: \(reason)\n"
     _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
     _exit(70)

@@ -30,31 +30,38 @@ extension ForkServer {
     } catch {
       close(newSocket)
       kill(newProcess, SIGKILL)
-      while waitpid(newProcess, nil, 0) < 0 && errno == EINTR {}
+      Self.reap(newProcess)
       throw error
     }
     process = newProcess
     socket = newSocket
+    sendHeld()
   }
 
   /// Ends the fork server and, by SIGKILL, everything that it has started, and waits until all of
   /// it is gone: some milliseconds. For the end of the program, after its workers had their grace;
   /// without it the same happens, but after this process has ended. Nothing is reported any more.
   public func end() {
+    letGo()
     guard !isLost else { return }
     close(socket)
     socket = -1
-    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
-    waiting.removeAll()
-    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
-    children.removeAll()
     if !hasEnded(within: Self.endMax) {
       // It is stopped, or hangs. Its children go with it (PDEATHSIG).
       kill(process, SIGKILL)
     }
-    while waitpid(process, nil, 0) < 0 && errno == EINTR {}
-    process = 0
+    reapServer()
     if adoptsOrphans { endOrphans() }
+  }
+
+  private func reapServer() {
+    Self.reap(process)
+    process = 0
+  }
+
+  /// Waits for a child that ends by itself or was killed. Signals do not end the wait.
+  private static func reap(_ process: Int32) {
+    while waitpid(process, nil, 0) < 0 && errno == EINTR {}
   }
 
   /// How long the fork server has to end all that it has started and itself, in milliseconds.
@@ -89,8 +96,7 @@ extension ForkServer {
     silence.lost()
     // It has ended or hangs on a socket that it no longer has; it must not go on either way.
     kill(process, SIGKILL)
-    waitpid(process, nil, 0)
-    process = 0
+    reapServer()
     for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
     waiting.removeAll()
     report.append(.lost)

@@ -46,6 +46,8 @@ public final class ForkServer {
   /// When it does so next; nil until `timePassed` has told the time.
   var lookAt: UInt64?
   private var lastToken: UInt64 = 0
+  /// A copy of what every fork server is to hold; -1: nothing.
+  var held: Int32 = -1
 
   private init(process: Int32, socket: Int32, events: Int32, adoptsOrphans: Bool) {
     self.process = process
@@ -114,10 +116,9 @@ public final class ForkServer {
   }
 
   deinit {
-    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
-    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
-    for sentinel in spent { close(sentinel) }
+    letGo()
     if socket >= 0 { close(socket) }
+    if held >= 0 { close(held) }
     close(events)
   }
 
@@ -160,6 +161,26 @@ public final class ForkServer {
     silence.asked(forStart: false)
   }
 
+  /// Has the fork server, each that takes its place, and what they fork from now on keep an open
+  /// descriptor until they end; what these processes start or fork does not have it. A lock of
+  /// flock(2) is so held for as long as one of them lives, whatever becomes of this process.
+  ///
+  /// The descriptor itself stays the caller's. Throws EMFILE, or EBADF when it is not open.
+  public func hold(_ descriptor: Int32) throws(SystemCallError) {
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
+    guard copy >= 0 else { throw SystemCallError("fcntl", number: errno) }
+    if held >= 0 { close(held) }
+    held = copy
+    if !isLost { sendHeld() }
+  }
+
+  /// The only failure that is left here is that the fork server is lost: the next one is told.
+  func sendHeld() {
+    guard held >= 0 else { return }
+    isStartLast = false
+    try? send(.hold, descriptors: [held])
+  }
+
   /// Appends everything that has happened, in order, and returns. To be called when
   /// `fileDescriptor` is readable or `isLookDue`; harmless at any other time.
   public func drain(into report: inout [ForkServerEvent]) {
@@ -174,6 +195,18 @@ public final class ForkServer {
   func closeSpent() {
     for sentinel in spent { close(sentinel) }
     spent.removeAll(keepingCapacity: true)
+  }
+
+  /// Closes everything but the socket and `events`: nothing is reported any more.
+  func letGo() {
+    for child in children.values where child.sentinel >= 0 { close(child.sentinel) }
+    children.removeAll()
+    for request in waiting { for descriptor in request.descriptors { close(descriptor) } }
+    waiting.removeAll()
+    for sentinel in leftovers.keys { close(sentinel) }
+    leftovers.removeAll()
+    unwatchedCount = 0
+    closeSpent()
   }
 
   // MARK: Sending

@@ -51,10 +51,14 @@ public struct ProcessSpecification: Sendable {
   public var nice: Int32 = 0
   /// For the kernel's out-of-memory killer, -1000 to 1000: positive makes it die before others.
   public var outOfMemoryAdjustment: Int32 = 0
-  /// Whether it, and what it leaves behind, may go on for 0.3 s when the client of the fork
-  /// server is gone, to learn of that and end by itself; and for as long as it likes when the fork
-  /// server is killed. All others are killed at once in both cases.
+  /// Whether it may go on for 0.3 s when the client of the fork server is gone, to learn of that
+  /// and end by itself, and what it leaves behind for 0.45 s after its end. All others are killed
+  /// at once.
   public var lingers = false
+  /// Whether it goes on when the fork server is killed, where all others are killed at once. Such a
+  /// process begins with SIGRTMAX blocked, which tells it of that. A `Process` of this library
+  /// follows its parent then; anything else may go on for as long as it likes.
+  public var survivesForkServer = false
   /// Resource limits.
   public var limits: [Limit] = []
 

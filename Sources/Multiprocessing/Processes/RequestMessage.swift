@@ -12,6 +12,7 @@ struct RequestMessage {
     request.oom_score_adjust = specification.outOfMemoryAdjustment
     request.limit_count = UInt32(specification.limits.count)
     request.lingers = specification.lingers ? 1 : 0
+    request.survives = specification.survivesForkServer ? 1 : 0
     request.descriptor_count = UInt32(specification.descriptors.count)
     switch specification.program {
     case .fork(let entry):
@@ -47,6 +48,17 @@ struct RequestMessage {
     request.kind = LIDO_REQUEST_SIGNAL.rawValue
     request.signal_number = number
     append(request)
+  }
+
+  /// Asks it to hold the descriptor that goes with this.
+  static var hold: RequestMessage {
+    var message = RequestMessage()
+    var request = lido_request()
+    request.kind = LIDO_REQUEST_HOLD.rawValue
+    request.descriptor_count = 1
+    message.append(request)
+    message.append(Int32(0))  // A target: it has none.
+    return message
   }
 
   /// Asks for a sign of life.

@@ -20,13 +20,16 @@ extension AnyTask: RegistrableTask {
 /// their initializer. Returns in the program itself. A process that the library started goes its
 /// own way here and never returns: what comes before this call runs in it once more.
 ///
+/// Descriptors 0, 1 and 2 are /dev/null from here on if they were closed, so that nothing that is
+/// opened later is taken for stdout.
+///
 /// `preload` runs once in each fork server, the program's and those of its pools, before it forks
 /// for the first time: what it sets up (tables, caches), every process by `forkserver` has from its
 /// beginning. It must leave no thread behind. CPython's `set_forkserver_preload`.
 ///
 /// A process that has threads at this point could not start others; that is said, and ends it with
-/// 70 (EX_SOFTWARE): an `async` main has threads before its first statement. Two tasks of one name,
-/// and a second call, are programming errors.
+/// 70 (EX_SOFTWARE): an `async` main may have some before its first statement. Two tasks of one
+/// name, and a second call, are programming errors.
 public func bootstrap(_ tasks: [any RegistrableTask], preload: (() -> Void)? = nil) {
   let erased = tasks.map(\.erased)
   let registry = TaskRegistry(erased, initializers: erased)

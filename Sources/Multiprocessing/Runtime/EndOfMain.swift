@@ -3,6 +3,11 @@ import Glibc
 
 /// The end of a process of the program, main or child: ends its pools, waits for the children that
 /// are not daemonic and ends those that are, as CPython's does.
+///
+/// Not for a signal handler, no more than exit(3) is, by which it would be reached: it takes locks
+/// that the thread which was interrupted may hold. Such a handler calls _exit(2): then the kernel
+/// ends whatever the process has started. A task, a callback, an input may call `exit`, as none is
+/// called while the library holds a lock that is needed here.
 enum EndOfMain {
   /// How long a daemonic child that was sent SIGTERM has, before it is killed.
   private static let grace = Duration.seconds(5)
@@ -25,7 +30,7 @@ enum EndOfMain {
   static func run() {
     fflush(nil)
     Pool.endAll(grace: poolGrace)
-    let children = ProgramRuntime.state.withLock(\.children)
+    let children = ProgramRuntime.state.withLock(\.children.all)
     let daemons = children.filter(\.isDaemon)
     // Whatever fails here has ended, or is not ours.
     for daemon in daemons { _ = try? daemon.terminate() }

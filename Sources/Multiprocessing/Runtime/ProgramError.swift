@@ -10,6 +10,9 @@ public struct ProgramError: Error, Equatable, Sendable, CustomStringConvertible 
     case severalThreads(Int)
     /// No task of this name was given to `bootstrap`.
     case unknownTask(String)
+    /// The task of this name that was given to `bootstrap` is another one: where the two were
+    /// defined, and for which types.
+    case otherTask(String, given: String, registered: String)
     /// The process that starts others cannot be started; why.
     case noForkServer(String)
   }
@@ -42,6 +45,12 @@ public struct ProgramError: Error, Equatable, Sendable, CustomStringConvertible 
       """
     case .unknownTask(let name):
       "there is no task '\(name)' in this program: add it to the list that bootstrap is given"
+    case .otherTask(let name, let given, let registered):
+      """
+      there are two tasks '\(name)', and a process would run the other one: this is the one of \
+      \(given), while bootstrap was given that of \(registered). Names are unique in a program: \
+      rename one, and give bootstrap both
+      """
     case .noForkServer(let reason):
       "the process that starts all others cannot be started: \(reason)"
     }

@@ -49,8 +49,10 @@ extension ProgramRuntime {
   /// A child was started.
   static func noteChild(_ process: Process) {
     EndOfMain.arrange()
-    // CPython does as well: nobody has to join the others for them to be reaped.
-    _ = activeChildren()
+    // Nobody has to join the others for them to be reaped. (CPython looks at all of them, each
+    // time.)
+    let others = state.withLock { state in (0..<2).compactMap { _ in state.children.takeTurn() } }
+    for other in others { _ = other.isRunning }
     state.withLock { $0.children.append(process) }
     // Another thread may have seen its end already.
     if !process.isRunning { forgetChild(process) }
@@ -58,7 +60,7 @@ extension ProgramRuntime {
 
   /// A child has ended.
   static func forgetChild(_ process: Process) {
-    state.withLock { $0.children.removeAll { $0 === process } }
+    state.withLock { $0.children.remove(process) }
   }
 
   /// This process is a pool's worker. If it was forked from the program itself, what that had
@@ -69,13 +71,25 @@ extension ProgramRuntime {
       // open, and given the numbers to this worker's channel.
       state.inherited = (state.starter, state.children)
       state.starter = nil
-      state.children = []
+      state.children = ChildList()
       state.childrenMade = 0
       var identity = state.identity ?? .main()
       identity.name = "PoolWorker"
       state.identity = identity
     }
     lido_end_before_parents { EndOfMain.run() }
+  }
+
+  /// The pool that this process works for is of this process's, and so of its program.
+  static func becomeWorker(of owner: PoolOwner) {
+    state.withLock { state in
+      if let method = owner.startMethod { state.startMethod = method }
+      var identity = state.identity ?? .main()
+      identity.authenticationKey = owner.authenticationKey
+      identity.parent = ProcessIdentity.Parent(
+        name: owner.name, process: owner.process, sentinel: owner.sentinel)
+      state.identity = identity
+    }
   }
 
   /// This process was forked, as `process`: it has no children, and a parent.
@@ -86,7 +100,7 @@ extension ProgramRuntime {
     let (starter, children) = state.withLock { state in
       let before = (state.starter, state.children)
       state.starter = nil
-      state.children = []
+      state.children = ChildList()
       state.childrenMade = 0
       state.startMethod = .fork
       state.identity = ProcessIdentity(

@@ -13,11 +13,11 @@ enum ProgramRuntime {
     /// How many children it has made.
     var childrenMade: UInt32 = 0
     /// Those that were started and are not known to have ended.
-    var children: [Process] = []
+    var children = ChildList<Process>()
     /// What starts them, but for those that are forked; nil before the first.
     var starter: ProcessStarter?
     /// What a worker has from the program that it is a fork of.
-    var inherited: (ProcessStarter?, [Process])?
+    var inherited: (ProcessStarter?, ChildList<Process>)?
     /// Whether `EndOfMain` runs at the end.
     var endsByRun = false
   }

@@ -65,7 +65,7 @@ final class SharedMemory: @unchecked Sendable {
   /// Adds it to the transfer under way, for a value of `owner`, and says its place there.
   func add(for owner: String) throws(TransferError) -> Int {
     try Self.checkOccasion(for: owner)
-    return try DescriptorTransfer.add(mapping.descriptor, of: owner)
+    return try DescriptorTransfer.add(mapping.descriptor, of: owner, owner: self)
   }
 
   /// Nil if it holds elements of this type, and as many as `count`, if that is given; else a text

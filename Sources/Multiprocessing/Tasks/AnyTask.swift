@@ -4,7 +4,7 @@ import JSON
 public struct AnyTask: Sendable {
   /// The task's name.
   public let name: String
-  /// Where it was defined.
+  /// Where it was defined, and for which types.
   let source: TaskSource
   /// Decodes, calls, encodes.
   let run: @Sendable (CallArguments, inout JSONWriter) -> TaskFailure?

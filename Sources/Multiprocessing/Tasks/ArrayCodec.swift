@@ -36,9 +36,7 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
   /// Appends an array.
   func encode(_ values: [Value], to writer: inout JSONWriter) throws(TaskFailure) {
     guard let direct else {
-      let text = try FoundationCodec.encode(values)
-      try ResultEncoder.requireDepth(of: text)
-      writer.text(text)
+      writer.text(try ResultEncoder.text(of: values))
       return
     }
     do throws(Unwritable) {

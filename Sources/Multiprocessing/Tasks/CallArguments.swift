@@ -105,17 +105,35 @@ enum ResultEncoder {
     } else if value is NoResult {
       writer.null()
     } else {
+      writer.text(try text(of: value))
+    }
+  }
+
+  /// How many arrays and objects may lie within one another: the bound of `JSONReader`.
+  private static let depthMax = 64
+
+  /// The JSON text of a value that has no shorter way.
+  static func text<Value: Encodable>(of value: Value) throws(TaskFailure) -> [UInt8] {
+    do throws(TaskFailure) {
       let text = try FoundationCodec.encode(value)
       try requireDepth(of: text)
-      writer.text(text)
+      return text
+    } catch {
+      // All that Foundation says of a value that is too deep for it, or that writes nothing.
+      guard error.message.contains("top-level value") else { throw error }
+      var failure = error
+      failure.message += " (arrays and objects may lie at most \(depthMax) deep within one another)"
+      throw failure
     }
   }
 
   /// Refuses what lies deeper than JSON is read anywhere in the service. Foundation writes values
   /// of any depth, and a journal that holds one too deep could not be read again.
-  static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
+  private static func requireDepth(of text: [UInt8]) throws(TaskFailure) {
     do throws(JSONError) {
-      try JSONReader.read(text) { (reader) throws(JSONError) in _ = try reader.skipValue() }
+      try JSONReader.read(text, depthMax: depthMax) { (reader) throws(JSONError) in
+        _ = try reader.skipValue()
+      }
     } catch {
       throw TaskFailure(.resultEncoding, type: "EncodingError", message: "\(error)")
     }

@@ -7,7 +7,10 @@ struct ChunkFailure {
   let failure: TaskFailure
   /// The error itself as JSON, and the name of its type, if it is one that travels whole.
   let payload: (type: String, json: [UInt8])?
+  /// Where the task was defined.
   let traceback: String
+  /// The item of the chunk that failed; nil if that is not known.
+  let item: Int?
 
   /// What a task's function threw for an item of its chunk.
   init(
@@ -16,20 +19,19 @@ struct ChunkFailure {
   ) {
     failure = TaskFailure(raised: error)
     payload = coders.lazy.compactMap { coder in coder.encode(error).map { (coder.type, $0) } }.first
-    traceback = """
-      task '\(task)', defined at \(source), item \(item) of its chunk, in process \(getpid())
-      \(failure.type): \(TaskFailure.cut(failure.message))
-      """
+    traceback = "task '\(task)', defined at \(source)"
+    self.item = item
   }
 
   /// What went wrong before or after the task's function.
   init(_ failure: TaskFailure, _ task: String, _ source: TaskSource) {
     self.failure = failure
     payload = nil
-    traceback = "task '\(task)', defined at \(source), in process \(getpid())"
+    traceback = "task '\(task)', defined at \(source)"
+    item = nil
   }
 
-  /// Writes what `TaskFailure` does, and three members more.
+  /// Writes what `TaskFailure` does, and more members.
   func write(to writer: inout JSONWriter) {
     writer.beginObject()
     writer.member("code", string: failure.code.rawValue)
@@ -38,6 +40,10 @@ struct ChunkFailure {
     writer.member("traceback", string: traceback)
     writer.name("pid")
     writer.integer(Int(getpid()))
+    if let item {
+      writer.name("item")
+      writer.integer(item)
+    }
     if let payload, payload.json.count <= Frame.messageBytesMax {
       writer.member("payload_type", string: payload.type)
       writer.name("payload")

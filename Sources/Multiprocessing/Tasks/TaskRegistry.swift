@@ -15,8 +15,25 @@ public struct TaskRegistry: Sendable {
   }
 
   private static func index(_ tasks: [AnyTask]) -> [String: AnyTask] {
-    Dictionary(tasks.map { ($0.name, $0) }) { first, _ in
-      preconditionFailure("two tasks are named \(first.name)")
+    Dictionary(tasks.map { ($0.name, $0) }) { first, second in
+      // reason: preconditionFailure would not say it in a release build.
+      fatalError(
+        """
+        two tasks are named '\(first.name)', at \(first.source) and at \(second.source): \
+        a name is unique in a program
+        """)
+    }
+  }
+
+  /// Throws unless `task` is the one of its name. A name alone may be that of another function,
+  /// which would run in its place.
+  func require<Argument, Output>(
+    _ task: TaskDefinition<Argument, Output>
+  ) throws(ProgramError) {
+    guard let known = tasks[task.name] else { throw ProgramError(.unknownTask(task.name)) }
+    guard known.source.isSame(as: task.source) else {
+      throw ProgramError(
+        .otherTask(task.name, given: task.source.text, registered: known.source.text))
     }
   }
 

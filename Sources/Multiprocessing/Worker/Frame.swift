@@ -14,6 +14,10 @@
 // setup            → worker   0     u32 calls to run at most (0: no limit), u32 largest result,
 //                                   u32 number of tasks with a limit of open files, of each its
 //                                   name (u8 length, bytes) and u32 limit,
+//                                   u8 1 if a program owns the pool, and then of its process: name
+//                                   and start method (each u32 length, bytes; none if not set)
+//                                   around i32 pid, u32 length of its key, key; its sentinel is
+//                                   `Bootstrap.parentDescriptor`,
 //                                   u8 number of descriptors that came with the initializer's
 //                                   args, from `Bootstrap.firstInitializerDescriptor` on,
 //                                   u8 length of the initializer's name, name, its args as JSON
@@ -37,7 +41,7 @@ enum FrameKind: UInt8 {
   case chunk = 19
 
   /// What both ends must agree on; goes up with every change of the table above.
-  static let protocolVersion: UInt32 = 3
+  static let protocolVersion: UInt32 = 4
 }
 
 /// One frame, in the memory that it was read into; valid while that is.

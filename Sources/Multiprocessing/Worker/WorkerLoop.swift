@@ -99,6 +99,7 @@ public struct WorkerLoop {
       }
       openFilesMax[task] = most
     }
+    joinProgram(&reader)
     guard let descriptors = reader.number(UInt8.self), let initializer = reader.name() else {
       Bootstrap.stop("a worker's channel is damaged: setup")
     }
@@ -118,6 +119,17 @@ public struct WorkerLoop {
     }
     output.endFrame(output.beginFrame(.ready))
     flush()
+  }
+
+  /// Takes note of the program whose worker this is, if it is one's.
+  private func joinProgram(_ reader: inout PayloadReader) {
+    guard reader.number(UInt8.self) == 1 else { return }
+    _ = fcntl(Bootstrap.parentDescriptor, F_SETFD, FD_CLOEXEC)
+    let sentinel = OwnedDescriptor(Bootstrap.parentDescriptor)
+    guard let owner = PoolOwner(&reader, sentinel: sentinel) else {
+      Bootstrap.stop("a worker's channel is damaged: owner")
+    }
+    ProgramRuntime.becomeWorker(of: owner)
   }
 
   /// The descriptors that came with the initializer's argument: none is for what a task may start.
@@ -149,7 +161,7 @@ public struct WorkerLoop {
     else { Bootstrap.stop("a worker's channel is damaged: call") }
     let arguments = CallArguments(args: args, kwargs: reader.rest())
 
-    let began = Self.now()
+    let began = Deadline.clock
     var failure = run(name, arguments)
     if failure == nil && result.bytes.count > resultBytesMax {
       failure = .tooLarge(result.bytes.count, max: resultBytesMax)
@@ -158,7 +170,7 @@ public struct WorkerLoop {
       result.removeAll()
       failure.write(to: &result)
     }
-    let microseconds = UInt32(clamping: (Self.now() - began) / 1000)
+    let microseconds = UInt32(clamping: (Deadline.clock - began) / 1000)
     answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
   }
 
@@ -170,7 +182,7 @@ public struct WorkerLoop {
     guard let name = reader.name(), let task = tasks.task(named: name) else {
       Bootstrap.stop("a worker's channel is damaged: chunk")
     }
-    let began = Self.now()
+    let began = Deadline.clock
     var failure = task.runChunk(reader.rest(), &result)
     if failure == nil && result.bytes.count > resultBytesMax {
       failure = ChunkFailure(.tooLarge(result.bytes.count, max: resultBytesMax), name, task.source)
@@ -179,7 +191,7 @@ public struct WorkerLoop {
       result.removeAll()
       failure.write(to: &result)
     }
-    let microseconds = UInt32(clamping: (Self.now() - began) / 1000)
+    let microseconds = UInt32(clamping: (Deadline.clock - began) / 1000)
     answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
   }
 
@@ -217,7 +229,11 @@ public struct WorkerLoop {
   }
 
   /// Writes everything. Waits for the server to take it; that never waits for us.
+  ///
+  /// What was printed goes first, also a piece of a line: whoever has the answer may end this
+  /// process.
   private mutating func flush() {
+    lido_flush_stdout()
     output.withUnsafeBytes { bytes in
       var sent = 0
       while sent < bytes.count {
@@ -229,12 +245,6 @@ public struct WorkerLoop {
       }
     }
     output.removeAll(keepingCapacity: output.count <= 1 << 20)
-  }
-
-  private static func now() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
   /// Ends the process. Not by `exit`: a forked worker would run what the server registered with

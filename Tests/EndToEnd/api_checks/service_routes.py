@@ -33,7 +33,7 @@ COUNTERS = {
 }
 HISTOGRAMS = {
     "lido_job_wait_seconds", "lido_job_run_seconds", "lido_journal_sync_seconds",
-    "lido_snapshot_seconds", "lido_http_request_seconds",
+    "lido_snapshot_seconds", "lido_turn_seconds", "lido_http_request_seconds",
 }
 GAUGES = {"lido_jobs", "lido_queue_oldest_job_age_seconds", "lido_workers", "lido_build_info"}
 
