@@ -131,7 +131,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .executableTarget(
-      name: "PoolTestProgram", dependencies: ["Multiprocessing"],
+      name: "PoolTestProgram", dependencies: ["Multiprocessing", "TestSupport"],
       path: "Tests/PoolTestProgram", swiftSettings: strict),
     .executableTarget(
       name: "MeasureProgram", dependencies: ["Multiprocessing"],
@@ -140,7 +140,7 @@ let package = Package(
       name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
     .executableTarget(
-      name: "ConformanceProgram", dependencies: ["Multiprocessing"],
+      name: "ConformanceProgram", dependencies: ["Multiprocessing", "TestSupport"],
       path: "Tests/ConformanceProgram", swiftSettings: strict),
     .executableTarget(
       name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],

@@ -99,9 +99,9 @@ def recovery(checks, service, after):
     line, seconds = recovered(service)
     waited = run_delay(service)
     checks.note(f"{line} ({waited:.2f} s of it waiting for a CPU, the start included)")
-    seconds -= waited
-    checks.that(f"recovery after {after}: {seconds:.2f} s with a CPU to itself", seconds <= 3,
-                "at most 3 s", seconds)
+    # By the clock, as it is promised; on a busy machine it fails, and the note says how much of it
+    # the machine had others to serve.
+    checks.that(f"recovery after {after}: {seconds:.2f} s", seconds <= 3, "at most 3 s", seconds)
     service.terminate(120)
 
 

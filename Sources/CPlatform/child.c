@@ -199,8 +199,35 @@ void lido_hand_over(struct lido_order *order, int descriptor) {
   order->held = top + 1;
 }
 
-int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry) {
+// Adds what the order names to what this process has open. It came above the standard descriptors,
+// under numbers that were free, and stays there but for what is to be one of those.
+static int add_descriptors(const struct lido_order *order, struct lido_entry *entry) {
+  for (size_t i = 0; i < order->descriptor_count; i++) {
+    int target = order->targets[i];
+    entry->numbers[i] = order->sources[i];
+    if (target > 2) continue;
+    if (dup2(order->sources[i], target) < 0) return -1;
+    close(order->sources[i]);
+    entry->numbers[i] = target;
+  }
+  return 0;
+}
+
+static int take_descriptors(const struct lido_order *order, int *setup, int keeps,
+                            struct lido_entry *entry) {
+  size_t size = order->descriptor_count * sizeof(int32_t);
+  // What is held is nothing that the child asks for.
+  entry->descriptor_count = (uint32_t)order->descriptor_count - (order->held >= 0);
+  memcpy(entry->targets, order->targets, size);
+  if (keeps) return add_descriptors(order, entry);
+  memcpy(entry->numbers, order->targets, size);
+  return lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, setup);
+}
+
+int lido_become(const struct lido_order *order, int setup, pid_t server, int keeps,
+                struct lido_entry *entry) {
   const struct lido_request *request = &order->request;
+  keeps = keeps && request->kind == LIDO_REQUEST_FORK;
   if (setpgid(0, 0) < 0) fail(setup, LIDO_STAGE_PROCESS_GROUP);
   // Killed, or told, with the fork server; if that is gone already, the signal will never come.
   prctl(PR_SET_PDEATHSIG, request->survives ? SIGRTMAX : SIGKILL);
@@ -210,10 +237,10 @@ int lido_become(const struct lido_order *order, int setup, pid_t server, struct 
   // zombies until it ends.)
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (set_priority(request) < 0) fail(setup, LIDO_STAGE_PRIORITY);
-  if (lido_arrange_descriptors(order->sources, order->targets, order->descriptor_count, &setup) < 0)
+  if (take_descriptors(order, &setup, keeps, entry) < 0)
     fail(setup, LIDO_STAGE_DESCRIPTORS);
   if (order->held >= 0) {
-    held = order->held;
+    held = keeps ? order->sources[order->descriptor_count - 1] : order->held;
     fcntl(held, F_SETFD, FD_CLOEXEC);
     pthread_atfork(NULL, NULL, let_go);
   }

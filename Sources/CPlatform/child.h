@@ -33,8 +33,10 @@ void lido_hand_over(struct lido_order *order, int descriptor);
 // In the child: makes this process what the order asks for. Returns only for a fork (0, with
 // `entry` filled); an exec is gone then. On failure the reason is written to `setup` and the
 // process ends with 127. `server` is the fork server's process id.
-// A closed `setup` with nothing in it tells the server that the program runs.
-int lido_become(const struct lido_order *order, int setup, pid_t server, struct lido_entry *entry);
+// A closed `setup` with nothing in it tells the server that the program runs. With `keeps` a fork
+// keeps what is open, see lido_forkserver_run.
+int lido_become(const struct lido_order *order, int setup, pid_t server, int keeps,
+                struct lido_entry *entry);
 
 // Gives every signal its default action and blocks none, as a new program expects it, but for the
 // signal `blocked` (0: no exception).

@@ -45,6 +45,7 @@ struct server {
   int signals; // signalfd for SIGCHLD.
   int events;  // epoll.
   pid_t self;
+  int bequeaths; // What this process had open is left to the forks.
   struct child *children;
   size_t child_count;
   size_t child_capacity;
@@ -59,7 +60,7 @@ struct server {
 // processes that are to learn of its end before their own. It takes as long itself.
 enum { STRAY_MILLISECONDS = LIDO_LINGER_MILLISECONDS * 3 / 2 };
 
-// Static because it is large; there is one fork server in a process.
+// There is one fork server in a process.
 static struct lido_strays strays;
 
 // The received message; static because it is too large for a frame, aligned for its structs.
@@ -145,15 +146,23 @@ static struct child *find_process(struct server *server, pid_t process) {
   return NULL;
 }
 
-// Fills `found` with the children that we did not start: each was orphaned by one of ours that has
+// Makes `found` the children that we did not start: each was orphaned by one of ours that has
 // ended, and nobody waits for it. What it leaves behind is reparented to us when it dies.
-static size_t find_strays(struct server *server, pid_t found[LIDO_STRAYS_MAX]) {
-  size_t count = 0;
-  size_t all = lido_list_children(found, LIDO_STRAYS_MAX);
-  for (size_t i = 0; i < all; i++) {
-    if (find_process(server, found[i]) == NULL) found[count++] = found[i];
+static void find_strays(struct server *server, struct lido_processes *found) {
+  static struct lido_processes ours; // Sorted: there may be tens of thousands.
+  ours.count = 0;
+  found->count = 0;
+  for (size_t i = 0; i < server->child_count; i++) {
+    // Without the memory to tell them from strays none is judged to be one.
+    if (lido_append_process(&ours, server->children[i].process) < 0) return;
   }
-  return count;
+  lido_sort_processes(&ours);
+  lido_list_children(found);
+  size_t count = 0;
+  for (size_t i = 0; i < found->count; i++) {
+    if (!lido_has_process(&ours, found->list[i])) found->list[count++] = found->list[i];
+  }
+  found->count = count;
 }
 
 // Reads what a child says about its setup: nothing and the end means that its program runs.
@@ -217,6 +226,22 @@ static void adopt(struct server *server, const struct lido_request *request, pid
   reply_start_failed(server, token, stage, failure);
 }
 
+// In a fork: closes what is the server's alone, and the reading end of the fork's own setup pipe.
+static void let_go(struct server *server, int setup) {
+  close(server->socket);
+  close(server->signals);
+  close(server->events);
+  close(setup);
+  for (size_t i = 0; i < server->child_count; i++) {
+    if (server->children[i].setup >= 0) close(server->children[i].setup);
+    if (server->children[i].pidfd >= 0) close(server->children[i].pidfd);
+  }
+  for (struct waiting_reply *waiting = server->first_waiting; waiting != NULL;
+       waiting = waiting->next) {
+    if (waiting->pidfd >= 0) close(waiting->pidfd);
+  }
+}
+
 // Forks. Returns 1 in the child, which has `entry` to run; 0 in the server, whatever happened.
 static int start(struct server *server, const struct lido_order *order, struct lido_entry *entry) {
   int setup[2];
@@ -232,7 +257,8 @@ static int start(struct server *server, const struct lido_order *order, struct l
   sigprocmask(SIG_SETMASK, &all, &before);
   pid_t process = fork();
   if (process == 0) {
-    lido_become(order, setup[1], server->self, entry);
+    if (server->bequeaths) let_go(server, setup[0]);
+    lido_become(order, setup[1], server->self, server->bequeaths, entry);
     return 1;
   }
   int failure = errno;
@@ -337,18 +363,18 @@ static int reap_ended(struct server *server, uint64_t *due) {
 
 // Reaps everything that has ended, and notes what that leaves behind.
 static void reap(struct server *server) {
-  static pid_t found[LIDO_STRAYS_MAX];
-  size_t count = 0;
+  static struct lido_processes found;
   uint64_t due = 0;
+  found.count = 0;
   // A stray shows before the end of the one that left it does. So they are judged when nothing is
   // left to be reaped, or else after some rounds: such ends need not ever cease. When all is to
   // end those are looked for as well that came without an end of a child, from below a stray.
   for (int round = 0; round < 3; round++) {
     if (!reap_ended(server, &due) && (round > 0 || server->end == 0)) break;
-    count = find_strays(server, found);
+    find_strays(server, &found);
   }
   if (server->end != 0 && due > server->end) due = server->end;
-  lido_strays_found(&strays, found, count, due);
+  lido_strays_found(&strays, &found, due);
 }
 
 // Kills the strays whose time is over. Returns the milliseconds until that is due; -1: none is.
@@ -396,7 +422,7 @@ static _Noreturn void end_everything(struct server *server) {
 }
 
 // Makes this process a server: a session of its own, so that no terminal reaches it, no signals
-// but SIGKILL, nothing open but its socket.
+// but SIGKILL, and unless it bequeaths it, nothing open but its socket.
 static void settle(struct server *server) {
   static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGTSTP, SIGUSR1,
                                 SIGUSR2};
@@ -408,10 +434,12 @@ static void settle(struct server *server) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
   signal(SIGCHLD, SIG_DFL); // If it came ignored, children would vanish unreaped.
-  int keep = -1;
-  int target = 3;
-  if (lido_arrange_descriptors(&server->socket, &target, 1, &keep) < 0) give_up("descriptors");
-  server->socket = target;
+  if (!server->bequeaths) {
+    int keep = -1;
+    int target = 3;
+    if (lido_arrange_descriptors(&server->socket, &target, 1, &keep) < 0) give_up("descriptors");
+    server->socket = target;
+  }
   fcntl(server->socket, F_SETFD, FD_CLOEXEC);
   // Nobody below a service reads its terminal.
   int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -431,8 +459,8 @@ static void settle(struct server *server) {
   watch(server, EPOLL_CTL_ADD, server->socket, EPOLLIN);
 }
 
-int lido_forkserver_run(int socket, struct lido_entry *entry) {
-  struct server server = {.socket = socket, .held = -1};
+int lido_forkserver_run(int socket, int bequeaths, struct lido_entry *entry) {
+  struct server server = {.socket = socket, .bequeaths = bequeaths, .held = -1};
   strays.count = 0; // This process may be a fork of another fork server.
   settle(&server);
   while (!server.ended) {
@@ -471,7 +499,7 @@ static int make_sockets(int sockets[2]) {
   return 0;
 }
 
-int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
+int lido_forkserver_fork(int *process, int *socket) {
   int sockets[2];
   sigset_t all, before;
   if (lido_reserve_standard_descriptors() < 0 || make_sockets(sockets) < 0) return -1;
@@ -482,7 +510,8 @@ int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry) {
   pid_t forked = fork();
   if (forked == 0) {
     close(sockets[0]);
-    return lido_forkserver_run(sockets[1], entry);
+    *socket = sockets[1];
+    return 0;
   }
   int failure = errno;
   sigprocmask(SIG_SETMASK, &before, NULL);
@@ -510,7 +539,7 @@ int lido_forkserver_spawn(const char *program, char *const *arguments, const cha
   posix_spawnattr_init(&attributes);
   int failure = environment == NULL ? ENOMEM : 0;
   if (failure == 0) {
-    sigset_t all; // As in lido_forkserver_start: nothing before it has settled.
+    sigset_t all; // As in lido_forkserver_fork: nothing before it has settled.
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &all);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);

@@ -1,6 +1,7 @@
 #include "strays.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 static struct lido_stray *find(struct lido_strays *strays, pid_t process) {
   for (size_t i = 0; i < strays->count; i++) {
@@ -9,10 +10,31 @@ static struct lido_stray *find(struct lido_strays *strays, pid_t process) {
   return NULL;
 }
 
-void lido_strays_found(struct lido_strays *strays, const pid_t *found, size_t count, uint64_t due) {
-  for (size_t i = 0; i < count && strays->count < LIDO_STRAYS_MAX; i++) {
-    if (find(strays, found[i]) != NULL) continue;
-    strays->list[strays->count++] = (struct lido_stray){.process = found[i], .due = due};
+static int compare(const void *left, const void *right) {
+  pid_t first = ((const struct lido_stray *)left)->process;
+  pid_t second = ((const struct lido_stray *)right)->process;
+  return (first > second) - (first < second);
+}
+
+static int reserve(struct lido_strays *strays) {
+  if (strays->count < strays->capacity) return 0;
+  size_t capacity = strays->capacity * 2 + 64;
+  struct lido_stray *list = realloc(strays->list, capacity * sizeof *list);
+  if (list == NULL) return -1;
+  strays->list = list;
+  strays->capacity = capacity;
+  return 0;
+}
+
+void lido_strays_found(struct lido_strays *strays, const struct lido_processes *found,
+                       uint64_t due) {
+  size_t known = strays->count;
+  if (known > 1) qsort(strays->list, known, sizeof *strays->list, compare);
+  for (size_t i = 0; i < found->count; i++) {
+    struct lido_stray stray = {.process = found->list[i], .due = due};
+    if (known > 0 && bsearch(&stray, strays->list, known, sizeof stray, compare) != NULL) continue;
+    if (reserve(strays) < 0) return;
+    strays->list[strays->count++] = stray;
   }
 }
 

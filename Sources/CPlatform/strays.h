@@ -6,20 +6,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { LIDO_STRAYS_MAX = 4096 };
+#include "forkserver.h"
 
 // Those that are not reaped, so that their numbers are nobody else's; and when each is to be
 // killed, in monotonic milliseconds.
 struct lido_strays {
   size_t count;
+  size_t capacity;
   struct lido_stray {
     pid_t process;
     uint64_t due;
-  } list[LIDO_STRAYS_MAX];
+  } *list;
 };
 
-// These are the strays by now: those that are new are due at `due`, the others when they were.
-void lido_strays_found(struct lido_strays *strays, const pid_t *found, size_t count, uint64_t due);
+// These are the strays by now: those that are new are due at `due`, the others when they were. One
+// for which there is no memory is new the next time.
+void lido_strays_found(struct lido_strays *strays, const struct lido_processes *found,
+                       uint64_t due);
 
 // When a child that was reaped would have been due, and forgets it; 0 if it was no stray.
 uint64_t lido_strays_reaped(struct lido_strays *strays, pid_t process);

@@ -47,13 +47,22 @@ struct NumberQueue: Sendable {
   /// Puts an entry before the first one for which `isAfter` answers true, or at the back.
   mutating func insert(_ number: JobNumber, beforeFirst isAfter: (JobNumber) -> Bool) {
     guard let (piece, place) = place(where: isAfter) else { return append(number) }
-    pieces[piece].insert(number, at: place)
     count += 1
+    if piece == 0, gone > 0 { return fillGap(number, before: place) }
+    pieces[piece].insert(number, at: place)
     guard pieces[piece].count >= 2 * NumberQueue.pieceSize else { return }
     let second = ContiguousArray(pieces[piece][NumberQueue.pieceSize...])
     pieces[piece].removeLast(second.count)
     pieces.insert(second, at: piece + 1)
     if sweepNext > piece { sweepNext += 1 }
+  }
+
+  /// Puts an entry into the first piece, where there is room at the front: a piece never grows by
+  /// what is taken and put back again and again.
+  private mutating func fillGap(_ number: JobNumber, before place: Int) {
+    for index in gone..<place { pieces[0][index - 1] = pieces[0][index] }
+    pieces[0][place - 1] = number
+    gone -= 1
   }
 
   /// Takes an entry out, wherever it stands; nothing happens if it does not.

@@ -44,7 +44,7 @@ public enum ServiceProgram {
   /// The role of a forked child.
   private static func run(_ entry: EntryPoint, _ tasks: [AnyTask]) -> Never {
     switch entry.code {
-    case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks))
+    case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks), as: entry)
     case Server.compactorEntry: compact(entry.payload)
     case EntryPoint.sweeper: FolderSweeper.run()
     default: fail("unknown role \(entry.code)")

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// Processes of a program that is short of something, or whose fork server was killed.
 enum BadStartRows {
@@ -58,7 +59,7 @@ enum BadStartRows {
   private static func expectNothing(mayBeClosed: Bool = true, line: Int32 = #line) {
     for descriptor in Int32(0)...2 {
       if mayBeClosed, fcntl(descriptor, F_GETFD) < 0 { continue }
-      if Resources.file(of: descriptor) != "/dev/null" { _exit(line) }
+      if ProcessFiles.file(of: descriptor) != "/dev/null" { _exit(line) }
     }
   }
 
@@ -109,7 +110,7 @@ enum BadStartRows {
     kill(server, SIGKILL)
     var end = siginfo_t()
     // The library is to reap it.
-    try check(waitid(P_PID, id_t(server), &end, WEXITED | WNOWAIT), equals: 0)
+    check(waitid(P_PID, id_t(server), &end, WEXITED | WNOWAIT), equals: 0)
     print("lost")
     fflush(nil)
     while true { pause() }

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// The end of main and of a parent. The test that runs these reads what they and their children
 /// print, and ends some of them.
@@ -7,8 +8,13 @@ enum EndRows {
   private typealias Tasks = ProcessTasks
 
   static let all: [String: ConformanceProgram.Row] = [
-    "end-of-main": endOfMain, "P6": parentsEnd, "orphans": orphans, "fault": fault,
-    "worker-starts": workerStarts,
+    "P6": parentsEnd, "fault": fault,
+  ]
+
+  /// Those that leave children behind.
+  static let withChildren: [String: ConformanceProgram.Row] = [
+    "end-of-main": endOfMain, "orphans": orphans, "worker-starts": workerStarts,
+    "generations": generations,
   ]
 
   /// Returns at once: the end of main waits for one child and ends the other.
@@ -33,6 +39,23 @@ enum EndRows {
     while true { pause() }
   }
 
+  /// A child by the fork server, which this process holds on to, and two generations by fork.
+  private static func generations(_ context: Context) throws {
+    let first = Process(Tasks.stay, context: .forkserver)
+    try first.start()
+    let child = Process {
+      Tasks.tell("process \(getpid())")
+      let grandchild = Process {
+        Tasks.tell("grandchild \(getpid())")
+        while true { pause() }
+      }
+      try grandchild.start()
+      while true { pause() }
+    }
+    try child.start()
+    while try first.isAlive { pause() }
+  }
+
   /// A worker that is a fork of this process starts one of its own, after this process has.
   private static func workerStarts(_ context: Context) throws {
     do {
@@ -46,7 +69,7 @@ enum EndRows {
     let codes = try Pool.with(processes: 1, context: context) { pool in
       try [StartMethod.forkserver, .spawn].map { try pool.apply(Tasks.startByMethod, $0.rawValue) }
     }
-    try check(codes, equals: [6, 6])
+    check(codes, equals: [6, 6])
   }
 
   /// The task throws, and a child of its own is still there.

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// The rows of sections 1.3 and 1.4 that depend on how a process is started. The others are in
 /// `ExchangeScenarioTests`, `ConnectionTests` and `QueueTests`.

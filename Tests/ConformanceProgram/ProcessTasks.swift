@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What the processes of the rows run.
 enum ProcessTasks {
@@ -9,6 +10,7 @@ enum ProcessTasks {
     throwError, registerAtExit, expectMethod, expectName, stay, stayWithChild, watchParent,
     beWatched, work, startByMethod,
     expectKey, hasFile, closeOutputs, signalParent, expectFolder, tellPreload, preloaded,
+    writePreloaded,
     expectNullOutputs, tellIdentity,
   ]
 
@@ -76,7 +78,7 @@ enum ProcessTasks {
 
   /// Tells the ids of its process and of its thread, which is the first one.
   static let tellThread = TaskDefinition<Connection, NoResult>("tellThread") { connection in
-    try connection.send([getpid(), Resources.thread()])
+    try connection.send([getpid(), ProcessFiles.thread()])
     return NoResult()
   }
 
@@ -104,7 +106,7 @@ enum ProcessTasks {
 
   /// Ends with the number of its open files.
   static let countFiles = TaskDefinition<NoArgument, NoResult>("countFiles") { _ in
-    exit(Int32(Resources.openFiles()))
+    exit(Int32(ProcessFiles.openDescriptors.count))
   }
 
   struct Ends: Codable, Sendable {
@@ -204,7 +206,7 @@ enum ProcessTasks {
   /// Ends with 0 if its stdout and stderr are /dev/null and its parent runs.
   static let expectNullOutputs = TaskDefinition<Int32, NoResult>("expectNullOutputs") { parent in
     for descriptor in Int32(1)...2 {
-      if Resources.file(of: descriptor) != "/dev/null" { exit(descriptor) }
+      if ProcessFiles.file(of: descriptor) != "/dev/null" { exit(descriptor) }
     }
     exit(parentProcess()!.isAlive && parentProcess()!.pid == parent ? 0 : 3)
   }
@@ -218,6 +220,23 @@ enum ProcessTasks {
   /// Ends with 1 if a fork server has run it, with 0 if nobody has, with 2 if this process has.
   static let tellPreload = TaskDefinition<NoArgument, NoResult>("tellPreload") { _ in
     exit(preloadedBy == 0 ? 0 : preloadedBy == getpid() ? 2 : 1)
+  }
+
+  /// What that has opened; -1 if nobody has.
+  nonisolated(unsafe) static var preloadedFile: Int32 = -1
+
+  /// What is run before the first fork.
+  static func preload() {
+    preloadedBy = getpid()
+    var name = Array("/tmp/lido-preload-XXXXXX".utf8CString)
+    preloadedFile = mkstemp(&name)
+    unlink(name)
+  }
+
+  /// Writes a line there, and ends with the size of the file.
+  static let writePreloaded = TaskDefinition<NoArgument, NoResult>("writePreloaded") { _ in
+    _ = write(preloadedFile, "log line\n", 9)
+    exit(Int32(truncatingIfNeeded: lseek(preloadedFile, 0, SEEK_END)))
   }
 
   static let preloaded = TaskDefinition<NoArgument, Bool>("preloaded") { _ in preloadedBy != 0 }
@@ -249,7 +268,7 @@ enum ProcessTasks {
     exit(String(cString: path) == folder ? 0 : 1)
   }
 
-  private static func tell(_ line: String) {
+  static func tell(_ line: String) {
     print(line)
     fflush(nil)
   }

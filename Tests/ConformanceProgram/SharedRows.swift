@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// The rows of sections 1.5 and 1.6 that need another process: values, arrays and locks.
 enum SharedRows {
@@ -40,13 +41,13 @@ enum SharedRows {
     let values = Values(
       int: try Shared.Value(1), double: try Shared.Value(2.5), short: try Shared.Value(-3),
       long: try Shared.Value(4, lock: .none), byte: try Shared.Value(5, lock: .none))
-    try check(values.int.value == 1 && values.double.value == 2.5, "initial values")
+    check(values.int.value == 1 && values.double.value == 2.5, "initial values")
     try run(setValues, values)
-    try check(values.int.value, equals: 24)
-    try check(values.double.value, equals: 9.5)
-    try check(values.short.value, equals: -300)
-    try check(values.long.value, equals: 1 << 40)
-    try check(values.byte.value, equals: 255)
+    check(values.int.value, equals: 24)
+    check(values.double.value, equals: 9.5)
+    check(values.short.value, equals: -300)
+    check(values.long.value, equals: 1 << 40)
+    check(values.byte.value, equals: 255)
   }
 
   struct Account: Codable, Sendable {
@@ -73,8 +74,8 @@ enum SharedRows {
     let processes = (0..<3).map { _ in Process(addUnderLock, account) }
     for process in processes { try process.start() }
     for process in processes { try process.join() }
-    try check(account.first.value, equals: 3_000)
-    try check(account.second.value, equals: -3_000)
+    check(account.first.value, equals: 3_000)
+    check(account.second.value, equals: -3_000)
   }
 
   static let sumUp = TaskDefinition<Shared.Array<Int32>, NoResult>("sumUp") { array in
@@ -85,8 +86,8 @@ enum SharedRows {
   private static func arrays(_ context: Context) throws {
     let numbers: [Int32] = [680, 626, 934, 821, 150, 233, 548, 982, 714, 831]
     let array = try Shared.Array(numbers)
-    try check(array.count, equals: 10)
-    try check(Array(array[2..<5]), equals: [934, 821, 150])
+    check(array.count, equals: 10)
+    check(Array(array[2..<5]), equals: [934, 821, 150])
     array[4..<8] = [1, 2, 3, 4]
     let before = Array(array)
     try run(sumUp, array)
@@ -95,13 +96,13 @@ enum SharedRows {
       sum += number
       return sum
     }
-    try check(Array(array), equals: expected)
+    check(Array(array), equals: expected)
   }
 
   private static func zeroes(_ context: Context) throws {
     for _ in 0..<3 {
       let array = try Shared.Array<Int32>(count: 10)
-      try check(Array(array), equals: .init(repeating: 0, count: 10))
+      check(Array(array), equals: .init(repeating: 0, count: 10))
       array[0..<10] = (0..<10).map { $0 }
     }
   }
@@ -124,20 +125,20 @@ enum SharedRows {
 
   private static func locked(_ context: Context) throws {
     let held = Held(lock: try Lock(), isHeld: try Shared.Value(0), gate: try Lock())
-    try check(!held.lock.isLocked, "locked before")
+    check(!held.lock.isLocked, "locked before")
     try held.gate.acquire()
     let process = Process(hold, held)
     try process.start()
     while held.isHeld.value == 0 { sched_yield() }
-    try check(held.isHeld.value, equals: 1)
-    try check(held.lock.isLocked, "the other process does not hold it")
+    check(held.isHeld.value, equals: 1)
+    check(held.lock.isLocked, "the other process does not hold it")
     try check(held.lock.acquire(block: false), equals: false)
     try check(held.lock.acquire(timeout: .milliseconds(20)), equals: false)
     check(try held.lock.release(), throws: { (error: LockError) in error.code == .notOwner })
     try held.gate.release()
     try process.join()
     try check(process.exitcode, equals: 0)
-    try check(!held.lock.isLocked, "locked after")
+    check(!held.lock.isLocked, "locked after")
   }
 
   static let count = TaskDefinition<Shared.Value<Int>, NoResult>("count") { value in
@@ -150,7 +151,7 @@ enum SharedRows {
     let processes = (0..<4).map { _ in Process(count, value) }
     for process in processes { try process.start() }
     for process in processes { try process.join() }
-    try check(value.value, equals: 4_000)
+    check(value.value, equals: 4_000)
   }
 
   static let holdAndDie = TaskDefinition<Lock, NoResult>("holdAndDie") { lock in
@@ -169,7 +170,7 @@ enum SharedRows {
       try lock.acquire(timeout: .seconds(5))
       fail("the holder's death is not told")
     } catch {
-      try check(error.code, equals: .lockOwnerDied)
+      check(error.code, equals: .lockOwnerDied)
       try check(error.owner, equals: process.pid)
     }
     try check(lock.acquire(timeout: .seconds(5)), equals: true)

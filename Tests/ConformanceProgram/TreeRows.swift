@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// Rows with several generations of processes, or the plainest queue, at both ends.
 enum TreeRows {
@@ -35,7 +36,7 @@ enum TreeRows {
       try process.join()
     }
     let letters = try (0..<9).map { _ in try queue.get() }
-    try check(letters, equals: ["a", "b", "c", "a", "b", "c", "a", "b", "c"])
+    check(letters, equals: ["a", "b", "c", "a", "b", "c", "a", "b", "c"])
     queue.close()
   }
 
@@ -63,7 +64,7 @@ enum TreeRows {
     try process.join()
     var paths: [[Int]] = []
     while try reader.poll() { paths.append(try reader.receive()) }
-    try check(paths, equals: [[], [0], [0, 0], [0, 1], [1], [1, 0], [1, 1]])
+    check(paths, equals: [[], [0], [0, 0], [0, 1], [1], [1, 0], [1, 1]])
     reader.close()
     writer.close()
   }

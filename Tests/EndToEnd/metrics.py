@@ -34,6 +34,7 @@ FAMILIES = {
     "gauge": {
         "lido_build_info", "lido_ready", "lido_read_only", "lido_draining", "lido_jobs",
         "lido_queue_oldest_job_age_seconds", "lido_workers", "lido_pool_broken",
+        "lido_turn_longest_seconds",
         "lido_open_jobs_max", "lido_open_bytes", "lido_open_bytes_max", "lido_retained_bytes",
         "lido_retained_bytes_max", "lido_retained_jobs_max", "lido_journal_bytes",
         "lido_journal_pending_records", "lido_snapshot_bytes", "lido_job_log_bytes",

@@ -14,6 +14,7 @@ struct ExampleRun {
     let run = try TestProgram(name, arguments)
     let output = try #require(run.readToEnd(within: 60), "it does not end")
     #expect(run.wait() == 0, "\(output)")
+    #expect(run.remains() == [])
     let after = Self.processorTime()
     lines = output.split(separator: "\n").map(String.init)
     idle = after.all > before.all ? (after.idle - before.idle) / (after.all - before.all) : 0
@@ -31,6 +32,14 @@ struct ExampleRun {
     let words = try rest(of: start).split(separator: " ")
     try #require(words.last == "seconds", "\(lines)")
     return try #require(words.dropLast().last.flatMap { Double($0) }, "\(lines)")
+  }
+
+  /// The speed-up that it printed, which must be that of the times of two of its lines.
+  func speedUp(from serial: String, to parallel: String) throws -> Double {
+    let printed = try speedUp()
+    let ratio = try seconds(serial) / seconds(parallel)
+    #expect(abs(printed - ratio) <= 0.01, "\(lines)")
+    return printed
   }
 
   /// The speed-up that it printed.

@@ -80,6 +80,20 @@ import Testing
 
   // MARK: NumberQueue
 
+  @Test func `what is taken and put back again and again stays in its order`() {
+    var queue = NumberQueue()
+    for number in 1...512 as ClosedRange<JobNumber> { queue.append(number) }
+    for taken in [1, 5, 300, 511] {
+      for _ in 0..<1_500 {
+        let numbers = Array(queue.entries.prefix(taken))
+        for _ in numbers { queue.removeFirst() }
+        for number in numbers.reversed() { queue.insert(number) { $0 > number } }
+      }
+      #expect(queue.entries.elementsEqual(1...512), "\(taken) at a time")
+      #expect(queue.count == 512)
+    }
+  }
+
   @Test(arguments: 0..<6 as Range<UInt64>)
   func `a number queue does what an array does`(seed: UInt64) {
     var random = TestRandom(seed: seed)

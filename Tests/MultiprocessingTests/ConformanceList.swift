@@ -55,7 +55,8 @@
 //
 //   L4, L5       the calls of L3 and L2 in their asynchronous form
 //   L20          M part: the remote trace; S part done as file and line of the task's definition
-//   L28          by pids: all of the first workers are replaced
+//   L28          all of the first workers are replaced, and three are there and live
+//   L34          from a process of its own, and from a worker
 //   L30, L33     0.5, "12" and initializer=1 do not compile
 //
 // 1.3 Queue, SimpleQueue
@@ -126,7 +127,7 @@
 // 1.9 Start methods
 //
 //   T1    M      Rows startMethods T1; a Context has no setter and no context of its own
-//   T2    M      Rows startMethods T1, T4 (the program sets it); ExamplesTests start-methods
+//   T2    M      Rows startMethods T2 (processes and workers); ExamplesTests start-methods
 //   T3    M      Rows startMethods T3
 //   T4    M      Rows startMethods T4
 //   T5    N      typed
@@ -135,7 +136,7 @@
 //   T8    M      Rows exchange T8
 //   T9    M      Rows startMethods T9
 //   T10   N      nothing is registered for forks
-//   T11   M      Rows startMethods T11
+//   T11   M      Rows startMethods T11 (Process and Pool; nothing is printed)
 //   T12   M      Rows startMethods T12; Pool scenario F11
 //   T13   S      done: arguments always, and the environment by spawn and fork; no test
 //
@@ -150,8 +151,8 @@
 //   7     Pool scenarios F7, imap-terminated
 //   8     PoolScenarioTests.ladder: F8, stopped; Pool scenarios terminate-in-callback, L17
 //   9     Pool scenarios F9, F9-killed
-//   10    Pool scenario F10 (200 calls; 20,000 when given as an argument, by hand)
+//   10    Pool scenario F10 (2,000 calls, 200 by spawn; 20,000 when given as an argument, by hand)
 //   11    Rows startMethods T12; Pool scenario F11
 //   12    Rows orphans; PoolScenarioTests "a program that is killed leaves no worker behind"
 //   14    Pool scenarios L25, L31, kept-alive, imap-dropped; Rows endOfMain
-//   15    Rows orphans (SIGINT); Pool scenario F15
+//   15    Rows orphans (SIGINT); Pool scenario F15; PoolScenarioTests "an interrupt ends a program"

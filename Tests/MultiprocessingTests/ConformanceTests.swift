@@ -12,7 +12,9 @@ import Testing
     let run = try TestProgram("ConformanceProgram", [method, row])
     let output = run.readToEnd(within: 60)
     #expect(output?.hasSuffix("ok\n") == true, "\(output ?? "it did not end in time")")
+    if row == "T11" { #expect(output == "ok\n") }
     #expect(run.wait() == 0)
+    #expect(run.remains() == [])
   }
 
   @Test(
@@ -24,12 +26,13 @@ import Testing
     ], methods)
   func process(_ row: String, by method: String) throws { try run(row, method) }
 
-  @Test("1,000 processes, started and joined", arguments: ["fork", "forkserver"])
+  @Test("1,000 processes (by spawn 100), started and joined", arguments: methods)
   func thousand(by method: String) throws { try run("thousand", method) }
 
   @Test(
     arguments: [
-      "T1", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+      "T1", "T2", "T3", "T4", "T6", "T9", "T11", "T12", "P24", "P25", "worker-identity",
+      "stopped-server", "thread-ends",
     ], methods)
   func startMethods(_ row: String, by method: String) throws { try run(row, method) }
 
@@ -56,6 +59,7 @@ import Testing
     #expect(after.contains("not alive\n"))
     #expect(after.contains("ok\n"))
     #expect(run.wait() == 0)
+    #expect(run.remains() == [])
   }
 
   @Test("the end of main joins what is not daemonic and ends what is", arguments: methods)
@@ -65,6 +69,7 @@ import Testing
     #expect(output.hasSuffix("ok\ndone\n"), "\(output)")
     #expect(run.wait() == 0)
     for process in output.processes { #expect(hasEnded(process, within: 1_000)) }
+    #expect(run.remains() == [])
   }
 
   /// Failures 12 and 15.
@@ -85,6 +90,7 @@ import Testing
       #expect(poll(&entry, 1, Int32(max(0, end - clock()))) == 1, "a process is left")
     }
     for process in output.processes { kill(process, SIGKILL) }
+    #expect(run.remains() == [])
   }
 
   @Test(
@@ -99,6 +105,23 @@ import Testing
     #expect(run.wait() == SIGKILL)
     #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
     kill(output.processes[0], SIGKILL)
+    #expect(run.remains() == [])
+  }
+
+  /// Each has 0.3 s from the end of its parent; the fork server's do not wait for those by fork.
+  @Test("forks hold up neither the fork server nor what it has started")
+  func generations() throws {
+    let run = try TestProgram("ConformanceProgram", ["fork", "generations"])
+    let output = try #require(
+      run.read(within: 20) { $0.processes.count == 2 && !$0.processes("grandchild").isEmpty })
+    let begin = clock()
+    kill(run.process, SIGKILL)
+    #expect(run.wait() == SIGKILL)
+    let all = output.processes + output.processes("grandchild")
+    for (process, time) in zip(all, [700, 700, 1_000]) {
+      #expect(hasEnded(process, within: Int32(max(0, begin + time - clock()))), "it goes on")
+      kill(process, SIGKILL)
+    }
   }
 
   @Test("a child that can have no timer ends with its parent")
@@ -109,6 +132,7 @@ import Testing
     #expect(run.wait() == SIGKILL)
     #expect(hasEnded(output.processes[0], within: 1_000), "it goes on")
     kill(output.processes[0], SIGKILL)
+    #expect(run.remains() == [])
   }
 
   @Test("a thread before bootstrap is said, behind what was printed before")
@@ -148,9 +172,12 @@ import Testing
 
 extension String {
   /// The numbers of the lines `process <number>`.
-  fileprivate var processes: [Int32] {
-    split(separator: "\n").filter { $0.hasPrefix("process ") }.compactMap {
-      Int32($0.dropFirst("process ".count))
+  fileprivate var processes: [Int32] { processes("process") }
+
+  /// Those of the lines that begin with another word.
+  fileprivate func processes(_ word: String) -> [Int32] {
+    split(separator: "\n").filter { $0.hasPrefix(word + " ") }.compactMap {
+      Int32($0.dropFirst(word.count + 1))
     }
   }
 }

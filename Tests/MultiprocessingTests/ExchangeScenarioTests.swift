@@ -8,7 +8,7 @@ import Testing
     // C1, C3, the end of the file, several processes at one end.
     "pipe-echo", "pipe-ends", "pipe-crowd", "pipe-killed-writers",
     // C5 to C7 and C14; C15; C16.
-    "pipe-transfer", "pipe-waiting", "pipe-interrupted", "pipe-leaks",
+    "pipe-transfer", "pipe-waiting", "pipe-interrupted", "pipe-leaks", "pipe-many",
     // Q1, Q2, Q4, Q12; Q3; failures 2 and 12 and "join before drain".
     "queue-both", "queue-forked", "queue-left-behind", "queue-crowd", "queue-memory",
     "queue-no-memory", "queue-killed-producers", "queue-killed-consumers",

@@ -107,6 +107,20 @@ import Testing
     #expect(throws: PoolError(.notReady)) { try job.decoded().get() }
   }
 
+  private final class Kept: Error {}
+
+  @Test func `a job that is abandoned keeps nothing of what it had`() {
+    let job = ResultJob<[String]>(chunks: 3, [], callbacks: nil) { $0 }
+    var kept: Kept? = Kept()
+    weak let before = kept
+    _ = job.chunkEnded(1, .failed(kept ?? Kept()))
+    kept = nil
+    #expect(before != nil)
+    job.abandon(PoolError(.terminated))
+    #expect(before == nil)
+    #expect(throws: PoolError(.terminated)) { try job.decoded().get() }
+  }
+
   @Test func `a job with a callback is final only behind it`() {
     let job = ResultJob<[String]>(
       chunks: 1, [], callbacks: .init(success: { _ in throw Coded(number: 1) }, failure: nil)

@@ -26,7 +26,8 @@ import Testing
     "namesake", "namesake-types", "namesake-remade",
     "catch", "catch-outside", "printed-piece", "places", "places-imap", "places-lost",
     "depth", "descriptions", "too-many",
-    "join-in-callback", "terminate-in-callback", "chaos",
+    "first-order", "few-descriptors", "no-thread", "join-in-callback", "terminate-in-callback",
+    "chaos",
   ]
 
   /// These take five seconds, the grace between SIGTERM and SIGKILL.
@@ -35,6 +36,27 @@ import Testing
   @Test(arguments: methods, rows + failures + others)
   func scenario(_ method: String, _ name: String) throws {
     try run(name, method)
+  }
+
+  @Test(
+    "the workers of a fork pool have what the program has open",
+    arguments: [
+      "open-queue", "open-pipe", "open-replaced", "open-state", "open-nested", "open-rest",
+    ])
+  func bequeathed(_ name: String) throws {
+    try run(name, "fork")
+  }
+
+  /// Failure 15, as a program that does nothing about it sees it.
+  @Test(arguments: methods)
+  func `an interrupt ends a program that waits for a result, and all its workers`(
+    _ method: String
+  ) throws {
+    let run = try TestProgram("PoolTestProgram", [method, "waiting"])
+    #expect(run.read(within: 20) { $0.contains("waiting\n") } != nil)
+    kill(-run.process, SIGINT)  // As a terminal does it: to the group.
+    #expect(run.readToEnd(within: 1) != nil, "something lives on")
+    #expect(run.wait() == SIGINT)
   }
 
   @Test(arguments: slow)
@@ -52,6 +74,7 @@ import Testing
     kill(run.process, SIGKILL)
     #expect(run.readToEnd(within: 1) != nil, "something lives on")
     #expect(run.wait() == SIGKILL)
+    #expect(run.remains() == [])
   }
 
   /// The pipe ends when the last process that holds it is gone: no worker outlives the program.
@@ -60,5 +83,6 @@ import Testing
     let output = run.readToEnd(within: 60)
     #expect(output?.hasSuffix("ok\n") == true, "\(output ?? "it did not end in time")")
     #expect(run.wait() == 0)
+    #expect(run.remains() == [])
   }
 }

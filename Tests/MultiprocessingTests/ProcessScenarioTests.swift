@@ -12,7 +12,7 @@ import Testing
     "group-dies", "chaos", "closed-stdio", "end", "hello-first", "signalled-at-once",
     "stopped-for-a-while", "stopped-for-good", "stopped-at-the-end", "strays-apart", "stray-chain",
     "stray-late",
-    "leftover",
+    "leftover", "refused-while-waiting",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

@@ -1,3 +1,5 @@
+import CPlatform
+import Glibc
 import Testing
 
 @testable import Multiprocessing
@@ -28,6 +30,20 @@ import Testing
     #expect(silence.passed(at: 30 * Self.second) == .hung)
     silence.lost()
     #expect(silence == Silence())
+  }
+
+  @Test func `strays are told from any number of children`() {
+    var processes = lido_processes()
+    defer { free(processes.list) }
+    for number in (1...20_000 as ClosedRange<Int32>).reversed() where number % 3 != 0 {
+      #expect(lido_append_process(&processes, number) == 0)
+    }
+    lido_sort_processes(&processes)
+    #expect(processes.count == 13_334)
+    let wrong = (1...20_000 as ClosedRange<Int32>).filter {
+      (lido_has_process(&processes, $0) != 0) != ($0 % 3 != 0)
+    }
+    #expect(wrong == [])
   }
 
   @Test func `a start that takes long is no silence while pings are answered`() {

@@ -1,6 +1,7 @@
 import Glibc
 import Multiprocessing
 import Synchronization
+import TestSupport
 
 /// Rows L1 to L11 and L18 to L27: one task for one argument and for many.
 enum CallScenarios {
@@ -13,47 +14,47 @@ enum CallScenarios {
     "L18": empty, "L20": traceback, "L21": typedError, "L22": noFailFast, "L23": releases,
     "L26": errorCallback, "L27": unencodableResult, "L37": failingCallback,
     "chunks": chunks, "unknown-task": unknownTask, "broken-argument": brokenArgument,
-    "one-way-error": oneWayError, "large": large,
+    "one-way-error": oneWayError, "large": large, "first-order": firstOrder,
   ]
 
   static func apply() throws {
     try Pool.with(processes: 2) { pool in
-      check(try pool.apply(Tasks.square, 5), equals: 25)
-      check(try pool.apply(Tasks.mul, 5, 3), equals: 15)
-      check(try pool.apply(Tasks.nothing), equals: NoResult())
+      try check(try pool.apply(Tasks.square, 5), equals: 25)
+      try check(try pool.apply(Tasks.mul, 5, 3), equals: 15)
+      try check(try pool.apply(Tasks.nothing), equals: NoResult())
     }
   }
 
   static func map() throws {
     try Pool.with(processes: 3) { pool in
-      check(try pool.map(Tasks.square, 0..<10), equals: squares)
-      check(try pool.map(Tasks.square, 0..<100, chunkSize: 20), equals: manySquares)
-      check(try pool.map(Tasks.square, 0..<100, chunkSize: 33), equals: manySquares)
+      try check(try pool.map(Tasks.square, 0..<10), equals: squares)
+      try check(try pool.map(Tasks.square, 0..<100, chunkSize: 20), equals: manySquares)
+      try check(try pool.map(Tasks.square, 0..<100, chunkSize: 33), equals: manySquares)
     }
   }
 
   static func starmap() throws {
     try Pool.with(processes: 2) { pool in
       let pairs = Array(zip(0..<100, 1..<101))
-      check(try pool.starmap(Tasks.mul, pairs), equals: pairs.map { $0 * $1 })
-      check(try pool.starmap(Tasks.mul, pairs, chunkSize: 7), equals: pairs.map { $0 * $1 })
-      check(try pool.starmap(Tasks.mul, [(2, 3), (4, 5)]), equals: [6, 20])
+      try check(try pool.starmap(Tasks.mul, pairs), equals: pairs.map { $0 * $1 })
+      try check(try pool.starmap(Tasks.mul, pairs, chunkSize: 7), equals: pairs.map { $0 * $1 })
+      try check(try pool.starmap(Tasks.mul, [(2, 3), (4, 5)]), equals: [6, 20])
     }
   }
 
   static func starmapAsync() throws {
     try Pool.with(processes: 2) { pool in
       let result = try pool.starmapAsync(Tasks.mul, zip(0..<100, 1..<101))
-      check(try result.get(), equals: zip(0..<100, 1..<101).map { $0 * $1 })
+      try check(try result.get(), equals: zip(0..<100, 1..<101).map { $0 * $1 })
     }
   }
 
   static func mapAsync() throws {
     try Pool.with(processes: 2) { pool in
       let result = try pool.mapAsync(Tasks.square, 0..<100)
-      check(try result.get(), equals: manySquares)
-      check(try result.get(), equals: manySquares)
-      check(try result.successful(), equals: true)
+      try check(try result.get(), equals: manySquares)
+      try check(try result.get(), equals: manySquares)
+      try check(try result.successful(), equals: true)
     }
   }
 
@@ -84,8 +85,8 @@ enum CallScenarios {
           seen.withLock { $0 = [isReady, other == 9] }
         })
       box.withLock { $0 = late }
-      check(try gate.get(), equals: 50)
-      check(try late.get(), equals: 100)
+      try check(try gate.get(), equals: 50)
+      try check(try late.get(), equals: 100)
       check(seen.withLock { $0 }, equals: [false, true])
       box.withLock { $0 = nil }
     }
@@ -100,7 +101,7 @@ enum CallScenarios {
         guard case .argumentEncoding(let reason) = error.code else { fail("\(error)") }
         check(reason.contains("locked"), reason)
       }
-      check(try pool.apply(Tasks.square, 5), equals: 25)
+      try check(try pool.apply(Tasks.square, 5), equals: 25)
     }
   }
 
@@ -109,7 +110,7 @@ enum CallScenarios {
       let calls = Mutex(0)
       let result = try pool.mapAsync(
         Tasks.square, [], chunkSize: 1, callback: { _ in calls.withLock { $0 += 1 } })
-      check(try result.get(timeout: .milliseconds(100)), equals: [])
+      try check(try result.get(timeout: .milliseconds(100)), equals: [])
       check(calls.withLock { $0 }, equals: 0)
       for size in [0, -1] {
         expect(.invalidArgument("Chunksize must be 1+, not \(size)")) {
@@ -135,14 +136,14 @@ enum CallScenarios {
         }
         check(error.text, equals: "at \(place)")
       }
-      check(try pool.map(Tasks.square, 0..<10), equals: squares)
+      try check(try pool.map(Tasks.square, 0..<10), equals: squares)
     }
   }
 
   static func async() throws {
     try Pool.with(processes: 2) { pool in
       let began = now()
-      check(try pool.applyAsync(Tasks.wait, 100).get(), equals: 100)
+      try check(try pool.applyAsync(Tasks.wait, 100).get(), equals: 100)
       check(now() - began >= 0.09, "too fast")
     }
   }
@@ -166,10 +167,10 @@ enum CallScenarios {
 
   static func empty() throws {
     let pool = try Pool(processes: 2)
-    check(try pool.map(Tasks.square, []), equals: [])
-    check(try pool.imap(Tasks.square, []).map { try $0.get() }, equals: [])
-    check(try pool.imapUnordered(Tasks.square, []).map { try $0.get() }, equals: [])
-    check(try pool.mapAsync(Tasks.square, []).get(), equals: [])
+    try check(try pool.map(Tasks.square, []), equals: [])
+    try check(try pool.imap(Tasks.square, []).map { try $0.get() }, equals: [])
+    try check(try pool.imapUnordered(Tasks.square, []).map { try $0.get() }, equals: [])
+    try check(try pool.mapAsync(Tasks.square, []).get(), equals: [])
     pool.close()
     try pool.join()
   }
@@ -195,7 +196,7 @@ enum CallScenarios {
         let error = thrown(Tasks.ValueError.self) { try result.get() }
         check(error, equals: Tasks.ValueError(text: "invalid literal: 'a'"))
       }
-      check(try result.successful(), equals: false)
+      try check(try result.successful(), equals: false)
     }
   }
 
@@ -270,7 +271,7 @@ enum CallScenarios {
       check(
         error.original as? Tasks.ValueError,
         equals: Tasks.ValueError(text: "invalid literal: 'c'"))
-      check(try pool.apply(Tasks.square, 5), equals: 25)
+      try check(try pool.apply(Tasks.square, 5), equals: 25)
     }
   }
 
@@ -286,8 +287,29 @@ enum CallScenarios {
       check((0..<6).map { _ in output.line() }, equals: ["0", "1", "4", "5", "6", "7"])
     }
     try Pool.with(processes: 2, maxTasksPerChild: 1) { pool in
-      check(Set(try pool.map(Tasks.pid, 0..<10, chunkSize: 5)).count, equals: 2)
-      check(Set(try pool.map(Tasks.pid, 0..<10, chunkSize: 1)).count, equals: 10)
+      try check(Set(try pool.map(Tasks.pid, 0..<10, chunkSize: 5)).count, equals: 2)
+      try check(Set(try pool.map(Tasks.pid, 0..<10, chunkSize: 1)).count, equals: 10)
+    }
+  }
+
+  /// Calls that a worker has, and gives back because the one before takes its time, start in the
+  /// order in which they were made.
+  static func firstOrder() throws {
+    let output = NamedPipe()
+    try Pool.with(processes: 1) { pool in
+      // After short calls a worker has many at a time.
+      _ = try pool.map(Tasks.square, 0..<300, chunkSize: 1)
+      let long = try pool.applyAsync(Tasks.wait, 100)
+      let others = try (0..<60).map { try pool.applyAsync(Tasks.noted, output.path, $0, -1) }
+      try check(try long.get(), equals: 100)
+      try check(try others.map { try $0.get() }, equals: Array(0..<60))
+      check((0..<60).map { _ in output.line() }, equals: (0..<60).map { "\($0)" })
+      // The same when a worker dies that has them.
+      let dying = try pool.applyAsync(Tasks.die, SIGKILL)
+      let later = try (0..<30).map { try pool.applyAsync(Tasks.noted, output.path, $0, -1) }
+      _ = thrown(PoolError.self) { try dying.get() }
+      try check(try later.map { try $0.get() }, equals: Array(0..<30))
+      check((0..<30).map { _ in output.line() }, equals: (0..<30).map { "\($0)" })
     }
   }
 
@@ -313,7 +335,7 @@ enum CallScenarios {
     try Pool.with(processes: 1) { pool in
       let error = thrown(RemoteError.self) { try pool.apply(Tasks.oneWay, 1) }
       check(error.type, equals: "OneWayError")
-      check(try pool.apply(Tasks.square, 5), equals: 25)
+      try check(try pool.apply(Tasks.square, 5), equals: 25)
     }
   }
 
@@ -321,7 +343,7 @@ enum CallScenarios {
     try Pool.with(processes: 2) { pool in
       let rows = (0..<4).map { row in (0..<500_000).map { $0 + row } }
       let things = rows.map { $0.map { $0 * $0 } }
-      check(try pool.map(Tasks.square, rows.flatMap { $0 }), equals: things.flatMap { $0 })
+      try check(try pool.map(Tasks.square, rows.flatMap { $0 }), equals: things.flatMap { $0 })
     }
   }
 }

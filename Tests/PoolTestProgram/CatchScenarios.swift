@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// Errors of the library as a program catches them, in a task's closure as anywhere else.
 enum CatchScenarios {
@@ -61,7 +62,7 @@ enum CatchScenarios {
   static func caught() throws {
     try Pool.with(processes: 1) { pool in
       let whats = ["endOfFile", "empty", "notLocked", "messageTooLong"]
-      check(try pool.map(catches, whats), equals: ["7"] + whats.dropFirst())
+      try check(try pool.map(catches, whats), equals: ["7"] + whats.dropFirst())
     }
   }
 

@@ -1,6 +1,7 @@
 import Glibc
 import Multiprocessing
 import Synchronization
+import TestSupport
 
 /// Many threads, and workers that are killed all the while.
 enum ChaosScenarios {
@@ -17,7 +18,7 @@ enum ChaosScenarios {
     /// Counts a result that is right, or was lost with its worker.
     func note<Value: Equatable>(_ wanted: Value, _ body: () throws -> Value?) {
       do {
-        check(try body(), equals: wanted)
+        try check(try body(), equals: wanted)
         done.withLock { $0 += 1 }
       } catch let error as PoolError {
         guard case .workerLost = error.code else { fail("\(error)") }

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 #if DEBUG
   @testable import Multiprocessing
@@ -48,7 +49,7 @@ enum InheritanceScenarios {
       let pool = try Pool(
         processes: 2, initializer: keep, initArgument: writer, maxTasksPerChild: 1)
       close(ends[1])  // Later workers get it all the same.
-      check(try pool.map(speak, 0..<6, chunkSize: 1), equals: [2, 2, 2, 2, 2, 2])
+      try check(try pool.map(speak, 0..<6, chunkSize: 1), equals: [2, 2, 2, 2, 2, 2])
       let error = thrown(PoolError.self) { try pool.apply(misuse, writer) }
       guard case .argumentEncoding(let reason) = error.code else { fail("\(error)") }
       check(reason.contains("can only be shared through inheritance"), reason)

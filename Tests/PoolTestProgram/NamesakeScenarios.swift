@@ -1,4 +1,5 @@
 import Multiprocessing
+import TestSupport
 
 /// Definitions that share a name: the task that runs is the one that was asked for, or none.
 enum NamesakeScenarios {
@@ -35,13 +36,13 @@ enum NamesakeScenarios {
         guard case .otherTask("square", let given, let registered) = error.code else {
           fail("\(error)")
         }
-        check(given.hasPrefix("PoolTestProgram/NamesakeScenarios.swift:10:"), given)
+        check(given.hasPrefix("PoolTestProgram/NamesakeScenarios.swift:11:"), given)
         check(registered.hasPrefix("PoolTestProgram/Tasks.swift:"), registered)
         check("\(error)".contains(given) && "\(error)".contains(registered), "\(error)")
       }
       _ = thrown(ProgramError.self) { try pool.apply(sum, 3, 4) }
       _ = thrown(ProgramError.self) { try pool.starmap(sum, [(3, 4)]) }
-      check(try pool.map(Tasks.square, [3]), equals: [9])
+      try check(try pool.map(Tasks.square, [3]), equals: [9])
     }
     _ = thrown(ProgramError.self) { try Pool(initializer: chill, initArgument: "") }
     let process = Process(cube, 3)
@@ -49,13 +50,13 @@ enum NamesakeScenarios {
     guard case .program(let cause) = error.code, case .otherTask = cause.code else {
       fail("\(error)")
     }
-    check(try process.pid == nil)
+    try check(try process.pid == nil)
   }
 
   /// A pool would run integer division on what is no integer.
   static func refusedTypes() throws {
     try Pool.with(processes: 1) { pool in
-      check(try pool.apply(Generic<Int>.half, 8), equals: 4)
+      try check(try pool.apply(Generic<Int>.half, 8), equals: 4)
       let error = thrown(ProgramError.self) { try pool.apply(Generic<Int8>.half, 8) }
       check("\(error)".contains("(Int8 -> Int8)"), "\(error)")
       check("\(error)".contains("(Int -> Int)"), "\(error)")
@@ -67,9 +68,9 @@ enum NamesakeScenarios {
     let process = Process(increment, 1, context: .fork)
     try process.start()
     try process.join()
-    check(try process.exitcode, equals: 0)
+    try check(try process.exitcode, equals: 0)
     try Pool.with(processes: 1) { pool in
-      check(try pool.map(increment, [1, 2]), equals: [2, 3])
+      try check(try pool.map(increment, [1, 2]), equals: [2, 3])
     }
   }
 }

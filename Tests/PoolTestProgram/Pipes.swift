@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// A named pipe that workers write to and the scenario reads.
 final class NamedPipe {

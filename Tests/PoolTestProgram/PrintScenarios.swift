@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What tasks print.
 enum PrintScenarios {
@@ -20,8 +21,8 @@ enum PrintScenarios {
   static func printedPiece() throws {
     let text = try output {
       let pool = try Pool(processes: 2, initializer: dotFirst)
-      check(try pool.map(dot, 0..<20, chunkSize: 1).count, equals: 20)
-      check(try pool.apply(dot, 1), equals: 1)
+      try check(try pool.map(dot, 0..<20, chunkSize: 1).count, equals: 20)
+      try check(try pool.apply(dot, 1), equals: 1)
       pool.terminate()
       try pool.join()
     }

@@ -113,6 +113,10 @@ enum Tasks {
   static let nested = TaskDefinition<Int, [Int]>("nested") { count in
     try Pool.with(processes: 2) { pool in try pool.map(square, 0..<count) }
   }
+  static let nestedInProcess = TaskDefinition<NoArgument, NoResult>("nestedInProcess") { _ in
+    if try nested.body(5) != [0, 1, 4, 9, 16] { exit(1) }
+    return NoResult()
+  }
 
   static let warm = TaskDefinition<String, NoResult>("warm") { value in
     setenv("WARMED", (getenv("WARMED").map { String(cString: $0) } ?? "") + value, 1)
@@ -138,9 +142,10 @@ enum Tasks {
   static let all: [any RegistrableTask] =
     [
       square, mul, number, plain, oneWay, nothing, thing, pid, locked, broken, unencodable,
-      infinite, saidWait, wait, failFast, noted, die, leave, trap, stubborn, hold, nested, warm,
+      infinite, saidWait, wait, failFast, noted, die, leave, trap, stubborn, hold, nested,
+      nestedInProcess, warm,
       warmed, cold,
       deadly,
     ] + inherited + NamesakeScenarios.registered + CatchScenarios.registered
-    + PrintScenarios.registered + TextScenarios.registered
+    + PrintScenarios.registered + TextScenarios.registered + OpenScenarios.registered
 }

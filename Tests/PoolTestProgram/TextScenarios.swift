@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What errors and objects say of themselves.
 enum TextScenarios {
@@ -45,7 +46,7 @@ enum TextScenarios {
       let single = thrown(RemoteError.self) { try pool.apply(not7, 7) }
       check(single.item == nil && !single.traceback.contains("item"), single.traceback)
       let pairs = (0..<10).map { ($0, 7) }
-      check(try pool.starmap(Tasks.mul, pairs).count, equals: 10)
+      try check(try pool.starmap(Tasks.mul, pairs).count, equals: 10)
     }
   }
 
@@ -86,15 +87,15 @@ enum TextScenarios {
     let process = Process(depthOf, Node(depth: 64), context: .spawn)
     try process.start()
     try process.join()
-    check(try process.exitcode, equals: 0)
+    try check(try process.exitcode, equals: 0)
     for depth in [65, 600] {
       let deeper = Process(depthOf, Node(depth: depth), context: .spawn)
       let error = thrown(ProcessError.self) { try deeper.start() }
       check("\(error)".contains("at most 64 "), "\(depth): \(error)")
     }
     try Pool.with(processes: 1) { pool in
-      check(try pool.apply(depthOf, Node(depth: 63)), equals: 63)
-      check(try pool.apply(nodes, 63).depth, equals: 63)
+      try check(try pool.apply(depthOf, Node(depth: 63)), equals: 63)
+      try check(try pool.apply(nodes, 63).depth, equals: 63)
       for depth in [64, 65, 499, 500, 600] {
         let error = thrown(PoolError.self) { try pool.apply(depthOf, Node(depth: depth)) }
         check("\(error)".contains("at most 64 "), "\(depth): \(error)")
@@ -117,13 +118,13 @@ enum TextScenarios {
     check("\(queue)", equals: "<Queue 1 item, at most 6>")
     queue.close()
     check("\(queue)", equals: "<Queue closed>")
-    check("\(try SimpleQueue<Int>())", equals: "<SimpleQueue 0 items>")
+    try check("\(try SimpleQueue<Int>())", equals: "<SimpleQueue 0 items>")
     let (reader, writer) = try Pipe(duplex: false)
     check("\(reader)", equals: "<Connection descriptor=\(reader.fileDescriptor) receives>")
     check("\(writer)", equals: "<Connection descriptor=\(writer.fileDescriptor) sends>")
     writer.close()
     check("\(writer)", equals: "<Connection closed>")
-    check("\(try Pipe().0)".hasSuffix("receives and sends>"))
+    try check("\(try Pipe().0)".hasSuffix("receives and sends>"))
   }
 
   static func tooMany() throws {

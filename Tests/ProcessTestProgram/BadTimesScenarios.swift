@@ -50,6 +50,42 @@ enum BadTimesScenarios {
     driver.end()
   }
 
+  /// A request that had to wait and is refused then is told, as is one that is refused at once.
+  static func refusedWhileWaiting(_ forkServer: ForkServer) throws {
+    let socket = (Int32(3)..<100).first { number in
+      var status = stat()
+      return fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFSOCK
+    }
+    guard let socket else { fail("no socket") }
+    kill(forkServer.process, SIGSTOP)
+    let variables = (0..<2).map { "V\($0)=" + String(repeating: "x", count: 64 << 10) }
+    let specification = ProcessSpecification(
+      .exec(path: "/bin/true", arguments: ["true"], environment: variables))
+    var open = Set<ProcessToken>()
+    for _ in 0..<40 { open.insert(try forkServer.startProcess(specification)) }
+    // What waits is larger now than the socket will ever take.
+    var size: Int32 = 8_192
+    check(setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &size, 4), equals: 0)
+    kill(forkServer.process, SIGCONT)
+    var refused = 0
+    while !open.isEmpty {
+      let all = ForkScenarios.events(forkServer) {
+        if case .started = $0 { false } else { true }
+      }
+      for event in all {
+        switch event {
+        case .exited(let token, _, _): open.remove(token)
+        case .startFailed(let token, let failure):
+          check(failure, equals: StartFailure(stage: .request, errorNumber: EMSGSIZE))
+          open.remove(token)
+          refused += 1
+        default: break
+        }
+      }
+    }
+    check(refused > 0, "none had to wait")
+  }
+
   /// The end of the program does not wait for it either, and leaves nothing behind.
   static func stoppedAtTheEnd(_ forkServer: ForkServer) throws {
     let output = ForkScenarios.makePipe()

@@ -251,6 +251,42 @@ enum PipeScenarios {
     other.joinWell()
   }
 
+  /// A wait for more ends than half of the descriptors that may be open, or for one very often, is
+  /// one like any other; for more than may be open it is an error.
+  static func many(_: ForkServer) throws {
+    setOpenFileLimit(1_024)
+    var readers: [Connection] = []
+    let (last, writer) = try Pipe(duplex: false)
+    for _ in 0..<600 {
+      let (reader, other) = try Pipe()
+      other.close()
+      readers.append(reader)
+    }
+    // All are at their ends but one.
+    check(try wait(for: readers + [last], timeout: .zero).count, equals: 600)
+    let often = [Connection](repeating: last, count: 3_000)
+    check(try wait(for: often, timeout: .milliseconds(10)).count, equals: 0)
+    try writer.send(1)
+    check(try wait(for: often).count, equals: 3_000)
+    setOpenFileLimit(500)
+    expect(.system(EINVAL)) { () throws(ConnectionError) in _ = try wait(for: readers) }
+    check(try wait(for: [last, last]).count, equals: 2)
+    setOpenFileLimit(1_024)
+    // With a second thread each connection has a second descriptor.
+    for reader in readers[400...] { reader.close() }
+    addThread()
+    check(try wait(for: readers[..<400] + [last], timeout: .zero).count, equals: 401)
+    check(try wait(for: often).count, equals: 3_000)
+    for reader in readers { reader.close() }
+  }
+
+  private static func setOpenFileLimit(_ count: UInt) {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    limit.rlim_cur = count
+    check(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit), equals: 0)
+  }
+
   /// C16: a signal that a function of the program takes ends no wait, early or otherwise.
   static func interrupted(_: ForkServer) throws {
     // No SA_RESTART: every system call that waits ends with EINTR.

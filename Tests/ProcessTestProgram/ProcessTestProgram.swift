@@ -10,7 +10,7 @@ enum ProcessTestProgram {
 
   static func enter(_ entry: EntryPoint) -> Never {
     switch entry.code {
-    case EntryPoint.worker: WorkerLoop.run(tasks: registry)
+    case EntryPoint.worker: WorkerLoop.run(tasks: registry, as: entry)
     case EntryPoint.sweeper: FolderSweeper.run()
     case ForkScenarios.reportingEntry: ForkScenarios.report(entry)
     case LimitScenarios.consumingEntry: LimitScenarios.consume(entry)
@@ -71,6 +71,7 @@ enum ProcessTestProgram {
     "slow-client": ForkScenarios.slowClient,
     "stopped-for-a-while": BadTimesScenarios.stoppedForAWhile,
     "stopped-for-good": BadTimesScenarios.stoppedForGood,
+    "refused-while-waiting": BadTimesScenarios.refusedWhileWaiting,
     "stopped-at-the-end": BadTimesScenarios.stoppedAtTheEnd,
     "strays-apart": StrayScenarios.apart,
     "stray-chain": StrayScenarios.chain,
@@ -113,6 +114,7 @@ enum ProcessTestProgram {
     "pipe-killed-writers": PipeScenarios.killedWriters,
     "pipe-transfer": PipeScenarios.transfer,
     "pipe-waiting": PipeScenarios.waiting,
+    "pipe-many": PipeScenarios.many,
     "pipe-leaks": PipeScenarios.leaks,
     "pipe-interrupted": PipeScenarios.interrupted,
     "queue-both": QueueScenarios.both,

@@ -7,6 +7,8 @@ public final class TestProgram {
   /// Its process id.
   public let process: Int32
   private let output: Int32
+  /// A variable of its environment, and of what it starts: `NAME=value`.
+  private let mark: String
   private var hasEnded = false
 
   /// The program is not there, or the system refuses.
@@ -34,11 +36,15 @@ public final class TestProgram {
     guard pipe(&ends) == 0 else { throw CannotStart(path: path, number: errno) }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     output = ends[0]
+    mark = "LIDO_TEST_PROGRAM=\(getpid()).\(UInt64.random(in: 0...UInt64.max))"
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
     var arguments = ([path] + names).map { strdup($0) } + [nil]
+    var variables: [UnsafeMutablePointer<CChar>?] = []
+    while let variable = environ[variables.count] { variables.append(strdup(variable)) }
+    variables += [strdup(mark), nil]
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     // The runner's threads block nearly every signal.
@@ -47,10 +53,10 @@ public final class TestProgram {
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK))
     var process: Int32 = 0
-    let failure = posix_spawn(&process, path, &actions, &attributes, &arguments, environ)
+    let failure = posix_spawn(&process, path, &actions, &attributes, &arguments, &variables)
     posix_spawnattr_destroy(&attributes)
     posix_spawn_file_actions_destroy(&actions)
-    for argument in arguments { free(argument) }
+    for string in arguments + variables { free(string) }
     close(ends[1])
     self.process = process
     guard failure == 0 else { throw CannotStart(path: path, number: failure) }
@@ -95,6 +101,22 @@ public final class TestProgram {
       if piece.isEmpty { return all }
       if time(nil) > deadline { return nil }
       all += piece
+    }
+  }
+
+  /// Processes that it has started, or those have, and that are still there after its end: they
+  /// have some time to go. What runs in a cleared environment is not found.
+  public func remains(within seconds: Double = 5) -> [Int32] {
+    let end = now() + seconds
+    while true {
+      let found = ProcessFiles.all.filter { ProcessFiles.environment(of: $0).contains(mark[...]) }
+      guard let first = found.first else { return [] }
+      let sentinel = pidfd_open(first, 0)
+      guard sentinel >= 0 else { continue }
+      var entry = pollfd(fd: sentinel, events: Int16(POLLIN), revents: 0)
+      let ended = poll(&entry, 1, Int32(max(0, end - now()) * 1_000))
+      close(sentinel)
+      if ended == 0 { return found }
     }
   }
 

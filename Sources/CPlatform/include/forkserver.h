@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "descriptors.h"
+
 // The fork server: a process with one thread that starts every other process of the service.
 // Messages travel over an inherited SOCK_SEQPACKET pair, so there is no address to protect, and
 // both ends are the same build, so the messages are plain structs.
@@ -97,32 +99,56 @@ struct lido_entry {
   uint32_t code;
   uint32_t payload_length;
   uint8_t *payload; // malloc'ed; NULL when empty.
+  uint32_t descriptor_count;
+  int32_t targets[LIDO_DESCRIPTORS_MAX]; // The numbers that were asked for, and
+  int32_t numbers[LIDO_DESCRIPTORS_MAX]; // those that the descriptors have.
 };
 
-// Forks the fork server. In the parent: returns 1 with the process id and the parent's end of the
-// socket (non-blocking, close-on-exec). In a child that the fork server has forked: returns 0 with
-// `entry` filled. On failure: -1 with errno.
+// Forks what is to be the fork server. In the parent: returns 1 with the process id and the
+// parent's end of the socket (non-blocking, close-on-exec). In the child: returns 0 with the
+// server's end; every signal is blocked there, and it is to call lido_forkserver_run. On failure:
+// -1 with errno.
 // The calling process must have one thread. Afterwards it holds nothing of the server's.
-int lido_forkserver_start(int *process, int *socket, struct lido_entry *entry);
+int lido_forkserver_fork(int *process, int *socket);
 
 // Is the fork server, over `socket`, in this process. Returns (0) only in a child it has forked;
 // the server itself ends with _exit when the socket ends, after everything it started is dead.
+// What else this process has open is closed, and the descriptors that a child is given have the
+// numbers that were asked for; unless it `bequeaths`: then each child that it forks has all that
+// this process has open, under the same numbers, and what it is given beside 0, 1 and 2 comes under
+// numbers that were free, see `entry`.
 // The calling process must have one thread.
-int lido_forkserver_run(int socket, struct lido_entry *entry);
+int lido_forkserver_run(int socket, int bequeaths, struct lido_entry *entry);
 
 // Starts a new fork server by executing `program` with `arguments` (NULL at their end) and with
 // `variable` ("NAME=VALUE", which tells it that its socket is descriptor 3) added to the
 // environment. For a process that may have threads by now. Returns 0 with both results as
-// lido_forkserver_start gives them, or an error number.
+// lido_forkserver_fork gives them, or an error number.
 int lido_forkserver_spawn(const char *program, char *const *arguments, const char *variable,
                           int *process, int *socket);
 
 // Has orphans below the calling process reparented to it (prctl is variadic, so not for Swift).
 void lido_become_subreaper(void);
 
-// Fills `children` with the process ids of the calling process' children, at most `capacity`.
-// Returns how many were filled in. From /proc/self/task/*/children, or by a scan of /proc where
-// the kernel lacks that file. Zombies are included.
-size_t lido_list_children(pid_t *children, size_t capacity);
+// Process ids. The list is malloc'ed, NULL before the first; the owner's to free.
+struct lido_processes {
+  pid_t *list;
+  size_t count;
+  size_t capacity;
+};
+
+// Makes `children` those of the calling process: from /proc/self/task/*/children, or by a scan of
+// /proc where the kernel lacks that file. Zombies are included. Those for which there is no memory
+// are left out.
+void lido_list_children(struct lido_processes *children);
+
+// Appends one. Returns 0, or -1 if there is no memory.
+int lido_append_process(struct lido_processes *processes, pid_t process);
+
+// Sorts them, for lido_has_process.
+void lido_sort_processes(struct lido_processes *processes);
+
+// Whether `process` is one of them, which are sorted.
+int lido_has_process(const struct lido_processes *processes, pid_t process);
 
 #endif

@@ -1,6 +1,7 @@
 import Multiprocessing
 
-/// Factorials in parallel, and what becomes of an error in another process.
+/// Factorials in parallel, and what becomes of an error in another process. It prints no speed-up:
+/// a few multiplications are nothing beside the way there and back, see `million-squares`.
 @main
 enum Factorials {
   struct NegativeNumber: Error, Codable, CustomStringConvertible {

@@ -52,13 +52,14 @@ struct Deadline: Equatable {
 
   /// Waits until one of `entries` is ready (poll(2), which fills `revents`) or this moment has
   /// come. A signal does not end the wait. Answers how many are ready: 0 means that time is over.
+  /// Throws EINVAL for more entries than the process may have descriptors open.
   @discardableResult
-  func poll(_ entries: inout [pollfd]) -> Int {
+  func poll(_ entries: inout [pollfd]) throws(SystemCallError) -> Int {
     while true {
       let left = left.map { Int64(clamping: $0) } ?? -1
       let count = lido_poll(&entries, entries.count, left)
       if count >= 0 { return Int(count) }
-      precondition(errno == EINTR || errno == ENOMEM, "poll: \(errno)")
+      if errno != EINTR, errno != ENOMEM { throw SystemCallError("poll", number: errno) }
     }
   }
 
@@ -66,6 +67,11 @@ struct Deadline: Equatable {
   /// whether it is.
   func poll(_ descriptor: Int32, for events: Int32) -> Bool {
     var entries = [pollfd(fd: descriptor, events: Int16(events), revents: 0)]
-    return poll(&entries) > 0
+    do throws(SystemCallError) {
+      return try poll(&entries) > 0
+    } catch {
+      // Only a limit of no descriptors at all refuses one.
+      preconditionFailure("\(error)")
+    }
   }
 }

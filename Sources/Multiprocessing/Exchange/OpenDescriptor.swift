@@ -77,7 +77,8 @@ final class OpenDescriptor: Sendable {
   }
 
   /// Waits, within `use`, until the descriptor is ready for `events` (POLLIN, POLLOUT), hung up or
-  /// failed; false when `deadline` came first. A signal does not end the wait. Throws `closed`.
+  /// failed; false when `deadline` came first. A signal does not end the wait. Throws `closed`, and
+  /// `system` with EINVAL if the process may have fewer than two descriptors open.
   func wait(for events: Int32, until deadline: Deadline) throws(ConnectionError) -> Bool {
     let event = try waitEvent()
     let number = state.withLock(\.number)
@@ -87,7 +88,9 @@ final class OpenDescriptor: Sendable {
       if ready & 2 != 0, ready > 0 { throw ConnectionError(.closed) }
       if ready > 0 { return true }
       if ready == 0, deadline.hasPassed { return false }
-      precondition(ready == 0 || errno == EINTR || errno == ENOMEM, "poll: \(errno)")
+      if ready < 0, errno != EINTR, errno != ENOMEM {
+        throw ConnectionError(.system(errno), "to wait for two descriptors (see RLIMIT_NOFILE)")
+      }
     }
   }
 

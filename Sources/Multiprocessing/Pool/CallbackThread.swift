@@ -2,7 +2,7 @@ internal import DequeModule
 import Glibc
 
 /// Runs a pool's callbacks, one at a time and in order, so that a slow one delays nobody but those
-/// behind it. Starts its thread at the first callback.
+/// behind it. Has a thread from the first job with a callback on.
 final class CallbackThread: Sendable {
   private struct State {
     var queue = Deque<PoolJob>()
@@ -28,17 +28,20 @@ final class CallbackThread: Sendable {
     state.withLock { $0.thread }?.isCurrent ?? false
   }
 
-  /// Has the callback of `job` run, some time.
+  /// Has a thread for callbacks from now on. To be called before a job with one is submitted: who
+  /// wants it hears that there is none, and the supervisor need not run what may wait for it.
+  func start() throws(SystemCallError) {
+    try state.withLock { (state) throws(SystemCallError) in
+      guard state.thread == nil else { return }
+      state.thread = OwnedThread(named: "lido-callbacks") { [self] in run() }
+      if state.thread == nil { throw SystemCallError("pthread_create", number: errno) }
+    }
+  }
+
+  /// Has the callback of `job` run, some time after `start`.
   func enqueue(_ job: PoolJob) {
-    let isStarted = state.withLock { state in
-      state.queue.append(job)
-      return state.thread != nil || start(&state)
-    }
-    if isStarted {
-      parker.unpark()
-    } else if let job = state.withLock({ $0.queue.popLast() }) {
-      job.runCallbacks()  // The system has no thread for it: late is better than never.
-    }
+    state.withLock { $0.queue.append(job) }
+    parker.unpark()
   }
 
   /// Drops what waits. Returns those jobs, and the one whose callback runs.
@@ -60,11 +63,6 @@ final class CallbackThread: Sendable {
     state.withLock { $0.thread }?.join(until: deadline) ?? true
   }
 
-  private func start(_ state: inout State) -> Bool {
-    state.thread = OwnedThread(named: "lido-callbacks") { [self] in run() }
-    return state.thread != nil
-  }
-
   private func run() {
     while true {
       let (job, isStopping) = state.withLock { state in
@@ -84,42 +82,5 @@ final class CallbackThread: Sendable {
         parker.park()
       }
     }
-  }
-}
-
-/// Threads of a pool: all signals are blocked in them, so that the program's are not theirs.
-enum PoolThread {
-  private final class Start {
-    let name: String
-    let body: @Sendable () -> Void
-
-    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-      self.name = name
-      self.body = body
-    }
-  }
-
-  /// Starts a thread, to be joined or detached. Nil if the system has none, `errno` tells why.
-  static func start(named name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t? {
-    let start = Unmanaged.passRetained(Start(name, body))
-    var all = sigset_t()
-    var before = sigset_t()
-    sigfillset(&all)
-    pthread_sigmask(SIG_SETMASK, &all, &before)
-    var thread = pthread_t()
-    let failure = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-        Bootstrap.name(start.name)
-        start.body()
-        return nil
-      }, start.toOpaque())
-    pthread_sigmask(SIG_SETMASK, &before, nil)
-    if failure == 0 { return thread }
-    start.release()
-    errno = failure
-    return nil
   }
 }

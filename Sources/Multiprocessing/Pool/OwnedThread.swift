@@ -5,8 +5,11 @@ final class OwnedThread: Sendable {
   /// nil once it is joined.
   private let thread: Mutex<pthread_t?>
   private let finished: Completion
+  /// The process that has it; in a fork of that it is but a number.
+  private let owner = getpid()
 
-  /// Starts a thread, by `PoolThread.start`. Nil if the system has none, `errno` tells why.
+  /// Starts a thread in which all signals are blocked. Nil if the system has none, `errno` tells
+  /// why.
   init?(named name: String, _ body: @escaping @Sendable () -> Void) {
     let finished = Completion()
     let start = PoolThread.start(named: name) {
@@ -19,7 +22,7 @@ final class OwnedThread: Sendable {
   }
 
   deinit {
-    if let thread = take() { pthread_detach(thread) }
+    if getpid() == owner, let thread = take() { pthread_detach(thread) }
   }
 
   /// Whether this is called in it.
@@ -40,5 +43,42 @@ final class OwnedThread: Sendable {
       defer { thread = nil }
       return thread
     }
+  }
+}
+
+/// Threads of the library: all signals are blocked in them, so that the program's are not theirs.
+private enum PoolThread {
+  private final class Start {
+    let name: String
+    let body: @Sendable () -> Void
+
+    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.body = body
+    }
+  }
+
+  /// Starts a thread, to be joined or detached.
+  static func start(named name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t? {
+    let start = Unmanaged.passRetained(Start(name, body))
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    var thread = pthread_t()
+    let failure = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        Bootstrap.name(start.name)
+        start.body()
+        return nil
+      }, start.toOpaque())
+    pthread_sigmask(SIG_SETMASK, &before, nil)
+    if failure == 0 { return thread }
+    start.release()
+    errno = failure
+    return nil
   }
 }

@@ -31,7 +31,8 @@ extension Pool {
   /// also `CallbackError`.
   ///
   /// - Throws: `PoolError`: `notRunning`, `argumentEncoding`, or why the pool broke; `ProgramError`
-  ///   if the task is not one that `bootstrap` was given (another one of its name is not either).
+  ///   if the task is not one that `bootstrap` was given (another one of its name is not either);
+  ///   `SystemCallError` if the system has no thread for callbacks.
   @discardableResult
   public func applyAsync<Argument, Output>(
     _ task: TaskDefinition<Argument, Output>, _ argument: Argument,
@@ -41,8 +42,8 @@ extension Pool {
     try core.registry.require(task)
     let codec = task.outputCodec
     let name = task.name
-    let job = ResultJob<Output>(
-      chunks: 1, task.errorCoders, callbacks: Self.callbacks(callback, errorCallback)
+    let job = try ResultJob<Output>(
+      chunks: 1, task.errorCoders, callbacks: callbacks(callback, errorCallback)
     ) { texts in
       try Self.decode(texts[0], count: 1, codec, name)[0]
     }
@@ -158,8 +159,8 @@ extension Pool {
     guard size >= 1 || arguments.isEmpty && chunkSize == nil else { throw Self.wrongSize(size) }
     let starts = Array(stride(from: 0, to: arguments.count, by: max(size, 1)))
     let (count, codec, name) = (arguments.count, task.outputCodec, task.name)
-    let job = ResultJob<[Output]>(
-      chunks: starts.count, task.errorCoders, callbacks: Self.callbacks(callback, errorCallback)
+    let job = try ResultJob<[Output]>(
+      chunks: starts.count, task.errorCoders, callbacks: callbacks(callback, errorCallback)
     ) { texts in
       var outputs: [Output] = []
       outputs.reserveCapacity(count)
@@ -229,11 +230,14 @@ extension Pool {
     }
   }
 
-  private static func callbacks<Output>(
+  /// The callbacks of a job, and a thread for them; nil for none.
+  private func callbacks<Output>(
     _ success: (@Sendable (Output) throws -> Void)?,
     _ failure: (@Sendable (any Error) throws -> Void)?
-  ) -> ResultJob<Output>.Callbacks? {
+  ) throws(SystemCallError) -> ResultJob<Output>.Callbacks? {
     guard success != nil || failure != nil else { return nil }
+    // Of one that takes no jobs any more the caller hears later.
+    if core.isOurs, core.phase == .running { try core.callbacks.start() }
     return ResultJob.Callbacks(success: success, failure: failure)
   }
 }

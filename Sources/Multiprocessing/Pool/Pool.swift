@@ -96,7 +96,7 @@ public final class Pool: Sendable {
     LivePools.add(core)
     // From here on it belongs to its thread.
     nonisolated(unsafe) let handed = supervisor
-    guard let thread = PoolThread.start(named: "lido-pool", { handed.run() }) else {
+    guard let thread = OwnedThread(named: "lido-pool", { handed.run() }) else {
       let number = errno
       LivePools.remove(core)
       forkServer.end()
@@ -107,15 +107,12 @@ public final class Pool: Sendable {
   }
 
   deinit {
-    guard core.isOurs else { return }
-    if core.phase == .running {
-      let line =
-        "lido: a Pool was dropped while it was running; it is terminated now. "
-        + "Call close() or terminate() before, or use Pool.with { }.\n"
-      _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
-      core.terminate(grace: nil)
-    }
-    if let thread = core.takeThread() { pthread_detach(thread) }
+    guard core.isOurs, core.phase == .running else { return }
+    let line =
+      "lido: a Pool was dropped while it was running; it is terminated now. "
+      + "Call close() or terminate() before, or use Pool.with { }.\n"
+    _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
+    core.terminate(grace: nil)
   }
 
   /// The longest result of one chunk, in bytes of JSON.
@@ -158,7 +155,8 @@ public final class Pool: Sendable {
   public func join(timeout: Duration? = nil) throws {
     guard core.isOurs else { throw PoolError(.otherProcess) }
     guard core.phase != .running else { throw PoolError(.stillRunning) }
-    guard !core.callbacks.isCurrent else { throw PoolError(.joinInCallback) }
+    // A deinit of the program's may run in the supervisor, which would wait for itself.
+    guard !core.callbacks.isCurrent, !core.isSupervising else { throw PoolError(.joinInCallback) }
     let deadline = Deadline(after: timeout)
     let streams = core.openStreams
     for stream in streams { stream.hurry(true) }
@@ -167,7 +165,7 @@ public final class Pool: Sendable {
       throw TimeoutError()
     }
     core.joinInputs(until: deadline)
-    if let thread = core.takeThread() { pthread_join(thread, nil) }
+    core.joinSupervisor()
   }
 
   /// Runs `body` and terminates and joins the pool when it is left, whatever way: CPython's

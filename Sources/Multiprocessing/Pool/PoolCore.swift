@@ -24,9 +24,7 @@ final class PoolCore: Sendable {
     /// How many iterators have not taken in all their input.
     var streams = 0
     var grace: UInt64 = 5_000_000_000
-    /// Whether the supervisor looks at the inbox no more.
-    var isDeaf = false
-    var thread: pthread_t?
+    var thread: OwnedThread?
   }
 
   /// How many processes it has.
@@ -169,24 +167,18 @@ final class PoolCore: Sendable {
   var processIDs: [Int32] { pids.withLock { $0 } }
 
   /// Whether this is the supervisor's thread.
-  var isSupervising: Bool {
-    guard let thread = state.withLock({ $0.thread }) else { return false }
-    return pthread_equal(thread, pthread_self()) != 0
+  var isSupervising: Bool { state.withLock { $0.thread }?.isCurrent ?? false }
+
+  /// Waits, after `ended`, until the supervisor's thread is gone: at once.
+  func joinSupervisor() {
+    _ = state.withLock { $0.thread }?.join(until: .never)
   }
 
   // MARK: The supervisor
 
   /// The thread that supervises.
-  func begin(_ thread: pthread_t) {
+  func begin(_ thread: OwnedThread) {
     state.withLock { $0.thread = thread }
-  }
-
-  /// Takes the thread, to join or detach it; nil if somebody has.
-  func takeThread() -> pthread_t? {
-    state.withLock { state in
-      defer { state.thread = nil }
-      return state.thread
-    }
   }
 
   /// What the supervisor is to know at the beginning of its turn.

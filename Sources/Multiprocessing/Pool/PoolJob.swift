@@ -1,5 +1,8 @@
 /// What a pool runs for one call to it, in one chunk or several. Its subclasses know the types.
-class PoolJob: @unchecked Sendable {  // Stateless; its subclasses keep their state behind locks.
+///
+/// Unchecked, as a class with subclasses cannot be checked: it has no state, and they keep theirs
+/// behind locks.
+class PoolJob: @unchecked Sendable {
   /// A chunk has ended. Called once for each, by the supervisor, and with an error for what is left
   /// when the pool ends. Returns whether `runCallbacks` is to be called, once, by another thread.
   func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool { false }
@@ -39,4 +42,6 @@ struct PoolCall {
   let items: Range<Int>?
   /// A JSON array.
   let arguments: [UInt8]
+  /// The pool's calls are counted as they are given to workers for the first time; 0 before.
+  var serial: UInt64 = 0
 }

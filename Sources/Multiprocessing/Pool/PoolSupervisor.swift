@@ -22,12 +22,14 @@ final class PoolSupervisor {
   private let initializerDescriptors: [Int32]
   private var ready: [pollfd] = []
   private var events: [ForkServerEvent] = []
-  /// Calls that no worker has.
+  /// Calls that no worker has: first those that came back, in the order of their first assignment.
   private var queue = Deque<PoolCall>()
   /// Calls that a worker has, by their number there.
   private var calls: [Call] = []
   private var freeCalls: [Int] = []
   private var callsInFlight = 0
+  /// That of the call that was given to a worker last, of those that had not been before.
+  private var lastSerial: UInt64 = 0
   private var slots: [Slot] = []
   private var retryAt: UInt64?
   private var isClosing = false
@@ -229,7 +231,11 @@ final class PoolSupervisor {
         if fewest == 0 { break }
       }
       guard best >= 0 else { return }
-      let call = queue.removeFirst()
+      var call = queue.removeFirst()
+      if call.serial == 0 {
+        lastSerial += 1
+        call.serial = lastSerial
+      }
       let number = freeCalls.popLast() ?? calls.count
       pool.assignChunk(
         UInt64(number), task: call.task, arguments: call.arguments, to: best, at: now)
@@ -261,7 +267,7 @@ final class PoolSupervisor {
       if started {
         end(call, .failed(loss(of: call, number, status, reason)))
       } else {
-        queue.prepend(call)
+        giveBack(call)
       }
     case .poolBroke(let reason):
       let error = PoolError(
@@ -271,6 +277,18 @@ final class PoolSupervisor {
       core.breakDown(error)
       failAll(error)
     }
+  }
+
+  /// Puts a call that was not started before all that were given out, or are to be, after it. Those
+  /// that come back may do so in any order, and from several workers.
+  private func giveBack(_ call: PoolCall) {
+    var (low, high) = (0, queue.count)
+    while low < high {
+      let middle = (low + high) / 2
+      let serial = queue[middle].serial
+      if serial == 0 || serial > call.serial { high = middle } else { low = middle + 1 }
+    }
+    queue.insert(call, at: low)
   }
 
   private func remove(_ number: UInt64) -> PoolCall? {

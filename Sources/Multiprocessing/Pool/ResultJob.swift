@@ -79,12 +79,17 @@ final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
   }
 
   private func end(_ error: (any Error)?) {
+    var held: (Result<Output, any Error>?, [String], ChunkOutcome?)?
     let waiters = state.withLock { state in
       guard !state.isFinal else { return [Parker]() }
-      if let error { state.value = .failure(error) }
+      if let error {
+        held = (state.value, state.texts, state.failure)
+        (state.value, state.texts, state.failure) = (.failure(error), [], nil)
+      }
       return Self.end(&state)
     }
     for waiter in waiters { waiter.unpark() }
+    _ = consume held  // Outside the lock, as in `forget`.
   }
 
   private static func end(_ state: inout State) -> [Parker] {

@@ -3,16 +3,20 @@ import Glibc
 
 /// What a child process does from its first line to its last.
 enum ChildMain {
-  /// Is a process that the fork server has started, by what descriptor 3 tells.
-  static func serve(_ registry: TaskRegistry) -> Never {
-    lido_follow_parent(ProcessOrder.parentDescriptor)
-    guard let order = ProcessOrder.receive(), let task = registry.task(named: order.task) else {
+  /// Is a process that the fork server has started as `entry`, by what its parcel tells.
+  static func serve(_ registry: TaskRegistry, as entry: EntryPoint) -> Never {
+    let parentSentinel = entry.number(ProcessOrder.parentDescriptor)
+    lido_follow_parent(parentSentinel)
+    let parcel = entry.number(ProcessOrder.parcelDescriptor)
+    guard let order = ProcessOrder.receive(from: parcel),
+      let task = registry.task(named: order.task)
+    else {
       Bootstrap.stop("a process was given an order that it cannot read")
     }
-    _ = fcntl(ProcessOrder.parentDescriptor, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(parentSentinel, F_SETFD, FD_CLOEXEC)
     let parent = ProcessIdentity.Parent(
       name: order.parentName, process: order.parentProcess,
-      sentinel: OwnedDescriptor(ProcessOrder.parentDescriptor))
+      sentinel: OwnedDescriptor(parentSentinel))
     ProgramRuntime.state.withLock { state in
       state.startMethod = order.startMethod
       state.identity = ProcessIdentity(
@@ -22,8 +26,8 @@ enum ChildMain {
     // It may be gone, or closed to this user: then it is where the fork server is.
     _ = chdir(order.workingFolder)
     let first = ProcessOrder.firstDescriptor
-    let transfer = DescriptorTransfer(
-      .start, received: Array(first..<first + Int32(order.descriptorCount)))
+    let received = (first..<first + Int32(order.descriptorCount)).map(entry.number)
+    let transfer = DescriptorTransfer(.start, received: received)
     let argument = order.argument
     run { try transfer.perform { try argument.withUnsafeBufferPointer(task.call) } }
   }

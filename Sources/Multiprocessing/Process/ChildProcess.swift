@@ -24,6 +24,18 @@ final class ChildProcess: Sendable {
     self.origin = origin
   }
 
+  /// Waits until it has ended; false if it has not by `deadline`.
+  func hasEnded(by deadline: Deadline) -> Bool {
+    // The process may be closed meanwhile, and the number be another's: this one stays open.
+    withExtendedLifetime(self) { deadline.poll(sentinel.number, for: POLLIN) }
+  }
+
+  /// Sends it a signal. It fails for one that has ended, and whoever ends a process is content with
+  /// that.
+  func send(_ signal: Int32) {
+    withExtendedLifetime(self) { _ = lido_signal_process(sentinel.number, signal) }
+  }
+
   /// How it ended; to be asked once the sentinel is readable.
   func end() -> ExitStatus {
     status.withLock { known in

@@ -10,7 +10,10 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
-public final class Process: @unchecked Sendable {  // As said at `target`.
+public final class Process: @unchecked Sendable {
+  // Unchecked, as `target` may hold a closure that is not Sendable, which the thread that starts
+  // the process calls, once; all else that changes is behind `lock`.
+
   /// Where it is in its life; moves only forward.
   private enum Stage {
     case made
@@ -118,7 +121,7 @@ public final class Process: @unchecked Sendable {  // As said at `target`.
   public func join(timeout: Duration? = nil) throws(ProcessError) -> Bool {
     try requireMaker()
     let child = try child()
-    guard Deadline(after: timeout).poll(child.sentinel.number, for: POLLIN) else { return false }
+    guard child.hasEnded(by: Deadline(after: timeout)) else { return false }
     noteEnd(of: child)
     return true
   }
@@ -165,7 +168,9 @@ public final class Process: @unchecked Sendable {  // As said at `target`.
 
   /// How it ended, nil while it has not: what it passed to `exit`, 0 when its task returned, 1 when
   /// that threw; `-N` if signal `N` ended it; 255 if nobody can know, because the process that
-  /// starts all others was killed.
+  /// starts all others was killed, or was stopped for 5 s after the end, or because something else
+  /// in this program has waited for a child by `fork` (wait(2) for any child, SIGCHLD ignored). It
+  /// never changes.
   public var exitcode: Int32? {
     get throws(ProcessError) {
       _ = try openChild()
@@ -189,7 +194,7 @@ public final class Process: @unchecked Sendable {  // As said at `target`.
       if case .started(let child) = stage { child } else { nil }
     }
     guard let child else { return false }
-    guard Deadline.now.poll(child.sentinel.number, for: POLLIN) else { return true }
+    guard child.hasEnded(by: .now) else { return true }
     noteEnd(of: child)
     return false
   }
@@ -207,8 +212,7 @@ public final class Process: @unchecked Sendable {  // As said at `target`.
 
   private func send(_ signal: Int32) throws(ProcessError) {
     try requireMaker()
-    // It fails for one that has ended, and whoever ends a process is content with that.
-    _ = lido_signal_process(try child().sentinel.number, signal)
+    try child().send(signal)
   }
 
   private func error(_ code: ProcessError.Code) -> ProcessError { ProcessError(code, name) }

@@ -4,7 +4,7 @@ import JSON
 
 /// What a child process that shares no memory with its parent is told: who it is and what it runs.
 /// It comes in a file under descriptor 3; under 4 there is the sentinel of the parent, and from 5
-/// on what its argument carries.
+/// on what its argument carries; or where `EntryPoint.number` tells.
 struct ProcessOrder {
   static let parcelDescriptor: Int32 = 3
   static let parentDescriptor: Int32 = 4
@@ -68,13 +68,13 @@ extension ProcessOrder {
       argument: Array(reader.rest()))
   }
 
-  /// Reads the whole of an order from the descriptor that this process was given.
-  static func receive() -> ProcessOrder? {
-    defer { close(parcelDescriptor) }
+  /// Reads the whole of an order from the descriptor `parcel`, which it closes.
+  static func receive(from parcel: Int32) -> ProcessOrder? {
+    defer { close(parcel) }
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 64 << 10)
     while true {
-      let count = read(parcelDescriptor, &piece, piece.count)
+      let count = read(parcel, &piece, piece.count)
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { break }
       bytes += piece[..<count]

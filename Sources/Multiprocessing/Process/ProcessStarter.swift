@@ -38,6 +38,9 @@ final class ProcessStarter: @unchecked Sendable {
   /// Whether a thread waits for the fork server. It alone drains: nothing that it waits for comes
   /// by any other way.
   private var isWatched = false
+  /// Whether news have not come in time since the last came: the fork server was stopped, or hangs.
+  /// Nobody waits for them again.
+  private var isLate = false
   /// Where the others wait, for that thread to have news or to go.
   private var waiters: [Parker] = []
 
@@ -45,6 +48,11 @@ final class ProcessStarter: @unchecked Sendable {
   init(_ server: ForkServer) {
     self.server = server
     server.keepsSpent = true
+  }
+
+  /// In a fork of its process: gives back what it holds. Of no use from then on.
+  func abandon() {
+    lock.withLock { _ in server.abandon() }
   }
 
   /// Starts a process and waits until its program runs.
@@ -80,9 +88,23 @@ final class ProcessStarter: @unchecked Sendable {
     }
   }
 
-  /// How a process has ended whose sentinel says that it has.
+  /// How a process has ended whose sentinel says that it has. Unknown if the fork server does not
+  /// tell within `newsMax`, or did not so before and has told nothing since.
   func end(of token: ProcessToken) -> ExitStatus {
-    wait(until: Deadline(after: Self.newsMax)) { ends.removeValue(forKey: token) } ?? .unknown
+    let isLate = lock.withLock { _ in
+      // What is waited for counts as asked for: one that stays silent is replaced some time.
+      server.expectNews()
+      return self.isLate
+    }
+    let deadline = isLate ? Deadline.now : Deadline(after: Self.newsMax)
+    if let status = wait(until: deadline, for: { ends.removeValue(forKey: token) }) {
+      return status
+    }
+    lock.withLock { _ in
+      self.isLate = !server.isLost
+      live.remove(token)  // Nobody asks again.
+    }
+    return .unknown
   }
 
   // MARK: Waiting
@@ -147,6 +169,10 @@ final class ProcessStarter: @unchecked Sendable {
   /// Takes in what has happened.
   private func drain() {
     server.drain(into: &events)
+    // Whoever does not wait looks as well, and may be the only one. Behind what was there to be
+    // read: an answer may have been there for long.
+    _ = server.timePassed(at: Deadline.clock)
+    if !events.isEmpty { isLate = false }
     for event in events {
       switch event {
       case .started(let token, let process, let sentinel):

@@ -59,7 +59,7 @@ struct ProcessTarget {
     let registry = try ProgramRuntime.registry()
     try call?.check(registry)
     guard method == .fork else { return }
-    let threads = Bootstrap.threadCount()
+    let threads = Bootstrap.settledThreadCount()
     if threads != 1 { throw ProgramError(.severalThreads(threads)) }
   }
 }

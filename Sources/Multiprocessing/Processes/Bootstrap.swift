@@ -7,7 +7,8 @@ public enum Bootstrap {
   /// `forkserver:<descriptor>`, `worker:<descriptor>` or `process:<descriptor>`.
   static let variable = "LIDO_BOOT"
 
-  /// The descriptor under which a worker gets its channel.
+  /// The descriptor under which a worker gets its channel, as all that follow unless it has what
+  /// its fork server had open: `EntryPoint.number` tells.
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
@@ -25,9 +26,10 @@ public enum Bootstrap {
   /// server must not be: this is found out, said, and ends the process with 70 (EX_SOFTWARE).
   ///
   /// `preload` runs in the fork server, before it forks for the first time: what it sets up, every
-  /// child has. It must leave no thread behind.
+  /// child has. It must leave no thread behind. What this process has opened until then its forks
+  /// have as well if it `bequeaths` that; else it is closed.
   public static func takeRole(
-    preload: (() -> Void)? = nil, entries: (EntryPoint) -> Never
+    preload: (() -> Void)? = nil, bequeaths: Bool = false, entries: (EntryPoint) -> Never
   ) {
     // Before anything is opened: what took number 0, 1 or 2 would be somebody's stdin or stdout. It
     // fails where nothing could be started either, and that is said there.
@@ -43,11 +45,7 @@ public enum Bootstrap {
         requireOneThread("preload has run")
         fflush(nil)  // What is buffered would be written by every child.
       }
-      var entry = lido_entry()
-      // Returns in a child only; the server itself ends inside.
-      let result = lido_forkserver_run(3, &entry)
-      precondition(result == 0)
-      entries(EntryPoint(taking: entry))
+      entries(ForkServer.serve(over: 3, bequeaths: bequeaths))
     case "worker:3":
       entries(EntryPoint(code: EntryPoint.worker))
     case "process:3":
@@ -99,6 +97,18 @@ public enum Bootstrap {
       if first != CChar(UInt8(ascii: ".")) { count += 1 }
     }
     return count
+  }
+
+  /// The same, but a thread that was joined is not counted: pthread_join(3) returns when the kernel
+  /// has cleared the thread's id, and it takes the thread out of /proc a moment later. So a process
+  /// with more than one is looked at for up to 20 ms.
+  static func settledThreadCount() -> Int {
+    let deadline = Deadline(after: .milliseconds(20))
+    while true {
+      let count = threadCount()
+      if count == 1 || deadline.hasPassed { return count }
+      usleep(100)  // reason: nothing tells when the kernel has done with a thread.
+    }
   }
 
   /// Says why this process cannot go on, and ends it.

@@ -83,9 +83,10 @@ extension ForkServer {
   }
 
   private func listChildren() -> [Int32] {
-    [Int32](unsafeUninitializedCapacity: 4096) { buffer, count in
-      count = lido_list_children(buffer.baseAddress, buffer.count)
-    }
+    var children = lido_processes()
+    defer { free(children.list) }
+    lido_list_children(&children)
+    return Array(UnsafeBufferPointer(start: children.list, count: children.count))
   }
 
   /// The socket has ended. The children are being killed by the kernel (PDEATHSIG); each is

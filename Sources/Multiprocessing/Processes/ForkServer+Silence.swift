@@ -87,6 +87,11 @@ extension ForkServer {
     set { silence.silenceMax = newValue }
   }
 
+  /// The owner waits for the fork server to tell something, which is as good as having asked.
+  func expectNews() {
+    if !isLost { silence.asked(forStart: false) }
+  }
+
   /// It is `now`, in nanoseconds of the owner's monotonic clock: to be called once a turn. Kills a
   /// fork server that hangs, or was stopped, and answers whether it did; `lost` follows.
   public func timePassed(at now: UInt64) -> Bool {

@@ -16,6 +16,8 @@ public final class ForkServer {
 
   /// A request that the socket did not take, with descriptors of its own.
   struct Waiting {
+    /// The process that it is to start; nil if it is anything else.
+    var token: ProcessToken?
     var message: RequestMessage
     var descriptors: [Int32]
   }
@@ -23,7 +25,7 @@ public final class ForkServer {
   /// Whether processes that lose the fork server are reparented to this process and reaped by it.
   let adoptsOrphans: Bool
   /// Holds the socket, and after a loss the sentinels: readable when `drain` has something to do.
-  let events: Int32
+  private(set) var events: Int32
   /// The fork server's process id; 0 once it is lost.
   public internal(set) var process: Int32
   /// -1 while there is no fork server.
@@ -69,6 +71,22 @@ public final class ForkServer {
   public static func start(
     adoptsOrphans: Bool, entries: (EntryPoint) -> Never
   ) throws(SystemCallError) -> ForkServer {
+    try fork(adoptsOrphans: adoptsOrphans, leaving: nil, entries: entries)
+  }
+
+  /// Forks a fork server whose forks have all that this process has open, under the same numbers,
+  /// but for what `leaving` closes, which is called in the fork server at its beginning.
+  static func start(
+    leaving: () -> Void, entries: (EntryPoint) -> Never
+  ) throws(SystemCallError) -> ForkServer {
+    try withoutActuallyEscaping(leaving) { (leaving) throws(SystemCallError) in
+      try fork(adoptsOrphans: false, leaving: leaving, entries: entries)
+    }
+  }
+
+  private static func fork(
+    adoptsOrphans: Bool, leaving: (() -> Void)?, entries: (EntryPoint) -> Never
+  ) throws(SystemCallError) -> ForkServer {
     Bootstrap.requireOneThread("the fork server is started")
     // Before anything is opened: what would take number 0, 1 or 2 would be somebody's stdout.
     guard lido_reserve_standard_descriptors() == 0 else {
@@ -78,10 +96,11 @@ public final class ForkServer {
     guard events >= 0 else { throw SystemCallError("epoll_create1", number: errno) }
     var process: Int32 = 0
     var socket: Int32 = -1
-    var entry = lido_entry()
-    switch lido_forkserver_start(&process, &socket, &entry) {
+    switch lido_forkserver_fork(&process, &socket) {
     case 0:
-      entries(EntryPoint(taking: entry))
+      close(events)
+      leaving?()
+      entries(serve(over: socket, bequeaths: leaving != nil))
     case 1:
       if adoptsOrphans { lido_become_subreaper() }
       let server = ForkServer(
@@ -100,6 +119,14 @@ public final class ForkServer {
     }
   }
 
+  /// Is the fork server, which ends inside: returns in a child alone, with what that is to do.
+  static func serve(over socket: Int32, bequeaths: Bool) -> EntryPoint {
+    var entry = lido_entry()
+    let result = lido_forkserver_run(socket, bequeaths ? 1 : 0, &entry)
+    precondition(result == 0)
+    return EntryPoint(taking: entry)
+  }
+
   /// Starts a fork server by executing this program anew (`/proc/self/exe`), so that it has one
   /// thread and has touched nothing, whatever this process has. For a program whose main begins
   /// with `bootstrap`, or `Bootstrap.takeRole`.
@@ -116,10 +143,17 @@ public final class ForkServer {
   }
 
   deinit {
+    abandon()
+  }
+
+  /// In a fork of the owner: closes what is the owner's, so that the fork server ends with that,
+  /// whoever still refers to this object. Of no use from then on.
+  func abandon() {
     letGo()
     if socket >= 0 { close(socket) }
     if held >= 0 { close(held) }
-    close(events)
+    if events >= 0 { close(events) }
+    (socket, held, events) = (-1, -1, -1)
   }
 
   /// Readable when `drain` has something to do. The same number for this object's whole life.
@@ -145,7 +179,7 @@ public final class ForkServer {
     if isLost { throw StartFailure(stage: .forkServerLost, errorNumber: ECONNRESET) }
     leftStart = false
     isStartLast = true
-    try send(message, descriptors: specification.descriptors.map(\.source))
+    try send(message, descriptors: specification.descriptors.map(\.source), starting: token)
     children[token] = Child(process: 0, sentinel: -1)
     silence.asked(forStart: true)
     return token
@@ -185,7 +219,7 @@ public final class ForkServer {
   /// `fileDescriptor` is readable or `isLookDue`; harmless at any other time.
   public func drain(into report: inout [ForkServerEvent]) {
     lookAt = nil
-    sendWaiting()
+    sendWaiting(into: &report)
     if !isLost { receive(into: &report) }
     if !leftovers.isEmpty { collectLeftovers(into: &report) }
     if !keepsSpent { closeSpent() }
@@ -211,7 +245,9 @@ public final class ForkServer {
 
   // MARK: Sending
 
-  func send(_ message: RequestMessage, descriptors: [Int32]) throws(StartFailure) {
+  func send(
+    _ message: RequestMessage, descriptors: [Int32], starting token: ProcessToken? = nil
+  ) throws(StartFailure) {
     if waiting.isEmpty {
       let number = transmit(message, descriptors)
       if number == 0 { return }
@@ -234,7 +270,7 @@ public final class ForkServer {
       }
       copies.append(copy)
     }
-    waiting.append(Waiting(message: message, descriptors: copies))
+    waiting.append(Waiting(token: token, message: message, descriptors: copies))
     watchSocket(writable: true)
   }
 
@@ -247,16 +283,24 @@ public final class ForkServer {
   }
 
   private static func isFull(_ number: Int32) -> Bool {
-    number == EAGAIN || number == ENOBUFS || number == ETOOMANYREFS
+    number == EAGAIN || number == ENOBUFS || number == ETOOMANYREFS || number == ENOMEM
   }
 
-  private func sendWaiting() {
+  private func sendWaiting(into report: inout [ForkServerEvent]) {
     guard !isLost, !waiting.isEmpty else { return }
     var sent = 0
     for request in waiting {
-      if Self.isFull(transmit(request.message, request.descriptors)) { break }
+      let number = transmit(request.message, request.descriptors)
+      if Self.isFull(number) { break }
       for descriptor in request.descriptors { close(descriptor) }
       sent += 1
+      // Of a dead socket `receive` tells, and ends all that was asked for.
+      guard number != 0, number != EPIPE, number != ECONNRESET, let token = request.token,
+        children.removeValue(forKey: token) != nil
+      else { continue }
+      silence.startAnswered()
+      let failure = StartFailure(stage: .request, errorNumber: number)
+      report.append(.startFailed(token: token, failure: failure))
     }
     waiting.removeFirst(sent)
     if waiting.isEmpty { watchSocket(writable: false) }
@@ -339,14 +383,5 @@ public final class ForkServer {
             cpuMicroseconds: reply.cpu_microseconds,
             residentKilobytesMax: reply.resident_kilobytes_max)))
     }
-  }
-}
-
-extension EntryPoint {
-  /// Takes over what the C loop has allocated.
-  init(taking entry: lido_entry) {
-    let bytes = UnsafeBufferPointer(start: entry.payload, count: Int(entry.payload_length))
-    self.init(code: entry.code, payload: Array(bytes))
-    free(entry.payload)
   }
 }

@@ -25,7 +25,8 @@ extension AnyTask: RegistrableTask {
 ///
 /// `preload` runs once in each fork server, the program's and those of its pools, before it forks
 /// for the first time: what it sets up (tables, caches), every process by `forkserver` has from its
-/// beginning. It must leave no thread behind. CPython's `set_forkserver_preload`.
+/// beginning, files that it opens as well. It must leave no thread behind. CPython's
+/// `set_forkserver_preload`.
 ///
 /// A process that has threads at this point could not start others; that is said, and ends it with
 /// 70 (EX_SOFTWARE): an `async` main may have some before its first statement. Two tasks of one
@@ -39,6 +40,6 @@ public func bootstrap(_ tasks: [any RegistrableTask], preload: (() -> Void)? = n
     return true
   }
   precondition(isFirst, "bootstrap is called once")
-  Bootstrap.takeRole(preload: preload, entries: ProgramRuntime.enter)
+  Bootstrap.takeRole(preload: preload, bequeaths: true, entries: ProgramRuntime.enter)
   Bootstrap.requireOneThread("bootstrap is called")
 }

@@ -63,16 +63,25 @@ extension ProgramRuntime {
     state.withLock { $0.children.remove(process) }
   }
 
-  /// This process is a pool's worker. If it was forked from the program itself, what that had
-  /// started is not this one's.
+  /// This process is a fork: what its parent had started is not this one's.
+  static func leaveStarter() {
+    let (starter, children) = state.withLock { state in
+      defer {
+        state.starter = nil
+        state.children = ChildList()
+        state.childrenMade = 0
+      }
+      return (state.starter, state.children)
+    }
+    // Closed even if somebody still has one of the children, and through it the starter: the fork
+    // server ends when nobody holds its socket any more.
+    starter?.abandon()
+    withExtendedLifetime(children) {}  // Let go of here, and not under the lock.
+  }
+
+  /// This process is a pool's worker.
   static func becomeWorker() {
     state.withLock { state in
-      // Never let go of: the fork server that this process is a fork of has closed what they had
-      // open, and given the numbers to this worker's channel.
-      state.inherited = (state.starter, state.children)
-      state.starter = nil
-      state.children = ChildList()
-      state.childrenMade = 0
       var identity = state.identity ?? .main()
       identity.name = "PoolWorker"
       state.identity = identity
@@ -97,20 +106,13 @@ extension ProgramRuntime {
     let maker = identity()
     let parent = ProcessIdentity.Parent(
       name: maker.name, process: process.maker, sentinel: parent)
-    let (starter, children) = state.withLock { state in
-      let before = (state.starter, state.children)
-      state.starter = nil
-      state.children = ChildList()
-      state.childrenMade = 0
+    leaveStarter()
+    state.withLock { state in
       state.startMethod = .fork
       state.identity = ProcessIdentity(
         name: process.name, place: process.place, isDaemon: process.isDaemon,
         authenticationKey: maker.authenticationKey, parent: parent)
-      return before
     }
-    // The last references, here: their descriptors are closed, and must be, as the fork server ends
-    // when nobody holds its socket any more.
-    _ = (starter, children)
     lido_end_before_parents { EndOfMain.run() }
   }
 }

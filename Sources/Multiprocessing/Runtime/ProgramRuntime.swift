@@ -16,8 +16,6 @@ enum ProgramRuntime {
     var children = ChildList<Process>()
     /// What starts them, but for those that are forked; nil before the first.
     var starter: ProcessStarter?
-    /// What a worker has from the program that it is a fork of.
-    var inherited: (ProcessStarter?, ChildList<Process>)?
     /// Whether `EndOfMain` runs at the end.
     var endsByRun = false
   }
@@ -44,12 +42,12 @@ enum ProgramRuntime {
   static func makeForkServer(for context: Context) throws(ProgramError) -> ForkServer {
     _ = try registry()
     if context.startMethod == .fork {
-      let threads = Bootstrap.threadCount()
+      let threads = Bootstrap.settledThreadCount()
       guard threads == 1 else { throw ProgramError(.severalThreads(threads)) }
     }
     do throws(SystemCallError) {
       return context.startMethod == .fork
-        ? try ForkServer.start(adoptsOrphans: false, entries: enter) : try ForkServer.execute()
+        ? try ForkServer.start(leaving: leaveStarter, entries: enter) : try ForkServer.execute()
     } catch {
       throw ProgramError(.noForkServer("\(error)"))
     }
@@ -63,8 +61,8 @@ enum ProgramRuntime {
     switch entry.code {
     case EntryPoint.worker:
       becomeWorker()
-      WorkerLoop.run(tasks: registry)
-    case EntryPoint.process: ChildMain.serve(registry)
+      WorkerLoop.run(tasks: registry, as: entry)
+    case EntryPoint.process: ChildMain.serve(registry, as: entry)
     default: Bootstrap.stop("a process was started for an unknown purpose: \(entry.code)")
     }
   }

@@ -18,7 +18,10 @@ import Glibc
 /// until the process ends. Of a thread that holds more than 2,048 locks at once the rest stay
 /// locked when it dies (a limit of the kernel), and all processes must see one another's process
 /// ids (be of one pid namespace).
-public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // It only has constants.
+public class ProcessLock: CustomStringConvertible, @unchecked Sendable {
+  // Unchecked, as a class with subclasses cannot be checked: it has constants only, and the C
+  // functions may be called with the pointer by any thread.
+
   /// Where the lock is.
   let memory: SharedMemory
   private let lock: OpaquePointer

@@ -10,6 +10,7 @@ import JSON
 /// nobody has to guess which will. The server still reads many answers at once when it is busy.
 public struct WorkerLoop {
   private let tasks: TaskRegistry
+  private let entry: EntryPoint
   private let channel: Int32
   private let claims: OpaquePointer
   private var output: [UInt8] = []
@@ -20,29 +21,30 @@ public struct WorkerLoop {
   private var callsRun: UInt32 = 0
   private var lastOrdinal: UInt32 = 0
 
-  /// Is a worker in this process, which the fork server has started for a `WorkerPool`, and never
-  /// returns. SIGTERM ends it, SIGINT does not: an interrupt from a terminal is for the server.
-  public static func run(tasks: TaskRegistry) -> Never {
-    let channel = Bootstrap.channelDescriptor
+  /// Is a worker in this process, which the fork server has started for a `WorkerPool` as `entry`,
+  /// and never returns. SIGTERM ends it, SIGINT does not: an interrupt from a terminal is for the
+  /// server.
+  public static func run(tasks: TaskRegistry, as entry: EntryPoint) -> Never {
+    let channel = entry.number(Bootstrap.channelDescriptor)
+    let page = entry.number(Bootstrap.claimsDescriptor)
     // They are not for what a task may start.
-    for descriptor in [channel, Bootstrap.claimsDescriptor] {
-      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    }
-    guard let claims = lido_claims_map(Bootstrap.claimsDescriptor) else {
+    for descriptor in [channel, page] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    guard let claims = lido_claims_map(page) else {
       Bootstrap.stop("a worker cannot map its claims: \(String(cString: strerror(errno)))")
     }
-    close(Bootstrap.claimsDescriptor)
+    close(page)
     signal(SIGINT, SIG_IGN)
     Bootstrap.name("lido-worker")
     // What a task prints is its log: whole lines at once, none lost when it dies.
     lido_buffer_stdout_by_line()
-    var loop = WorkerLoop(tasks: tasks, channel: channel, claims: claims)
+    var loop = WorkerLoop(tasks: tasks, entry: entry, channel: channel, claims: claims)
     loop.sayHello()
     loop.serve()
   }
 
-  private init(tasks: TaskRegistry, channel: Int32, claims: OpaquePointer) {
+  private init(tasks: TaskRegistry, entry: EntryPoint, channel: Int32, claims: OpaquePointer) {
     self.tasks = tasks
+    self.entry = entry
     self.channel = channel
     self.claims = claims
   }
@@ -105,7 +107,7 @@ public struct WorkerLoop {
     }
     callsMax = calls
     resultBytesMax = Int(bytes)
-    let transfer = Self.receive(Int32(descriptors))
+    let transfer = receive(Int32(descriptors))
     let message =
       initializer.isEmpty
       ? nil : transfer.perform { initialize(initializer, args: reader.rest()) }
@@ -124,8 +126,9 @@ public struct WorkerLoop {
   /// Takes note of the program whose worker this is, if it is one's.
   private func joinProgram(_ reader: inout PayloadReader) {
     guard reader.number(UInt8.self) == 1 else { return }
-    _ = fcntl(Bootstrap.parentDescriptor, F_SETFD, FD_CLOEXEC)
-    let sentinel = OwnedDescriptor(Bootstrap.parentDescriptor)
+    let parent = entry.number(Bootstrap.parentDescriptor)
+    _ = fcntl(parent, F_SETFD, FD_CLOEXEC)
+    let sentinel = OwnedDescriptor(parent)
     guard let owner = PoolOwner(&reader, sentinel: sentinel) else {
       Bootstrap.stop("a worker's channel is damaged: owner")
     }
@@ -133,9 +136,9 @@ public struct WorkerLoop {
   }
 
   /// The descriptors that came with the initializer's argument: none is for what a task may start.
-  private static func receive(_ count: Int32) -> DescriptorTransfer {
+  private func receive(_ count: Int32) -> DescriptorTransfer {
     let first = Bootstrap.firstInitializerDescriptor
-    let descriptors = Array(first..<first + count)
+    let descriptors = (first..<first + count).map(entry.number)
     for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     return DescriptorTransfer(.start, received: descriptors)
   }
