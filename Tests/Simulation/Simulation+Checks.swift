@@ -82,6 +82,8 @@ extension Simulation {
     case "interrupted":
       let isGivenUp = handle.interruptions + 1 >= plan.settings.limits.lossesMax
       if !ticket.failsOnInterrupt, !isGivenUp { fail("\(name) was given up too early") }
+    case "initializer_failed":
+      if world.tally["pool broke"] == 0 { fail("\(name) failed with a pool that is whole") }
     default: break
     }
   }

@@ -46,7 +46,7 @@ struct Outstanding {
 extension Simulation {
   // MARK: Wishes
 
-  func newTicket(isInArray: Bool = false) -> Ticket {
+  func newTicket(isInArray: Bool = false, pool: String? = nil) -> Ticket {
     let marker = tickets.count + 1
     var members = ""
     let attemptsMax = chance.pick([1, 1, 1, 2, 3])
@@ -55,7 +55,7 @@ extension Simulation {
     if canTimeOut { members += #","timeout":0.\#(chance.within(1...3))"# }
     let failsOnInterrupt = chance.percent(15)
     if failsOnInterrupt { members += #","on_interrupt":"fail""# }
-    if chance.percent(20) { members += #","pool":"side""# }
+    if let pool = pool ?? (chance.percent(20) ? "side" : nil) { members += #","pool":"\#(pool)""# }
     if chance.percent(10) { members += #","tags":["t\#(marker)"],"kwargs":{"k":"é"}"# }
     let ticket = Ticket(
       marker: marker, key: !isInArray && chance.percent(40) ? "key-\(marker)" : nil,
