@@ -192,10 +192,10 @@ extension Simulation {
   /// The connections are gone: who asked does not know what became of it.
   func loseConnections() {
     for ticket in tickets where ticket.wasRefusedUnwritten {
-      // It was taken back in memory, and perhaps only the submission came to the disk.
-      if ticket.standing == .none { ticket.standing = .unsure }
+      // It was withdrawn in memory, and perhaps only the submission came to the disk: the write
+      // of both was cut off, or the one that failed left it behind. Then it runs.
+      loseSubmission(ticket)
       ticket.wasRefusedUnwritten = false
-      ticket.mayBeHalfTakenBack = true
     }
     for request in outstanding {
       switch request.wish {
