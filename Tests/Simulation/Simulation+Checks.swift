@@ -33,14 +33,7 @@ extension Simulation {
     if handle.interruptions > plan.settings.limits.lossesMax {
       fail("\(name) was interrupted \(handle.interruptions) times")
     }
-    if handle.state == "cancelled", !ticket.isCancelAsked {
-      // A crash can come between the records that take a submission back.
-      if ticket.mayBeHalfTakenBack {
-        note("half taken back")
-      } else {
-        fail("\(name) is cancelled by itself")
-      }
-    }
+    if handle.state == "cancelled", !ticket.isCancelAsked { fail("\(name) is cancelled by itself") }
     if handle.isFinal, handle.state != "cancelled", ticket.cancelledAt != nil {
       fail("\(name) was told to be cancelled, and \(handle.state)")
     }
