@@ -21,6 +21,22 @@ let examples = [
 /// Those of them that read and write pictures.
 let pictureExamples: Set = ["blur", "image-filters"]
 
+/// The simulated service: tests, or for Tests/simulate.sh a program of the same sources, which is
+/// built with `-enable-testing` and so is no part of an ordinary build.
+let isSimulating = Context.environment["LIDO_SIMULATION"] != nil
+let simulationModules: [Target.Dependency] = [
+  "JobServer", "HTTPServer", "JSON", "JobCore", "JobStorage", "Multiprocessing", "Reactor",
+  .product(name: "Logging", package: "swift-log"),
+]
+let simulation: Target =
+  isSimulating
+  ? .executableTarget(
+    name: "Simulation", dependencies: simulationModules, path: "Tests/Simulation",
+    exclude: ["SimulationTests.swift"], swiftSettings: strict)
+  : .testTarget(
+    name: "SimulationTests", dependencies: simulationModules, path: "Tests/Simulation",
+    exclude: ["Program.swift"], swiftSettings: strict)
+
 /// The import directions are a rule (design, "Targets"); `TidyTests` checks them in the sources.
 let package = Package(
   name: "lido",
@@ -138,6 +154,7 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: strict),
+    simulation,
     .testTarget(name: "TidyTests", swiftSettings: strict),
     .testTarget(
       name: "ExamplesTests",

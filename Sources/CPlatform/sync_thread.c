@@ -129,11 +129,9 @@ static void *run(void *argument) {
       pthread_cond_wait(&self->changed, &self->lock);
     if (self->file < 0 && self->steps == NULL) break;
     self->is_running = 1;
-    if (self->file >= 0) {
-      run_request(self);
-    } else {
-      run_step(self);
-    }
+    // In turn, so that requests without end do not hold a list up.
+    if (self->file >= 0) run_request(self);
+    if (self->steps != NULL) run_step(self);
     self->is_running = 0;
     pthread_cond_broadcast(&self->changed);
     uint64_t one = 1;

@@ -10,6 +10,8 @@ public final class PendingResponse {
   private var state = State.owed
   /// Set as long as the answer is owed.
   private var connection: Connection?
+  /// Who receives the answer in the place of a connection.
+  private var receive: ((HTTPResponse?) -> Void)?
 
   /// The client has gone, or has at least closed its sending side.
   ///
@@ -26,12 +28,19 @@ public final class PendingResponse {
   /// A response that is owed to nobody, for the tests of what stands behind the routes.
   public init() {}
 
+  /// A response that is owed to whoever gives the closure, for the same tests: it is called once,
+  /// with the answer, or with nil when the last reference has gone without one.
+  public init(receive: @escaping (HTTPResponse?) -> Void) {
+    self.receive = receive
+  }
+
   init(connection: Connection) {
     self.connection = connection
   }
 
   deinit {
     if let connection { connection.server.settleLost(connection) }
+    if let receive { receive(nil) }
   }
 
   /// Gives the answer. It goes out with the next `HTTPServer.run(at:)`; `nextDeadline` asks for
@@ -39,6 +48,11 @@ public final class PendingResponse {
   public func resume(with response: HTTPResponse) {
     precondition(state != .resumed, "a pending response is resumed once")
     guard state == .owed, let connection else {
+      if let receive = receive.take() {
+        state = .resumed
+        onAbandoned = nil
+        return receive(response)
+      }
       response.discard()
       return
     }

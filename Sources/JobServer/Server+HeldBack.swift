@@ -171,7 +171,8 @@ extension Server {
     switch answer {
     case .accepted(let number, _), .cancelled(let number): isDurable(number)
     case .forgotten: false
-    case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal):
+    case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal),
+      .refused(.unknownJob):
       undurable.isEmpty
     case .refused: true
     }

@@ -23,11 +23,27 @@ extension Server {
   ]
 
   /// Recovers what was running, starts the pools and listens.
-  func open() throws {
+  func open(_ reactor: Reactor, _ signals: SignalSource) throws {
+    try recover()
+    try listen(reactor)
+    try watch(reactor, signals)
+    startPools()
+  }
+
+  /// Decides what becomes of the jobs that were running when the service was cut off.
+  func recover() throws(StorageError) {
     engine.recover(at: now, &turn)
     noteRecords(from: 0)
     try commit()
     warnOfJobsWithoutPool()
+  }
+
+  /// Lets the pools start their processes.
+  func startPools() {
+    for pool in pools { pool.start(at: now.instant) }
+  }
+
+  private func listen(_ reactor: Reactor) throws {
     // It is made of YAML, which takes some 20 ms: now, while no client waits for the loop.
     _ = OpenAPIDocument.json
     let router = Router(allRoutes())
@@ -50,16 +66,6 @@ extension Server {
       admit: { [unowned self] in admit($0) },
       observe: { [unowned self] in note($0) })
     self.http = server
-    try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .late) {
-      [unowned self] _ in forkServerReady()
-    }
-    try reactor.watch(signals.fileDescriptor, for: .readable) {
-      [unowned self] _ in signalsArrived()
-    }
-    try reactor.watch(storage.syncDescriptor, for: .readable) {
-      [unowned self] _ in syncsFinished()
-    }
-    for pool in pools { pool.start(at: now.instant) }
     log.info(
       "listening",
       metadata: [
@@ -73,6 +79,18 @@ extension Server {
       metadata: [
         "connections_max": .count(server.connectionsMax), "wanted": .count(http.connectionsMax),
       ])
+  }
+
+  private func watch(_ reactor: Reactor, _ signals: SignalSource) throws {
+    try reactor.watch(forkServer.fileDescriptor, for: .readable, precedence: .late) {
+      [unowned self] _ in forkServerReady()
+    }
+    try reactor.watch(signals.fileDescriptor, for: .readable) {
+      [unowned self] _ in for signal in signals.drain() { signalArrived(signal) }
+    }
+    try reactor.watch(storage.syncDescriptor, for: .readable) {
+      [unowned self] _ in syncsFinished()
+    }
   }
 
   private func warnOfJobsWithoutPool() {
@@ -178,28 +196,27 @@ extension Server {
     }
   }
 
-  private func signalsArrived() {
-    for signal in signals.drain() {
-      let name = Server.drainSignals.first { $0.number == signal }?.name ?? "\(signal)"
-      guard phase == .ready || phase == .starting else {
-        let isSame = drainBegunAt.map {
-          now.instant < $0.advanced(byMilliseconds: Server.sameSignalMax)
-        }
-        if isSame == true { continue }
-        log.warning("second signal: the service ends at once", metadata: ["signal": "\(name)"])
-        removePortFile()
-        // The fork server sees its socket end, and ends everything that it started.
-        _exit(128 + signal)
+  /// One of the signals that begin the drain: a second one, later, ends the process.
+  func signalArrived(_ signal: Int32) {
+    let name = Server.drainSignals.first { $0.number == signal }?.name ?? "\(signal)"
+    guard phase == .ready || phase == .starting else {
+      let isSame = drainBegunAt.map {
+        now.instant < $0.advanced(byMilliseconds: Server.sameSignalMax)
       }
-      log.info(
-        "draining",
-        metadata: [
-          "signal": "\(name)", "running": .count(engine.store.count(of: .running)),
-          "open": .count(engine.store.openCount),
-          "grace": .seconds(milliseconds: settings.shutdownGrace),
-        ])
-      drain()
+      if isSame == true { return }
+      log.warning("second signal: the service ends at once", metadata: ["signal": "\(name)"])
+      removePortFile()
+      // The fork server sees its socket end, and ends everything that it started.
+      _exit(128 + signal)
     }
+    log.info(
+      "draining",
+      metadata: [
+        "signal": "\(name)", "running": .count(engine.store.count(of: .running)),
+        "open": .count(engine.store.openCount),
+        "grace": .seconds(milliseconds: settings.shutdownGrace),
+      ])
+    drain()
   }
 
   private func drain() {
@@ -250,13 +267,16 @@ extension Server {
     http?.run(at: now.instant.nanoseconds)
     http?.stop()
     try storage.close(at: now)
-    now = readMoment()
+  }
+
+  /// Says that the service has ended, and when.
+  func tellStop(at moment: Moment) {
     log.info(
       "stopped",
       metadata: [
         "jobs": .count(engine.store.count), "open": .count(engine.store.openCount),
-        "seconds": .seconds(from: drainBegunAt ?? now.instant, to: now.instant),
-        "uptime": .seconds(from: beganAt.instant, to: now.instant),
+        "seconds": .seconds(from: drainBegunAt ?? moment.instant, to: moment.instant),
+        "uptime": .seconds(from: beganAt.instant, to: moment.instant),
       ])
   }
 }

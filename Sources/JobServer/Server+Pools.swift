@@ -6,8 +6,14 @@ import Reactor
 
 /// What the pools report, as events.
 extension Server {
-  /// What runs the calls of a configured pool.
-  static func driver(
+  /// What runs the calls of the configured pools.
+  static func drivers(
+    _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
+  ) throws -> [any PoolDriver] {
+    try settings.pools.indices.map { try driver(of: $0, settings, forkServer, reactor) }
+  }
+
+  private static func driver(
     of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
   ) throws -> any PoolDriver {
     guard settings.pools[index].runsPrograms else {

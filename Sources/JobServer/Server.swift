@@ -8,26 +8,26 @@ import Reactor
 
 /// The service: one thread, one epoll, and the turn that joins all parts.
 ///
-/// It owns every descriptor and every clock read, and decides nothing: facts go to the engine as
-/// events, what the engine wants comes back as records (made durable first) and effects (performed
-/// after). This file is the composition and the turn; the facets stand in `Server+….swift`.
+/// It decides nothing: facts go to the engine as events, what the engine wants comes back as
+/// records (made durable first) and effects (performed after). Its edges are given to it: the
+/// storage with its file system, the pools, the fork server, and with each turn the moment and what
+/// is ready; so that all of it runs on simulated ones as well (`Tests/Simulation`). This file is
+/// the composition and the turn; the facets stand in `Server+….swift`.
 final class Server {
   let settings: Settings
   let door: Door
   let log: Logger
   /// Whether each job and each request has its line.
   let tellsEach: Bool
-  let reactor: Reactor
-  let forkServer: ForkServer
+  let forkServer: any ForkServerDriver
   let storage: JobStorage
   let pools: [any PoolDriver]
-  let signals: SignalSource
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
   /// How many CPUs this process may use.
   let cpuCount = CPUCount.usable
 
-  /// Made by `open()`, after the routes that need the server exist.
+  /// Made by `open(_:_:)`, after the routes that need the server exist; nil in a simulation.
   var http: HTTPServer?
   var engine: Engine
   var metrics = Metrics()
@@ -86,6 +86,8 @@ final class Server {
   var closingBegunAt: Instant?
   /// What ends the service at once: a sync that failed.
   var fatal: StorageError?
+  /// Called with the records that an event has led to, as soon as they are decided; for tests.
+  var observeRecords: ((ArraySlice<Record>) -> Void)?
 
   /// Where the service is in its life.
   enum Phase: Equatable {
@@ -105,18 +107,18 @@ final class Server {
 
   /// Puts the service together over a recovered state. Nothing runs yet.
   init(
-    settings: Settings, workerTasks: Set<String>, door: Door, log: Logger, forkServer: ForkServer,
-    reactor: Reactor, signals: SignalSource, storage: JobStorage, store: JobStore, seed: UInt64,
-    now: Moment
-  ) throws {
+    settings: Settings, workerTasks: Set<String>, door: Door, log: Logger,
+    forkServer: any ForkServerDriver, pools: [any PoolDriver], logs: LogFolder,
+    storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
+  ) {
     self.settings = settings
     self.workerTasks = workerTasks
     self.door = door
     self.log = log
     tellsEach = log.logLevel <= .debug
     self.forkServer = forkServer
-    self.reactor = reactor
-    self.signals = signals
+    self.pools = pools
+    self.logs = logs
     self.storage = storage
     self.now = now
     beganAt = now
@@ -125,12 +127,6 @@ final class Server {
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
       taskRules: taskSettings.compactMapValues(\.rule), seed: seed)
-    logs = try LogFolder(
-      "\(settings.directory)/logs", bytesMax: settings.limits.retentionBytesMax,
-      isHeld: { store[$0] != nil })
-    pools = try settings.pools.indices.map { index in
-      try Server.driver(of: index, settings, forkServer, reactor)
-    }
     for pool in pools {
       pool.isOutOfMemory = { [unowned self] in
         outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
@@ -143,38 +139,44 @@ final class Server {
 
   // MARK: The turn
 
-  /// Runs turns until the service has stopped.
-  func run() throws(StorageError) {
+  /// Runs turns until the service has stopped: the one place that waits and reads the clock.
+  func run(on reactor: Reactor) throws(StorageError) {
     while phase != .stopped {
       reactor.wait(until: nextDeadline(), maySpin: hasIdleCPU)
-      now = readMoment()
-
-      // 1. Clients: answers go out, wishes are collected, reads are answered; as nothing was
-      // decided in this turn, they cannot show what the journal does not hold.
-      reactor.dispatch(.early)
-      runHTTP()
-
-      // 2. Signals and syncs. 3. What frees slots: results and deaths of workers. 4. What time has
-      // brought. 5. What wants slots.
-      reactor.dispatch(.middle)
-      reactor.dispatch(.late)
-      collectReports()
-      try passTime()
-      handleInbox()
-      handleBulk()
-
-      // 6. One write to the journal, then one a worker; then who has waited long enough.
-      try commit()
-      release()
-      for pool in pools { pool.flush() }
-      endWaits()
-      advancePhase()
-      if let fatal { throw fatal }
+      try takeTurn(at: Moment.read()) { reactor.dispatch($0) }
       endTurn()
     }
   }
 
-  /// 7. Housekeeping: memory that nobody needs goes back, a piece a turn; then the turn is counted.
+  /// One turn, at this moment. `dispatch` hands over what is ready of a precedence.
+  func takeTurn(at moment: Moment, _ dispatch: (Precedence) -> Void) throws(StorageError) {
+    now = moment
+
+    // 1. Clients: answers go out, wishes are collected, reads are answered; as nothing was
+    // decided in this turn, they cannot show what the journal does not hold.
+    dispatch(.early)
+    runHTTP()
+
+    // 2. Signals and syncs. 3. What frees slots: results and deaths of workers. 4. What time has
+    // brought. 5. What wants slots.
+    dispatch(.middle)
+    dispatch(.late)
+    collectReports()
+    try passTime()
+    handleInbox()
+    handleBulk()
+
+    // 6. One write to the journal, then one a worker; then who has waited long enough.
+    try commit()
+    release()
+    for pool in pools { pool.flush() }
+    endWaits()
+    advancePhase()
+    if let fatal { throw fatal }
+  }
+
+  /// Housekeeping after a turn: memory that nobody needs goes back, a piece a turn; then the turn
+  /// is counted.
   private func endTurn() {
     let payloadBytes = engine.store.openBytes + engine.store.finishedBytes
     if memoryReturn.isDue(jobs: engine.store.count, payloadBytes: payloadBytes) {
@@ -188,14 +190,8 @@ final class Server {
     pools.reduce(0) { $0 + engine.busySlots(pool: $1.index) } < cpuCount
   }
 
-  func readMoment() -> Moment {
-    Moment(
-      instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
-      timestamp: SystemClock.wallMilliseconds)
-  }
-
   /// The earliest moment at which any source has something to do.
-  private func nextDeadline() -> UInt64? {
+  func nextDeadline() -> UInt64? {
     var earliest: UInt64?
     func consider(_ deadline: UInt64?) {
       guard let deadline else { return }
@@ -261,6 +257,7 @@ final class Server {
   func noteRecords(from first: Int) {
     guard first < turn.records.count else { return }
     metrics.note(turn.records, from: first, store: engine.store, at: now)
+    if let observeRecords { observeRecords(turn.records[first...]) }
     if tellsEach { tellEnds(from: first) }
   }
 
@@ -275,5 +272,14 @@ final class Server {
     } else {
       inbox.append(event)
     }
+  }
+}
+
+extension Moment {
+  /// Both clocks, now.
+  static func read() -> Moment {
+    Moment(
+      instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
+      timestamp: SystemClock.wallMilliseconds)
   }
 }

@@ -109,9 +109,7 @@ public enum ServiceProgram {
     if let path = settings.portFile { try check(portFile: path) }
     let signals = try SignalSource(
       Server.drainSignals.map(\.number).filter { $0 != SIGHUP || !isIgnored($0) })
-    let now = Moment(
-      instant: Instant(nanoseconds: SystemClock.monotonicNanoseconds),
-      timestamp: SystemClock.wallMilliseconds)
+    let now = Moment.read()
     tellStart(settings, door, log)
     let (storage, store, report) = try openStorage(settings, at: now, log)
     // While one of them lives, which may be a moment longer than this process, no other service
@@ -121,13 +119,18 @@ public enum ServiceProgram {
     if let path = settings.portFile { PortFile.remove(path) }
     tell(report, of: store, since: now.instant, log)
     var random = SystemRandomNumberGenerator()
-    let server = try Server(
+    let reactor = try Reactor()
+    let logs = try LogFolder(
+      "\(settings.directory)/logs", bytesMax: settings.limits.retentionBytesMax,
+      isHeld: { store[$0] != nil })
+    let server = Server(
       settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
-      reactor: Reactor(), signals: signals, storage: storage, store: store, seed: random.next(),
-      now: now)
-    try server.open()
-    try server.run()
+      pools: try Server.drivers(settings, forkServer, reactor), logs: logs, storage: storage,
+      store: store, seed: random.next(), now: now)
+    try server.open(reactor, signals)
+    try server.run(on: reactor)
     try server.shutDown()
+    server.tellStop(at: Moment.read())
   }
 
   /// Whether a signal was ignored when this program was started, as nohup(1) does with SIGHUP. It

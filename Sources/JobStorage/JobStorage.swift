@@ -5,8 +5,9 @@ public import JobCore
 ///
 /// For the thread of the loop only. Nothing here blocks for the disk but: `open`, `close` and
 /// `sealForSnapshot`, the write(2) of an append, and the making of a file for the next segment (in
-/// `beginSnapshot`, and in an append once the segment is full). Syncs and the removal of files are
-/// done by a thread of a few lines of C.
+/// `beginSnapshot`, and in an append once the segment is full), with a sync before it if an append
+/// to the one before has failed. Other syncs and the removal of files are done by a thread of a few
+/// lines of C.
 ///
 /// What happens when the disk fails is the server's to decide; here is what holds: after an error
 /// of an append nothing of that turn was promised, and the records wait in memory for the next
@@ -113,6 +114,9 @@ public final class JobStorage {
         let next = try whole(segment, directory, fileSystem)
         fileSystem.close(file)
         file = next
+        // The one before may have got its name in the page cache only. If the power failed now and
+        // took that name and not this one's, this one would stand behind a gap.
+        try fileSystem.syncDirectory(directory.path)
         try fileSystem.rename(directory.begun(segment.first), to: directory.segment(segment.first))
       }
       try fileSystem.syncDirectory(directory.path)
@@ -120,7 +124,12 @@ public final class JobStorage {
       fileSystem.close(file)
       throw error
     }
-    return (file, live.first, live.length)
+    guard live.version != RecordCodec.version else { return (file, live.first, live.length) }
+    // Lines of this version have no place in it. If it holds no record, the new one replaces it.
+    fileSystem.close(file)
+    let first = recovery.report.lastSequence + 1
+    let (next, length) = try Journal.begin(first, at: moment.timestamp, in: directory, fileSystem)
+    return (next, first, length)
   }
 
   /// Opens a segment, cuts off what is torn, and syncs it: what was recovered may be in the page

@@ -29,6 +29,8 @@ public struct Recovery {
   struct LiveSegment: Equatable {
     /// The sequence number of its first record.
     var first: UInt64
+    /// The version of the format that it is written in.
+    var version: Int
     /// Whether it still has the name of a begun one.
     var isBegun = false
     /// Its bytes up to the end of the last whole line.
@@ -239,7 +241,9 @@ public struct Recovery {
     journalBytes += length - headerLength
     guard place == .live else { return }
     unsealed.append(
-      LiveSegment(first: first, isBegun: isBegun, length: length, tornBytes: tornBytes))
+      LiveSegment(
+        first: first, version: decoder.version, isBegun: isBegun, length: length,
+        tornBytes: tornBytes))
   }
 
   /// Reads the first line of a segment and answers its length.

@@ -148,7 +148,7 @@ import Testing
     (.queueFull(retryAfter: 7), 503, .queueFull),
     (.idempotencyMismatch(JobID("a")!), 422, .idempotencyMismatch), (.draining, 503, .draining),
     (.readOnly, 503, .readOnly), (.notCancellable(.failed), 409, .notCancellable),
-    (.notFinal(.running), 409, .conflict), (.unknownJob, 404, .notFound),
+    (.notFinal(.running), 409, .conflict), (.unknownJob, 410, .gone),
   ]
 
   @Test(arguments: refusals)

@@ -97,7 +97,7 @@ import Testing
   }
 
   @Test func `an id that is no job keeps its place, with the reason`() throws {
-    let unknown = JobAnswers.problem(of: .unknownJob)
+    let unknown = Problem(status: 404, code: .notFound, detail: "there is no job")
     let jobs = try jobs(
       group([.problem(unknown, id(9)), item(2), item(5)]).response(in: try engine(2)))
     #expect(jobs.map { $0["id"]?.string } == ["job-9", "job-2", "job-5"])

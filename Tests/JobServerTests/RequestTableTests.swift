@@ -9,7 +9,8 @@ import Testing
   private func bulk(_ count: Int) -> Server.BulkAnswer {
     Server.BulkAnswer(
       response: PendingResponse(),
-      group: JobGroup(submissions: count, preferenceApplied: nil), wait: 0, beganAt: 0)
+      group: JobGroup(submissions: count, preferenceApplied: nil), wait: 0,
+      beganAt: Instant(nanoseconds: 0))
   }
 
   @Test func `an id leads to its request, and is given again`() {

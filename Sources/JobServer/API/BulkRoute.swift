@@ -2,7 +2,6 @@ import DequeModule
 import HTTPServer
 import JobCore
 import Logging
-import Reactor
 
 /// `POST /v1/jobs` with many submissions: a JSON array, or one a line.
 ///
@@ -23,15 +22,14 @@ extension Server {
     let group: JobGroup
     /// How long the client waits for the end of all its jobs, in milliseconds.
     let wait: JobCore.Milliseconds
-    /// When the request was begun to be read, in monotonic nanoseconds.
-    let beganAt: UInt64
+    /// The turn in which the request was read.
+    let beganAt: Instant
   }
 
   /// Takes a body with many submissions. A body that is not what it says is refused at once.
   func submitMany(
     _ request: inout HTTPRequest, asLines: Bool, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    let beganAt = SystemClock.monotonicNanoseconds
     guard request.header("idempotency-key") == nil else {
       throw Problem.invalid(
         "Idempotency-Key names one submission; here, give each its own member id instead")
@@ -46,7 +44,8 @@ extension Server {
       BulkRequest(
         body: request.body, places: places,
         answer: BulkAnswer(
-          response: later(), group: group, wait: wish.milliseconds, beganAt: beganAt)))
+          response: later(), group: group, wait: wish.milliseconds,
+          beganAt: now.instant)))
     return .later
   }
 
@@ -112,12 +111,11 @@ extension Server {
           bulk.response, for: bulk.group, goals, missing: goals.count, milliseconds: bulk.wait)
       }
     }
-    let elapsed = (SystemClock.monotonicNanoseconds - bulk.beganAt) / 1_000
     log.debug(
       "bulk submission decided",
       metadata: [
         "submissions": .count(bulk.group.items.count), "jobs": .count(bulk.group.numbers.count),
-        "microseconds": .count(Int(elapsed)),
+        "seconds": .seconds(from: bulk.beganAt, to: now.instant),
       ])
   }
 

@@ -166,8 +166,9 @@ enum JobAnswers {
       Problem(
         status: 409, code: .conflict,
         detail: "the job is \(state.rawValue); cancel it first, or wait until it is final")
+    // There was one when the request was read.
     case .unknownJob:
-      Problem(status: 404, code: .notFound, detail: "there is no such job")
+      Problem(status: 410, code: .gone, detail: "the job was dropped meanwhile")
     }
   }
 

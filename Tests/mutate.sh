@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Breaks the code on purpose, one line at a time, and asks who notices: first the simulated service
+# (Tests/Simulation), then, for what that lets pass, the unit tests. Prints for each mutation by
+# which seed or test it was caught; exits 1 if one is caught by nobody, or does not apply any more.
+#
+#   Tests/mutate.sh [NAME...]     those only; without a name, all
+#
+# Tests/mutations.txt holds them, one a line: name|file below Sources|text that stands there|text in
+# its place. A bar within a text is written \|, a line feed \n.
+#
+#   SEEDS     histories that a mutation has to survive (default 600)
+#   SCRATCH   where the copy is that is broken, and what is built of it (default .build/mutation)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seeds=${SEEDS:-600}
+scratch=${SCRATCH:-.build/mutation}
+units='JobCoreTests|JobStorageTests|JobServerTests'
+
+# say WORDS: one line with the seconds since the start.
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
+
+copy() {
+  mkdir -p "$scratch/tree"
+  rm -rf "$scratch/tree/Sources" "$scratch/tree/Tests" "$scratch/tree/openapi"
+  cp -a Package.swift Package.resolved Sources Tests openapi "$scratch/tree/" 2>/dev/null ||
+    cp -a Package.swift Sources Tests openapi "$scratch/tree/"
+}
+
+simulation=(-c release -Xswiftc -enable-testing --product Simulation)
+
+# build: the simulation of the copy as it is.
+build() {
+  LIDO_SIMULATION=1 swift build "${simulation[@]}" \
+    --package-path "$scratch/tree" --scratch-path "$scratch/build" >"$scratch/log" 2>&1
+}
+
+# replace FILE FROM TO: the first place where a text stands; fails if it stands nowhere.
+replace() {
+  FROM=$2 TO=$3 python3 - "$1" <<'PYTHON'
+import os, sys
+path = sys.argv[1]
+old, new = (os.environ[name].replace("\\n", "\n") for name in ("FROM", "TO"))
+text = open(path).read()
+if old not in text:
+    sys.exit(f"{path}: there is no {old!r}")
+open(path, "w").write(text.replace(old, new, 1))
+PYTHON
+}
+
+# simulate: prints the seed that notices; fails if none does.
+simulate() {
+  local program status=0
+  program=$(LIDO_SIMULATION=1 swift build "${simulation[@]}" --package-path "$scratch/tree" \
+    --scratch-path "$scratch/build" --show-bin-path)/Simulation
+  LIDO_FIRST=1 timeout --kill-after=5 300 "$program" 1 "$seeds" >"$scratch/out" 2>&1 || status=$?
+  if [ "$status" -eq 0 ]; then return 1; fi
+  if [ "$status" -eq 124 ]; then echo "a simulation that hangs" && return; fi
+  grep -hE 'FAILED|TRAPPED' "$scratch/out" | head -n 1 | cut -c 1-200
+}
+
+# test_units: prints the first unit test that fails; fails if none does.
+test_units() {
+  local status=0
+  swift build --build-tests --package-path "$scratch/tree" \
+    --scratch-path "$scratch/units" >"$scratch/log" 2>&1 || return 1
+  timeout --kill-after=5 300 swift test --skip-build --disable-xctest --filter "$units" \
+    --package-path "$scratch/tree" --scratch-path "$scratch/units" >"$scratch/out" 2>&1 || status=$?
+  if [ "$status" -eq 0 ]; then return 1; fi
+  grep -hE 'recorded an issue|rror: ' "$scratch/out" | head -n 1 | cut -c 1-200
+}
+
+caught=0
+missed=()
+say "building the copy"
+copy
+build || { cat "$scratch/log" && exit 1; }
+while IFS= read -r line <&3; do
+  line=${line//\\|/$'\x01'}
+  IFS='|' read -r name file from to <<<"$line"
+  from=${from//$'\x01'/|} to=${to//$'\x01'/|}
+  if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+  target=$scratch/tree/Sources/$file
+  if ! replace "$target" "$from" "$to" || ! build; then
+    say "STALE     $name: it does not apply, or does not compile"
+    missed+=("$name")
+  elif by=$(simulate) || by=$(test_units); then
+    say "caught    $name: $by"
+    caught=$((caught + 1))
+  else
+    say "SURVIVES  $name"
+    missed+=("$name")
+  fi
+  cp "Sources/$file" "$target"
+done 3<Tests/mutations.txt
+say "$caught caught; ${#missed[@]} not: ${missed[*]:-none}"
+[ ${#missed[@]} -eq 0 ]
