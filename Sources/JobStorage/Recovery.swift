@@ -138,8 +138,10 @@ public struct Recovery {
   ) -> RecoveryTable.Reach {
     if sequence == through { return .covered }
     if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
-    // The journal is sealed before a snapshot, so a segment begins right behind each of them.
-    return contents.segments.contains(sequence + 1) ? .covered : .missing
+    // The journal is sealed before a snapshot, so a segment begins right behind each of them; a
+    // loss of power may have taken the name that it got then, and left that of the snapshot.
+    let next = sequence + 1
+    return contents.segments.contains(next) || contents.begun.contains(next) ? .covered : .missing
   }
 
   private func gap(after sequence: UInt64) -> StorageError {

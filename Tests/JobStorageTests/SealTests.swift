@@ -207,6 +207,21 @@ struct SealTests {
     #expect(disk.namesAhead == 0)
   }
 
+  @Test(arguments: [0, 4])
+  func `a loss of power that takes a segment's name, and not the snapshot's, costs nothing`(
+    records: Int
+  ) throws {
+    var life = try Life(.never)
+    try life.append(10, of: story)
+    #expect(try life.storage.sealForSnapshot(at: .at(2)) == 10)
+    try life.append(records, of: story)
+    _ = try Compaction.run("/data", through: 10, at: 2, fileSystem: life.fileSystem)
+    let disk = life.fileSystem.afterDeath()
+    disk.files[directory.begun(11)] = disk.files.removeValue(forKey: directory.segment(11))
+    let last = UInt64(10 + records)
+    try check(disk, last...last, "\(records) records")
+  }
+
   @Test func `old files go in the background, and who cannot be removed is told once`() throws {
     var life = try Life(.always)
     for part in 1...3 {

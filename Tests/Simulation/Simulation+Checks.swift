@@ -224,6 +224,13 @@ extension Simulation {
     }
   }
 
+  /// Right after a start no retry waits longer than any ever does, whatever the clock was set to.
+  func checkRetries(of server: Server) {
+    let bound = moment.instant.advanced(byMilliseconds: server.engine.limits.retryDelayMax)
+    guard server.engine.store.count(of: .scheduled) > 0 else { return }
+    if let due = server.engine.deadlines.next, due > bound { fail("a retry waits for too long") }
+  }
+
   /// Once nothing is due, retention is exact.
   func checkRetention(of server: Server) {
     let (store, limits) = (server.engine.store, server.engine.limits)

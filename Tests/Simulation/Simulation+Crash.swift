@@ -1,7 +1,7 @@
-import JobCore
 import JobStorage
 import Logging
 
+@testable import JobCore
 @testable import JobServer
 
 /// Ends and starts, and what must have survived.
@@ -76,6 +76,7 @@ extension Simulation {
       if fileSystem.isDead { return die(armedDeath) }
       note("started")
       check(life.server)
+      checkRetries(of: life.server)
     } catch {
       if fileSystem.isDead { return die(armedDeath) }
       fileSystem.die()
