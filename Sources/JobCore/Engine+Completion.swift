@@ -52,6 +52,15 @@ extension Engine {
     dispatch(pool: id.slot.pool, at: moment, &turn)
   }
 
+  /// Notes how far a call is. Of one that is over it says nothing.
+  mutating func callProgressed(_ id: CallID, _ progress: Progress) {
+    let slot = id.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count,
+      let place = pools[slot.pool].slots[slot.index].calls.firstIndex(where: { $0.id == id })
+    else { return }
+    pools[slot.pool].slots[slot.index].calls[place].progress = progress
+  }
+
   /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
   /// waits for.
   mutating func take(
@@ -246,7 +255,8 @@ extension JobError {
   fileprivate init(_ raised: RaisedError, attempt: Int) {
     self.init(
       code: raised.code, type: raised.type, message: raised.message, traceback: raised.traceback,
-      exitcode: raised.exitcode, attempt: attempt)
+      args: raised.args, module: raised.module, pickle: raised.pickle, exitcode: raised.exitcode,
+      attempt: attempt)
   }
 
   /// A limit that was passed.

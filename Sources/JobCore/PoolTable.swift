@@ -13,6 +13,8 @@ struct Call: Equatable, Sendable {
   let job: JobNumber
   /// Whether no other call may wait behind it.
   var isExclusive = false
+  /// How far it said that it is.
+  var progress: Progress?
   /// Set when it must end; its outcome is then decided, whatever the worker still says.
   var ending: Ending?
 }
@@ -37,6 +39,8 @@ struct PoolEntry: Equatable, Sendable {
   var storedName: Name?
   /// The tasks that its workers know; nil until the first one told.
   var tasks: Set<String>?
+  /// Whether they run tasks as well that they did not name.
+  var isDynamic = false
   /// Why it runs nothing any more; nil while it does.
   var brokenReason: String?
   var slots: [Slot] = []

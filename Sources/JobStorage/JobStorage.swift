@@ -120,7 +120,13 @@ public final class JobStorage {
       fileSystem.close(file)
       throw error
     }
-    return (file, live.first, live.length)
+    guard live.version != RecordCodec.version else { return (file, live.first, live.length) }
+    // Nothing of this version is appended to a file that says that it is of another. One without a
+    // record is replaced.
+    fileSystem.close(file)
+    let first = recovery.report.lastSequence + 1
+    let (next, length) = try Journal.begin(first, at: moment.timestamp, in: directory, fileSystem)
+    return (next, first, length)
   }
 
   /// Opens a segment, cuts off what is torn, and syncs it: what was recovered may be in the page

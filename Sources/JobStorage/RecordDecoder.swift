@@ -14,6 +14,8 @@ struct RecordDecoder {
 
   /// What the line that opens a segment tells.
   struct Header: Equatable {
+    /// The version of the format.
+    var version: Int
     /// The sequence number of the first record to come.
     var first: UInt64
     /// When the segment was begun.
@@ -36,11 +38,12 @@ struct RecordDecoder {
     guard let version = values["journal"] else {
       throw .content("the first line does not say that this is a journal")
     }
-    guard version == RecordCodec.version else { throw .version(version) }
+    guard RecordCodec.versionsRead.contains(version) else { throw .version(version) }
     guard let first = values["first"], first > 0, let createdAt = values["created_at"] else {
       throw .content("the first line lacks \"first\" or \"created_at\"")
     }
-    return Header(first: UInt64(first), createdAt: Timestamp(createdAt))
+    return Header(
+      version: version, first: UInt64(first), createdAt: Timestamp(createdAt))
   }
 
   /// The members of an object that are numbers, which must be integers.

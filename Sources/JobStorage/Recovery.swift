@@ -31,6 +31,8 @@ public struct Recovery {
     var first: UInt64
     /// Whether it still has the name of a begun one.
     var isBegun = false
+    /// The version of the format that it is in.
+    var version: Int
     /// Its bytes up to the end of the last whole line.
     var length: Int
     /// Bytes behind those, to be cut off.
@@ -225,7 +227,7 @@ public struct Recovery {
   ) throws(StorageError) {
     let path = isBegun ? directory.begun(first) : directory.segment(first)
     let lines = try LineReader(path, fileSystem)
-    let headerLength = try header(lines, path, first)
+    let (headerLength, version) = try header(lines, path, first)
     var length = headerLength
     var tornBytes = 0
     while let line = try lines.next() {
@@ -239,18 +241,19 @@ public struct Recovery {
     journalBytes += length - headerLength
     guard place == .live else { return }
     unsealed.append(
-      LiveSegment(first: first, isBegun: isBegun, length: length, tornBytes: tornBytes))
+      LiveSegment(
+        first: first, isBegun: isBegun, version: version, length: length, tornBytes: tornBytes))
   }
 
-  /// Reads the first line of a segment and answers its length.
+  /// Reads the first line of a segment and answers its length, and the version that it tells.
   private mutating func header(
     _ lines: LineReader, _ path: String, _ first: UInt64
-  ) throws(StorageError) -> Int {
+  ) throws(StorageError) -> (length: Int, version: Int) {
     var reason = "the first line of the segment was not written whole, or is damaged"
     if let line = try lines.next(), line.isTerminated, RecordCodec.isWhole(line.bytes) {
       do throws(RecordDecoder.Unreadable) {
         let header = try decoder.header(line.bytes)
-        if header.first == first { return lines.bytesRead }
+        if header.first == first { return (lines.bytesRead, header.version) }
         reason = "the segment begins with record \(header.first), not with the one in its name"
       } catch {
         throw StorageError(error, path: path, line: 1)

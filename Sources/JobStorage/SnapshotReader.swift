@@ -130,7 +130,7 @@ struct SnapshotReader {
     guard let version = values["snapshot"] else {
       throw damaged("the first line does not say that this is a snapshot", line: 1)
     }
-    guard version == SnapshotCodec.version else {
+    guard SnapshotCodec.versionsRead.contains(version) else {
       throw StorageError.unknownVersion(version, path: path)
     }
     guard let sequence = values["seq"], sequence > 0, let next = values["next_number"], next > 0,
@@ -195,7 +195,7 @@ extension StorageError {
   static func unknownVersion(_ version: Int, path: String) -> StorageError {
     StorageError(
       .unknownVersion, path: path, line: 1,
-      reason: "it was written in version \(version) of the format; this program reads version"
+      reason: "it was written in version \(version) of the format; this program reads those up to"
         + " \(RecordCodec.version) only")
   }
 

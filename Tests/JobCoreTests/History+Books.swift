@@ -332,6 +332,7 @@ extension Event {
     case .poolBroke: "poolBroke"
     case .slotReady: "slotReady"
     case .slotGone: "slotGone"
+    case .callProgressed: "callProgressed"
     case .callReturned: "callReturned"
     case .callReturnedBytes: "callReturnedBytes"
     case .callPassedLimit: "callPassedLimit"

@@ -69,10 +69,34 @@ struct FormatFixtureTests {
     #expect(try FolderCheck(of: Self.fixtures + "/v1").verdict == .whole)
   }
 
+  @Test func `a folder of version 1 is gone on with in a segment of the present version`() throws {
+    let fileSystem = try folder { _ in true }
+    let last = JobNumber(Self.records.count)
+    let (storage, store, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
+    #expect(try store == Self.state())
+    let more = Self.submitted(6, "job-6", JobOptions(encoding: .pickle, main: "/a.py"))
+    try storage.append([more], at: .at(1))
+    let begun = try #require(fileSystem.files[DataDirectory(path: "/data").segment(last + 1)])
+    let line = String(decoding: begun.bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    #expect(line.contains(#""journal":2,"first":\#(last + 1),"#))
+    try storage.close(at: .at(2))
+    var expected = try Self.state()
+    try expected.apply(more)
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == expected)
+  }
+
   @Test func `a folder of version 1 is restored from the journal alone`() throws {
+    let fileSystem = try folder { $0.hasSuffix(".jsonl") }
+    #expect(fileSystem.files.count == 2)
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == Self.state())
+  }
+
+  /// Those files of the fixture that are wanted, as `/data`.
+  private func folder(_ isWanted: (String) -> Bool) throws -> MemoryFileSystem {
     let fileSystem = MemoryFileSystem()
     let disk = POSIXFileSystem()
-    for name in try disk.list(Self.fixtures + "/v1") where name.hasSuffix(".jsonl") {
+    for name in try disk.list(Self.fixtures + "/v1") where isWanted(name) {
       let path = "\(Self.fixtures)/v1/\(name)"
       let file = try disk.open(path, for: .reading)
       let node = MemoryFileSystem.Node()
@@ -83,7 +107,6 @@ struct FormatFixtureTests {
       disk.close(file)
       fileSystem.files["/data/\(name)"] = node
     }
-    #expect(fileSystem.files.count == 2)
-    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == Self.state())
+    return fileSystem
   }
 }

@@ -132,6 +132,22 @@ enum JobAnswers {
         status: 422, code: .unknownTask,
         detail: "the pool '\(pool)' does not know a task named '\(task)'",
         mistakes: [.init(detail: "not a task of this pool", pointer: "/task")])
+    case .pickleNotAllowed(let pool):
+      Problem(
+        status: 422, code: .pickleNotAllowed,
+        detail: "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for "
+          + "the service (--allow-pickle); send values that JSON can hold",
+        mistakes: [.init(detail: "not allowed here", pointer: "/encoding")])
+    case .mainNotAllowed(let pool):
+      Problem(
+        status: 422, code: .mainNotAllowed,
+        detail: "the pool '\(pool)' runs no function of a script: put it into a module that the "
+          + "workers import, or set 'allow_main: true' there, on the same file system",
+        mistakes: [.init(detail: "not allowed here", pointer: "/main")])
+    case .argumentsTooLarge(let pool, let bytesMax):
+      Problem(
+        status: 413, code: .payloadTooLarge,
+        detail: "the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
     case .poolNotRunning(let pool, let reason):
       Problem(
         status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")

@@ -70,6 +70,21 @@ extension PoolState {
     return true
   }
 
+  /// `worker`, which owes no answer that it knows of, will end by itself and takes no more calls.
+  public mutating func retires(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase == .ready else { return }
+    proceed(index, isRetiring: true, at: now)
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// Why `worker` is about to be gone before it was ever ready, where nothing else is known.
+  public mutating func explained(_ worker: PoolWorkerID, reason: String) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting,
+      workers[index]!.reason == nil
+    else { return }
+    workers[index]!.reason = reason
+  }
+
   /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
   /// and is killed. Its slot gets no more calls, and what it has not claimed comes back at once.
   public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
