@@ -29,7 +29,8 @@ import Testing
     let submission = try read(
       #"""
       {"on_interrupt":"fail","max_attempts":3,"tags":["a","b c","ü"],"timeout":20.5,"id":"a.B-1_",
-       "encoding":"pickle","main":"/a b.py","pool":"gpu","kwargs":{ "n" : 1e400 },"args":[ 1, 2.50 ],"task":"sort"}
+       "encoding":"pickle","main":"/a b.py",
+       "pool":"gpu","kwargs":{ "n" : 1e400 },"args":[ 1, 2.50 ],"task":"sort"}
       """#, key: "k")
     #expect(
       submission

@@ -196,7 +196,8 @@ import Testing
   // MARK: Faults
 
   @Test(arguments: [
-    ("", "not JSON"), ("no", "not JSON"), ("{}", "empty message"), ("[1]", "object"),
+    ("", "not JSON"), ("no", "object"), ("x", "not JSON"), ("{}", "empty message"),
+    ("[1]", "object"),
     ("7", "object"), (#"{"return":1}"#, "lacks a member"), (#"{"return":1,"value":}"#, "not JSON"),
     (#"{"return":1,"value":1} {}"#, "not JSON"), (#"{"value":1,"return":1}"#, "'value'"),
     (#"{"return":"1","value":1}"#, "number"), (#"{"return":-1,"value":1}"#, "negative"),

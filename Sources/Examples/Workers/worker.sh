@@ -35,6 +35,6 @@ while IFS= read -r message <&3; do
   if value=$(printf '%s' "$message" | jq -c .args | "task_$task"); then
     say "{\"return\":$call,\"value\":$(printf '%s' "$value" | jq -c .)}"
   else
-    say "{\"raise\":$call,\"error\":{\"type\":\"Failed\",\"message\":\"$task failed; see its log\"}}"
+    say "{\"raise\":$call,\"error\":{\"type\":\"Failed\",\"message\":\"$task failed\"}}"
   fi
 done

@@ -34,7 +34,8 @@ enum SettingSources {
     return settings
   }
 
-  /// Refuses a task, or a pool, whose result may be larger than any: memory is bounded by `max_body`.
+  /// Refuses a task, or a pool, whose result may be larger than any: memory is bounded by
+  /// `max_body`.
   private static func refuseLargerResults(_ settings: Settings) throws(SettingError) {
     let bounds =
       settings.tasks.map { ($0.outputBytesMax, $0.outputPlace) }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Cuts what arrives on a channel into lines. Keeps the beginning of a line until the rest has come;
-/// whole lines are handed on in place, without their line feed.
+/// Cuts what arrives on a channel into lines. Keeps the beginning of a line until the rest has
+/// come; whole lines are handed on in place, without their line feed.
 struct LineInput {
   /// The longest line that is taken: what one peer can make this process hold.
   let bytesMax: Int
@@ -15,8 +15,8 @@ struct LineInput {
   var isInLine: Bool { !partial.isEmpty }
 
   /// Takes the next `bytes` and calls `each` for every line that is complete with them, until it
-  /// returns false: then the rest is dropped, because nobody reads on. Returns false for a line that
-  /// is longer than it may be, complete or not; nothing of it is kept.
+  /// returns false: then the rest is dropped, because nobody reads on. Returns false for a line
+  /// that is longer than it may be, complete or not; nothing of it is kept.
   mutating func take(
     _ bytes: UnsafeRawBufferPointer, _ each: (UnsafeBufferPointer<UInt8>) -> Bool
   ) -> Bool {

@@ -132,8 +132,8 @@ struct LineWorker: Equatable {
 
   // MARK: From the worker
 
-  /// Takes a line. Returns what is wrong with it, nil if nothing is. What it leads to is appended to
-  /// `events`, and what the worker is to be sent then to `output`.
+  /// Takes a line. Returns what is wrong with it, nil if nothing is. What it leads to is appended
+  /// to `events`, and what the worker is to be sent then to `output`.
   mutating func take(
     _ line: UnsafeBufferPointer<UInt8>, _ output: inout JSONWriter, _ events: inout [Event]
   ) -> String? {
