@@ -56,9 +56,9 @@ extension Engine {
   mutating func callProgressed(_ id: CallID, _ progress: Progress) {
     let slot = id.slot
     guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count,
-      let place = pools[slot.pool].slots[slot.index].calls.firstIndex(where: { $0.id == id })
+      pools[slot.pool].slots[slot.index].calls.first?.id == id
     else { return }
-    pools[slot.pool].slots[slot.index].calls[place].progress = progress
+    pools[slot.pool].slots[slot.index].progress = progress
   }
 
   /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
@@ -71,6 +71,7 @@ extension Engine {
     let found: (call: Call, next: Call?)? = pools[slot.pool].update(slot: slot.index) { held in
       guard let position = held.calls.firstIndex(where: { $0.id == id }) else { return nil }
       let call = held.calls.remove(at: position)
+      if position == 0, held.progress != nil { held.progress = nil }
       return (call, position == 0 ? held.calls.first : nil)
     }
     guard let found else { return nil }

@@ -188,8 +188,8 @@ public struct Engine: Sendable {
   /// How far a running job last said that it is.
   public func progress(ofJob number: JobNumber) -> Progress? {
     for pool in pools {
-      for slot in pool.slots {
-        if let call = slot.calls.first(where: { $0.job == number }) { return call.progress }
+      for slot in pool.slots where slot.progress != nil && slot.calls.first?.job == number {
+        return slot.progress
       }
     }
     return nil

@@ -13,8 +13,6 @@ struct Call: Equatable, Sendable {
   let job: JobNumber
   /// Whether no other call may wait behind it.
   var isExclusive = false
-  /// How far it said that it is.
-  var progress: Progress?
   /// Set when it must end; its outcome is then decided, whatever the worker still says.
   var ending: Ending?
 }
@@ -27,6 +25,8 @@ struct Slot: Equatable, Sendable {
   var pid: Int32 = 0
   /// What it holds; the first one runs.
   var calls: Deque<Call> = []
+  /// How far the one that runs said that it is.
+  var progress: Progress?
 
   /// How many calls it could still take.
   var room: Int { calls.first?.isExclusive == true ? 0 : max(credit - calls.count, 0) }

@@ -1,3 +1,4 @@
+import Glibc
 import JobCore
 import JobStorage
 import Logging
@@ -75,6 +76,14 @@ extension Server {
         log.warning(
           "a pool allows pickle and the service does not; --allow-pickle does",
           metadata: ["pool": "\(pool.name)"])
+      }
+      if let folder = worker.directory, access(folder, X_OK) != 0 {
+        log.warning(
+          "the folder of a pool cannot be entered",
+          metadata: [
+            "pool": "\(pool.name)", "folder": "\(folder)",
+            "reason": "\(String(cString: strerror(errno)))",
+          ])
       }
       // A relative path is looked for where the worker starts.
       let name = worker.arguments[0]

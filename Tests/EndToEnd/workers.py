@@ -49,6 +49,7 @@ pools:
   dying: {{ {command("dying")}, processes: 1 }}
   early: {{ {command("early")}, processes: 1 }}
   missing: {{ worker: [/there/is/no/such/program], processes: 1 }}
+  homeless: {{ {command()}, processes: 1, directory: /there/is/no/such/folder }}
 """
 
 
@@ -303,7 +304,8 @@ def bad_beginnings(checks):
     reasons = {
         "silent": "it was not ready in time", "failing": "initializer failed: OSError: no disk",
         "dying": "ended before it was ready: there is no such module",
-        "early": "an answer to call 1, which it does not owe", "missing": "No such file",
+        "early": "an answer to call 1, which it does not owe", "missing": "exec: No such file",
+        "homeless": "workingFolder: No such file",
     }
     with configured(BAD_BEGINNINGS) as service, service.connection() as http:
         for name, words in reasons.items():
@@ -430,7 +432,39 @@ def leaving(checks, service, http):
     checks.equal("of a job that is not there", http.get("/v1/jobs/nobody/events").status, 404)
 
 
+def events_with_sync(checks):
+    """What is told is on the disk, and still all of it is told, in order."""
+    text = f"pools: {{ default: {{ processes: 1 }}, python: {{ {command()}, processes: 1 }} }}"
+    with configured(text, "--sync", "always") as service, service.connection() as http:
+        events(checks, service, http)
+        job = submit(http, "python", "raise", {"type": "E", "message": "m"}, max_attempts=2)
+        found = list(Events(service.port, job))
+        states = [(event.data["state"], event.data["attempt"]) for event in found
+                  if event.name == "state"]
+        checks.that("each attempt is told", ("scheduled", 1) in states
+                    and states[-1] == ("failed", 2), "both", states)
+
+
 # The rest
+
+
+def the_fork_server_dies(checks, service, http):
+    """What ran is run again, by new workers of a new fork server."""
+    wait_until(lambda: len(pids(http, "python")) == 2, 5)
+    before = pids(http, "python")
+    job = submit(http, "python", "say", 1, 0.5)
+    wait_for_state(http, job, "running")
+    forks = [process for process in service.remember_processes() if process.name == "lido-forks"]
+    checks.equal("there is one fork server", len(forks), 1)
+    os.kill(forks[0].pid, signal.SIGKILL)
+    handle = finished(http, job)
+    checks.equal("when it dies, what ran runs again",
+                 (handle["state"], handle.get("interruptions")), ("succeeded", 1))
+    checks.that("… in new workers", wait_until(
+        lambda: len(pids(http, "python")) == 2 and not pids(http, "python") & before, 5), "others",
+        before)
+    checks.that("… and the old ones are gone", wait_until(
+        lambda: not any(look_at(pid) for pid in before), 3), "none", before)
 
 
 def a_crash_of_the_service(checks, service, http):
@@ -488,7 +522,7 @@ def in_shell(checks):
 
 PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers, events,
          resuming, progress_in_the_handle, slow_reader, leaving, keep_alive, pickle_and_main,
-         a_crash_of_the_service]
+         the_fork_server_dies, a_crash_of_the_service]
 
 
 def main():
@@ -508,7 +542,7 @@ def main():
                 checks.equal("SIGTERM ends it", service.terminate(15), 0)
                 checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
                             [], service.left())
-        others = [stops_reading, bad_beginnings, in_shell]
+        others = [events_with_sync, stops_reading, bad_beginnings, in_shell]
         checks.run(*(part for part in others if is_wanted(part)))
     finally:
         status = checks.finish()

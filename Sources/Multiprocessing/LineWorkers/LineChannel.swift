@@ -32,6 +32,9 @@ final class LineChannel {
   /// The fork server was lost before it told that the process runs: only the end of the channel
   /// will tell that it does not.
   var isOrphaned = false
+  /// Whether it was ready before the fork server told that it runs: a slot is not to be ready with
+  /// a worker that has no number.
+  var isReadyEarly = false
   /// Whether it said that it ends by itself after the call that it runs.
   var isRetiring = false
 

@@ -53,7 +53,8 @@ extension LineWorkerPool {
       switch event {
       case .ready(let ready):
         announce(ready)
-        state.becameReady(channel.worker, at: now)
+        channel.isReadyEarly = channel.process == 0
+        if !channel.isReadyEarly { state.becameReady(channel.worker, at: now) }
       case .failed(let message):
         state.initializerFailed(channel.worker, message: message, at: now)
       case .ended(let call, let outcome):

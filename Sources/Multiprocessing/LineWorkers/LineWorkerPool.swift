@@ -152,6 +152,7 @@ public final class LineWorkerPool {
       channel.process = process
       state.started(channel.worker, at: now)
       state.saidHello(channel.worker)
+      if channel.isReadyEarly { state.becameReady(channel.worker, at: now) }
     case .startFailed(let token, let failure):
       guard let channel = channelsByToken[token] else { return false }
       if failure.stage == .forkServerLost {

@@ -12,14 +12,16 @@ extension PoolState {
   }
 
   /// The process of `worker` could not be started. A machine short of processes or memory is
-  /// tried again for ever, with growing pauses; anything else counts towards breaking the pool.
+  /// tried again for ever, with growing pauses; anything else counts towards breaking the pool. So
+  /// does a working folder, which is here one that somebody has named.
   public mutating func startFailed(
     _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
   ) {
     guard let index = place(of: worker) else { return }
     precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
-    noteFailure("a worker cannot be started: \(failure)", counts: !failure.isTransient, at: now)
+    let counts = !failure.isTransient || failure.stage == .workingFolder
+    noteFailure("a worker cannot be started: \(failure)", counts: counts, at: now)
     refill(slot, at: now)
   }
 
