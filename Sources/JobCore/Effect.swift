@@ -34,6 +34,12 @@ public enum Refusal: Equatable, Sendable {
   case unknownPool(String)
   /// The pool that the client named does not know the task.
   case taskNotInPool(task: String, pool: String)
+  /// The pool takes no values in the pickle of Python.
+  case pickleNotAllowed(pool: String)
+  /// The pool loads no script of a submitter's.
+  case mainNotAllowed(pool: String)
+  /// The pool takes no job with so many bytes of arguments.
+  case argumentsTooLarge(pool: String, bytesMax: Int)
   /// The pool takes no jobs any more: it broke, for this reason.
   case poolNotRunning(pool: String, reason: String)
   /// The pool takes no jobs yet: it has not told its tasks, as none of its workers was ever ready.

@@ -52,6 +52,15 @@ extension Engine {
     dispatch(pool: id.slot.pool, at: moment, &turn)
   }
 
+  /// Notes how far a call is. Of one that is over it says nothing.
+  mutating func callProgressed(_ id: CallID, _ progress: Progress) {
+    let slot = id.slot
+    guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count,
+      pools[slot.pool].slots[slot.index].calls.first?.id == id
+    else { return }
+    pools[slot.pool].slots[slot.index].progress = progress
+  }
+
   /// Takes a call out of its slot; the one behind it begins to run. Nil for an answer that nobody
   /// waits for.
   mutating func take(
@@ -62,6 +71,7 @@ extension Engine {
     let found: (call: Call, next: Call?)? = pools[slot.pool].update(slot: slot.index) { held in
       guard let position = held.calls.firstIndex(where: { $0.id == id }) else { return nil }
       let call = held.calls.remove(at: position)
+      if position == 0, held.progress != nil { held.progress = nil }
       return (call, position == 0 ? held.calls.first : nil)
     }
     guard let found else { return nil }
@@ -246,7 +256,8 @@ extension JobError {
   fileprivate init(_ raised: RaisedError, attempt: Int) {
     self.init(
       code: raised.code, type: raised.type, message: raised.message, traceback: raised.traceback,
-      exitcode: raised.exitcode, attempt: attempt)
+      args: raised.args, module: raised.module, pickle: raised.pickle, exitcode: raised.exitcode,
+      attempt: attempt)
   }
 
   /// A limit that was passed.

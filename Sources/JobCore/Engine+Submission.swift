@@ -71,6 +71,10 @@ extension Engine {
     case .failure(let refused): return .failure(refused)
     case .success(let index): pool = index
     }
+    let rule = poolRules.isEmpty ? nil : poolRules[pools[pool].name]
+    if let refusal = (rule ?? PoolRule()).refusal(of: submission, pool: pools[pool].name) {
+      return .failure(Refused(reason: refusal))
+    }
     let bytes = submission.args.utf8.count + (submission.options?.bytes ?? 0)
     guard bytes <= limits.openBytesMax else {
       return .failure(Refused(reason: .payloadTooLarge(bytesMax: limits.openBytesMax)))
@@ -99,7 +103,7 @@ extension Engine {
         return .failure(Refused(reason: .unknownPool(name)))
       }
       return isOpen(pool: index).flatMap { tasks in
-        tasks.contains(submission.task)
+        tasks.contains(submission.task) || pools[index].isDynamic
           ? .success(index)
           : .failure(Refused(reason: .taskNotInPool(task: submission.task, pool: name)))
       }
@@ -118,11 +122,29 @@ extension Engine {
       let names = knowing.map { pools[$0].name }
       return .failure(Refused(reason: .ambiguousTask(submission.task, pools: names)))
     }
+    if let choice = chooseDynamicPool(for: submission.task) { return choice }
     // A pool that never told its tasks may be the one that is meant: say so instead of "unknown".
     if let silent = pools.indices.first(where: { pools[$0].tasks == nil }) {
       return isOpen(pool: silent).map { _ in silent }
     }
     return .failure(Refused(reason: .unknownTask(submission.task)))
+  }
+
+  /// The pool that runs a task that none has named; nil: none does.
+  ///
+  /// Without a pool only a name that says where the task is found, `module:name`, is taken: any
+  /// other is a typing error.
+  private func chooseDynamicPool(for task: String) -> Result<Int, Refused>? {
+    guard task.utf8.contains(UInt8(ascii: ":")) else { return nil }
+    let dynamic = pools.indices.filter { pools[$0].isDynamic }
+    guard let first = dynamic.first(where: { pools[$0].name == "default" }) ?? dynamic.first else {
+      return nil
+    }
+    guard dynamic.count == 1 || pools[first].name == "default" else {
+      return .failure(
+        Refused(reason: .ambiguousTask(task, pools: dynamic.map { pools[$0].name })))
+    }
+    return isOpen(pool: first).map { _ in first }
   }
 
   private func isOpen(pool index: Int) -> Result<Set<String>, Refused> {

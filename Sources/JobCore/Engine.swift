@@ -12,6 +12,8 @@ public struct Engine: Sendable {
   public let limits: Limits
   /// The rules of tasks that have some, by name.
   let taskRules: [String: TaskRule]
+  /// The rules of pools that have some, by name.
+  let poolRules: [String: PoolRule]
   /// Whether no more work is taken.
   public internal(set) var isDraining = false
   /// Whether the journal takes records.
@@ -46,14 +48,16 @@ public struct Engine: Sendable {
   /// - Parameters:
   ///   - pools: the names of the configured pools; a pool is known by its position in this list.
   ///   - taskRules: the rules of tasks that have some, by name.
+  ///   - poolRules: the rules of pools that allow more, or less, than others, by name.
   ///   - seed: of the generator that makes ids.
   public init(
     store: JobStore, pools: [String], limits: Limits, taskRules: [String: TaskRule] = [:],
-    seed: UInt64
+    poolRules: [String: PoolRule] = [:], seed: UInt64
   ) {
     self.store = store
     self.limits = limits
     self.taskRules = taskRules
+    self.poolRules = poolRules
     self.pools = pools.map { PoolEntry(name: $0) }
     generator = SeededGenerator(seed: seed)
     retryPolicy = RetryPolicy(limits)
@@ -71,14 +75,17 @@ public struct Engine: Sendable {
       cancel(number, grace, request, at: moment, &turn)
     case .forgetReceived(let number, let request):
       forget(number, request, &turn)
-    case .poolAnnounced(let pool, let tasks):
+    case .poolAnnounced(let pool, let tasks, let isDynamic):
       pools[pool].tasks = Set(tasks)
+      pools[pool].isDynamic = isDynamic
     case .poolBroke(let pool, let reason):
       pools[pool].brokenReason = reason
     case .slotReady(let slot, let credit, let pid):
       slotReady(slot, credit, pid, at: moment, &turn)
     case .slotGone(let slot):
       pools[slot.pool].update(slot: slot.index) { $0.credit = 0 }
+    case .callProgressed(let call, let progress):
+      callProgressed(call, progress)
     case .callReturned(let call, let result):
       callSucceeded(call, .succeeded(result), at: moment, &turn)
     case .callReturnedBytes(let call, let bytes):
@@ -177,6 +184,19 @@ public struct Engine: Sendable {
     }
     return nil
   }
+
+  /// How far a running job last said that it is.
+  public func progress(ofJob number: JobNumber) -> Progress? {
+    for pool in pools {
+      for slot in pool.slots where slot.progress != nil && slot.calls.first?.job == number {
+        return slot.progress
+      }
+    }
+    return nil
+  }
+
+  /// Whether a pool runs tasks that its workers did not name.
+  public func isDynamic(pool: Int) -> Bool { pools[pool].isDynamic }
 
   /// The tasks of each configured pool, by its position; nil until its first worker told.
   public func tasks(pool: Int) -> [String]? {

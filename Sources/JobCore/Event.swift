@@ -55,14 +55,17 @@ public enum Event: Equatable, Sendable {
   case forgetReceived(JobNumber, request: RequestID)
 
   // Workers.
-  /// A pool's first worker told which tasks it knows.
-  case poolAnnounced(pool: Int, tasks: [String])
+  /// A pool's worker told which tasks it knows: its first one, or a later one that knows others. If
+  /// it `isDynamic`, it runs tasks as well that it does not name.
+  case poolAnnounced(pool: Int, tasks: [String], isDynamic: Bool = false)
   /// A pool gave up: its workers cannot be made ready.
   case poolBroke(pool: Int, reason: String)
   /// A slot has a worker, which may hold `credit` calls at once.
   case slotReady(SlotID, credit: Int, pid: Int32)
   /// A slot has no worker, or one that takes no more calls.
   case slotGone(SlotID)
+  /// A call that runs told how far it is.
+  case callProgressed(CallID, Progress)
   /// A call ended with a value: minified JSON text.
   case callReturned(CallID, result: String)
   /// A call ended with bytes of a media type.
@@ -96,6 +99,16 @@ public struct RaisedError: Equatable, Sendable {
   public var message: String
   /// Where it was thrown, if known; of a program, the end of what it wrote to standard error.
   public var traceback: String?
+  /// What the error was made with: the text of a JSON array.
+  public var args: String?
+  /// Where its type is defined.
+  public var module: String?
+  /// The error itself in the pickle of Python, in base64.
+  public var pickle: String?
+  /// The item of a chunk that failed, from 0; nil for anything else.
+  public var item: Int?
+  /// What the items before it returned: the text of a JSON array.
+  public var values: String?
   /// Python's `exitcode`, where the error is the end of a program.
   public var exitcode: Int32?
 

@@ -50,6 +50,12 @@ public struct JobError: Equatable, Sendable {
   public var message: String
   /// Where it was raised, if the worker could tell.
   public var traceback: String?
+  /// What the error was made with, where its language has that: the text of a JSON array.
+  public var args: String?
+  /// Where its type is defined, if the worker could tell.
+  public var module: String?
+  /// The error itself in the pickle of Python, in base64; nobody here opens it.
+  public var pickle: String?
   /// Python's `exitcode` of the worker: n, or -N for a death by signal N.
   public var exitcode: Int32?
   /// The attempt that failed, from 1.
@@ -57,13 +63,16 @@ public struct JobError: Equatable, Sendable {
 
   /// Makes an error; `attempt` counts from 1.
   public init(
-    code: Code, type: String, message: String, traceback: String? = nil, exitcode: Int32? = nil,
-    attempt: Int
+    code: Code, type: String, message: String, traceback: String? = nil, args: String? = nil,
+    module: String? = nil, pickle: String? = nil, exitcode: Int32? = nil, attempt: Int
   ) {
     self.code = code
     self.type = type
     self.message = message
     self.traceback = traceback
+    self.args = args
+    self.module = module
+    self.pickle = pickle
     self.exitcode = exitcode
     self.attempt = attempt
   }
@@ -75,6 +84,8 @@ public struct JobError: Equatable, Sendable {
 
   /// Bytes of text that the error holds, as retention counts them.
   var bytes: Int {
-    type.utf8.count + message.utf8.count + (traceback?.utf8.count ?? 0)
+    [message, traceback, args, module, pickle].reduce(type.utf8.count) {
+      $0 + ($1?.utf8.count ?? 0)
+    }
   }
 }

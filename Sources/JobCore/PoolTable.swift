@@ -25,6 +25,8 @@ struct Slot: Equatable, Sendable {
   var pid: Int32 = 0
   /// What it holds; the first one runs.
   var calls: Deque<Call> = []
+  /// How far the one that runs said that it is.
+  var progress: Progress?
 
   /// How many calls it could still take.
   var room: Int { calls.first?.isExclusive == true ? 0 : max(credit - calls.count, 0) }
@@ -37,6 +39,8 @@ struct PoolEntry: Equatable, Sendable {
   var storedName: Name?
   /// The tasks that its workers know; nil until the first one told.
   var tasks: Set<String>?
+  /// Whether they run tasks as well that they did not name.
+  var isDynamic = false
   /// Why it runs nothing any more; nil while it does.
   var brokenReason: String?
   var slots: [Slot] = []

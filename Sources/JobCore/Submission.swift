@@ -6,6 +6,14 @@ public enum OnInterrupt: String, CaseIterable, Sendable {
   case fail
 }
 
+/// How the values of a job travel.
+public enum Encoding: String, CaseIterable, Sendable {
+  /// As JSON.
+  case json
+  /// As JSON, in which `{"pickle":"…"}` stands for what only Python can read: its pickle in base64.
+  case pickle
+}
+
 /// The parts of a submission that most jobs leave at their defaults; nil stands for all defaults,
 /// so that a plain job carries one word for them.
 public final class JobOptions: Equatable, Sendable {
@@ -21,11 +29,16 @@ public final class JobOptions: Equatable, Sendable {
   public let tags: [String]
   /// The client's key for "the same submission", unique among the jobs that are kept.
   public let idempotencyKey: String?
+  /// How arguments and result travel.
+  public let encoding: Encoding
+  /// The path of the script that the task is in, for a task of the submitter's `__main__`.
+  public let main: String?
 
   /// Makes options; what is left out has the API's default.
   public init(
     kwargs: String = "", timeout: Milliseconds? = nil, attemptsMax: Int = 1,
-    onInterrupt: OnInterrupt = .requeue, tags: [String] = [], idempotencyKey: String? = nil
+    onInterrupt: OnInterrupt = .requeue, tags: [String] = [], idempotencyKey: String? = nil,
+    encoding: Encoding = .json, main: String? = nil
   ) {
     self.kwargs = kwargs
     self.timeout = timeout
@@ -33,6 +46,8 @@ public final class JobOptions: Equatable, Sendable {
     self.onInterrupt = onInterrupt
     self.tags = tags
     self.idempotencyKey = idempotencyKey
+    self.encoding = encoding
+    self.main = main
   }
 
   /// All defaults, for reading what a job without options has.
@@ -47,12 +62,14 @@ public final class JobOptions: Equatable, Sendable {
   /// Whether both ask for the same, the key aside (it names the submission, it is not part of it).
   func isSamePayload(as other: JobOptions) -> Bool {
     kwargs == other.kwargs && timeout == other.timeout && attemptsMax == other.attemptsMax
-      && onInterrupt == other.onInterrupt && tags == other.tags
+      && onInterrupt == other.onInterrupt && tags == other.tags && encoding == other.encoding
+      && main == other.main
   }
 
   /// Bytes of text held, as the queue's and retention's bounds count them.
   var bytes: Int {
     kwargs.utf8.count + tags.reduce(0) { $0 + $1.utf8.count } + (idempotencyKey?.utf8.count ?? 0)
+      + (main?.utf8.count ?? 0)
   }
 }
 

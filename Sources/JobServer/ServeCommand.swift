@@ -35,6 +35,7 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.portFile)) var portFile: String?
   @Option(help: help(.tokenFile)) var tokenFile: String?
   @Option(defaultAsFlag: "true", parsing: .next, help: help(.insecure)) var insecure: String?
+  @Option(defaultAsFlag: "true", parsing: .next, help: help(.allowPickle)) var allowPickle: String?
   @Option(help: help(.logLevel)) var logLevel: String?
   @Option(help: help(.logFormat)) var logFormat: String?
 
@@ -54,7 +55,7 @@ struct ServeCommand: ParsableCommand {
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
       .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,
-      .insecure: insecure, .logLevel: logLevel, .logFormat: logFormat,
+      .insecure: insecure, .allowPickle: allowPickle, .logLevel: logLevel, .logFormat: logFormat,
     ]
     return values.compactMapValues { $0 }
   }

@@ -41,7 +41,8 @@ extension Server {
     guard let job = engine.store[number] else { return }
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
-      args: job.args, kwargs: job.options?.kwargs ?? "")
+      args: job.args, kwargs: job.options?.kwargs ?? "",
+      encoding: job.options?.encoding ?? .json, main: job.options?.main)
     let pool = pools[call.slot.pool]
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
@@ -118,6 +119,8 @@ extension Server {
 
   private func jobChanged(_ number: JobNumber) {
     if !logFollowers.isEmpty { feedFollowers(of: number) }
+    feedEvents(of: number)
+    dropNews(of: number)
     // If memory is ahead of what is durable, a later effect tells of the rest.
     guard waiters.count > 0, isDurable(number) else { return }
     waiters.satisfied(by: engine.store.brief(of: number), number) { waiter in

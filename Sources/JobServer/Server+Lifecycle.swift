@@ -40,6 +40,7 @@ extension Server {
 
   /// Lets the pools start their processes.
   func startPools() {
+    warnOfPools()
     for pool in pools { pool.start(at: now.instant) }
   }
 
@@ -50,7 +51,9 @@ extension Server {
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
       fieldsKept: [
-        "content-type", "content-encoding", "prefer", "idempotency-key", "if-none-match", "origin",
+        "content-type", "content-encoding", "prefer", "idempotency-key", "if-none-match",
+        "last-event-id",
+        "origin",
       ])
     http.fieldsKept += door.fieldsKept.filter { !http.fieldsKept.contains($0) }
     http.bodyBytesMax = settings.bodyBytesMax

@@ -1,28 +1,47 @@
+import JSON
 import JobCore
 import JobStorage
 import Logging
 import Multiprocessing
 
-/// What programs write to standard error: followed while they run, kept when they have ended.
+/// What calls write to standard output and error: followed while they run, kept when they have
+/// ended.
 extension Server {
-  /// Something happened to a program that is a call.
-  func note(_ observation: ProgramPoolDriver.Observation) {
+  /// Something happened to a call.
+  func note(_ observation: CallObservation) {
     switch observation {
     case .began(let call, let process):
       guard let job = engine.job(of: call).flatMap({ engine.store[$0] }) else { return }
       watchUsage(
         of: call, task: engine.store.names[job.task], process: process, isFresh: true)
     case .logGrew(let call):
-      if !logFollowers.isEmpty, let job = engine.job(of: call) { feedFollowers(of: job) }
-    case .ended(let call, let log, let output):
+      guard !logFollowers.isEmpty || !eventFollowers.isEmpty, let job = engine.job(of: call) else {
+        return
+      }
+      feedFollowers(of: job)
+      feedEvents(of: job)
+    case .progressed(let call, let progress): noteProgress(of: call, progress)
+    case .item(let call, let value):
+      var writer = JSONWriter(capacity: value.utf8.count + 16)
+      writer.beginObject()
+      writer.member("value", text: value)
+      writer.endObject()
+      noteNews(of: call, "item", String(decoding: writer.bytes, as: UTF8.self))
+    case .ended(let call, let stdout, let stderr):
       guard let number = engine.job(of: call) else { return }
-      let output = ProgramLog(output, bytesMax: log.bytesMax)
-      keep(JobLog(log), of: number, .stderr)
-      keep(JobLog(output), of: number, .stdout)
+      keep(JobLog(stderr), of: number, .stderr)
+      keep(JobLog(stdout), of: number, .stdout)
+      feedEvents(of: number, isRunOver: true)
       guard !logFollowers.isEmpty else { return }
-      endFollowing(of: number, .stderr, log)
-      endFollowing(of: number, .stdout, output)
+      endFollowing(of: number, .stderr, stderr)
+      endFollowing(of: number, .stdout, stdout)
     }
+  }
+
+  private func noteProgress(of call: CallID, _ progress: Progress) {
+    var writer = JSONWriter(capacity: 64)
+    HandleWriter.write(progress, to: &writer)
+    noteNews(of: call, "progress", String(decoding: writer.bytes, as: UTF8.self))
   }
 
   /// Keeps a log, or drops it: a full disk costs logs and no jobs, and is told once, not with every
@@ -45,8 +64,11 @@ extension Server {
 
   /// The logs of jobs that are dropped go with them.
   func dropLogs(of records: [Record]) {
-    guard logs.bytes > 0 else { return }
-    for case .jobForgotten(let number) in records { logs.remove(number) }
+    guard logs.bytes > 0 || !callNews.isEmpty else { return }
+    for case .jobForgotten(let number) in records {
+      logs.remove(number)
+      callNews[number] = nil
+    }
   }
 
   /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;
@@ -57,24 +79,29 @@ extension Server {
   func logPiece(
     of number: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
   ) -> (piece: ProgramLog.Piece, count: Int) {
-    let nothing = ProgramLog.Piece(bytes: [], nextOffset: 0)
-    if let log = runningLog(of: number) {
-      guard stream == .stderr else { return (nothing, 0) }
+    if let log = runningLog(of: number, stream) {
       return (log.read(from: offset, atMost: limit), log.count)
     }
+    return keptPiece(of: number, stream, from: offset, atMost: limit)
+  }
+
+  /// The same of what is kept of the last attempt that has ended.
+  func keptPiece(
+    of number: JobNumber, _ stream: JobLog.Stream, from offset: Int, atMost limit: Int
+  ) -> (piece: ProgramLog.Piece, count: Int) {
     guard let kept = logs.read(of: number, stream, from: offset, atMost: limit) else {
-      return (nothing, 0)
+      return (ProgramLog.Piece(bytes: [], nextOffset: 0), 0)
     }
     return (ProgramLog.Piece(kept), kept.count)
   }
 
-  /// What the program of a job that runs has written to standard error so far: nothing, as long as
-  /// it is only about to run. nil if the job does not run, or not as a program.
-  func runningLog(of number: JobNumber) -> ProgramLog? {
+  /// What a job that runs has written to a stream so far: nothing, as long as it is only about to
+  /// run, or if that is to be its result. nil if the job does not run, or where nobody keeps logs.
+  func runningLog(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog? {
     guard engine.store.brief(of: number)?.state == .running, let call = engine.call(of: number),
-      let programs = pools[call.slot.pool] as? ProgramPoolDriver
+      let pool = pools[call.slot.pool] as? any LoggingPoolDriver
     else { return nil }
-    return programs.log(of: call) ?? ProgramLog(bytesMax: 2)
+    return pool.log(of: call, stream) ?? ProgramLog(bytesMax: 2)
   }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 import JobCore
 import JobStorage
 import Logging
@@ -16,6 +17,11 @@ extension Server {
   private static func driver(
     of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
   ) throws -> any PoolDriver {
+    if let program = settings.pools[index].worker {
+      return LineWorkerPoolDriver(
+        index: index, settings: settings, program, environment: Environment.variables,
+        forkServer: forkServer, reactor: reactor)
+    }
     guard settings.pools[index].runsPrograms else {
       return try WorkerPoolDriver(
         index: index, settings: settings, forkServer: forkServer, reactor: reactor)
@@ -59,6 +65,45 @@ extension Server {
       metadata: [
         "task": "\(task.name)", "program": "\(program.name)", "reason": "\(fault)",
         "place": "\(task.place)",
+      ])
+  }
+
+  /// Says what of the pools' programs is going to fail.
+  func warnOfPools() {
+    for pool in settings.pools {
+      guard let worker = pool.worker else { continue }
+      if worker.allowsPickle, !settings.allowsPickle {
+        log.warning(
+          "a pool allows pickle and the service does not; --allow-pickle does",
+          metadata: ["pool": "\(pool.name)"])
+      }
+      if let folder = worker.directory, access(folder, X_OK) != 0 {
+        log.warning(
+          "the folder of a pool cannot be entered",
+          metadata: [
+            "pool": "\(pool.name)", "folder": "\(folder)",
+            "reason": "\(String(cString: strerror(errno)))",
+          ])
+      }
+      // A relative path is looked for where the worker starts.
+      let name = worker.arguments[0]
+      guard name.hasPrefix("/") || !name.contains("/"),
+        let fault = ProgramSearch.fault(
+          of: name, path: worker.path(in: Environment.variables))
+      else { continue }
+      log.warning(
+        "the program of a pool cannot be started",
+        metadata: ["pool": "\(pool.name)", "program": "\(name)", "reason": "\(fault)"])
+    }
+  }
+
+  /// A worker wrote something while it ran nothing.
+  func noteStray(_ process: Int32, _ text: [UInt8], of pool: String) {
+    log.debug(
+      "a worker wrote while it ran nothing",
+      metadata: [
+        "pool": "\(pool)", "pid": .count(Int(process)),
+        "text": "\(String(decoding: text, as: UTF8.self))",
       ])
   }
 
@@ -150,7 +195,7 @@ extension Server {
       log.error(
         "the pool broke; its jobs fail and it takes no more",
         metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
-    case .poolAnnounced(_, let tasks):
+    case .poolAnnounced(_, let tasks, _):
       log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": .count(tasks.count)])
     default: break
     }

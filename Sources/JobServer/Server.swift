@@ -65,6 +65,10 @@ final class Server {
   let outOfMemoryKills = OutOfMemoryKills()
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
+  /// Who reads the events of jobs.
+  var eventFollowers = EventFollowers()
+  /// What the calls that run have said meanwhile.
+  var callNews: [JobNumber: CallNews] = [:]
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -126,14 +130,19 @@ final class Server {
     taskSettings = Dictionary(uniqueKeysWithValues: settings.tasks.map { ($0.name, $0) })
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
-      taskRules: taskSettings.compactMapValues(\.rule), seed: seed)
+      taskRules: taskSettings.compactMapValues(\.rule), poolRules: settings.poolRules, seed: seed)
     for pool in pools {
       pool.isOutOfMemory = { [unowned self] in
         outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
       }
     }
-    for case let programs as ProgramPoolDriver in pools {
-      programs.observe = { [unowned self] in note($0) }
+    for case let pool as any LoggingPoolDriver in pools {
+      pool.observe = { [unowned self] in note($0) }
+    }
+    for case let pool as LineWorkerPoolDriver in pools {
+      pool.observeStray = { [unowned self, unowned pool] process, text in
+        noteStray(process, text, of: pool.name)
+      }
     }
   }
 
@@ -204,6 +213,7 @@ final class Server {
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)
+    consider(eventFollowers.nextDeadline)
     for pool in pools { consider(pool.hasEvents ? nanoseconds : pool.nextDeadline) }
     consider(phaseDeadline)
     consider(forkServerRetryAt?.nanoseconds)
@@ -219,6 +229,7 @@ final class Server {
     collectReports()
     noteTroubles()
     passUsageTime()
+    passEventTime()
     if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
     try passStorageTime()
     passNotices()

@@ -1,4 +1,4 @@
-// THE FORMAT OF THE JOURNAL, VERSION 2
+// THE FORMAT OF THE JOURNAL, VERSION 3
 //
 // A segment, `journal-<seq>.jsonl`, is text: one JSON object a line, each line ended by one line
 // feed (0x0A) and holding no other. The text is minified JSON (RFC 8259) in UTF-8.
@@ -16,7 +16,7 @@
 // `first` the sequence number of the first record to come (the same as in the file's name), and
 // `created_at` when the segment was begun:
 //
-//   {"crc":"…","journal":2,"first":17,"created_at":1767225600000}
+//   {"crc":"…","journal":3,"first":17,"created_at":1767225600000}
 //
 // Every further line is a record: its sequence number, then one member whose name says what
 // happened. Sequence numbers begin at 1 and grow by one from line to line, from segment to segment:
@@ -29,7 +29,7 @@
 // | record | members, in this order; [in brackets]: left out at the default |
 // |---|---|
 // | job_submitted | job, id, task, pool, at, args, [kwargs], [timeout_ms], [attempts_max], |
-// |               | [on_interrupt], [tags], [idempotency_key] |
+// |               | [on_interrupt], [tags], [idempotency_key], [encoding], [main] |
 // | attempt_started | job, attempt, at |
 // | attempt_revoked | job, reason |
 // | attempt_failed | job, error, retry_at |
@@ -52,13 +52,19 @@
 // | on_interrupt | "requeue" (default) or "fail" |
 // | tags | an array of strings; default: empty |
 // | idempotency_key | a string; default: none |
+// | encoding | "json" (default) or "pickle": an object {"pickle":"…"} in args, kwargs and result |
+// |          | is then base64 of what nobody here opens |
+// | main | the path of the script that the task is in; default: none |
 // | attempt | the attempt's number, from 1 |
 // | reason | "not_started", "interrupted" or "shutdown" |
-// | error | {"code":…,"type":…,"message":…,["traceback":…],["exitcode":…],"attempt":…} |
+// | error | {"code":…,"type":…,"message":…,["traceback":…],["args":[…]],["module":…], |
+// |       | ["pickle":…],["exitcode":…],"attempt":…}; args is an array of any values, pickle |
+// |       | base64 |
 // | cancelled | true |
 //
 // A withdrawn job is one whose submission was refused after its record was made: the journal took
-// nothing just then. Version 1 has no job_withdrawn, and is the same otherwise.
+// nothing just then. Version 1 has no job_withdrawn; versions 1 and 2 have no encoding, no main, and
+// of an error no args, module and pickle. Nothing else is different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a
@@ -77,7 +83,7 @@
 /// What a line of a journal segment is made of. The format is specified at the top of this file.
 enum RecordCodec {
   /// The version of the journal's format that is written.
-  static let version = 2
+  static let version = 3
   /// The versions that are read.
   static let versions = 1...version
   /// How many arrays and objects may lie within one another in a line: 64 in a payload, and those

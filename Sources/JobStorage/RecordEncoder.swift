@@ -138,6 +138,8 @@ extension JSONWriter {
       strings(options.tags)
     }
     memberIfPresent("idempotency_key", string: options.idempotencyKey)
+    if options.encoding != .json { member("encoding", string: options.encoding.rawValue) }
+    memberIfPresent("main", string: options.main)
   }
 
   /// The members `result` and `content_type` of bytes.
@@ -154,6 +156,9 @@ extension JSONWriter {
     member("type", string: error.type)
     member("message", string: error.message)
     memberIfPresent("traceback", string: error.traceback)
+    memberIfPresent("args", text: error.args)
+    memberIfPresent("module", string: error.module)
+    memberIfPresent("pickle", string: error.pickle)
     memberIfPresent("exitcode", integer: error.exitcode)
     member("attempt", integer: error.attempt)
     endObject()

@@ -54,6 +54,8 @@ struct RecordFields {
   private var onInterrupt = OnInterrupt.requeue
   private var tags: [String] = []
   private var idempotencyKey = ""
+  private var encoding = Encoding.json
+  private var main = ""
 
   /// Reads an object of this shape; a member that does not belong, comes twice or is missing, and
   /// a value that cannot be, is the fault.
@@ -95,7 +97,7 @@ struct RecordFields {
     case .reason: reason = try word(&reader, member, Revocation.init(rawValue:)) ?? reason
     case .retryAt: retryAt = try timestamp(&reader)
     case .cancelled: try readTrue(&reader, member)
-    case .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey:
+    case .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey, .encoding, .main:
       try readOption(&reader, member)
     case .state, .version, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt:
       try readProgress(&reader, member)
@@ -112,6 +114,8 @@ struct RecordFields {
     case .onInterrupt:
       onInterrupt = try word(&reader, member, OnInterrupt.init(rawValue:)) ?? onInterrupt
     case .idempotencyKey: idempotencyKey = try reader.readString()
+    case .encoding: encoding = try word(&reader, member, Encoding.init(rawValue:)) ?? encoding
+    case .main: main = try reader.readString()
     default:
       tags.removeAll()
       try reader.beginArray()
@@ -147,6 +151,9 @@ struct RecordFields {
       case "type": error.type = try reader.readString()
       case "message": error.message = try reader.readString()
       case "traceback": error.traceback = try reader.readString()
+      case "args": error.args = try reader.readText()
+      case "module": error.module = try reader.readString()
+      case "pickle": error.pickle = try reader.readString()
       case "exitcode":
         error.exitcode = Int32(try number(&reader, Int(Int32.min)...Int(Int32.max), .error))
       case "attempt": error.attempt = try reader.readInt()
@@ -202,7 +209,9 @@ extension RecordFields {
       attemptsMax: seen.contains(.attemptsMax) ? attemptsMax : 1,
       onInterrupt: seen.contains(.onInterrupt) ? onInterrupt : .requeue,
       tags: seen.contains(.tags) ? tags : [],
-      idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil)
+      idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil,
+      encoding: seen.contains(.encoding) ? encoding : .json,
+      main: seen.contains(.main) ? main : nil)
   }
 }
 

@@ -2,7 +2,7 @@
 /// specifications, under its name.
 enum Member: UInt8, CaseIterable {
   case job, id, task, pool, at, args
-  case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey
+  case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey, encoding, main
   case attempt, reason, error, retryAt, result, contentType, cancelled
   case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
 
@@ -21,6 +21,8 @@ enum Member: UInt8, CaseIterable {
     case .onInterrupt: "on_interrupt"
     case .tags: "tags"
     case .idempotencyKey: "idempotency_key"
+    case .encoding: "encoding"
+    case .main: "main"
     case .attempt: "attempt"
     case .reason: "reason"
     case .error: "error"
@@ -41,15 +43,15 @@ enum Member: UInt8, CaseIterable {
 
 /// A set of members.
 struct MemberSet: OptionSet, Sendable {
-  let rawValue: UInt32
+  let rawValue: UInt64
 
-  init(rawValue: UInt32) {
+  init(rawValue: UInt64) {
     self.rawValue = rawValue
   }
 
   /// Of one member.
   init(_ member: Member) {
-    self.init(rawValue: 1 << UInt32(member.rawValue))
+    self.init(rawValue: 1 << UInt64(member.rawValue))
   }
 
   /// Of these members.
@@ -66,7 +68,7 @@ struct MemberSet: OptionSet, Sendable {
 
   /// Whether `member` is in it.
   func contains(_ member: Member) -> Bool {
-    rawValue & 1 << UInt32(member.rawValue) != 0
+    rawValue & 1 << UInt64(member.rawValue) != 0
   }
 
   /// The members' names, for people.
@@ -107,7 +109,7 @@ struct RecordShape: Sendable {
 
   private static let submission: [Member] = [.job, .id, .task, .pool, .at, .args]
   private static let optionMembers: [Member] = [
-    .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey,
+    .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey, .encoding, .main,
   ]
   /// The members of which one is enough for a submission to have options.
   static let options = MemberSet(optionMembers)

@@ -1,9 +1,11 @@
-// THE FORMAT OF A SNAPSHOT, VERSION 1
+// THE FORMAT OF A SNAPSHOT, VERSION 2
+//
+// Version 1 lacks the members that version 3 of the journal has more, and is read as well.
 //
 // `snapshot-<seq>.json` is one JSON document in UTF-8, minified but for its line feeds, which stand
 // exactly as shown: a reader goes line by line and builds no tree.
 //
-//   {"snapshot":1,"seq":19,"created_at":1767225660000,"next_number":6,
+//   {"snapshot":2,"seq":19,"created_at":1767225660000,"next_number":6,
 //   "forgotten":["00f067aa0ba902b7","4bf92f3577b34da6"],
 //   "jobs":[
 //   {"job":4,…},
@@ -40,7 +42,9 @@ internal import JobCore
 /// this file.
 enum SnapshotCodec {
   /// The version of the snapshot's format that is written.
-  static let version = 1
+  static let version = 2
+  /// The versions that are read.
+  static let versions = 1...version
   /// The line before the first job.
   static let jobsOpening: StaticString = "\"jobs\":[\n"
   /// What the second line begins with.

@@ -130,8 +130,9 @@ struct SnapshotReader {
     guard let version = values["snapshot"] else {
       throw damaged("the first line does not say that this is a snapshot", line: 1)
     }
-    guard version == SnapshotCodec.version else {
-      throw StorageError.unknownVersion(version, path: path, known: "\(SnapshotCodec.version)")
+    guard SnapshotCodec.versions.contains(version) else {
+      throw StorageError.unknownVersion(
+        version, path: path, known: "1 to \(SnapshotCodec.version)")
     }
     guard let sequence = values["seq"], sequence > 0, let next = values["next_number"], next > 0,
       values["created_at"] != nil

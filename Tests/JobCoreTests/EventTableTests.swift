@@ -21,7 +21,7 @@ import Testing
   enum Kind: String, CaseIterable {
     case cancel, forget, replay, mismatch, returned, raised, decoding, notStarted, exited
     case signalled, protocolBroken, interrupted, bytes, limit, outOfMemory, program, slotReady,
-      slotGone, announced, broke
+      slotGone, announced, broke, progressed
     case early, due, unwritable, writable, drain, graceEnded
   }
 
@@ -200,6 +200,7 @@ import Testing
     case .signalled: .callLost(call, .workerExited(exitcode: -9))
     case .protocolBroken: .callLost(call, .protocolBroken("what"))
     case .interrupted: .callLost(call, .interrupted)
+    case .progressed: .callProgressed(call, Progress(value: "0.5"))
     case .bytes: .callReturnedBytes(call, BytesResult(contentType: "image/png", base64: ""))
     case .limit: .callPassedLimit(call, .cpu(limit: 1, used: 2))
     case .outOfMemory: .callLost(call, .outOfMemory(exitcode: -9))

@@ -333,6 +333,7 @@ extension Event {
     case .poolBroke: "poolBroke"
     case .slotReady: "slotReady"
     case .slotGone: "slotGone"
+    case .callProgressed: "callProgressed"
     case .callReturned: "callReturned"
     case .callReturnedBytes: "callReturnedBytes"
     case .callPassedLimit: "callPassedLimit"

@@ -17,10 +17,12 @@ struct Rig {
   /// An engine over a store; its pools are named `pools` and know `tasks` (nil: they stay silent).
   init(
     pools: [String] = ["default"], tasks: [String]? = ["square"], limits: Limits = Limits(),
-    store: JobStore = JobStore(), taskRules: [String: TaskRule] = [:]
+    store: JobStore = JobStore(), taskRules: [String: TaskRule] = [:],
+    poolRules: [String: PoolRule] = [:]
   ) {
     engine = Engine(
-      store: store, pools: pools, limits: limits, taskRules: taskRules, seed: 1)
+      store: store, pools: pools, limits: limits, taskRules: taskRules, poolRules: poolRules,
+      seed: 1)
     moment = Moment(instant: Instant(nanoseconds: 5_000_000_000), timestamp: Rig.start)
     var turn = Turn()
     engine.recover(at: moment, &turn)

@@ -8,7 +8,7 @@ import Testing
 @Suite struct HandleWriterTests {
   private static let always: Set = [
     "id", "task", "pool", "state", "ready", "successful", "attempt", "max_attempts", "created_at",
-    "result_url",
+    "result_url", "events_url",
   ]
 
   private func handle(
@@ -61,6 +61,7 @@ import Testing
     #expect(handle["result_url"] == .string("/v1/jobs/one/result"))
     let waiting = try self.handle(
       Jobs.engine(.scheduled) { job in (job.endedOrDueAt, job.ending) = (4_000, .error(error)) })
+    #expect(handle["events_url"] == .string("/v1/jobs/one/events"))
     #expect(waiting["run_at"] == .string("1970-01-01T00:00:04.000Z"))
   }
 
@@ -91,6 +92,45 @@ import Testing
     let handle = try handle(held)
     #expect(handle["state"] == .string("running"))
     #expect(handle["cancel_requested"] == .bool(true))
+  }
+
+  @Test func `a running job shows how far it said last that it is`() throws {
+    var held = Jobs.running()
+    #expect(try handle(held)["progress"] == nil)
+    let call = try #require(held.engine.call(of: 1))
+    var turn = Turn()
+    for (value, message) in [("0.25", nil), (#"{"done":3}"#, "page 3")] as [(String, String?)] {
+      let progress = Progress(value: value, message: message)
+      held.engine.handle(.callProgressed(call, progress), at: Jobs.moment, &turn)
+    }
+    #expect(turn.isEmpty)
+    #expect(
+      try handle(held)["progress"]
+        == .object(["value": .object(["done": .number("3")]), "message": .string("page 3")]))
+    held.engine.handle(.callReturned(call, result: "1"), at: Jobs.moment, &turn)
+    held.job = held.engine.store[1]!
+    #expect(try handle(held)["progress"] == nil)
+    // Late, of a call that is over.
+    held.engine.handle(.callProgressed(call, Progress(value: "1")), at: Jobs.moment, &turn)
+  }
+
+  @Test func `how values travel, and the script, are shown where they are not plain`() throws {
+    let options = JobOptions(encoding: .pickle, main: "/home/a/b.py")
+    let handle = try handle(Jobs.engine(.queued, options: options))
+    #expect(handle["encoding"] == .string("pickle"))
+    #expect(handle["main"] == .string("/home/a/b.py"))
+  }
+
+  @Test func `an exception of Python shows all of its parts`() throws {
+    var writer = JSONWriter()
+    HandleWriter.write(
+      JobError(
+        code: .raised, type: "KeyError", message: "'a'", args: #"["a",{"pickle":"gAQ="}]"#,
+        module: "builtins", pickle: "gASV", attempt: 1), to: &writer)
+    let error = try JSONTree(writer.bytes)
+    #expect(
+      error["args"] == .array([.string("a"), .object(["pickle": .string("gAQ=")])]))
+    #expect(error["module"] == .string("builtins") && error["pickle"] == .string("gASV"))
   }
 
   @Test func `an error shows what is known of it`() throws {

@@ -33,7 +33,8 @@ import Testing
     #expect(try ServeCommand.parse([]).flags.isEmpty)
     let help = ServeCommand.helpMessage(columns: 1_000)
     for setting in Setting.allCases {
-      let value = setting == .insecure ? "[<true|false>]" : "<\(setting.placeholder)>"
+      let isSwitch = setting == .insecure || setting == .allowPickle
+      let value = isSwitch ? "[<true|false>]" : "<\(setting.placeholder)>"
       #expect(help.contains("--\(setting.rawValue) \(value)"))
       #expect(help.contains("[\(setting.variable)]"))
     }
@@ -80,6 +81,8 @@ import Testing
     (.shutdownGrace, "500ms", { $0.shutdownGrace == 500 }),
     (.tokenFile, "tokens", { $0.tokenFile == "tokens" }),
     (.insecure, "true", { $0.isInsecure }), (.insecure, "false", { !$0.isInsecure }),
+    (.allowPickle, "true", { $0.allowsPickle }), (.allowPickle, "1", { $0.allowsPickle }),
+    (.allowPickle, "0", { !$0.allowsPickle }),
     (.logLevel, "debug", { $0.logLevel == "debug" }),
     (.logFormat, "json", { $0.logFormat == .json }),
     (.logFormat, "text", { $0.logFormat == .text }),
@@ -117,6 +120,7 @@ import Testing
       (.retentionAge, "0.5", "1000 ms"), (.retentionAge, "1y", "24h"),
       (.retentionCount, "-3", "from 0"), (.retentionBytes, "lots", "MiB"),
       (.tokenFile, "", "path"), (.tokenFile, "~/tokens", "whole path"),
+      (.allowPickle, "2", "true nor false"), (.allowPickle, "", "true"),
       (.insecure, "1", "true nor false"), (.insecure, "", "true"), (.insecure, "yes", "false"),
       (.shutdownGrace, "-1", "0 ms"), (.logLevel, "loud", "debug"),
       (.logFormat, "xml", "text, json"), (.logFormat, "JSON", "text, json"),

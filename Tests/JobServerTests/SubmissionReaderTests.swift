@@ -29,6 +29,7 @@ import Testing
     let submission = try read(
       #"""
       {"on_interrupt":"fail","max_attempts":3,"tags":["a","b c","ü"],"timeout":20.5,"id":"a.B-1_",
+       "encoding":"pickle","main":"/a b.py",
        "pool":"gpu","kwargs":{ "n" : 1e400 },"args":[ 1, 2.50 ],"task":"sort"}
       """#, key: "k")
     #expect(
@@ -37,12 +38,15 @@ import Testing
           task: "sort", args: "[1,2.50]", id: JobID("a.B-1_"), pool: "gpu",
           options: JobOptions(
             kwargs: #"{"n":1e400}"#, timeout: 20_500, attemptsMax: 3, onInterrupt: .fail,
-            tags: ["a", "b c", "ü"], idempotencyKey: "k")))
+            tags: ["a", "b c", "ü"], idempotencyKey: "k", encoding: .pickle, main: "/a b.py")))
   }
 
   @Test func `null is the same as leaving a member out`() throws {
-    let nulls = ["args", "kwargs", "pool", "id", "timeout", "tags", "max_attempts", "on_interrupt"]
-      .map { ",\"\($0)\":null" }.joined()
+    let nulls = [
+      "args", "kwargs", "pool", "id", "timeout", "tags", "max_attempts", "on_interrupt",
+      "encoding", "main",
+    ]
+    .map { ",\"\($0)\":null" }.joined()
     #expect(try read("{\"task\":\"a\"\(nulls)}") == Submission(task: "a"))
     #expect(try read(#"{"task":"a","kwargs":{ },"tags":[]}"#) == Submission(task: "a"))
   }
@@ -105,6 +109,9 @@ import Testing
     (#"{"task":"a","max_attempts":"2"}"#, "/max_attempts"),
     (#"{"task":"a","max_attempts":true}"#, "/max_attempts"),
     (#"{"task":"a","max_attempts":1e400}"#, "/max_attempts"),
+    (#"{"task":"a","encoding":"yaml"}"#, "/encoding"), (#"{"task":"a","encoding":1}"#, "/encoding"),
+    (#"{"task":"a","main":"b.py"}"#, "/main"), (#"{"task":"a","main":""}"#, "/main"),
+    (#"{"task":"a","main":"/a\u0000"}"#, "/main"), (#"{"task":"a","main":true}"#, "/main"),
     (#"{"task":"a","on_interrupt":"x"}"#, "/on_interrupt"),
     (#"{"task":"a","on_interrupt":1}"#, "/on_interrupt"),
     (#"{"task":"a","arg":[7]}"#, "/arg"), (#"{"task":"a","":1}"#, "/"),

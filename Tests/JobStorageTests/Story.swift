@@ -37,6 +37,8 @@ extension SplitMix {
     JobError(
       code: pick(JobError.Code.allCases), type: text(), message: text(),
       traceback: chance(50) ? text() : nil,
+      args: chance(20) ? "[\(json())]" : nil, module: chance(20) ? text() : nil,
+      pickle: chance(20) ? text() : nil,
       exitcode: chance(50) ? .random(in: .min ... .max, using: &self) : nil,
       attempt: .random(in: 0...9, using: &self))
   }
@@ -48,7 +50,8 @@ extension SplitMix {
       kwargs: chance(50) ? "{\"n\":\(json())}" : "", timeout: chance(50) ? timestamp() : nil,
       attemptsMax: .random(in: 1...5, using: &self), onInterrupt: pick(OnInterrupt.allCases),
       tags: chance(50) ? [text(), text()] : [],
-      idempotencyKey: chance(50) ? "\(text())\(next())" : nil)
+      idempotencyKey: chance(50) ? "\(text())\(next())" : nil, encoding: pick(Encoding.allCases),
+      main: chance(20) ? text() : nil)
   }
 
   mutating func submission(_ number: JobNumber) -> JobSubmitted {

@@ -251,6 +251,45 @@ final class Played {
     #expect(pool.takeReports().suffix(3).contains(.poolEnded))
   }
 
+  @Test func `an idle worker that retires has a successor before it is gone`() {
+    let pool = Played(1, configure: { $0.hasClaims = false })
+    let worker = pool.readyAll()[0]
+    pool.state.retires(worker, at: pool.time)
+    let next = pool.readyAll()
+    #expect(next.count == 1)
+    #expect(pool.state.slots[0].worker == next[0])
+    // It has the usual grace, and is nobody's loss.
+    #expect(pool.state.nextDeadline == pool.time + 5_000_000_000)
+    pool.state.retires(worker, at: pool.time)
+    pool.state.exited(worker, .exited(0), claimed: nil, at: pool.time)
+    #expect(pool.state.nextDeadline == nil && pool.takeActions() == [])
+    pool.state.checkInvariants()
+  }
+
+  @Test func `what is known of a worker that ended before it was ready is the reason`() {
+    let pool = Played(1, configure: { $0.startFailuresMax = 1 })
+    guard case .start(let worker, _)? = pool.takeActions().first else {
+      Issue.record("nothing is started")
+      return
+    }
+    pool.state.started(worker, at: pool.time)
+    pool.state.explained(worker, reason: "no module")
+    pool.state.explained(worker, reason: "something else")
+    pool.state.exited(worker, .exited(1), claimed: nil, at: pool.time)
+    #expect(pool.state.brokenReason == "no module (exited with code 1)")
+  }
+
+  @Test func `a folder that a worker cannot start in breaks the pool`() {
+    let pool = Played(1, configure: { $0.startFailuresMax = 1 })
+    guard case .start(let worker, _)? = pool.takeActions().first else {
+      Issue.record("nothing is started")
+      return
+    }
+    pool.state.startFailed(
+      worker, StartFailure(stage: .workingFolder, errorNumber: 2), at: pool.time)
+    #expect(pool.state.brokenReason?.contains("No such file") == true)
+  }
+
   @Test func `a machine short of processes does not break the pool`() {
     let pool = Played(1)
     for _ in 0..<50 {

@@ -22,6 +22,10 @@ enum HandleWriter {
     let options = job.effectiveOptions
     writer.member("max_attempts", integer: options.attemptsMax)
     writeOptions(options, of: job, includeArguments, to: &writer)
+    if job.state == .running, let progress = engine.progress(ofJob: job.number) {
+      writer.name("progress")
+      write(progress, to: &writer)
+    }
     writeMoments(job, retentionAge: engine.limits.retentionAge, to: &writer)
     if job.state == .running, let pid = engine.workerPID(ofJob: job.number) {
       writer.name("worker")
@@ -44,6 +48,9 @@ enum HandleWriter {
     writer.name("result_url")
     let path = JobPath(id: job.id, suffix: "/result")
     writer.plainString(count: path.byteCount) { path.write(to: $0) }
+    writer.name("events_url")
+    let events = JobPath(id: job.id, suffix: "/events")
+    writer.plainString(count: events.byteCount) { events.write(to: $0) }
     if isReplay { writer.member("idempotent_replayed", bool: true) }
     writer.endObject()
   }
@@ -74,6 +81,8 @@ enum HandleWriter {
       for tag in options.tags { writer.string(tag) }
       writer.endArray()
     }
+    if options.encoding != .json { writer.member("encoding", string: options.encoding.rawValue) }
+    writer.memberIfPresent("main", string: options.main)
     guard includeArguments else { return }
     writer.member("args", text: job.args)
     writer.member("kwargs", text: options.kwargs.isEmpty ? "{}" : options.kwargs)
@@ -93,6 +102,14 @@ enum HandleWriter {
     }
   }
 
+  /// Appends how far a call says that it is.
+  static func write(_ progress: Progress, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("value", text: progress.value)
+    writer.memberIfPresent("message", string: progress.message)
+    writer.endObject()
+  }
+
   /// Appends a job's error.
   static func write(_ error: JobError, to writer: inout JSONWriter) {
     writer.beginObject()
@@ -100,6 +117,9 @@ enum HandleWriter {
     writer.member("type", string: error.type)
     writer.member("message", string: error.message)
     if let traceback = error.traceback { writer.member("traceback", string: traceback) }
+    writer.memberIfPresent("args", text: error.args)
+    writer.memberIfPresent("module", string: error.module)
+    writer.memberIfPresent("pickle", string: error.pickle)
     if let exitcode = error.exitcode { writer.member("exitcode", integer: Int(exitcode)) }
     if let signal = error.signal { writer.member("signal", integer: Int(signal)) }
     writer.member("attempt", integer: error.attempt)

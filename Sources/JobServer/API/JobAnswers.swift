@@ -132,6 +132,20 @@ enum JobAnswers {
         status: 422, code: .unknownTask,
         detail: "the pool '\(pool)' does not know a task named '\(task)'",
         mistakes: [.init(detail: "not a task of this pool", pointer: "/task")])
+    case .pickleNotAllowed(let pool):
+      notAllowed(
+        .pickleNotAllowed, at: "/encoding",
+        "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for the "
+          + "service (--allow-pickle); send values that JSON can hold")
+    case .mainNotAllowed(let pool):
+      notAllowed(
+        .mainNotAllowed, at: "/main",
+        "the pool '\(pool)' runs no function of a script: put it into a module that the workers "
+          + "import, or set 'allow_main: true' there, on the same file system")
+    case .argumentsTooLarge(let pool, let bytesMax):
+      Problem(
+        status: 413, code: .payloadTooLarge,
+        detail: "the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
     case .poolNotRunning(let pool, let reason):
       Problem(
         status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
@@ -145,18 +159,12 @@ enum JobAnswers {
         status: 503, code: .queueFull,
         detail: "the queue is full; at the present rate there is room in about \(seconds) s",
         retryAfter: seconds)
-    case .payloadTooLarge(let bytesMax):
-      Problem(
-        status: 413, code: .payloadTooLarge,
-        detail: "arguments and options of all open jobs together may have \(bytesMax) bytes; "
-          + "this submission alone has more")
+    case .payloadTooLarge(let bytesMax): tooLarge(bytesMax)
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,
         detail: "this id or key belongs to job \(id), which was submitted with another payload")
-    case .draining:
-      Problem(
-        status: 503, code: .draining, detail: "the service is shutting down", retryAfter: 5)
+    case .draining: draining
     case .readOnly: readOnly
     case .notCancellable(let state):
       Problem(
@@ -171,6 +179,25 @@ enum JobAnswers {
       Problem(status: 410, code: .gone, detail: "the job was dropped meanwhile")
     }
   }
+
+  /// A submission with something that its pool does not allow.
+  private static func notAllowed(
+    _ code: Problem.Code, at pointer: String, _ detail: String
+  ) -> Problem {
+    Problem(
+      status: 422, code: code, detail: detail,
+      mistakes: [.init(detail: "not allowed here", pointer: pointer)])
+  }
+
+  private static func tooLarge(_ bytesMax: Int) -> Problem {
+    Problem(
+      status: 413, code: .payloadTooLarge,
+      detail: "arguments and options of all open jobs together may have \(bytesMax) bytes; "
+        + "this submission alone has more")
+  }
+
+  private static let draining = Problem(
+    status: 503, code: .draining, detail: "the service is shutting down", retryAfter: 5)
 
   /// The journal takes no records at the moment.
   static let readOnly = Problem(

@@ -3,7 +3,7 @@ import JobCore
 import JobStorage
 import Multiprocessing
 
-/// `GET /v1/jobs/{id}/logs`: what the program of a job wrote.
+/// `GET /v1/jobs/{id}/logs`: what a job wrote.
 extension Server {
   /// Bytes of a log that one answer without `follow` holds at most, and that a follower is sent at
   /// a time.
@@ -73,7 +73,7 @@ extension Server {
     let body = ResponseStream()
     let follower = LogFollower(job: job.number, stream: stream, offset: offset, body: body)
     // What was written before: that of a run that is over, unless another one is under way.
-    if runningLog(of: job.number) == nil, logs.holds(job.number) || job.attempt > 0 {
+    if runningLog(of: job.number, stream) == nil, logs.holds(job.number) || job.attempt > 0 {
       follower.ended = .kept
     }
     body.onWritable = { [unowned self, unowned follower] in
@@ -102,7 +102,7 @@ extension Server {
       // The next run's log is another one.
       follower.offset = 0
     }
-    if follower.stream == .stderr, let log = runningLog(of: follower.job) {
+    if let log = runningLog(of: follower.job, follower.stream) {
       guard follower.send(log) else { return }
     }
     // The end of a log tells the end of its job, which is told once it is durable.

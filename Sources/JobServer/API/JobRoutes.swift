@@ -37,6 +37,7 @@ extension Server {
         try server.cancel(request, later)
       },
       jobLogOperation,
+      jobEventsOperation,
     ]
   }
 

@@ -21,6 +21,23 @@ enum OpenAPIDocument {
     return writer.bytes
   }()
 
+  /// A value of any YAML as JSON text; nil for one that refers to another.
+  static func json(of node: Node) -> String? {
+    guard !refers(node) else { return nil }
+    var writer = JSONWriter(capacity: 64)
+    write(node, to: &writer)
+    return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  private static func refers(_ node: Node) -> Bool {
+    switch node {
+    case .mapping(let mapping): mapping.contains { refers($0.value) }
+    case .sequence(let sequence): sequence.contains(where: refers)
+    case .scalar: false
+    case .alias: true
+    }
+  }
+
   private static func write(_ node: Node, to writer: inout JSONWriter) {
     switch node {
     case .mapping(let mapping):

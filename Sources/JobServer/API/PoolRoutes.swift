@@ -52,13 +52,21 @@ extension Server {
     writer.member("name", string: pool.name)
     writer.member("state", string: pool.condition)
     if let reason = pool.brokenReason { writer.member("reason", string: reason) }
-    writer.member("kind", string: pool.configured.runsPrograms ? "programs" : "workers")
-    if !pool.configured.runsPrograms {
+    let worker = pool.configured.worker
+    writer.member(
+      "kind",
+      string: pool.configured.runsPrograms ? "programs" : worker == nil ? "workers" : "persistent")
+    if !pool.configured.runsPrograms, worker == nil {
       writer.member("start_method", string: pool.configured.startMethod.rawValue)
     }
     writer.member("processes", integer: pool.processes)
     if let count = pool.configured.maxTasksPerChild {
       writer.member("maxtasksperchild", integer: count)
+    }
+    if let worker {
+      writer.member("allow_pickle", bool: worker.allowsPickle && settings.allowsPickle)
+      writer.member("allow_main", bool: worker.allowsMain)
+      writer.member("dynamic", bool: engine.isDynamic(pool: pool.index))
     }
     writer.name("tasks")
     writer.beginArray()

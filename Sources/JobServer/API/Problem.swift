@@ -28,6 +28,8 @@ struct Problem: Error, Equatable {
     case ambiguousTask = "ambiguous_task"
     case unknownPool = "unknown_pool"
     case invalidArguments = "invalid_arguments"
+    case pickleNotAllowed = "pickle_not_allowed"
+    case mainNotAllowed = "main_not_allowed"
     case idempotencyMismatch = "idempotency_mismatch"
     case jobFailed = "job_failed"
     case internalError = "internal_error"

@@ -14,11 +14,13 @@ struct SubmissionReader {
   static let tagLengthMax = 100
   /// Most attempts.
   static let attemptsMax = 100
+  /// The longest path of a script, in bytes: PATH_MAX without its NUL.
+  static let mainBytesMax = 4_095
   /// Longest time limit, in seconds: a year.
   static let timeoutMax = 31_536_000.0
 
   private enum Member: String, CaseIterable {
-    case task, args, kwargs, pool, id, timeout, tags
+    case task, args, kwargs, pool, id, timeout, tags, encoding, main
     case attemptsMax = "max_attempts"
     case onInterrupt = "on_interrupt"
 
@@ -34,6 +36,8 @@ struct SubmissionReader {
   private var tags: [String] = []
   private var attemptsMax = 1
   private var onInterrupt = OnInterrupt.requeue
+  private var encoding = Encoding.json
+  private var main: String?
   private var problem: Problem?
   /// The pointer to the value that is being read.
   private var place = ""
@@ -66,13 +70,13 @@ struct SubmissionReader {
   private func submission(key: String?) -> Submission {
     let isPlain =
       kwargs.isEmpty && timeout == nil && tags.isEmpty && attemptsMax == 1
-      && onInterrupt == .requeue && key == nil
+      && onInterrupt == .requeue && key == nil && encoding == .json && main == nil
     let options =
       isPlain
       ? nil
       : JobOptions(
         kwargs: kwargs, timeout: timeout, attemptsMax: attemptsMax, onInterrupt: onInterrupt,
-        tags: tags, idempotencyKey: key)
+        tags: tags, idempotencyKey: key, encoding: encoding, main: main)
     return Submission(task: task, args: args, id: id, pool: pool, options: options)
   }
 
@@ -136,6 +140,12 @@ struct SubmissionReader {
     case .timeout: try readTimeout(&json)
     case .tags: try readTags(&json)
     case .attemptsMax: try readAttemptsMax(&json)
+    case .encoding:
+      guard let choice = Encoding(rawValue: try json.readString()) else {
+        return refuse("\"json\" or \"pickle\"", at: "/encoding")
+      }
+      encoding = choice
+    case .main: try readMain(&json)
     case .onInterrupt:
       guard let choice = OnInterrupt(rawValue: try json.readString()) else {
         return refuse("\"requeue\" or \"fail\"", at: "/on_interrupt")
@@ -149,6 +159,15 @@ struct SubmissionReader {
     if !hasLength(task, atMost: Self.taskLengthMax) {
       refuse("a task's name has 1 to \(Self.taskLengthMax) characters", at: "/task")
     }
+  }
+
+  private mutating func readMain(_ json: inout JSONReader) throws(JSONError) {
+    let path = try json.readString()
+    guard path.hasPrefix("/"), path.utf8.count <= Self.mainBytesMax, !path.utf8.contains(0) else {
+      return refuse(
+        "the whole path of a script, of at most \(Self.mainBytesMax) bytes", at: "/main")
+    }
+    main = path
   }
 
   private mutating func readTimeout(_ json: inout JSONReader) throws(JSONError) {

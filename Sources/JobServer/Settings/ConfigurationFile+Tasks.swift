@@ -93,10 +93,13 @@ extension ConfigurationFile {
       guard task["result"] != nil else {
         throw error(at: node, "content_type: only a task with 'result: bytes' has it")
       }
-    case "environment": settings.program?.environment = try variables(node)
+    case "environment":
+      settings.program?.environment = try variables(node, not: ProgramSettings.ownVariables)
     case "inherit":
       settings.program?.inherited = try list(node, of: "inherit").map(\.text)
-      for item in try list(node, of: "inherit") { try check(variable: item.text, at: item.node) }
+      for item in try list(node, of: "inherit") {
+        try check(variable: item.text, at: item.node, not: ProgramSettings.ownVariables)
+      }
     default:
       let text = try scalar(node, of: name)
       try naming(name, node) { () throws(Setting.InvalidValue) in
@@ -155,14 +158,15 @@ extension ConfigurationFile {
     }
   }
 
-  private func variables(_ node: Node) throws(SettingError) -> [String: String] {
+  /// The variables of a mapping, none of them one of those that the service sets.
+  func variables(_ node: Node, not own: [String]) throws(SettingError) -> [String: String] {
     guard let mapping = node.mapping else {
       throw error(at: node, "environment: expected variables, like '{ LANG: C.UTF-8 }'")
     }
     var variables: [String: String] = [:]
     for (key, value) in mapping {
       let name = key.scalar?.string ?? ""
-      try check(variable: name, at: key)
+      try check(variable: name, at: key, not: own)
       guard let text = value.scalar?.string, !text.utf8.contains(0) else {
         throw error(at: value, "environment: \(name): expected a text")
       }
@@ -171,21 +175,22 @@ extension ConfigurationFile {
     return variables
   }
 
-  private func check(variable name: String, at node: Node) throws(SettingError) {
+  /// Refuses what is no variable's name, or one of those that the service sets.
+  func check(variable name: String, at node: Node, not own: [String]) throws(SettingError) {
     let isName =
       !name.isEmpty && name.first?.isNumber == false
       && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
     guard isName else {
       throw error(at: node, "'\(name)' is not a variable's name: letters, digits and _")
     }
-    guard !ProgramSettings.ownVariables.contains(name) else {
-      let list = ProgramSettings.ownVariables.joined(separator: ", ")
+    guard !own.contains(name) else {
+      let list = own.joined(separator: ", ")
       throw error(at: node, "'\(name)' is a variable that the service sets by itself, like \(list)")
     }
   }
 
   /// The texts of a list, with their places.
-  private func list(
+  func list(
     _ node: Node, of key: String
   ) throws(SettingError) -> [(text: String, node: Node)] {
     guard let sequence = node.sequence else {
@@ -223,8 +228,8 @@ extension Settings {
       throw SettingError(
         source: place(pool.name),
         reason: """
-          the pool '\(pool.name)' runs programs, one process for each job: start_method and \
-          maxtasksperchild have no meaning there
+          the pool '\(pool.name)' runs programs, one process for each job: start_method, \
+          maxtasksperchild and worker have no meaning there
           """)
     }
   }

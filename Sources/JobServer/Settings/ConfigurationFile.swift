@@ -89,22 +89,6 @@ struct ConfigurationFile {
     }
   }
 
-  private func readPools(_ node: Node, into settings: inout Settings) throws(SettingError) {
-    guard let mapping = node.mapping else {
-      throw error(at: node, "pools: expected names, like 'default: { processes: 2 }'")
-    }
-    for (key, value) in mapping {
-      let name = try poolName(key)
-      var pool = settings.pools.first { $0.name == name } ?? Settings.Pool(name: name)
-      try readPool(value, into: &pool)
-      if let index = settings.pools.firstIndex(where: { $0.name == name }) {
-        settings.pools[index] = pool
-      } else {
-        settings.pools.append(pool)
-      }
-    }
-  }
-
   func poolName(_ node: Node) throws(SettingError) -> String {
     let name = node.scalar?.string ?? ""
     guard
@@ -114,30 +98,6 @@ struct ConfigurationFile {
       throw error(at: node, "'\(name)' is not a pool's name: 1 to 64 of A-Z a-z 0-9 . _ -")
     }
     return name
-  }
-
-  private func readPool(_ node: Node, into pool: inout Settings.Pool) throws(SettingError) {
-    if node.scalar?.string == "" { return }
-    guard let mapping = node.mapping else {
-      throw error(at: node, "expected a pool's settings, like '{ processes: 2 }'")
-    }
-    for (key, value) in mapping {
-      let name = key.scalar?.string ?? ""
-      let text = try scalar(value, of: name)
-      do {
-        switch name {
-        case "processes": pool.processes = try Setting.processes(text)
-        case "start_method": pool.startMethod = try Setting.startMethod(text)
-        case "maxtasksperchild": pool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
-        default:
-          throw Setting.InvalidValue(
-            reason: "unknown key; a pool has processes, start_method, maxtasksperchild")
-        }
-      } catch {
-        let reason = (error as? Setting.InvalidValue)?.reason ?? "\(error)"
-        throw self.error(at: value, "\(name): \(reason)")
-      }
-    }
   }
 
   func scalar(_ node: Node, of name: String) throws(SettingError) -> String {

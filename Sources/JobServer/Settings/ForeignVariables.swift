@@ -4,7 +4,7 @@
 enum ForeignVariables {
   /// Names that other parts of this project, its tests and its clients read.
   static let known: Set = [
-    "LIDO_ALLOW_PICKLE", "LIDO_ATTEMPT", "LIDO_BIN", "LIDO_BOOT", "LIDO_FUZZ_CASES", "LIDO_JOB_ID",
+    "LIDO_ATTEMPT", "LIDO_BIN", "LIDO_BOOT", "LIDO_CHANNEL", "LIDO_FUZZ_CASES", "LIDO_JOB_ID",
     "LIDO_SEED", "LIDO_TASK", "LIDO_TEST_BIN", "LIDO_TOKENS", "LIDO_URL",
   ]
 

@@ -30,6 +30,7 @@ enum Setting: String, CaseIterable, Sendable {
   case portFile = "port-file"
   case tokenFile = "token-file"
   case insecure
+  case allowPickle = "allow-pickle"
   case logLevel = "log-level"
   case logFormat = "log-format"
 
@@ -49,7 +50,7 @@ enum Setting: String, CaseIterable, Sendable {
     case .listen: "host:port"
     case .data: "dir"
     case .config, .portFile, .tokenFile: "file"
-    case .insecure: "true|false"
+    case .insecure, .allowPickle: "true|false"
     case .processes: "n|auto"
     case .startMethod: "forkserver|spawn"
     case .sync: "always|ms|never"
@@ -103,6 +104,11 @@ enum Setting: String, CaseIterable, Sendable {
       """
     case .insecure:
       "Let in whoever reaches the address, without a token and by any name. (default: false)"
+    case .allowPickle:
+      """
+      Pass on values in the pickle of Python to and from pools that allow it: whoever may submit \
+      may then run any code there. (default: false)
+      """
     case .logLevel:
       "trace, debug, info, notice, warning, error or critical. (default: info)"
     case .logFormat: "Log lines as text, or as JSON objects. (default: text)"
@@ -115,11 +121,12 @@ enum Setting: String, CaseIterable, Sendable {
   func read(_ text: String, into settings: inout Settings) throws(InvalidValue) {
     switch self {
     case .listen: (settings.host, settings.port) = try Setting.address(text)
-    case .data: settings.directory = try path(text)
-    case .config: settings.configFile = try path(text)
-    case .portFile: settings.portFile = try path(text)
-    case .tokenFile: settings.tokenFile = try path(text)
+    case .data: settings.directory = try Setting.path(text)
+    case .config: settings.configFile = try Setting.path(text)
+    case .portFile: settings.portFile = try Setting.path(text)
+    case .tokenFile: settings.tokenFile = try Setting.path(text)
     case .insecure: settings.isInsecure = try Setting.truth(text)
+    case .allowPickle: settings.allowsPickle = try Setting.truth(text, isNumberTaken: true)
     case .processes: settings.defaultPool.processes = try Setting.processes(text)
     case .startMethod: settings.defaultPool.startMethod = try Setting.startMethod(text)
     case .maxTasksPerChild:
@@ -156,7 +163,7 @@ enum Setting: String, CaseIterable, Sendable {
 // MARK: Reading values
 
 extension Setting {
-  private func path(_ text: String) throws(InvalidValue) -> String {
+  static func path(_ text: String) throws(InvalidValue) -> String {
     guard !text.isEmpty else { throw InvalidValue(reason: "empty; a path is expected") }
     // Nobody else expands it either: a shell does so at the start of a word only, which
     // `--data=~/x` and a file are not.
@@ -271,7 +278,9 @@ extension Setting {
     }
   }
 
-  static func truth(_ text: String) throws(InvalidValue) -> Bool {
+  /// `true` or `false`; where `isNumberTaken`, 1 and 0 as well, as variables have it.
+  static func truth(_ text: String, isNumberTaken: Bool = false) throws(InvalidValue) -> Bool {
+    if isNumberTaken, text == "1" || text == "0" { return text == "1" }
     guard let value = Bool(text) else {
       throw InvalidValue(reason: "'\(text)' is neither true nor false")
     }

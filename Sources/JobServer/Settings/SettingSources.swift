@@ -34,12 +34,16 @@ enum SettingSources {
     return settings
   }
 
-  /// Refuses a task whose result may be larger than any: memory is bounded by `max_body`.
+  /// Refuses a task, or a pool, whose result may be larger than any: memory is bounded by
+  /// `max_body`.
   private static func refuseLargerResults(_ settings: Settings) throws(SettingError) {
-    for task in settings.tasks {
-      guard let most = task.outputBytesMax, most > settings.bodyBytesMax else { continue }
+    let bounds =
+      settings.tasks.map { ($0.outputBytesMax, $0.outputPlace) }
+      + settings.pools.map { ($0.worker?.outputBytesMax, $0.worker?.outputPlace ?? "") }
+    for (most, place) in bounds {
+      guard let most, most > settings.bodyBytesMax else { continue }
       throw SettingError(
-        source: task.outputPlace,
+        source: place,
         reason: """
           output: \(most) bytes are more than a result may have, \(settings.bodyBytesMax) bytes; \
           that is --max-body, or max_body

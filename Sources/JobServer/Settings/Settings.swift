@@ -14,6 +14,8 @@ struct Settings: Equatable, Sendable {
     var maxTasksPerChild: Int?
     /// Whether it runs a program for each job, instead of keeping workers.
     var runsPrograms = false
+    /// The program that its workers are; nil: they are this one.
+    var worker: WorkerProgramSettings?
   }
 
   var host = "127.0.0.1"
@@ -25,6 +27,8 @@ struct Settings: Equatable, Sendable {
   var tokenFile: String?
   /// Whether others may be let in without a token.
   var isInsecure = false
+  /// Whether values may travel in the pickle of Python, in pools that allow it.
+  var allowsPickle = false
   var sync = SyncPolicy.every(milliseconds: 50)
   var snapshotInterval: Milliseconds = 60_000
   var bodyBytesMax = 8 << 20
@@ -40,6 +44,18 @@ struct Settings: Equatable, Sendable {
   var limits = Limits()
   var pools = [Pool(name: "default")]
   var tasks: [TaskSettings] = []
+
+  /// What submissions to the pools may have, by the name of the pool.
+  var poolRules: [String: PoolRule] {
+    var rules: [String: PoolRule] = [:]
+    for pool in pools {
+      guard let worker = pool.worker else { continue }
+      rules[pool.name] = PoolRule(
+        allowsPickle: worker.allowsPickle && allowsPickle, allowsMain: worker.allowsMain,
+        argumentBytesMax: worker.argumentBytesMax)
+    }
+    return rules
+  }
 
   /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.
   var defaultPool: Pool {

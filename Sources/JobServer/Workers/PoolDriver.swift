@@ -1,4 +1,5 @@
 import JobCore
+import JobStorage
 import Multiprocessing
 
 /// What the server asks of a pool, whatever runs its calls: kept workers, or a program for each
@@ -70,8 +71,40 @@ extension PoolDriver {
   }
 }
 
+/// A pool whose calls write logs.
+protocol LoggingPoolDriver: PoolDriver {
+  /// Told of calls while events are drained.
+  var observe: ((CallObservation) -> Void)? { get set }
+  /// What a running call has written to a stream so far; nil if there is no such call, or if that
+  /// is its result.
+  func log(of call: CallID, _ stream: JobLog.Stream) -> ProgramLog?
+}
+
+/// What happened to a call besides its end.
+enum CallObservation {
+  /// Its program runs, as this process.
+  case began(CallID, process: Int32)
+  /// It wrote to stdout or stderr.
+  case logGrew(CallID)
+  /// It told how far it is; the engine hears of it, too.
+  case progressed(CallID, Progress)
+  /// It made a value, JSON text, before its end.
+  case item(CallID, value: String)
+  /// It is over: what is to be kept of what it wrote.
+  case ended(CallID, stdout: ProgramLog, stderr: ProgramLog)
+}
+
 /// A call that is handed to a slot: an attempt of a job.
 struct Assignment {
+  /// What is to be run.
+  enum Kind: Equatable {
+    /// The task once.
+    case call
+    /// The task for each element of `args`, in order; if it is `star`, each is an array of
+    /// arguments.
+    case chunk(star: Bool)
+  }
+
   let call: CallID
   let job: JobID
   /// From 1.
@@ -81,6 +114,52 @@ struct Assignment {
   let args: String
   /// A JSON object, or nothing.
   let kwargs: String
+  var kind = Kind.call
+  /// How values travel.
+  var encoding = Encoding.json
+  /// The path of the script that the task is in.
+  var main: String?
+}
+
+extension Loss {
+  /// Why a call of a worker that stays is lost.
+  init(
+    _ status: ExitStatus, started: Bool, reason: String?, isOutOfMemory: () -> Bool
+  ) {
+    guard started else {
+      self = .notStarted
+      return
+    }
+    if let reason {
+      self = .protocolBroken(reason)
+      return
+    }
+    self =
+      switch status {
+      case .unknown: .interrupted
+      case .signalled(9) where isOutOfMemory(): .outOfMemory(exitcode: -9)
+      case .exited, .signalled: .workerExited(exitcode: status.exitcode)
+      }
+  }
+}
+
+extension WorkerExit {
+  /// The end of a worker that stays, as its pool knows it.
+  init(_ gone: WorkerSummary, _ status: ExitStatus, poolIsEnding: Bool) {
+    reason =
+      switch status {
+      case .unknown: "lost"
+      case .exited where gone.isEndedByPool, .signalled where gone.isEndedByPool: "ended"
+      case .exited(0): "retired"
+      case .exited: "exited"
+      case .signalled: "signalled"
+      }
+    pid = gone.process
+    exitcode = status == .unknown ? nil : status.exitcode
+    slot = gone.slot
+    call = gone.call.map(CallID.init(rawValue:))
+    isExpected = reason == "ended" || reason == "retired" || poolIsEnding
+  }
 }
 
 /// A worker that has ended, for the log and the metrics.

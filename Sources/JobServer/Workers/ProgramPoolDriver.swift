@@ -1,21 +1,12 @@
 import Glibc
 import JSON
 import JobCore
+import JobStorage
 import Multiprocessing
 import Reactor
 
 /// Joins a pool that runs a program for each call to the engine and the reactor.
-final class ProgramPoolDriver: PoolDriver {
-  /// What happened to a call besides its end.
-  enum Observation {
-    /// Its program runs, as this process.
-    case began(CallID, process: Int32)
-    /// Its program wrote to standard error.
-    case logGrew(CallID)
-    /// Its program has ended: what is to be kept of its output.
-    case ended(CallID, log: ProgramLog, output: [UInt8])
-  }
-
+final class ProgramPoolDriver: LoggingPoolDriver {
   let index: Int
   let configured: Settings.Pool
   let processes: Int
@@ -25,7 +16,7 @@ final class ProgramPoolDriver: PoolDriver {
   private(set) var isSettled = false
 
   /// Told of calls while events are drained.
-  var observe: ((Observation) -> Void)?
+  var observe: ((CallObservation) -> Void)?
   /// Whether the system has killed for want of memory since it was last asked.
   var isOutOfMemory: () -> Bool = { false }
 
@@ -114,7 +105,10 @@ final class ProgramPoolDriver: PoolDriver {
       return nil
     case .ended(let number, let end):
       let call = CallID(rawValue: number)
-      observe?(.ended(call, log: end.log, output: end.status == .exited(0) ? [] : end.output))
+      let output = end.status == .exited(0) ? [] : end.output
+      observe?(
+        .ended(
+          call, stdout: ProgramLog(output, bytesMax: end.log.bytesMax), stderr: end.log))
       guard let task = running.removeValue(forKey: number), let program = task.program else {
         return nil
       }
@@ -229,6 +223,8 @@ final class ProgramPoolDriver: PoolDriver {
 
   var workers: [WorkerSummary] { pool.workers }
 
-  /// What the program of a running call has written to standard error so far.
-  func log(of call: CallID) -> ProgramLog? { pool.log(of: call.rawValue) }
+  /// What it writes to stdout is its result, and a log only if it has failed.
+  func log(of call: CallID, _ stream: JobLog.Stream) -> ProgramLog? {
+    stream == .stderr ? pool.log(of: call.rawValue) : nil
+  }
 }

@@ -1,5 +1,4 @@
 import Glibc
-import JSON
 import JobCore
 import Multiprocessing
 import Reactor
@@ -70,19 +69,7 @@ final class WorkerPoolDriver: PoolDriver {
     guard isOurs, case .exited(_, let status, _) = event, let gone = pool.goneWorkers.last else {
       return
     }
-    let reason =
-      switch status {
-      case .unknown: "lost"
-      case .exited where gone.isEndedByPool, .signalled where gone.isEndedByPool: "ended"
-      case .exited(0): "retired"
-      case .exited: "exited"
-      case .signalled: "signalled"
-      }
-    exits.append(
-      WorkerExit(
-        pid: gone.process, exitcode: status == .unknown ? nil : status.exitcode, reason: reason,
-        slot: gone.slot, call: gone.call.map(CallID.init(rawValue:)),
-        isExpected: reason == "ended" || reason == "retired" || isEnding))
+    exits.append(WorkerExit(gone, status, poolIsEnding: isEnding))
   }
 
   func passTime(at instant: Instant) {
@@ -130,7 +117,8 @@ final class WorkerPoolDriver: PoolDriver {
     case .callLost(let call, let status, let started, let reason):
       outputMaxByCall[call] = nil
       return .callLost(
-        CallID(rawValue: call), loss(status, started: started, reason: reason))
+        CallID(rawValue: call),
+        Loss(status, started: started, reason: reason, isOutOfMemory: isOutOfMemory))
     case .poolBroke(let reason):
       brokenReason = reason
       return .poolBroke(pool: index, reason: reason)
@@ -150,16 +138,6 @@ final class WorkerPoolDriver: PoolDriver {
       RaisedError(
         code: .outputLimit, type: "OutputLimitPassed",
         message: "the result has \(text.utf8.count) bytes; its task may answer \(bytesMax)"))
-  }
-
-  private func loss(_ status: ExitStatus, started: Bool, reason: String?) -> Loss {
-    guard started else { return .notStarted }
-    if let reason { return .protocolBroken(reason) }
-    switch status {
-    case .unknown: return .interrupted
-    case .signalled(SIGKILL) where isOutOfMemory(): return .outOfMemory(exitcode: -SIGKILL)
-    case .exited, .signalled: return .workerExited(exitcode: status.exitcode)
-    }
   }
 
   // MARK: What is to be done
@@ -219,31 +197,5 @@ final class WorkerPoolDriver: PoolDriver {
   /// The workers, and the last ones that are gone.
   var workers: [WorkerSummary] {
     pool.workers.sorted { $0.slot < $1.slot } + pool.goneWorkers
-  }
-}
-
-/// Reads an error as a worker tells it: `{"code":…,"type":…,"message":…,"traceback":…}`.
-enum RaisedErrorReader {
-  /// The error; one that says so if the text is not what was agreed.
-  static func read(_ text: String) -> RaisedError {
-    var error = RaisedError(type: "Error", message: "")
-    do {
-      try JSONReader.read(text) { (json) throws(JSONError) in
-        try json.beginObject()
-        while let name = try json.nextMember() {
-          switch name {
-          case "code": error.code = JobError.Code(rawValue: try json.readString()) ?? .raised
-          case "type": error.type = try json.readString()
-          case "message": error.message = try json.readString()
-          case "traceback": error.traceback = try json.readString()
-          default: try json.skipValue()
-          }
-        }
-      }
-    } catch {
-      return RaisedError(
-        type: "ProtocolError", message: "the worker's error cannot be read: \(text.prefix(500))")
-    }
-    return error
   }
 }

@@ -12,14 +12,16 @@ extension PoolState {
   }
 
   /// The process of `worker` could not be started. A machine short of processes or memory is
-  /// tried again for ever, with growing pauses; anything else counts towards breaking the pool.
+  /// tried again for ever, with growing pauses; anything else counts towards breaking the pool. So
+  /// does a working folder, which is here one that somebody has named.
   public mutating func startFailed(
     _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
   ) {
     guard let index = place(of: worker) else { return }
     precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
-    noteFailure("a worker cannot be started: \(failure)", counts: !failure.isTransient, at: now)
+    let counts = !failure.isTransient || failure.stage == .workingFolder
+    noteFailure("a worker cannot be started: \(failure)", counts: counts, at: now)
     refill(slot, at: now)
   }
 
@@ -68,6 +70,21 @@ extension PoolState {
     proceed(index, isRetiring: isRetiring, at: now)
     reportCredit(of: workers[index]!.slot)
     return true
+  }
+
+  /// `worker`, which owes no answer that it knows of, will end by itself and takes no more calls.
+  public mutating func retires(_ worker: PoolWorkerID, at now: UInt64) {
+    guard let index = place(of: worker), workers[index]!.phase == .ready else { return }
+    proceed(index, isRetiring: true, at: now)
+    reportCredit(of: workers[index]!.slot)
+  }
+
+  /// Why `worker` is about to be gone before it was ever ready, where nothing else is known.
+  public mutating func explained(_ worker: PoolWorkerID, reason: String) {
+    guard let index = place(of: worker), workers[index]!.phase == .starting,
+      workers[index]!.reason == nil
+    else { return }
+    workers[index]!.reason = reason
   }
 
   /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more

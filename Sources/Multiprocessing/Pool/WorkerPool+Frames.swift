@@ -96,20 +96,8 @@ extension WorkerPool {
   }
 
   func summary(of channel: WorkerChannel) -> WorkerSummary? {
-    guard let index = state.place(of: channel.worker), let worker = state.workers[index] else {
-      return nil
-    }
-    let call = worker.inFlight.first?.call
-    let summaryState: WorkerSummary.State =
-      switch worker.phase {
-      case .starting: .starting
-      case .ready: call == nil ? .idle : .busy
-      case .leaving, .terminated, .killed: .ending
-      }
-    return WorkerSummary(
-      slot: worker.slot, process: channel.process, state: summaryState, call: call,
-      callsDone: worker.answered, startedAt: channel.startedAt,
-      isEndedByPool: worker.phase >= .terminated && worker.reason == nil)
+    state.summary(
+      of: channel.worker, process: channel.process, startedAt: channel.startedAt)
   }
 
   /// How many workers take calls.

@@ -1,3 +1,5 @@
+internal import DequeModule
+
 /// One worker as a listing shows it.
 public struct WorkerSummary: Equatable, Sendable {
   /// Where it is in its life.
@@ -31,4 +33,24 @@ public struct WorkerSummary: Equatable, Sendable {
   public var isEndedByPool: Bool
   /// How it ended; nil while it lives.
   public var exitStatus: ExitStatus?
+}
+
+extension PoolState {
+  /// What a listing shows of a worker that lives, which is this process; nil: it is gone.
+  func summary(
+    of worker: PoolWorkerID, process: Int32, startedAt: UInt64
+  ) -> WorkerSummary? {
+    guard let index = place(of: worker), let worker = workers[index] else { return nil }
+    let call = worker.inFlight.first?.call
+    let summaryState: WorkerSummary.State =
+      switch worker.phase {
+      case .starting: .starting
+      case .ready: call == nil ? .idle : .busy
+      case .leaving, .terminated, .killed: .ending
+      }
+    return WorkerSummary(
+      slot: worker.slot, process: process, state: summaryState, call: call,
+      callsDone: worker.answered, startedAt: startedAt,
+      isEndedByPool: worker.phase >= .terminated && worker.reason == nil)
+  }
 }

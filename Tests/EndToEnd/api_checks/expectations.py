@@ -8,11 +8,12 @@ UUID7 = re.compile(r"\A[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
 
 HANDLE_ALWAYS = {
     "id", "task", "pool", "state", "ready", "successful", "attempt", "max_attempts", "created_at",
-    "result_url",
+    "result_url", "events_url",
 }
 HANDLE_SOMETIMES = {
     "cancel_requested", "interruptions", "timeout", "tags", "args", "kwargs", "run_at",
     "started_at", "finished_at", "expires_at", "worker", "result", "error",
+    "progress", "encoding", "main",
     # In answers with several jobs only.
     "idempotent_replayed", "outcome_omitted",
 }
@@ -56,6 +57,8 @@ def faults_of_handle(handle):
         faults.append(f"finished_at and expires_at do not fit state {state}")
     if handle["result_url"] != f"/v1/jobs/{handle['id']}/result":
         faults.append(f"result_url {handle['result_url']!r}")
+    if handle["events_url"] != f"/v1/jobs/{handle['id']}/events":
+        faults.append(f"events_url {handle['events_url']!r}")
     return faults + _faults_of_moments(handle) + _faults_of_numbers(handle)
 
 

@@ -15,6 +15,7 @@ ROUTES = {
     "/v1/jobs/{id}/result": {"get"},
     "/v1/jobs/{id}/cancel": {"post"},
     "/v1/jobs/{id}/logs": {"get"},
+    "/v1/jobs/{id}/events": {"get"},
     "/v1/tasks": {"get"},
     "/v1/info": {"get"},
     "/v1/pools": {"get"},

@@ -7,6 +7,7 @@ READ_ONLY = (
     "/v1/tasks", "/v1/pools", "/v1/pools/default", "/v1/pools/default/workers", "/v1/info",
     "/livez", "/readyz", "/healthz", "/metrics", "/openapi.yaml", "/openapi.json",
     f"/v1/jobs/{DONE}/result", f"/v1/jobs/{DONE}/logs",
+    f"/v1/jobs/{DONE}/events",
 )
 #: Paths, and the methods that each of them refuses.
 REFUSED = [(path, ("POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")) for path in READ_ONLY] + [

@@ -1,0 +1,262 @@
+import JSON
+
+/// A message of a line worker, taken apart. The protocol is specified here:
+///
+/// Both sides write one JSON object a line; its first member names it. To the worker:
+///
+///     {"setup":{"protocol":1,"pool":…,"slot":0,"initializer":…,"initargs":[…],"encoding":…,
+///               "allow_main":…,"calls_max":…,"line_bytes_max":…}}       first, once
+///     {"call":17,"task":"square","args":[7],"kwargs":{},…}              one at a time
+///     {"call":18,"task":"square","items":[1,2],"star":false,…}          if it takes chunks
+///     {"cancel":17}                                                     SIGTERM follows
+///     {"stop":true}                                                     no more calls come
+///
+/// From the worker:
+///
+///     {"ready":{"protocol":1,"tasks":["square"],"language":…,"chunks":false,"dynamic":false}}
+///     {"failed":{"type":…,"message":…,"traceback":…}}                   instead; then it exits
+///     {"return":17,"value":49}
+///     {"raise":17,"error":{"type":…,"message":…,…},"item":1,"values":[1]}
+///     {"progress":17,"value":0.4,"message":"…"}
+///     {"item":17,"value":…}
+///     {"retiring":true}                                                 with its last answer
+///
+/// A worker passes over messages that it does not know; it must not send any that is not here.
+enum LineMessage: Equatable {
+  case ready(LineWorkerReady)
+  case failed(message: String)
+  case returned(call: UInt64, value: String)
+  /// `item` and `values`, a JSON array, are for a chunk.
+  case raised(call: UInt64, error: LineError, item: Int?, values: String?)
+  case progress(call: UInt64, value: String, message: String?)
+  case item(call: UInt64, value: String)
+  case retiring
+  /// A result whose arrays and objects lie deeper than results may.
+  case returnedTooDeep(call: UInt64)
+
+  /// How many arrays and objects may lie within one another in a value.
+  static let depthMax = 64
+  /// The longest progress, in bytes of its value and its message together.
+  static let progressBytesMax = 16 << 10
+  /// The most tasks that a worker may name, and the longest name in bytes.
+  static let tasksMax = 10_000
+  static let taskBytesMax = 800
+
+  /// What is wrong with a line.
+  struct Fault: Error, Equatable {
+    let reason: String
+  }
+
+  /// Reads a line.
+  static func read(_ line: UnsafeBufferPointer<UInt8>) throws(Fault) -> LineMessage {
+    var message: LineMessage?
+    var fault: String?
+    var call: UInt64?
+    do {
+      try JSONReader.read(line, depthMax: depthMax + 1) { (reader) throws(JSONError) in
+        try reader.beginObject()
+        guard let name = try reader.nextMember() else {
+          fault = "an empty message"
+          return
+        }
+        var parts = LineMessageParts(name)
+        if !parts.isKnown { fault = "a message '\(name.prefix(40))', which is none" }
+        if fault == nil {
+          call = try parts.readLeader(&reader)
+          try parts.readRest(&reader)
+          fault = parts.fault
+        }
+        if fault == nil { message = parts.message }
+      }
+    } catch {
+      if let call, error.reason == .tooDeep, fault == nil { return .returnedTooDeep(call: call) }
+      if case .wrongType = error.reason { throw Fault(reason: "\(error)") }
+      throw Fault(reason: "a line that is not JSON: \(error)")
+    }
+    guard let message else { throw Fault(reason: fault ?? "a message that lacks a member") }
+    return message
+  }
+}
+
+/// What a worker is, as it says when it is ready.
+struct LineWorkerReady: Equatable {
+  var version = 0
+  var tasks: [String] = []
+  /// Whether it takes whole chunks.
+  var takesChunks = false
+  /// Whether it runs tasks that it does not name.
+  var isDynamic = false
+}
+
+/// An error as a worker tells it.
+struct LineError: Equatable {
+  var code = ""
+  var type = "Error"
+  var message = ""
+  var traceback: String?
+  /// What the exception was made with, a JSON array.
+  var args: String?
+  var module: String?
+  /// The exception itself, in base64.
+  var pickle: String?
+}
+
+/// The members of a message as they are read.
+struct LineMessageParts {
+  private let name: String
+  private var call: UInt64 = 0
+  private var ready = LineWorkerReady()
+  private var error: LineError?
+  private var value: String?
+  private var text: String?
+  private var item: Int?
+  private var values: String?
+  private(set) var fault: String?
+
+  init(_ name: String) {
+    self.name = name
+  }
+
+  var isKnown: Bool {
+    ["ready", "failed", "return", "raise", "progress", "item", "retiring"].contains(name)
+  }
+
+  /// Reads the value of the member that names the message. Returns the call of a `return`.
+  mutating func readLeader(_ reader: inout JSONReader) throws(JSONError) -> UInt64? {
+    switch name {
+    case "ready": try readReady(&reader)
+    case "failed": error = try LineError.read(&reader)
+    case "retiring": _ = try reader.readBool()
+    default:
+      guard let number = UInt64(exactly: try reader.readInt()) else {
+        fault = "a call with a negative number"
+        return nil
+      }
+      call = number
+    }
+    return name == "return" ? call : nil
+  }
+
+  /// Reads the members after it. Those that mean nothing are checked and passed over.
+  mutating func readRest(_ reader: inout JSONReader) throws(JSONError) {
+    while let member = try reader.nextMember() {
+      switch (name, member) {
+      case ("return", "value"), ("progress", "value"), ("item", "value"):
+        value = try reader.readText()
+      case ("progress", "message"):
+        if try reader.kind() == .null {
+          try reader.readNull()
+        } else {
+          text = try reader.readString()
+        }
+      case ("raise", "error"): error = try LineError.read(&reader)
+      case ("raise", "item"): item = try reader.readInt()
+      case ("raise", "values"):
+        guard try reader.kind() == .array else {
+          fault = "values that are no array"
+          return
+        }
+        values = try reader.readText()
+      default: try reader.skipValue()
+      }
+    }
+    let progressBytes = (value?.utf8.count ?? 0) + (text?.utf8.count ?? 0)
+    if name == "progress", progressBytes > LineMessage.progressBytesMax {
+      fault = "a progress of \(progressBytes) bytes"
+    }
+  }
+
+  /// The message; nil if a member is missing.
+  var message: LineMessage? {
+    switch name {
+    case "ready": return .ready(ready)
+    case "failed": return error.map { .failed(message: $0.inWords) }
+    case "return": return value.map { .returned(call: call, value: $0) }
+    case "raise":
+      return error.map { .raised(call: call, error: $0, item: item, values: values) }
+    case "progress":
+      return .progress(call: call, value: value ?? "null", message: text)
+    case "item": return value.map { .item(call: call, value: $0) }
+    case "retiring": return .retiring
+    default: return nil
+    }
+  }
+
+  private mutating func readReady(_ reader: inout JSONReader) throws(JSONError) {
+    try reader.beginObject()
+    while let member = try reader.nextMember() {
+      switch member {
+      case "protocol": ready.version = try reader.readInt()
+      case "tasks": ready.tasks = try reader.readStrings()
+      case "chunks": ready.takesChunks = try reader.readBool()
+      case "dynamic": ready.isDynamic = try reader.readBool()
+      default: try reader.skipValue()
+      }
+    }
+    if ready.version != LineWorkerSettings.protocolVersion {
+      fault = "protocol version \(ready.version) instead of \(LineWorkerSettings.protocolVersion)"
+    } else if ready.tasks.count > LineMessage.tasksMax {
+      fault = "\(ready.tasks.count) tasks, where \(LineMessage.tasksMax) are allowed"
+    } else if let name = ready.tasks.first(where: {
+      !(1...LineMessage.taskBytesMax).contains($0.utf8.count)
+    }) {
+      fault = "a task with a name of \(name.utf8.count) bytes"
+    }
+  }
+}
+
+extension LineError {
+  /// Reads an error's object. `null` is as good as nothing.
+  static func read(_ reader: inout JSONReader) throws(JSONError) -> LineError {
+    var error = LineError()
+    try reader.beginObject()
+    while let name = try reader.nextMember() {
+      if try reader.kind() == .null {
+        try reader.readNull()
+        continue
+      }
+      switch name {
+      case "code": error.code = try reader.readString()
+      case "type": error.type = try reader.readString()
+      case "message": error.message = try reader.readString()
+      case "traceback": error.traceback = try reader.readString()
+      case "module": error.module = try reader.readString()
+      case "pickle": error.pickle = try reader.readString()
+      case "args":
+        if try reader.kind() == .array {
+          error.args = try reader.readText()
+        } else {
+          try reader.skipValue()
+        }
+      default: try reader.skipValue()
+      }
+    }
+    return error
+  }
+
+  /// `type: message`, for whoever has one line.
+  var inWords: String {
+    let text = message.isEmpty ? type : "\(type): \(message)"
+    return TaskFailure.cut(text)
+  }
+
+  /// The error as a call's answer has it: codes that are known, texts that are bounded. What else
+  /// belongs to the exception is left out if it has more than `bytesMax` bytes.
+  func write(item: Int?, values: String?, bytesMax: Int, to writer: inout JSONWriter) {
+    writer.beginObject()
+    let isMissing = code == "task_not_found"
+    writer.member("code", string: (TaskFailure.Code(rawValue: code) ?? .raised).rawValue)
+    writer.member("type", string: isMissing ? "TaskNotFound" : TaskFailure.cut(type))
+    writer.member("message", string: TaskFailure.cut(message))
+    writer.memberIfPresent("traceback", string: traceback.map(TaskFailure.cut))
+    writer.memberIfPresent("module", string: module.map(TaskFailure.cut))
+    let bytes = (args?.utf8.count ?? 0) + (pickle?.utf8.count ?? 0)
+    if bytes <= bytesMax {
+      writer.memberIfPresent("args", text: args)
+      writer.memberIfPresent("pickle", string: pickle)
+    }
+    writer.memberIfPresent("item", integer: item)
+    writer.memberIfPresent("values", text: values)
+    writer.endObject()
+  }
+}

@@ -1,0 +1,78 @@
+import CPlatform
+import Glibc
+import JSON
+
+/// How a worker comes into being.
+extension LineWorkerPool {
+  func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
+    do throws(StartFailure) {
+      try start(worker, slot: slot, at: now)
+    } catch {
+      state.startFailed(worker, error, at: now)
+    }
+  }
+
+  private func start(_ worker: PoolWorkerID, slot: Int, at now: UInt64) throws(StartFailure) {
+    var theirs: [ProcessSpecification.Inherited] = []
+    defer { for end in theirs { Glibc.close(end.source) } }
+    let channel = try openChannel(worker, slot: slot, at: now, &theirs)
+    var specification = ProcessSpecification(
+      .exec(
+        path: settings.arguments[0], arguments: settings.arguments,
+        environment: settings.environment
+          + ["LIDO_CHANNEL=\(LineWorkerSettings.channelDescriptor)"]),
+      descriptors: theirs)
+    specification.workingFolder = settings.folder
+    specification.nice = settings.nice
+    specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
+    // Before there is a process: one that nobody listens to must not run.
+    do throws(StartFailure) {
+      for descriptor in channel.descriptors { try register(descriptor, of: channel) }
+      let token = try forkServer.startProcess(specification)
+      channel.token = token
+      channelsByToken[token] = channel
+    } catch {
+      for descriptor in channel.descriptors { unregister(descriptor) }
+      throw error
+    }
+    while channels.count <= worker.index { channels.append(nil) }
+    channels[worker.index] = channel
+    channel.output.bytes += settings.setup(slot: slot, callsMax: state.settings.callsPerWorkerMax)
+    noteDirty(channel)
+  }
+
+  /// A socket pair and two pipes; `theirs`, the worker's ends, are the caller's to close, whether
+  /// it throws or not.
+  private func openChannel(
+    _ worker: PoolWorkerID, slot: Int, at now: UInt64,
+    _ theirs: inout [ProcessSpecification.Inherited]
+  ) throws(StartFailure) -> LineChannel {
+    var ends: [Int32] = [-1, -1]
+    guard lido_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
+      throw StartFailure(stage: .descriptors, errorNumber: errno)
+    }
+    theirs.append(.init(ends[1], as: LineWorkerSettings.channelDescriptor))
+    var ours: [Int32] = []
+    for target: Int32 in [1, 2] {
+      var ourEnd: Int32 = -1
+      var theirEnd: Int32 = -1
+      guard lido_make_pipe(0, &ourEnd, &theirEnd) == 0 else {
+        let number = errno
+        for descriptor in [ends[0]] + ours { Glibc.close(descriptor) }
+        throw StartFailure(stage: .descriptors, errorNumber: number)
+      }
+      ours.append(ourEnd)
+      theirs.append(.init(theirEnd, as: target))
+    }
+    return LineChannel(
+      worker: worker, slot: slot, socket: ends[0], outputEnd: ours[0], errorEnd: ours[1],
+      startedAt: now, settings: settings)
+  }
+
+  private func register(_ descriptor: Int32, of channel: LineChannel) throws(StartFailure) {
+    try watch(descriptor, false)
+    let place = Int(descriptor)
+    while channelsByDescriptor.count <= place { channelsByDescriptor.append(nil) }
+    channelsByDescriptor[place] = channel
+  }
+}

@@ -1,0 +1,554 @@
+#!/usr/bin/env python3
+"""Workers in other languages: what they are told, what they tell, and what becomes of those that do
+not keep to the worker protocol; a job's events.
+
+Usage: LIDO_BIN=PATH workers.py
+"""
+
+import os
+import shutil
+import signal
+import sys
+import time
+
+from checks import Checks
+from lido_process import (
+    MARK, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
+from line_workers.events import Events
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORKER = os.path.join(HERE, "line_workers", "worker.py")
+SHELL_WORKER = os.path.join(HERE, "..", "..", "Sources", "Examples", "Workers", "worker.sh")
+FOLDER = temporary_folder()
+
+
+def command(*arguments):
+    """The test worker as the configuration has it; the variable lets the tests find it."""
+    words = ", ".join(f'"{word}"' for word in (sys.executable, WORKER, *arguments))
+    return f"worker: [{words}], inherit: [{MARK}]"
+
+
+CONFIGURATION = f"""
+allow_pickle: true
+pools:
+  default: {{ processes: 1 }}
+  python: {{ {command()}, processes: 2, environment: {{ ANSWER: 42 }}, directory: "{FOLDER}",
+             initializer: "tasks:prepare", initargs: [1, "two"], max_arguments: 1MiB, output: 1MiB,
+             log: 4KiB, allow_pickle: true }}
+  once: {{ {command()}, processes: 1, maxtasksperchild: 2, allow_main: true }}
+  bounded: {{ {command()}, processes: 1 }}
+tasks:
+  hog: {{ memory: 100MiB }}
+  wait: {{ timeout: 1 }}
+"""
+BAD_BEGINNINGS = f"""
+pools:
+  default: {{ processes: 1 }}
+  silent: {{ {command("silent")}, processes: 1, ready_timeout: 0.3 }}
+  failing: {{ {command("failing")}, processes: 2 }}
+  dying: {{ {command("dying")}, processes: 1 }}
+  early: {{ {command("early")}, processes: 1 }}
+  missing: {{ worker: [/there/is/no/such/program], processes: 1 }}
+  homeless: {{ {command()}, processes: 1, directory: /there/is/no/such/folder }}
+"""
+
+
+def submit(http, pool, task, *args, **members):
+    """Submits a job to a pool; its id."""
+    answer = http.submit(task, *args, pool=pool, **members)
+    if answer.status != 202:
+        raise AssertionError(f"{task}: {answer}")
+    return answer.json["id"]
+
+
+def pids(http, pool):
+    """The workers of a pool that take calls."""
+    listed = http.get(f"/v1/pools/{pool}/workers").json["workers"]
+    return {worker["pid"] for worker in listed if worker["state"] in ("idle", "busy")}
+
+
+# Calls
+
+
+def calls(checks, _service, http):
+    number = 12345678901234567890
+    job = run(http, "square", number, pool="python")
+    checks.equal("a call and its value, exact", job["result"], number * number)
+    job = run(http, "show", 1, kwargs={"a": None}, pool="python")
+    shown = job["result"]
+    checks.equal("what a call tells", shown["call"], {
+        "call": shown["call"]["call"], "task": "show", "args": [1], "kwargs": {"a": None},
+        "attempt": 1, "job": job["id"]})
+    checks.equal("what the first message tells", {**shown["setup"], "slot": 0}, {
+        "protocol": 1, "pool": "python", "slot": 0, "initializer": "tasks:prepare",
+        "initargs": [1, "two"], "encoding": "pickle", "allow_main": False, "calls_max": None,
+        "line_bytes_max": 3 << 20})
+    names = sorted(name for name in shown["environment"] if name != "LC_CTYPE")
+    checks.equal("a clean environment", names, sorted(["ANSWER", "LANG", "LIDO_CHANNEL", MARK,
+                                                       "PATH"]))
+    checks.equal("its folder", os.path.realpath(shown["folder"]), os.path.realpath(FOLDER))
+    checks.equal("descriptors 0 to 3 and no other of the service", shown["descriptors"],
+                 [0, 1, 2, 3])
+    pool = http.get("/v1/pools/python").json
+    found = [pool[name] for name in ("kind", "dynamic", "allow_pickle", "allow_main")]
+    checks.equal("the pool", found, ["persistent", True, True, False])
+    checks.that("… knows what its workers told", "square" in pool["tasks"], "square", pool)
+    error = {"type": "KeyError", "message": "'a'", "args": ["a", {"pickle": "gAQ="}],
+             "module": "builtins", "traceback": "at x", "pickle": "gASV"}
+    job = run(http, "raise", error, pool="python")
+    checks.equal("an exception arrives whole", job["error"], {
+        "code": "raised", "attempt": 1, **error})
+    job = run(http, "no:such", pool="python")
+    found = job["error"]["code"], job["error"]["type"]
+    checks.equal("a name that cannot be found", found, ("raised", "TaskNotFound"))
+    checks.equal("without a pool it goes to the only dynamic ones: ambiguous here",
+                 http.submit("no:such").json["code"], "ambiguous_task")
+    checks.equal("a name without a place is a mistake", http.submit("no_such").json["code"],
+                 "unknown_task")
+
+
+def lifetime(checks, _service, http):
+    before = pids(http, "once")
+    first = [run(http, "pid", pool="once")["result"] for _ in range(5)]
+    checks.equal("a worker is replaced after its calls", len(set(first)), 3)
+    checks.that("… the first was there before", first[0] in before, before, first)
+    job = run(http, "retire", pool="bounded")
+    wait_until(lambda: pids(http, "bounded") - {job["result"]}, 5)
+    again = run(http, "pid", pool="bounded")
+    checks.that("one that retires has a successor", again["result"] != job["result"], "another",
+                again)
+    gone = [worker for worker in http.get("/v1/pools/bounded/workers").json["workers"]
+            if worker["pid"] == job["result"]]
+    checks.equal("… and has ended well", [worker.get("exitcode") for worker in gone], [0])
+    job = run(http, "end", 9, pool="python")
+    found = job["error"]["code"], job["error"]["exitcode"]
+    checks.equal("one that ends in a call loses that call", found, ("exited", 9))
+
+
+def pickle_and_main(checks, service, http):
+    job = run(http, "show", {"pickle": "gAQ="}, pool="python", encoding="pickle")
+    checks.equal("a job may travel in pickle where that is allowed",
+                 (job["result"]["call"]["encoding"], job["result"]["call"]["args"],
+                  job["encoding"]), ("pickle", [{"pickle": "gAQ="}], "pickle"))
+    answer = http.submit("show", pool="once", encoding="pickle")
+    checks.equal("… and not elsewhere", (answer.status, answer.json["code"]),
+                 (422, "pickle_not_allowed"))
+    checks.equal("… nor with Swift tasks",
+                 http.submit("echo", 1, encoding="pickle").json["code"], "pickle_not_allowed")
+    job = run(http, "show", pool="once", main="/tmp/a b.py")
+    checks.equal("a script may be named where that is allowed", job["result"]["call"]["main"],
+                 "/tmp/a b.py")
+    answer = http.submit("show", pool="python", main="/tmp/a.py")
+    checks.equal("… and not elsewhere", (answer.status, answer.json["code"]),
+                 (422, "main_not_allowed"))
+    with configured(f"pools: {{ a: {{ {command()}, allow_pickle: true }} }}") as other:
+        with other.connection() as client:
+            checks.equal("the service has the last word",
+                         client.submit("show", pool="a", encoding="pickle").json["code"],
+                         "pickle_not_allowed")
+    start_again(service, http)
+    handle = http.get(f"/v1/jobs/{job['id']}").json
+    checks.equal("what was said of a job outlives the service", handle, job)
+
+
+def start_again(service, http):
+    """The next service over the same folder, at another port."""
+    if service.process.poll() is None:
+        service.kill()
+    service.start()
+    http.close()
+    http.port = service.port
+
+
+def logs(checks, _service, http):
+    one = run(http, "write", "out é\n", "err\n", pool="bounded")
+    other = run(http, "write", "second\n", "", pool="bounded")
+
+    def log(job, stream):
+        return http.get(f"/v1/jobs/{job['id']}/logs?stream={stream}").text
+    found = [log(one, "stdout"), log(one, "stderr"), log(other, "stdout"), log(other, "stderr")]
+    checks.equal("what a call writes is its job's log", found, ["out é\n", "err\n", "second\n", ""])
+    job = run(http, "write", "x" * 9_000 + "end", "", pool="python")
+    text = log(job, "stdout")
+    checks.that("a long log is cut in the middle", len(text) < 5_000 and "left out" in text
+                and text.endswith("end"), "a mark", text[-100:])
+    job = run(http, "end", 1, pool="bounded")
+    job = run(http, "idle_writer", pool="bounded")
+    time.sleep(0.5)
+    later = run(http, "square", 1, pool="bounded")
+    checks.equal("what is written while nothing runs is nobody's",
+                 (log(job, "stderr"), log(later, "stderr")), ("", ""))
+
+
+# Limits
+
+
+def limits(checks, _service, http):
+    job = run(http, "size", 1 << 20, pool="python")
+    checks.equal("a result as large as may be", job["state"], "succeeded")
+    before = pids(http, "python")
+    job = run(http, "size", (1 << 20) + 1, pool="python")
+    checks.equal("one that is larger fails", job["error"]["code"], "output_limit")
+    job = run(http, "deep", 65, pool="python")
+    checks.equal("one that is nested too deep fails", job["error"]["code"], "result_encoding")
+    checks.equal("… the workers live on", pids(http, "python"), before)
+    answer = http.submit("count", "x" * (1 << 20), pool="python")
+    checks.equal("arguments that are too many are refused", (answer.status, answer.json["code"]),
+                 (413, "payload_too_large"))
+    job = run(http, "count", "x" * 1_000_000, pool="python")
+    checks.equal("many arrive", job["result"] > 1_000_000, True)
+    job = run(http, "hog", 200, pool="python")
+    checks.equal("memory is bounded as for other workers", job["error"]["code"], "memory_limit")
+    began = time.monotonic()
+    job = run(http, "wait", 20, pool="python")
+    checks.equal("time is bounded", job["error"]["code"], "timed_out")
+    checks.at_most("… SIGTERM ends it", (time.monotonic() - began) * 1_000, 1_800, "ms")
+
+
+def cancelling(checks, _service, http):
+    path = os.path.join(FOLDER, "heard")
+    job = submit(http, "bounded", "wait", 20, path, timeout=30)
+    wait_for_state(http, job, "running")
+    time.sleep(0.2)
+    began = time.monotonic()
+    http.post(f"/v1/jobs/{job}/cancel", {"grace": 0.5})
+    checks.equal("a call is cancelled", finished(http, job)["state"], "cancelled")
+    took = (time.monotonic() - began) * 1_000
+    checks.at_most("… by SIGKILL after its grace where SIGTERM is not enough", took, 1_300, "ms")
+    checks.that("… not before", took > 450, 450, took)
+    with open(path, encoding="utf-8") as file:
+        checks.equal("… and the worker was told both ways", file.read(), "SIGTERM cancel")
+    checks.equal("the next call runs", run(http, "square", 3, pool="bounded")["result"], 9)
+
+
+# Faults
+
+LOST = "the worker broke the protocol"
+#: What a worker does, how its job ends and what is said of it.
+MISDEEDS = [
+    ("half a line", "exited", "exit status 3"), ("endless line", "worker_lost", "a line of more"),
+    ("another's call", "worker_lost", "which it does not owe"),
+    ("no json", "worker_lost", "not JSON"), ("NaN", "worker_lost", "not JSON"),
+    ("line feed", "worker_lost", "not JSON"), ("no message", "worker_lost", "'hello'"),
+    ("ready again", "worker_lost", "'ready' out of turn"), ("heir", "exited", "exit status 7"),
+    ("close", "worker_lost", "closed its channel and went on"),
+]
+
+
+def misdeeds(checks, service, http):
+    """Each ends one worker and one job; the other worker's job does not notice."""
+    other = submit(http, "python", "say", 1, 60)
+    wait_for_state(http, other, "running")
+    busy = http.get(f"/v1/jobs/{other}").json["worker"]["pid"]
+    memory = resident(service.pid)
+    for how, code, words in MISDEEDS:
+        wait_until(lambda: len(pids(http, "python")) == 2, 5)
+        before = pids(http, "python") - {busy}
+        began = time.monotonic()
+        handle = finished(http, submit(http, "python", "misbehave", how))
+        took = (time.monotonic() - began) * 1_000
+        error = handle.get("error", {})
+        checks.that(f"{how}: the job fails and says why", error.get("code") == code
+                    and words in error.get("message", ""), (code, words), error)
+        checks.at_most("… in time", took, 3_000 if how == "close" else 1_500, "ms")
+        after = wait_until(lambda: len(pids(http, "python")) == 2 and pids(http, "python"), 5)
+        checks.that("… and another worker takes its place", after and not before & after, "another",
+                    (before, after))
+    grown = (resident(service.pid) - memory) >> 20
+    checks.at_most("a line of 1 GB costs no more memory than a line may have", grown, 32, "MiB")
+    checks.equal("the job beside it all runs on", http.get(f"/v1/jobs/{other}").json["state"],
+                 "running")
+    http.post(f"/v1/jobs/{other}/cancel", {"grace": 0})
+    finished(http, other)
+
+
+def resident(pid):
+    """Bytes of memory that a process has."""
+    with open(f"/proc/{pid}/statm", encoding="utf-8") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def answers_twice(checks, _service, http):
+    wait_until(lambda: pids(http, "bounded"), 5)
+    before = pids(http, "bounded")
+    job = finished(http, submit(http, "bounded", "misbehave", "twice"))
+    checks.equal("of two answers the first counts", job.get("result"), 1)
+    checks.that("… and the second ends the worker", wait_until(
+        lambda: pids(http, "bounded") and not pids(http, "bounded") & before, 5), "another", before)
+    checks.equal("… whose slot works on", run(http, "square", 2, pool="bounded")["result"], 4)
+
+
+def stops_reading(checks):
+    """Nothing waits for a worker that does not read, and its time limit holds."""
+    text = f"pools: {{ default: {{ processes: 1 }}, deaf: {{ {command('deaf')}, processes: 1 }} }}"
+    with configured(text) as service, service.connection() as http:
+        began = time.monotonic()
+        job = submit(http, "deaf", "deaf", "x" * 4_000_000, timeout=0.5)
+        wait_for_state(http, job, "running")
+        took = max(one_job(http) for _ in range(20))
+        checks.at_most("others do not wait for a worker that does not read", took, 100, "ms")
+        error = finished(http, job)["error"]
+        checks.equal("… and its job ends at its limit", error["code"], "timed_out")
+        checks.at_most("… in time", (time.monotonic() - began) * 1_000, 2_500, "ms")
+
+
+def one_job(http):
+    began = time.monotonic()
+    if run(http, "square", 2, pool="default")["result"] != 4:
+        raise AssertionError("2 * 2")
+    return (time.monotonic() - began) * 1_000
+
+
+def bad_beginnings(checks):
+    """A pool whose workers never become ready breaks, and says why; the others work."""
+    reasons = {
+        "silent": "it was not ready in time", "failing": "initializer failed: OSError: no disk",
+        "dying": "ended before it was ready: there is no such module",
+        "early": "an answer to call 1, which it does not owe", "missing": "exec: No such file",
+        "homeless": "workingFolder: No such file",
+    }
+    with configured(BAD_BEGINNINGS) as service, service.connection() as http:
+        for name, words in reasons.items():
+            pool = wait_until(lambda n=name: broken(http, n), 20) or {}
+            checks.that(f"{name}: the pool breaks and says why", words in pool.get("reason", ""),
+                        words, pool)
+        answer = http.submit("square", 2, pool="dying")
+        checks.equal("… its jobs are refused", (answer.status, answer.json["code"]),
+                     (409, "pool_not_running"))
+        checks.equal("… and the other pool works", run(http, "square", 3)["result"], 9)
+        service.remember_processes()
+        checks.equal("SIGTERM ends the service", service.terminate(10), 0)
+        checks.that("… and leaves nothing", wait_until(lambda: not service.left(), 2), [],
+                    service.left())
+
+
+def broken(http, name):
+    pool = http.get(f"/v1/pools/{name}").json
+    return pool if pool["state"] == "broken" else None
+
+
+# Events
+
+
+def events(checks, service, http):
+    job = submit(http, "python", "say", 3, 0.1)
+    with Events(service.port, job) as stream:
+        found = list(stream)
+        kind = stream.headers.get("content-type")
+    checks.equal("events are told as such", kind, "text/event-stream")
+    checks.equal("progress", [event.data for event in found if event.name == "progress"],
+                 [{"value": step / 3, "message": f"step {step}"} for step in range(3)])
+    checks.equal("items", [event.data["value"][0] for event in found if event.name == "item"],
+                 [0, 1, 2])
+    text = "".join(event.data["text"] for event in found if event.name == "log")
+    checks.equal("the log", text, "line 0\nline 1\nline 2\n")
+    states = [event.data["state"] for event in found if event.name == "state"]
+    checks.equal("states, the final one last", (states[-1], found[-1].name),
+                 ("succeeded", "state"))
+    checks.equal("the last event is the handle", found[-1].data,
+                 http.get(f"/v1/jobs/{job}").json)
+    answer = http.get(f"/v1/jobs/{job}/events", last_event_id=found[-1].id)
+    checks.equal("who has had it all is told not to come back", answer.status, 204)
+    late = list(Events(service.port, job))
+    checks.equal("who comes late gets the end",
+                 [(event.name, event.data.get("state")) for event in late if event.name != "log"],
+                 [("state", "succeeded")])
+    for cut in range(len(found)):
+        rest = list(Events(service.port, job, found[cut].id))
+        # Progress and items go with the run.
+        wanted = [event.data for event in found[cut + 1:] if event.name in ("log", "state")]
+        joined = "".join(data["text"] for data in wanted if "text" in data)
+        again = "".join(event.data["text"] for event in rest if event.name == "log")
+        if (again, rest[-1:] and rest[-1].name) != (joined, wanted and "state" or []):
+            checks.that(f"resuming after event {cut}", False, joined, again)
+            break
+    else:
+        checks.that("resuming after each event repeats and loses nothing", True)
+
+
+def resuming(checks, service, http):
+    """A stream that is cut while the job runs goes on where it was."""
+    job = submit(http, "python", "say", 30, 0.02)
+    seen, last, cuts = [], None, 0
+    while True:
+        with Events(service.port, job, last) as stream:
+            for event in stream:
+                seen.append(event)
+                last = event.id
+                if len(seen) % 7 == 0:
+                    cuts += 1
+                    break
+            else:
+                break
+    items = [event.data["value"][0] for event in seen if event.name == "item"]
+    text = "".join(event.data["text"] for event in seen if event.name == "log")
+    checks.equal("cut again and again, every item comes once", items, list(range(30)))
+    checks.equal("… and every line", text, "".join(f"line {step}\n" for step in range(30)))
+    checks.that(f"… over {cuts + 1} connections", cuts > 5, 5, cuts)
+
+
+def progress_in_the_handle(checks, _service, http):
+    job = submit(http, "python", "say", 2, 0.4)
+    shown = wait_until(lambda: http.get(f"/v1/jobs/{job}").json.get("progress"), 5)
+    checks.equal("the handle shows the progress", shown, {"value": 0.0, "message": "step 0"})
+    checks.that("… while the job runs", "progress" not in finished(http, job), "none", None)
+
+
+def slow_reader(checks, service, http):
+    """It costs a bounded memory, is told how much it missed, and gets the end."""
+    memory = resident(service.pid)
+    job = submit(http, "bounded", "say", 2_000, 0, 50_000)
+    with Events(service.port, job) as stream:
+        stream.open()
+        state = finished(http, job, 40)["state"]
+        grown = (resident(service.pid) - memory) >> 20
+        checks.equal("the job does not wait for who reads its events", state, "succeeded")
+        checks.at_most("100 MB of items that nobody reads cost little", grown, 32, "MiB")
+        found = list(stream)
+    missed = sum(event.data["events"] for event in found if event.name == "missed")
+    got = sum(event.name in ("item", "progress") for event in found)
+    checks.that("who reads slowly is told how much it missed", missed > 1_000, 1_000, missed)
+    checks.equal("… so that it adds up, as far as it was kept", got + missed <= 4_000, True)
+    checks.equal("… and gets the end", found[-1].data["state"], "succeeded")
+
+
+def keep_alive(checks, service, http):
+    job = submit(http, "once", "say", 1, 16)
+    began = time.monotonic()
+    with Events(service.port, job) as stream:
+        list(stream)
+        times = [at - began for at, text in stream.comments if text == "keep-alive"]
+    checks.that("a comment after 15 s says that the service is there",
+                len(times) == 1 and 14.5 < times[0] < 16, 15, times)
+
+
+def leaving(checks, service, http):
+    job = submit(http, "python", "say", 1, 0.5)
+    with Events(service.port, job) as stream:
+        stream.open()
+    checks.equal("a reader that leaves harms nobody", finished(http, job)["state"], "succeeded")
+    for query in ("?a=1", "?after=3"):
+        checks.equal(f"{query} is refused", http.get(f"/v1/jobs/{job}/events{query}").status, 400)
+    checks.equal("of a job that is not there", http.get("/v1/jobs/nobody/events").status, 404)
+
+
+def events_with_sync(checks):
+    """What is told is on the disk, and still all of it is told, in order."""
+    text = f"pools: {{ default: {{ processes: 1 }}, python: {{ {command()}, processes: 1 }} }}"
+    with configured(text, "--sync", "always") as service, service.connection() as http:
+        events(checks, service, http)
+        job = submit(http, "python", "raise", {"type": "E", "message": "m"}, max_attempts=2)
+        found = list(Events(service.port, job))
+        states = [(event.data["state"], event.data["attempt"]) for event in found
+                  if event.name == "state"]
+        checks.that("each attempt is told", ("scheduled", 1) in states
+                    and states[-1] == ("failed", 2), "both", states)
+
+
+# The rest
+
+
+def the_fork_server_dies(checks, service, http):
+    """What ran is run again, by new workers of a new fork server."""
+    wait_until(lambda: len(pids(http, "python")) == 2, 5)
+    before = pids(http, "python")
+    job = submit(http, "python", "say", 1, 0.5)
+    wait_for_state(http, job, "running")
+    forks = [process for process in service.remember_processes() if process.name == "lido-forks"]
+    checks.equal("there is one fork server", len(forks), 1)
+    os.kill(forks[0].pid, signal.SIGKILL)
+    handle = finished(http, job)
+    checks.equal("when it dies, what ran runs again",
+                 (handle["state"], handle.get("interruptions")), ("succeeded", 1))
+    checks.that("… in new workers", wait_until(
+        lambda: len(pids(http, "python")) == 2 and not pids(http, "python") & before, 5), "others",
+        before)
+    checks.that("… and the old ones are gone", wait_until(
+        lambda: not any(look_at(pid) for pid in before), 3), "none", before)
+
+
+def a_crash_of_the_service(checks, service, http):
+    """What ran runs again, and no worker outlives the service."""
+    job = submit(http, "python", "say", 1, 0.6)
+    wait_for_state(http, job, "running")
+    service.remember_processes()
+    service.kill()
+    checks.that("no worker outlives the service", wait_until(lambda: not service.left(), 3), [],
+                service.left())
+    start_again(service, http)
+    handle = finished(http, job)
+    checks.equal("what was cut off runs again", (handle["state"], handle.get("interruptions")),
+                 ("succeeded", 1))
+
+
+def killed_workers(checks, _service, http):
+    wait_until(lambda: len(pids(http, "python")) == 2, 5)
+    job = submit(http, "python", "say", 1, 20)
+    wait_for_state(http, job, "running")
+    pid = http.get(f"/v1/jobs/{job}").json["worker"]["pid"]
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    error = finished(http, job)["error"]
+    checks.equal("a worker that is killed loses its call", (error["code"], error["signal"]),
+                 ("signalled", 9))
+    checks.at_most("… at once", (time.monotonic() - began) * 1_000, 300, "ms")
+    checks.that("it is gone", wait_until(lambda: look_at(pid) is None, 2), None, pid)
+
+
+def in_shell(checks):
+    """The example in another language."""
+    if shutil.which("jq") is None:
+        return checks.skip("the worker in shell", "there is no jq")
+    with open(SHELL_WORKER, encoding="utf-8") as file:
+        checks.at_most("it has 40 lines", len(file.readlines()), 40)
+    text = f'pools: {{ shell: {{ worker: ["{os.path.realpath(SHELL_WORKER)}"], processes: 1 }} }}'
+    with configured(text, "--processes", 1) as service, service.connection() as http:
+        checks.equal("a sum", run(http, "sum", 1, 2, 3.5)["result"], 6.5)
+        checks.equal("a program", run(http, "checksum", "abc")["result"],
+                     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        checks.equal("texts", run(http, "upper", "a\nb", "c'\"$(id)")["result"],
+                     ["A\nB", "C'\"$(ID)"])
+        job = run(http, "upper", 7)
+        checks.equal("an error", job["error"]["message"], "upper failed")
+        log = http.get(f"/v1/jobs/{job['id']}/logs").text
+        checks.that("… and why in its log", "jq: error" in log, "jq: error", log)
+        job = submit(http, "shell", "countdown", 3)
+        found = [event.data["message"] for event in Events(service.port, job)
+                 if event.name == "progress"]
+        checks.equal("progress", found, ["3 left", "2 left", "1 left"])
+        checks.equal("the next call", run(http, "sum", 1)["result"], 1)
+    return None
+
+
+PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers, events,
+         resuming, progress_in_the_handle, slow_reader, leaving, keep_alive, pickle_and_main,
+         the_fork_server_dies, a_crash_of_the_service]
+
+
+def main():
+    checks = Checks(seconds_max=240)
+    wanted = sys.argv[1:]
+
+    def is_wanted(part):
+        return not wanted or any(word in part.__name__ for word in wanted)
+    try:
+        chosen = [part for part in PARTS if is_wanted(part)]
+        if chosen:
+            with configured(CONFIGURATION, "--processes", 1) as service:
+                with service.connection(timeout=60) as http:
+                    checks.run(*((part, service, http) for part in chosen))
+                checks.equal("the service is still there", service.process.poll(), None)
+                service.remember_processes()
+                checks.equal("SIGTERM ends it", service.terminate(15), 0)
+                checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
+                            [], service.left())
+        others = [events_with_sync, stops_reading, bad_beginnings, in_shell]
+        checks.run(*(part for part in others if is_wanted(part)))
+    finally:
+        status = checks.finish()
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
