@@ -250,6 +250,14 @@ import Testing
       played.say(#"{"progress":1,"value":1,"message":"\#(text)"}"#)?.contains("progress") == true)
   }
 
+  @Test func `an item is bounded as a result is`() {
+    let played = Played.ready(resultBytesMax: 5)
+    played.begin(Self.plain)
+    #expect(played.say(#"{"item":1,"value":"123"}"#) == nil)
+    #expect(
+      played.say(#"{"item":1,"value":"1234"}"#) == "an item of 6 bytes, where 5 are allowed")
+  }
+
   // MARK: Chunks
 
   @Test func `a worker that takes chunks gets them whole`() {
