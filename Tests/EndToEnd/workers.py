@@ -13,7 +13,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, Service, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
 from line_workers.events import Events
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -495,6 +495,66 @@ def killed_workers(checks, _service, http):
     checks.that("it is gone", wait_until(lambda: look_at(pid) is None, 2), None, pid)
 
 
+def a_worker_killed_again_and_again(checks, _service, http):
+    """Each job has its value or says that its worker was killed; none hangs, none fails idly."""
+    jobs = http.post("/v1/jobs", [of("say", 1, 0.002 * (number % 5)) for number in range(300)])
+    jobs = [job["id"] for job in jobs.json["jobs"]]
+    kills = 0
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        states = {http.get(f"/v1/jobs/{job}").json["state"] for job in jobs[-2:]}
+        if states <= {"succeeded", "failed"}:
+            break
+        for pid in list(pids(http, "python"))[:1]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+            except ProcessLookupError:
+                pass
+        time.sleep(0.05)
+    handles = [finished(http, job) for job in jobs]
+    codes = {handle["error"]["code"] for handle in handles if handle["state"] == "failed"}
+    failed = sum(handle["state"] == "failed" for handle in handles)
+    checks.that("jobs whose workers are killed succeed or say so", codes <= {"signalled"},
+                "signalled", codes)
+    checks.that("… at most one for each kill", failed <= kills, kills, failed)
+    checks.that("… and somebody was killed", kills > 3, 3, kills)
+    checks.note(f"{kills} kills, {failed} of {len(jobs)} jobs failed")
+
+
+def of(task, *args):
+    """A submission to the pool python."""
+    return {"task": task, "args": list(args), "pool": "python"}
+
+
+def pickle_is_forbidden_later(checks):
+    """A job that was accepted in pickle does not run where that is not allowed any more."""
+    path = os.path.join(FOLDER, "later.yaml")
+
+    def configure(allows):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"pools: {{ a: {{ {command()}, processes: 1, allow_pickle: {allows} }} }}")
+    configure("true")
+    with Service("--config", path, "--allow-pickle") as service:
+        with service.connection() as http:
+            first = submit(http, "a", "say", 1, 30)
+            wait_for_state(http, first, "running")
+            job = submit(http, "a", "show", {"pickle": "gAQ="}, encoding="pickle")
+            http.post(f"/v1/jobs/{first}/cancel", {"grace": 0})
+            checks.equal("it runs while it is allowed", finished(http, job)["state"], "succeeded")
+            first = submit(http, "a", "say", 1, 30)
+            wait_for_state(http, first, "running")
+            job = submit(http, "a", "show", {"pickle": "gAQ="}, encoding="pickle")
+        service.kill()
+        configure("false")
+        service.start()
+        with service.connection() as http:
+            wait_for_state(http, first, "running")
+            http.post(f"/v1/jobs/{first}/cancel", {"grace": 0})
+            checks.equal("… and not when it is not any more",
+                         finished(http, job)["error"]["type"], "NotAllowed")
+
+
 def in_shell(checks):
     """The example in another language."""
     if shutil.which("jq") is None:
@@ -520,9 +580,9 @@ def in_shell(checks):
     return None
 
 
-PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers, events,
-         resuming, progress_in_the_handle, slow_reader, leaving, keep_alive, pickle_and_main,
-         the_fork_server_dies, a_crash_of_the_service]
+PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers,
+         a_worker_killed_again_and_again, events, resuming, progress_in_the_handle, slow_reader,
+         leaving, keep_alive, pickle_and_main, the_fork_server_dies, a_crash_of_the_service]
 
 
 def main():
@@ -542,7 +602,7 @@ def main():
                 checks.equal("SIGTERM ends it", service.terminate(15), 0)
                 checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
                             [], service.left())
-        others = [events_with_sync, stops_reading, bad_beginnings, in_shell]
+        others = [events_with_sync, pickle_is_forbidden_later, stops_reading, bad_beginnings, in_shell]
         checks.run(*(part for part in others if is_wanted(part)))
     finally:
         status = checks.finish()

@@ -201,13 +201,13 @@ import Testing
     ("7", "object"), (#"{"return":1}"#, "lacks a member"), (#"{"return":1,"value":}"#, "not JSON"),
     (#"{"return":1,"value":1} {}"#, "not JSON"), (#"{"value":1,"return":1}"#, "'value'"),
     (#"{"return":"1","value":1}"#, "number"), (#"{"return":-1,"value":1}"#, "negative"),
-    (#"{"return":1.5,"value":1}"#, "not JSON"), (#"{"return":2,"value":1}"#, "does not owe"),
+    (#"{"return":1.5,"value":1}"#, "number"), (#"{"return":2,"value":1}"#, "does not owe"),
     (#"{"return":0,"value":1}"#, "does not owe"), (#"{"raise":9,"error":{}}"#, "does not owe"),
     (#"{"raise":1,"error":"no"}"#, "object"), (#"{"raise":1}"#, "lacks a member"),
     (#"{"hello":1}"#, "'hello', which is none"), (#"{"call":1}"#, "'call', which is none"),
     (#"{"return":1,"value":"\ud800"}"#, "not JSON"), (#"{"return":1,"value":NaN}"#, "not JSON"),
     (#"{"failed":{}}"#, "out of turn"), (#"{"retiring":1}"#, "true or false"),
-    (#"{"return":99999999999999999999,"value":1}"#, "not JSON"),
+    (#"{"return":99999999999999999999,"value":1}"#, "number"),
   ])
   func `a line that is no message, or an answer that is not owed, is a fault`(
     line: String, words: String
@@ -248,6 +248,14 @@ import Testing
     let text = String(repeating: "x", count: 20_000)
     #expect(
       played.say(#"{"progress":1,"value":1,"message":"\#(text)"}"#)?.contains("progress") == true)
+  }
+
+  @Test func `an item is bounded as a result is`() {
+    let played = Played.ready(resultBytesMax: 5)
+    played.begin(Self.plain)
+    #expect(played.say(#"{"item":1,"value":"123"}"#) == nil)
+    #expect(
+      played.say(#"{"item":1,"value":"1234"}"#) == "an item of 6 bytes, where 5 are allowed")
   }
 
   // MARK: Chunks

@@ -21,6 +21,8 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
   var isOutOfMemory: () -> Bool = { false }
 
   private let pool: LineWorkerPool
+  private let allowsPickle: Bool
+  private let allowsMain: Bool
   private let descriptors: PoolDescriptors
   private var events: [Event] = []
   private var exits: [WorkerExit] = []
@@ -56,6 +58,8 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
     workers.resultBytesMax = program.outputBytesMax ?? settings.bodyBytesMax
     workers.logBytesMax = program.logBytesMax
     workers.outOfMemoryAdjustment = Self.outOfMemoryAdjustment
+    allowsPickle = workers.allowsPickle
+    allowsMain = workers.allowsMain
     let descriptors = PoolDescriptors(reactor)
     self.descriptors = descriptors
     pool = LineWorkerPool(
@@ -169,6 +173,13 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
     let call = assignment.call
     guard pool.room(in: call.slot.index) > 0 else {
       events.append(.callLost(call, .notStarted))
+      return
+    }
+    // The configuration may have changed since the job was accepted.
+    guard assignment.encoding == .json || allowsPickle, assignment.main == nil || allowsMain else {
+      let message = "the pool takes no pickle, or no script of a submitter's, any more"
+      events.append(
+        .callLost(call, .programFailed(RaisedError(type: "NotAllowed", message: message))))
       return
     }
     if !outputMaxByTask.isEmpty, let bytesMax = outputMaxByTask[assignment.task] {

@@ -22,6 +22,10 @@ final class LineChannel {
   /// Written by nobody but `state`; `sent` bytes of it are gone already.
   var output = JSONWriter()
   var sent = 0
+  /// The ordinal of the call that it was given last.
+  private(set) var lastOrdinal: UInt32 = 0
+  /// Whether that call has not left this process whole: then no line of it has run.
+  private(set) var isCallUnsent = false
   /// Since when the worker has taken none of it; nil: it takes all.
   var stalledSince: UInt64?
   /// Whether it is on the pool's list of those to flush.
@@ -70,8 +74,10 @@ final class LineChannel {
   /// The descriptors that are open.
   var descriptors: [Int32] { [socket, outputEnd, errorEnd].filter { $0 >= 0 } }
 
-  /// From now on what the worker writes is that of a call.
-  func beginLog(of call: UInt64) {
+  /// A call is about to be written. From now on what the worker writes is that call's.
+  func begin(_ call: UInt64, ordinal: UInt32) {
+    lastOrdinal = ordinal
+    isCallUnsent = true
     logCall = call
     isGrowthReported = false
     stdout = ProgramLog(bytesMax: stdout.bytesMax)
@@ -121,11 +127,15 @@ final class LineChannel {
       stalledSince = now
     }
     guard sent == output.bytes.count else { return false }
+    if count >= 0 { isCallUnsent = false }
     stalledSince = nil
     output.bytes.removeAll(keepingCapacity: output.bytes.count <= 1 << 18)
     sent = 0
     return true
   }
+
+  /// The ordinal of the last call that may have begun to run; nil where that is the one it has.
+  var claimed: UInt32? { isCallUnsent ? lastOrdinal - 1 : nil }
 
   /// The last line that it wrote while it ran nothing; nil if there is none.
   var lastLine: String? {

@@ -21,6 +21,9 @@ import JSON
 ///     {"item":17,"value":…}
 ///     {"retiring":true}                                                 with its last answer
 ///
+/// `calls_max` is how many calls it is given before `stop`; a chunk is one of them, also for a worker
+/// to which its items come as calls.
+///
 /// A worker passes over messages that it does not know; it must not send any that is not here.
 enum LineMessage: Equatable {
   case ready(LineWorkerReady)
@@ -59,19 +62,22 @@ enum LineMessage: Equatable {
           fault = "an empty message"
           return
         }
-        var parts = LineMessageParts(name)
-        if !parts.isKnown { fault = "a message '\(name.prefix(40))', which is none" }
-        if fault == nil {
-          call = try parts.readLeader(&reader)
-          try parts.readRest(&reader)
-          fault = parts.fault
+        guard let kind = LineMessageParts.Kind(rawValue: name) else {
+          fault = "a message '\(name.prefix(40))', which is none"
+          return
         }
+        var parts = LineMessageParts(kind)
+        call = try parts.readLeader(&reader)
+        try parts.readRest(&reader)
+        fault = parts.fault
         if fault == nil { message = parts.message }
       }
     } catch {
       if let call, error.reason == .tooDeep, fault == nil { return .returnedTooDeep(call: call) }
-      if case .wrongType = error.reason { throw Fault(reason: "\(error)") }
-      throw Fault(reason: "a line that is not JSON: \(error)")
+      switch error.reason {
+      case .wrongType, .notAnInteger, .numberOutOfRange: throw Fault(reason: "\(error)")
+      default: throw Fault(reason: "a line that is not JSON: \(error)")
+      }
     }
     guard let message else { throw Fault(reason: fault ?? "a message that lacks a member") }
     return message
@@ -103,7 +109,12 @@ struct LineError: Equatable {
 
 /// The members of a message as they are read.
 struct LineMessageParts {
-  private let name: String
+  /// The member that names the message.
+  enum Kind: String {
+    case ready, failed, `return`, raise, progress, item, retiring
+  }
+
+  private let kind: Kind
   private var call: UInt64 = 0
   private var ready = LineWorkerReady()
   private var error: LineError?
@@ -113,45 +124,41 @@ struct LineMessageParts {
   private var values: String?
   private(set) var fault: String?
 
-  init(_ name: String) {
-    self.name = name
-  }
-
-  var isKnown: Bool {
-    ["ready", "failed", "return", "raise", "progress", "item", "retiring"].contains(name)
+  init(_ kind: Kind) {
+    self.kind = kind
   }
 
   /// Reads the value of the member that names the message. Returns the call of a `return`.
   mutating func readLeader(_ reader: inout JSONReader) throws(JSONError) -> UInt64? {
-    switch name {
-    case "ready": try readReady(&reader)
-    case "failed": error = try LineError.read(&reader)
-    case "retiring": _ = try reader.readBool()
-    default:
+    switch kind {
+    case .ready: try readReady(&reader)
+    case .failed: error = try LineError.read(&reader)
+    case .retiring: _ = try reader.readBool()
+    case .return, .raise, .progress, .item:
       guard let number = UInt64(exactly: try reader.readInt()) else {
         fault = "a call with a negative number"
         return nil
       }
       call = number
     }
-    return name == "return" ? call : nil
+    return kind == .return ? call : nil
   }
 
   /// Reads the members after it. Those that mean nothing are checked and passed over.
   mutating func readRest(_ reader: inout JSONReader) throws(JSONError) {
     while let member = try reader.nextMember() {
-      switch (name, member) {
-      case ("return", "value"), ("progress", "value"), ("item", "value"):
+      switch (kind, member) {
+      case (.return, "value"), (.progress, "value"), (.item, "value"):
         value = try reader.readText()
-      case ("progress", "message"):
+      case (.progress, "message"):
         if try reader.kind() == .null {
           try reader.readNull()
         } else {
           text = try reader.readString()
         }
-      case ("raise", "error"): error = try LineError.read(&reader)
-      case ("raise", "item"): item = try reader.readInt()
-      case ("raise", "values"):
+      case (.raise, "error"): error = try LineError.read(&reader)
+      case (.raise, "item"): item = try reader.readInt()
+      case (.raise, "values"):
         guard try reader.kind() == .array else {
           fault = "values that are no array"
           return
@@ -161,24 +168,22 @@ struct LineMessageParts {
       }
     }
     let progressBytes = (value?.utf8.count ?? 0) + (text?.utf8.count ?? 0)
-    if name == "progress", progressBytes > LineMessage.progressBytesMax {
+    if kind == .progress, progressBytes > LineMessage.progressBytesMax {
       fault = "a progress of \(progressBytes) bytes"
     }
   }
 
   /// The message; nil if a member is missing.
   var message: LineMessage? {
-    switch name {
-    case "ready": return .ready(ready)
-    case "failed": return error.map { .failed(message: $0.inWords) }
-    case "return": return value.map { .returned(call: call, value: $0) }
-    case "raise":
+    switch kind {
+    case .ready: return .ready(ready)
+    case .failed: return error.map { .failed(message: $0.inWords) }
+    case .return: return value.map { .returned(call: call, value: $0) }
+    case .raise:
       return error.map { .raised(call: call, error: $0, item: item, values: values) }
-    case "progress":
-      return .progress(call: call, value: value ?? "null", message: text)
-    case "item": return value.map { .item(call: call, value: $0) }
-    case "retiring": return .retiring
-    default: return nil
+    case .progress: return .progress(call: call, value: value ?? "null", message: text)
+    case .item: return value.map { .item(call: call, value: $0) }
+    case .retiring: return .retiring
     }
   }
 

@@ -162,6 +162,9 @@ struct LineWorker: Equatable {
         events.append(.progressed(call: call, value: value, message: message))
       }
     case .item(let wire, let value):
+      guard value.utf8.count <= resultBytesMax else {
+        return "an item of \(value.utf8.count) bytes, where \(resultBytesMax) are allowed"
+      }
       if let call = openCall(wire) { events.append(.item(call: call, value: value)) }
     default: return takeAnswer(message, &output, &events)
     }

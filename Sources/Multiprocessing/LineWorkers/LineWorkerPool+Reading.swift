@@ -85,14 +85,18 @@ extension LineWorkerPool {
   /// Reads what is in the pipes, in a few calls: a worker that writes faster than this process
   /// reads is not waited for.
   func readLogs(of channel: LineChannel) {
-    for descriptor in [channel.outputEnd, channel.errorEnd] where descriptor >= 0 {
-      for _ in 0..<2 { if !readLog(descriptor, of: channel) { break } }
+    for _ in 0..<2 where channel.outputEnd >= 0 {
+      if !readLog(channel.outputEnd, of: channel) { break }
+    }
+    for _ in 0..<2 where channel.errorEnd >= 0 {
+      if !readLog(channel.errorEnd, of: channel) { break }
     }
   }
 
   /// Reads once. Returns whether there may be more.
   func readLog(_ descriptor: Int32, of channel: LineChannel) -> Bool {
-    guard channel.descriptors.contains(descriptor) else { return false }
+    // Of two that are ready in one turn, the first may have led to the end of the other.
+    guard descriptor == channel.outputEnd || descriptor == channel.errorEnd else { return false }
     let bytes = logBuffer
     let count = Glibc.read(descriptor, bytes.baseAddress, bytes.count)
     if count < 0 && (errno == EAGAIN || errno == EINTR) { return false }

@@ -79,9 +79,9 @@ public final class LineWorkerPool {
 
   /// Puts a call in flight in a slot with room. It is written by the next `flush`.
   public func assign(_ call: LineCall, to slot: Int, at now: UInt64) {
-    let (worker, _) = state.assign(call.number, to: slot, at: now)
+    let (worker, ordinal) = state.assign(call.number, to: slot, at: now)
     guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
-    channel.beginLog(of: call.number)
+    channel.begin(call.number, ordinal: ordinal)
     channel.state.begin(call, &channel.output, &lineEvents)
     noteDirty(channel)
     takeEvents(of: channel, at: now)
@@ -302,7 +302,7 @@ public final class LineWorkerPool {
     noteGone(channel, status)
     endLog(of: channel)
     drop(channel)
-    state.exited(channel.worker, status, claimed: nil, at: now)
+    state.exited(channel.worker, status, claimed: channel.claimed, at: now)
   }
 
   private func noteGone(_ channel: LineChannel, _ status: ExitStatus) {
@@ -310,6 +310,7 @@ public final class LineWorkerPool {
       var summary = state.summary(
         of: channel.worker, process: channel.process, startedAt: channel.startedAt)
     else { return }
+    if channel.claimed != nil { summary.call = nil }
     summary.state = .gone
     summary.exitStatus = status
     if goneWorkers.count == 16 { goneWorkers.removeFirst() }
