@@ -54,11 +54,15 @@ public struct JobError: Equatable, Sendable {
   public var exitcode: Int32?
   /// The attempt that failed, from 1.
   public var attempt: Int
+  /// Of a chunk: which of its items failed, from 0; nil where nobody knows.
+  public var item: Int?
+  /// Of a chunk: the values of the items before that one, as the text of a JSON array.
+  public var values: String?
 
   /// Makes an error; `attempt` counts from 1.
   public init(
     code: Code, type: String, message: String, traceback: String? = nil, exitcode: Int32? = nil,
-    attempt: Int
+    attempt: Int, item: Int? = nil, values: String? = nil
   ) {
     self.code = code
     self.type = type
@@ -66,6 +70,8 @@ public struct JobError: Equatable, Sendable {
     self.traceback = traceback
     self.exitcode = exitcode
     self.attempt = attempt
+    self.item = item
+    self.values = values
   }
 
   /// The signal that ended the worker, if one did.
@@ -76,5 +82,6 @@ public struct JobError: Equatable, Sendable {
   /// Bytes of text that the error holds, as retention counts them.
   var bytes: Int {
     type.utf8.count + message.utf8.count + (traceback?.utf8.count ?? 0)
+      + (values?.utf8.count ?? 0)
   }
 }

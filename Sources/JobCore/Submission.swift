@@ -21,11 +21,14 @@ public final class JobOptions: Equatable, Sendable {
   public let tags: [String]
   /// The client's key for "the same submission", unique among the jobs that are kept.
   public let idempotencyKey: String?
+  /// The items that the job runs its task on, if it is a chunk of a map; nil for any other.
+  public let chunk: ChunkPlace?
 
   /// Makes options; what is left out has the API's default.
   public init(
     kwargs: String = "", timeout: Milliseconds? = nil, attemptsMax: Int = 1,
-    onInterrupt: OnInterrupt = .requeue, tags: [String] = [], idempotencyKey: String? = nil
+    onInterrupt: OnInterrupt = .requeue, tags: [String] = [], idempotencyKey: String? = nil,
+    chunk: ChunkPlace? = nil
   ) {
     self.kwargs = kwargs
     self.timeout = timeout
@@ -33,6 +36,14 @@ public final class JobOptions: Equatable, Sendable {
     self.onInterrupt = onInterrupt
     self.tags = tags
     self.idempotencyKey = idempotencyKey
+    self.chunk = chunk
+  }
+
+  /// The same for a chunk of a map that was given these, the key of which names the map.
+  func ofChunk(_ chunk: ChunkPlace) -> JobOptions {
+    JobOptions(
+      kwargs: kwargs, timeout: timeout, attemptsMax: attemptsMax, onInterrupt: onInterrupt,
+      tags: tags, chunk: chunk)
   }
 
   /// All defaults, for reading what a job without options has.
@@ -42,6 +53,7 @@ public final class JobOptions: Equatable, Sendable {
   public static func == (lhs: JobOptions, rhs: JobOptions) -> Bool {
     lhs === rhs
       || lhs.isSamePayload(as: rhs) && lhs.idempotencyKey == rhs.idempotencyKey
+        && lhs.chunk == rhs.chunk
   }
 
   /// Whether both ask for the same, the key aside (it names the submission, it is not part of it).

@@ -41,7 +41,7 @@ extension Server {
     guard let job = engine.store[number] else { return }
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
-      args: job.args, kwargs: job.options?.kwargs ?? "")
+      args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind(of: job))
     let pool = pools[call.slot.pool]
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
@@ -49,6 +49,11 @@ extension Server {
       watchUsage(
         of: call, task: assignment.task, process: pool.process(of: call.slot.index), isFresh: false)
     }
+  }
+
+  private func kind(of job: Job) -> Assignment.Kind {
+    guard let chunk = job.options?.chunk else { return .call }
+    return .chunk(star: engine.store.map(chunk.map)?.isStar ?? false)
   }
 
   // MARK: Answers
@@ -67,6 +72,7 @@ extension Server {
       } else {
         tellAccepted(request.response, of: number, presentation)
       }
+    case .opened, .taken: break
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
@@ -118,8 +124,14 @@ extension Server {
 
   private func jobChanged(_ number: JobNumber) {
     if !logFollowers.isEmpty { feedFollowers(of: number) }
+    if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
     guard waiters.count > 0, isDurable(number) else { return }
+    wake(number)
+  }
+
+  /// Answers who has waited for a job, or a map, to be as it is.
+  func wake(_ number: JobNumber) {
     waiters.satisfied(by: engine.store.brief(of: number), number) { waiter in
       switch waiter.subject {
       case .job(_, let goal, let presentation):
@@ -155,6 +167,7 @@ extension Server {
     _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
+    if let map = engine.store.map(number) { return tell(client, of: map, goal, presentation) }
     let told = engine.store[number].map { response(to: goal, $0, presentation) }
     tell(told ?? gone, of: number, to: client)
   }

@@ -46,7 +46,13 @@ extension Server {
   /// The logs of jobs that are dropped go with them.
   func dropLogs(of records: [Record]) {
     guard logs.bytes > 0 else { return }
-    for case .jobForgotten(let number) in records { logs.remove(number) }
+    for record in records {
+      switch record {
+      case .jobForgotten(let number), .chunkReleased(let number): logs.remove(number)
+      case .mapForgotten(let number): dropLogs(ofMap: number)
+      default: break
+      }
+    }
   }
 
   /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;

@@ -65,6 +65,8 @@ final class Server {
   let outOfMemoryKills = OutOfMemoryKills()
   /// Who reads logs while they are written.
   var logFollowers = LogFollowers()
+  /// Who reads results of maps as they come.
+  var mapReaders = MapReaders()
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -127,6 +129,7 @@ final class Server {
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
       taskRules: taskSettings.compactMapValues(\.rule), seed: seed)
+    engine.poolSizes = pools.map(\.processes)
     for pool in pools {
       pool.isOutOfMemory = { [unowned self] in
         outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
@@ -267,10 +270,10 @@ final class Server {
   /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    if isHoldingEarly, case .submissionReceived = event {
+    switch event {
+    case .submissionReceived where isHoldingEarly, .mapReceived where isHoldingEarly:
       early.append(event)
-    } else {
-      inbox.append(event)
+    default: inbox.append(event)
     }
   }
 }

@@ -120,7 +120,12 @@ public final class JobStorage {
       fileSystem.close(file)
       throw error
     }
-    return (file, live.first, live.length)
+    guard live.version != RecordCodec.version else { return (file, live.first, live.length) }
+    // Nothing is appended to a segment of another version. One without a record gives its name.
+    fileSystem.close(file)
+    let first = recovery.report.lastSequence + 1
+    let (begun, length) = try Journal.begin(first, at: moment.timestamp, in: directory, fileSystem)
+    return (begun, first, length)
   }
 
   /// Opens a segment, cuts off what is torn, and syncs it: what was recovered may be in the page

@@ -1,4 +1,4 @@
-// THE FORMAT OF THE JOURNAL, VERSION 1
+// THE FORMAT OF THE JOURNAL, VERSION 2
 //
 // A segment, `journal-<seq>.jsonl`, is text: one JSON object a line, each line ended by one line
 // feed (0x0A) and holding no other. The text is minified JSON (RFC 8259) in UTF-8.
@@ -16,7 +16,7 @@
 // `first` the sequence number of the first record to come (the same as in the file's name), and
 // `created_at` when the segment was begun:
 //
-//   {"crc":"…","journal":1,"first":17,"created_at":1767225600000}
+//   {"crc":"…","journal":2,"first":17,"created_at":1767225600000}
 //
 // Every further line is a record: its sequence number, then one member whose name says what
 // happened. Sequence numbers begin at 1 and grow by one from line to line, from segment to segment:
@@ -29,7 +29,7 @@
 // | record | members, in this order; [in brackets]: left out at the default |
 // |---|---|
 // | job_submitted | job, id, task, pool, at, args, [kwargs], [timeout_ms], [attempts_max], |
-// |               | [on_interrupt], [tags], [idempotency_key] |
+// |               | [on_interrupt], [tags], [idempotency_key], [map, first, count] |
 // | attempt_started | job, attempt, at |
 // | attempt_revoked | job, reason |
 // | attempt_failed | job, error, retry_at |
@@ -37,10 +37,23 @@
 // | cancel_requested | job |
 // | job_ended | job, at, and one of: result [content_type], error, cancelled |
 // | job_forgotten | job |
+// | map_created | map, id, task, pool, at, chunk_size, [star], [total], [kwargs], |
+// |             | [timeout_ms], [attempts_max], [on_interrupt], [tags], [idempotency_key] |
+// | map_input_ended | map, at, [input_error] |
+// | map_cancel_requested | map |
+// | chunk_released | job |
+// | map_forgotten | map |
 //
 // | member | value |
 // |---|---|
 // | job | the job's number, from 1 |
+// | map | the map's number; jobs and maps are numbered together. Of a job: that it is a chunk of |
+// |     | this map, with |
+// | first, count | the index of its first item, and how many it has, from 1; its args are they |
+// | chunk_size | items of a chunk at most; 0 in a map without items |
+// | star | true: each item is an array of arguments; default: each is one argument |
+// | total | how many items the map has; default: nobody knew |
+// | input_error | why items are missing: {"code":…,"message":…} |
 // | id | the job's id, a string |
 // | task, pool | names |
 // | at, retry_at, created_at | milliseconds since 1970-01-01T00:00:00Z |
@@ -53,11 +66,13 @@
 // | idempotency_key | a string; default: none |
 // | attempt | the attempt's number, from 1 |
 // | reason | "not_started", "interrupted" or "shutdown" |
-// | error | {"code":…,"type":…,"message":…,["traceback":…],["exitcode":…],"attempt":…} |
+// | error | {"code":…,"type":…,"message":…,["traceback":…],["exitcode":…],"attempt":…, |
+// |       | ["item":…],["values":…]}: of a chunk the index of the item in it that failed, and the |
+// |       | array of the values before it |
 // | cancelled | true |
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
-// needs the header's version to be known: there is no skipping of what is not understood, since a
+// needs the header's version to be known (1 is the same without maps and all that is of them): there is no skipping of what is not understood, since a
 // record that is passed over leaves a state that never was.
 //
 // HOW TO CHANGE THE FORMAT
@@ -73,7 +88,9 @@
 /// What a line of a journal segment is made of. The format is specified at the top of this file.
 enum RecordCodec {
   /// The version of the journal's format that is written.
-  static let version = 1
+  static let version = 2
+  /// The versions that are read.
+  static let versionsRead = 1...2
   /// How many arrays and objects may lie within one another in a line: 64 in a payload, and those
   /// around it.
   static let depthMax = 72

@@ -1,7 +1,7 @@
 internal import JSON
 internal import JobCore
 
-/// Reads lines of the journal, and jobs of a snapshot. The formats are specified in
+/// Reads lines of the journal, and jobs and maps of a snapshot. The formats are specified in
 /// `RecordCodec.swift` and `SnapshotCodec.swift`. Lines come without their line feed.
 struct RecordDecoder {
   /// A line whose checksum is right and whose content is not.
@@ -20,10 +20,12 @@ struct RecordDecoder {
     var createdAt: Timestamp
   }
 
+  /// The version of what is read: that of the snapshot, or of the last header.
+  var version = RecordCodec.version
   private var fields = RecordFields()
 
   /// Reads the line that opens a segment.
-  func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
+  mutating func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
     let values: [String: Int]
     do throws(JSONError) {
       values = try JSONReader.read(line) { (reader) throws(JSONError) in
@@ -36,7 +38,8 @@ struct RecordDecoder {
     guard let version = values["journal"] else {
       throw .content("the first line does not say that this is a journal")
     }
-    guard version == RecordCodec.version else { throw .version(version) }
+    guard RecordCodec.versionsRead.contains(version) else { throw .version(version) }
+    self.version = version
     guard let first = values["first"], first > 0, let createdAt = values["created_at"] else {
       throw .content("the first line lacks \"first\" or \"created_at\"")
     }
@@ -68,9 +71,9 @@ struct RecordDecoder {
           try reader.skipValue()
         } else if name == "seq" {
           sequence = try reader.readInt()
-        } else if shape == nil, let found = RecordShape.record(named: name) {
+        } else if shape == nil, let found = RecordShape.record(named: name, version: version) {
           shape = found
-          try fields.read(&reader, found)
+          try fields.read(&reader, found, version)
         } else {
           stranger = name
         }
@@ -95,7 +98,12 @@ struct RecordDecoder {
     case .cancelRequested: .cancelRequested(fields.job)
     case .jobEnded: .jobEnded(fields.job, try outcome(), at: fields.at)
     case .jobForgotten: .jobForgotten(fields.job)
-    case .snapshotJob: preconditionFailure("a job of a snapshot is no record")
+    case .mapCreated: .mapCreated(fields.mapCreated)
+    case .mapInputEnded: .mapInputEnded(fields.map, fields.endOfInput, at: fields.at)
+    case .mapCancelRequested: .mapCancelRequested(fields.map)
+    case .chunkReleased: .chunkReleased(fields.job)
+    case .mapForgotten: .mapForgotten(fields.map)
+    case .snapshotJob, .snapshotMap: preconditionFailure("a row of a snapshot is no record")
     }
   }
 
@@ -130,11 +138,31 @@ struct RecordDecoder {
       contentType: fields.contentType, base64: String(fields.result.dropFirst().dropLast()))
   }
 
+  /// Whether a row of a snapshot is a map.
+  static func isMap(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let opening: StaticString = "{\"map\":"
+    return text.starts(with: opening.bytes)
+  }
+
+  /// Reads a map of a snapshot: one JSON object.
+  mutating func map(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> RestoredMap {
+    do throws(JSONError) {
+      var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
+      try fields.read(&reader, .snapshotMap, version)
+      try reader.end()
+    } catch {
+      throw .content(error.description)
+    }
+    if let fault = fields.fault { throw .content(fault) }
+    return fields.restoredMap
+  }
+
   /// Reads a job of a snapshot: one JSON object.
   mutating func job(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> RestoredJob {
     do throws(JSONError) {
       var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
-      try fields.read(&reader, .snapshotJob)
+      let shape = version == 1 ? RecordShape.snapshotJobVersion1 : .snapshotJob
+      try fields.read(&reader, shape, version)
       try reader.end()
     } catch {
       throw .content(error.description)
@@ -150,6 +178,7 @@ struct RecordDecoder {
     job.losses = seen.contains(.losses) ? fields.losses : 0
     job.attempt = seen.contains(.attempt) ? fields.attempt : 0
     job.version = fields.version
+    job.line = seen.contains(.line) ? fields.line : nil
     job.startedAt = seen.contains(.startedAt) ? fields.startedAt : 0
     if seen.contains(.endedAt) { job.endedOrDueAt = fields.endedAt }
     if seen.contains(.dueAt) { job.endedOrDueAt = fields.dueAt }
@@ -173,7 +202,8 @@ struct RecordDecoder {
       case (.running, .none), (.running, .error): job.attempt > 0
       default: false
       }
-    guard isWhole else {
+    let isEndedChunk = job.state.isFinal && job.submitted.options?.chunk != nil
+    guard isWhole, isEndedChunk == (job.line != nil) else {
       throw .content("job \(job.submitted.number) cannot be \(job.state) with what it holds")
     }
   }

@@ -62,6 +62,16 @@ struct RecordEncoder {
       writer.member("at", integer: timestamp)
       append(outcome)
     case .jobForgotten(let job): open(#","job_forgotten":{"job":"#, job)
+    case .mapCreated(let created):
+      open(#","map_created":{"map":"#, created.number)
+      writer.map(created)
+    case .mapInputEnded(let map, let error, let timestamp):
+      open(#","map_input_ended":{"map":"#, map)
+      writer.member("at", integer: timestamp)
+      if let error { writer.member(inputError: error) }
+    case .mapCancelRequested(let map): open(#","map_cancel_requested":{"map":"#, map)
+    case .chunkReleased(let job): open(#","chunk_released":{"job":"#, job)
+    case .mapForgotten(let map): open(#","map_forgotten":{"map":"#, map)
     }
     writer.endObject()
     end(start)
@@ -137,6 +147,32 @@ extension JSONWriter {
       strings(options.tags)
     }
     memberIfPresent("idempotency_key", string: options.idempotencyKey)
+    guard let chunk = options.chunk else { return }
+    member("map", integer: chunk.map)
+    member("first", integer: chunk.first)
+    member("count", integer: chunk.count)
+  }
+
+  /// The members of a map after its number, those at their defaults left out.
+  mutating func map(_ created: MapCreated) {
+    name("id")
+    plainString(count: created.id.byteCount) { created.id.write(to: $0) }
+    member("task", string: created.task)
+    member("pool", string: created.pool)
+    member("at", integer: created.at)
+    member("chunk_size", integer: created.chunkSize)
+    if created.isStar { member("star", bool: true) }
+    memberIfPresent("total", integer: created.total)
+    if let options = created.options { members(options) }
+  }
+
+  /// The member `input_error`.
+  mutating func member(inputError error: InputError) {
+    name("input_error")
+    beginObject()
+    member("code", string: error.code.rawValue)
+    member("message", string: error.message)
+    endObject()
   }
 
   /// The members `result` and `content_type` of bytes.
@@ -155,6 +191,8 @@ extension JSONWriter {
     memberIfPresent("traceback", string: error.traceback)
     memberIfPresent("exitcode", integer: error.exitcode)
     member("attempt", integer: error.attempt)
+    memberIfPresent("item", integer: error.item)
+    if let values = error.values { member("values", text: values) }
     endObject()
   }
 }

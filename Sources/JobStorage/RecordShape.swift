@@ -5,6 +5,8 @@ enum Member: UInt8, CaseIterable {
   case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey
   case attempt, reason, error, retryAt, result, contentType, cancelled
   case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
+  case map, first, count, chunkSize, star, total, inputError, line
+  case inputEndedAt, releasedChunks, releasedSucceeded, releasedFailed, releasedSkipped
 
   /// The name in the files.
   var name: String {
@@ -35,21 +37,34 @@ enum Member: UInt8, CaseIterable {
     case .startedAt: "started_at"
     case .endedAt: "ended_at"
     case .dueAt: "due_at"
+    case .map: "map"
+    case .first: "first"
+    case .count: "count"
+    case .chunkSize: "chunk_size"
+    case .star: "star"
+    case .total: "total"
+    case .inputError: "input_error"
+    case .line: "line"
+    case .inputEndedAt: "input_ended_at"
+    case .releasedChunks: "released_chunks"
+    case .releasedSucceeded: "released_succeeded"
+    case .releasedFailed: "released_failed"
+    case .releasedSkipped: "released_skipped"
     }
   }
 }
 
 /// A set of members.
 struct MemberSet: OptionSet, Sendable {
-  let rawValue: UInt32
+  let rawValue: UInt64
 
-  init(rawValue: UInt32) {
+  init(rawValue: UInt64) {
     self.rawValue = rawValue
   }
 
   /// Of one member.
   init(_ member: Member) {
-    self.init(rawValue: 1 << UInt32(member.rawValue))
+    self.init(rawValue: 1 << UInt64(member.rawValue))
   }
 
   /// Of these members.
@@ -66,7 +81,7 @@ struct MemberSet: OptionSet, Sendable {
 
   /// Whether `member` is in it.
   func contains(_ member: Member) -> Bool {
-    rawValue & 1 << UInt32(member.rawValue) != 0
+    rawValue & 1 << UInt64(member.rawValue) != 0
   }
 
   /// The members' names, for people.
@@ -81,6 +96,7 @@ struct RecordShape: Sendable {
   enum Kind: Sendable {
     case jobSubmitted, attemptStarted, attemptRevoked, attemptFailed, jobQueued, cancelRequested
     case jobEnded, jobForgotten, snapshotJob
+    case mapCreated, mapInputEnded, mapCancelRequested, chunkReleased, mapForgotten, snapshotMap
   }
 
   /// What the object is.
@@ -110,10 +126,17 @@ struct RecordShape: Sendable {
     .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey,
   ]
   /// The members of which one is enough for a submission to have options.
-  static let options = MemberSet(optionMembers)
+  static let options = MemberSet(optionMembers + chunkMembers)
+  private static let chunkMembers: [Member] = [.map, .first, .count]
+  /// What tells where a chunk's items stand: all of them, or none.
+  static let chunk = MemberSet(chunkMembers)
 
   /// See the specification in `RecordCodec.swift`.
   static let jobSubmitted = RecordShape(
+    .jobSubmitted, "job_submitted", submission + optionMembers + chunkMembers,
+    required: submission)
+  /// The same before there were maps.
+  static let jobSubmittedVersion1 = RecordShape(
     .jobSubmitted, "job_submitted", submission + optionMembers, required: submission)
   /// See the specification in `RecordCodec.swift`.
   static let attemptStarted = RecordShape(
@@ -133,19 +156,45 @@ struct RecordShape: Sendable {
     required: [.job, .at])
   /// See the specification in `RecordCodec.swift`.
   static let jobForgotten = RecordShape(.jobForgotten, "job_forgotten", [.job])
+  private static let mapMembers: [Member] = [.map, .id, .task, .pool, .at, .chunkSize]
+  /// See the specification in `RecordCodec.swift`.
+  static let mapCreated = RecordShape(
+    .mapCreated, "map_created", mapMembers + [.star, .total] + optionMembers, required: mapMembers)
+  /// See the specification in `RecordCodec.swift`.
+  static let mapInputEnded = RecordShape(
+    .mapInputEnded, "map_input_ended", [.map, .at, .inputError], required: [.map, .at])
+  /// See the specification in `RecordCodec.swift`.
+  static let mapCancelRequested = RecordShape(
+    .mapCancelRequested, "map_cancel_requested", [.map])
+  /// See the specification in `RecordCodec.swift`.
+  static let chunkReleased = RecordShape(.chunkReleased, "chunk_released", [.job])
+  /// See the specification in `RecordCodec.swift`.
+  static let mapForgotten = RecordShape(.mapForgotten, "map_forgotten", [.map])
+  private static let progressMembers: [Member] = [
+    .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
+    .result, .contentType, .error,
+  ]
   /// See the specification in `SnapshotCodec.swift`.
   static let snapshotJob = RecordShape(
-    .snapshotJob, "job",
-    submission + optionMembers + [
-      .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
-      .result, .contentType, .error,
-    ],
+    .snapshotJob, "job", submission + optionMembers + chunkMembers + progressMembers + [.line],
     required: submission + [.state, .version])
+  /// The same before there were maps.
+  static let snapshotJobVersion1 = RecordShape(
+    .snapshotJob, "job", submission + optionMembers + progressMembers,
+    required: submission + [.state, .version])
+  /// See the specification in `SnapshotCodec.swift`.
+  static let snapshotMap = RecordShape(
+    .snapshotMap, "map",
+    mapMembers + [.star, .total] + optionMembers + [
+      .version, .cancelRequested, .inputEndedAt, .inputError, .endedAt, .releasedChunks,
+      .releasedSucceeded, .releasedFailed, .releasedSkipped,
+    ],
+    required: mapMembers + [.version])
 
-  /// The shape of a record by its name; nil when there is no such record.
-  static func record(named name: String) -> RecordShape? {
+  /// The shape of a record by its name; nil when there is no such record in this version.
+  static func record(named name: String, version: Int) -> RecordShape? {
     switch name {
-    case "job_submitted": jobSubmitted
+    case "job_submitted": version == 1 ? jobSubmittedVersion1 : jobSubmitted
     case "attempt_started": attemptStarted
     case "job_ended": jobEnded
     case "job_forgotten": jobForgotten
@@ -153,6 +202,11 @@ struct RecordShape: Sendable {
     case "attempt_failed": attemptFailed
     case "job_queued": jobQueued
     case "cancel_requested": cancelRequested
+    case "map_created" where version > 1: mapCreated
+    case "map_input_ended" where version > 1: mapInputEnded
+    case "map_cancel_requested" where version > 1: mapCancelRequested
+    case "chunk_released" where version > 1: chunkReleased
+    case "map_forgotten" where version > 1: mapForgotten
     default: nil
     }
   }

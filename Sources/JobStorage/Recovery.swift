@@ -35,6 +35,8 @@ public struct Recovery {
     var length: Int
     /// Bytes behind those, to be cut off.
     var tornBytes = 0
+    /// The version that it is written in.
+    var version = RecordCodec.version
   }
 
   private let directory: DataDirectory
@@ -239,7 +241,9 @@ public struct Recovery {
     journalBytes += length - headerLength
     guard place == .live else { return }
     unsealed.append(
-      LiveSegment(first: first, isBegun: isBegun, length: length, tornBytes: tornBytes))
+      LiveSegment(
+        first: first, isBegun: isBegun, length: length, tornBytes: tornBytes,
+        version: decoder.version))
   }
 
   /// Reads the first line of a segment and answers its length.

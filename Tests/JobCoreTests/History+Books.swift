@@ -155,6 +155,8 @@ extension History {
       job.isForgotten = true
       finishOrder.removeAll { $0 == number }
       live.removeAll { $0 == number }
+    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten:
+      problems.append("\(record) where there are no maps")
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job
@@ -341,6 +343,12 @@ extension Event {
     case .storageChanged: "storageChanged"
     case .drainRequested: "drainRequested"
     case .drainGraceEnded: "drainGraceEnded"
+    case .mapReceived: "mapReceived"
+    case .itemsReceived: "itemsReceived"
+    case .inputEnded: "inputEnded"
+    case .resultsTaken: "resultsTaken"
+    case .mapCancelReceived: "mapCancelReceived"
+    case .mapForgetReceived: "mapForgetReceived"
     }
   }
 }

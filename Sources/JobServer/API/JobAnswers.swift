@@ -150,10 +150,15 @@ enum JobAnswers {
         status: 413, code: .payloadTooLarge,
         detail: "arguments and options of all open jobs together may have \(bytesMax) bytes; "
           + "this submission alone has more")
+    case .tooManyChunks(let jobsMax):
+      Problem(
+        status: 413, code: .payloadTooLarge,
+        detail: "at most \(jobsMax) jobs may be open; the chunks of this map alone are more: "
+          + "give a larger chunksize")
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,
-        detail: "this id or key belongs to job \(id), which was submitted with another payload")
+        detail: "this id or key belongs to '\(id)', which was submitted with another payload")
     case .draining:
       Problem(
         status: 503, code: .draining, detail: "the service is shutting down", retryAfter: 5)
@@ -161,14 +166,18 @@ enum JobAnswers {
     case .notCancellable(let state):
       Problem(
         status: 409, code: .notCancellable,
-        detail: "the job is \(state.rawValue), which is final")
+        detail: "it is \(state.rawValue), which is final")
     case .notFinal(let state):
       Problem(
         status: 409, code: .conflict,
-        detail: "the job is \(state.rawValue); cancel it first, or wait until it is final")
+        detail: "it is \(state.rawValue); cancel it first, or wait until it is final")
     // There was one when the request was read.
     case .unknownJob:
-      Problem(status: 410, code: .gone, detail: "the job was dropped meanwhile")
+      Problem(status: 410, code: .gone, detail: "it was dropped meanwhile")
+    case .chunkOfMap(let id):
+      Problem(
+        status: 409, code: .conflict,
+        detail: "the job is a chunk of map '\(id)' and goes with that")
     }
   }
 

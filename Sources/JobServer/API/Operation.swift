@@ -28,7 +28,7 @@ struct Operation {
 
   /// Every operation; a test holds this list against `openapi.yaml`.
   static var all: [Operation] {
-    Server.jobOperations + Server.poolOperations + Server.serviceOperations
+    Server.jobOperations + Server.mapOperations + Server.poolOperations + Server.serviceOperations
   }
 }
 

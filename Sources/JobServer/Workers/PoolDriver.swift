@@ -72,6 +72,15 @@ extension PoolDriver {
 
 /// A call that is handed to a slot: an attempt of a job.
 struct Assignment {
+  /// What is to be run.
+  enum Kind: Equatable {
+    /// The task once.
+    case call
+    /// The task for each element of `args`, in order; if it is `star`, each is an array of
+    /// arguments.
+    case chunk(star: Bool)
+  }
+
   let call: CallID
   let job: JobID
   /// From 1.
@@ -81,6 +90,7 @@ struct Assignment {
   let args: String
   /// A JSON object, or nothing.
   let kwargs: String
+  var kind = Kind.call
 }
 
 /// A worker that has ended, for the log and the metrics.

@@ -35,6 +35,10 @@ final class ProgramPoolDriver: PoolDriver {
   private let environment: [String: String]
   private let descriptors: PoolDescriptors
   private var running: [UInt64: TaskSettings] = [:]
+  /// The chunks among them.
+  private var chunks: [UInt64: ProgramChunk] = [:]
+  /// When events were last drained.
+  private var now = Instant(nanoseconds: 0)
   private var events: [Event] = []
   /// By slot, as the pool told last.
   private var credits: [Int: Int] = [:]
@@ -79,6 +83,7 @@ final class ProgramPoolDriver: PoolDriver {
   }
 
   func passTime(at instant: Instant) {
+    now = instant
     guard let due = pool.nextDeadline, due <= instant.nanoseconds else { return }
     pool.deadlineReached(at: instant.nanoseconds)
   }
@@ -93,7 +98,10 @@ final class ProgramPoolDriver: PoolDriver {
     for event in earlier { body(event) }
     pool.drainReports { report in
       // From here on the slot's process is that of nobody.
-      if case .ended(let call, _) = report { body(slotChanged(of: CallID(rawValue: call), pid: 0)) }
+      if case .ended(let call, let end) = report {
+        body(slotChanged(of: CallID(rawValue: call), pid: 0))
+        if goesOn(CallID(rawValue: call), after: end) { return }
+      }
       if let event = event(of: report) { body(event) }
     }
   }
@@ -121,14 +129,46 @@ final class ProgramPoolDriver: PoolDriver {
       return ProgramEnding.event(
         of: end, call, program, task.limits,
         outputBytesMax: task.outputBytesMax ?? resultBytesMax,
-        isOutOfMemory: isOutOfMemory)
+        isOutOfMemory: isOutOfMemory
+      ).ofChunk(chunks.removeValue(forKey: number))
     case .notStarted(let number, _):
       running[number] = nil
+      // What its items before have brought is lost: it begins anew.
+      chunks[number] = nil
       return .callLost(CallID(rawValue: number), .notStarted)
     case .poolEnded:
       isEnded = true
       return nil
     }
+  }
+
+  /// Takes the result of an item of a chunk and runs the next one. False when the call is over.
+  private func goesOn(_ call: CallID, after end: ProgramEnd) -> Bool {
+    guard let chunk = chunks[call.rawValue], let task = running[call.rawValue],
+      let program = task.program, !end.isEndedByPool, !isEnding
+    else { return false }
+    let event = ProgramEnding.event(
+      of: end, call, program, task.limits, outputBytesMax: task.outputBytesMax ?? resultBytesMax,
+      isOutOfMemory: { false })
+    guard let next = chunk.next(after: event, resultBytesMax: resultBytesMax),
+      pool.room(in: call.slot.index) > 0
+    else { return false }
+    do throws(ArgumentMismatch) {
+      let prepared = try prepare(next, task, program)
+      chunks[call.rawValue] = chunk
+      pool.assign(call.rawValue, prepared, to: call.slot.index, at: now.nanoseconds)
+    } catch {
+      running[call.rawValue] = nil
+      events.append(mismatch(of: call, error).ofChunk(chunks.removeValue(forKey: call.rawValue)))
+    }
+    return true
+  }
+
+  private func mismatch(of call: CallID, _ error: ArgumentMismatch) -> Event {
+    .callLost(
+      call,
+      .programFailed(
+        RaisedError(code: .argumentDecoding, type: "ArgumentMismatch", message: "\(error)")))
   }
 
   /// Another process is that of the slot of `call`.
@@ -155,16 +195,14 @@ final class ProgramPoolDriver: PoolDriver {
       events.append(.callLost(call, .notStarted))
       return
     }
+    let chunk = ProgramChunk(assignment)
     do throws(ArgumentMismatch) {
-      let prepared = try prepare(assignment, task, program)
+      let prepared = try prepare(chunk?.first ?? assignment, task, program)
       running[call.rawValue] = task
+      chunks[call.rawValue] = chunk
       pool.assign(call.rawValue, prepared, to: call.slot.index, at: instant.nanoseconds)
     } catch {
-      events.append(
-        .callLost(
-          call,
-          .programFailed(
-            RaisedError(code: .argumentDecoding, type: "ArgumentMismatch", message: "\(error)"))))
+      events.append(mismatch(of: call, error).ofChunk(chunk))
     }
   }
 
