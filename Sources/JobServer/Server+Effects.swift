@@ -62,9 +62,9 @@ extension Server {
     if RequestTable.isItem(id) { return perform(answer, toItem: id) }
     guard let request = requests.remove(id) else { return }
     switch answer {
-    case .accepted(let number, let isReplay):
+    case .accepted(let number, _), .taken(let number):
       var presentation = request.presentation
-      presentation.isReplay = isReplay
+      if case .accepted(_, let isReplay) = answer { presentation.isReplay = isReplay }
       let isFinal = engine.store.brief(of: number)?.state.isFinal ?? true
       if request.wait > 0, !(isFinal && isDurable(number)) {
         wait(
@@ -72,7 +72,8 @@ extension Server {
       } else {
         tellAccepted(request.response, of: number, presentation)
       }
-    case .opened, .taken: break
+    case .opened(let number):
+      request.input?.map = number
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:

@@ -67,6 +67,8 @@ final class Server {
   var logFollowers = LogFollowers()
   /// Who reads results of maps as they come.
   var mapReaders = MapReaders()
+  /// Maps whose items are arriving.
+  var mapInputs: [MapInput] = []
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -167,6 +169,7 @@ final class Server {
     collectReports()
     try passTime()
     handleInbox()
+    handleMapInputs()
     handleBulk()
 
     // 6. One write to the journal, then one a worker; then who has waited long enough.
@@ -203,7 +206,8 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
-    if hasBulkWork { consider(nanoseconds) }
+    if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
+    consider(mapInputDeadline?.nanoseconds)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)

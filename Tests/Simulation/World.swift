@@ -176,6 +176,8 @@ final class World {
         note(outcome == .cancelled ? "cancelled" : "succeeded")
       }
     case .jobForgotten: note("dropped")
+    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten:
+      fail("\(record) where nobody asks for maps")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
@@ -221,6 +223,11 @@ final class World {
     case .jobEnded(_, .failed(let error), _): "failed \(error.code.rawValue)"
     case .jobEnded(_, .cancelled, _): "cancelled"
     case .jobForgotten: "forgotten"
+    case .mapCreated: "map_created"
+    case .mapInputEnded: "map_input_ended"
+    case .mapCancelRequested: "map_cancel_requested"
+    case .chunkReleased: "chunk_released"
+    case .mapForgotten: "map_forgotten"
     }
   }
 }
