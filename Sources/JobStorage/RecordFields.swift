@@ -262,7 +262,8 @@ extension RecordFields {
   }
 
   private var options: JobOptions? {
-    guard !seen.isDisjoint(with: RecordShape.options) else { return nil }
+    let isChunk = seen.isSuperset(of: RecordShape.chunk)
+    guard isChunk || !seen.isDisjoint(with: RecordShape.options) else { return nil }
     return JobOptions(
       kwargs: seen.contains(.kwargs) ? kwargs : "",
       timeout: seen.contains(.timeout) ? timeout : nil,
@@ -270,8 +271,7 @@ extension RecordFields {
       onInterrupt: seen.contains(.onInterrupt) ? onInterrupt : .requeue,
       tags: seen.contains(.tags) ? tags : [],
       idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil,
-      chunk: seen.isSuperset(of: RecordShape.chunk)
-        ? ChunkPlace(map: map, first: first, count: count) : nil)
+      chunk: isChunk ? ChunkPlace(map: map, first: first, count: count) : nil)
   }
 
   /// The map that was read.

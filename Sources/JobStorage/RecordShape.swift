@@ -126,7 +126,7 @@ struct RecordShape: Sendable {
     .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey,
   ]
   /// The members of which one is enough for a submission to have options.
-  static let options = MemberSet(optionMembers + chunkMembers)
+  static let options = MemberSet(optionMembers)
   private static let chunkMembers: [Member] = [.map, .first, .count]
   /// What tells where a chunk's items stand: all of them, or none.
   static let chunk = MemberSet(chunkMembers)

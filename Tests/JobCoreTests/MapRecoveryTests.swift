@@ -125,7 +125,9 @@ import Testing
 
   @Test func `a cancelled map is final after a crash`() throws {
     var rig = Rig()
-    let map = try rig.acceptMap(MapTests.document(1_200, chunkSize: 1))
+    rig.handle(.mapReceived(MapTests.document(1_200, chunkSize: 1), request: 1))
+    rig.pass(0)
+    let map = try #require(rig.map(1))
     rig.ready(0)
     rig.handle(.mapCancelReceived(map.number, grace: 0, request: 1))
     #expect(rig.map(map.number)?.stage == .taken)

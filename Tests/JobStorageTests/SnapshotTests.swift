@@ -219,7 +219,7 @@ struct SnapshotTests {
       store, sequence: 2, createdAt: 7, into: directory, fileSystem)
     let text = String(decoding: fileSystem.files[directory.snapshot(2)]!.bytes, as: UTF8.self)
     let head = """
-      {"snapshot":1,"seq":2,"created_at":7,"next_number":2,
+      {"snapshot":2,"seq":2,"created_at":7,"next_number":2,
       "forgotten":[],
       "jobs":[
       {"job":1,"id":"a","task":"t","pool":"p","at":5,"args":[1],"state":"running","version":2,\
