@@ -49,6 +49,10 @@ final class Connection {
   var response: HTTPResponse?
   /// How far the client has taken its answer.
   var progress = WriteProgress(at: 0)
+  /// Who takes the body of the request in pieces.
+  var intake: RequestStream?
+  /// Whether its client has closed its side while the body was held.
+  var hasPeerClosed = false
   /// The body of the answer, while it is streamed.
   var stream: StreamSource?
   var status = 0
@@ -56,7 +60,9 @@ final class Connection {
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
   /// Its body has no stated length, and is not complete.
-  var isReadingChunks: Bool { stage == .body && bodyCountStated == 0 && !isClosed }
+  var isReadingChunks: Bool {
+    stage == .body && bodyCountStated == 0 && !isClosed && !isSuspended
+  }
   var isSuspended = false
   var isWatched = false
   var isClosed = false
@@ -79,6 +85,7 @@ final class Connection {
     bodyCountStated = 0
     requestID = []
     status = 0
+    hasPeerClosed = false
   }
 
   /// Lets go of what the request held, so that an idle connection is small.
@@ -90,5 +97,7 @@ final class Connection {
     response = nil
     stream?.close()
     stream = nil
+    intake?.close()
+    intake = nil
   }
 }

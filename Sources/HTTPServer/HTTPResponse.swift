@@ -67,7 +67,7 @@ public struct HTTPResponse {
   }
 
   /// It is not sent, or not whole: a producer that streams hears of it.
-  func discard() {
+  public func discard() {
     if case .stream(let stream) = body { stream.close() }
   }
 

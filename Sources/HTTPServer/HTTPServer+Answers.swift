@@ -35,6 +35,7 @@ extension HTTPServer {
     connection.isSuspended = false
     suspendedCount -= 1
     if connection.stream != nil { beginWriting(connection) }
+    if connection.stage == .body { lanes.enter(.bodyLook, connection.descriptor, at: now) }
     MHD_resume_connection(connection.handle)
     connection.daemon.hasResumed = true
   }
@@ -46,6 +47,22 @@ extension HTTPServer {
     suspendedCount += 1
     lanes.enter(.watch, connection.descriptor, at: now)
     MHD_suspend_connection(connection.handle)
+  }
+
+  /// A body is not wanted for now: no time-out runs.
+  func bodyHeld(of connection: Connection?) {
+    guard let connection, !connection.isSuspended, connection.stage == .body else { return }
+    lanes.leave(connection.descriptor)
+  }
+
+  /// A body is wanted again.
+  func bodyWanted(of connection: Connection?) {
+    guard let connection, connection.stage == .body else { return }
+    if connection.isSuspended {
+      settled.append(connection)
+    } else {
+      lanes.enter(.bodyLook, connection.descriptor, at: now)
+    }
   }
 
   /// Parks a connection whose stream has nothing to send; `false` when it must end instead.

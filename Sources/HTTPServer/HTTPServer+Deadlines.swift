@@ -67,6 +67,13 @@ extension HTTPServer {
 
   /// A watched client closed its side, or reset the connection.
   private func noteLeft(_ connection: Connection, isReset: Bool) {
+    if connection.stage == .body, !isReset {
+      // Whether its body is whole is seen by reading it; held or not.
+      unwatch(connection)
+      connection.hasPeerClosed = true
+      settled.append(connection)
+      return
+    }
     guard isReset || connection.stream != nil else {
       // The FIN stays readable.
       watcher.setInterest(.reset, of: connection.descriptor)

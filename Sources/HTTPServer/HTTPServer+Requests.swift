@@ -35,6 +35,7 @@ extension HTTPServer {
     connectionCount -= 1
     noteRoom()
     if let pending = connection.pending { lose(connection, pending) }
+    connection.intake?.close()
   }
 
   /// The request line was read; `target` is valid during this call only.
@@ -63,6 +64,8 @@ extension HTTPServer {
       return judge(connection, HTTPMethod(cString: method), lines)
     case .body where bytes.baseAddress == nil:
       return act(connection)
+    case .body where connection.intake != nil:
+      return takePiece(bytes, of: connection, &unread)
     case .body:
       unread = 0
       return take(bytes, for: connection)
@@ -116,14 +119,17 @@ extension HTTPServer {
       connection.refusal = .denied(denial)
       if scan.hasBody(over: Self.refusedBodyBytesMax) { return refuse(connection, .denied(denial)) }
     }
-    if scan.contentLength > settings.bodyBytesMax {
+    connection.request.fields = scan.fields
+    if let refusal = openIntake(of: connection, scan) {
+      return send(connection, refusal) ? .YES : .NO
+    }
+    if connection.intake == nil, scan.contentLength > settings.bodyBytesMax {
       return refuse(connection, .bodyTooLarge(bytesMax: settings.bodyBytesMax))
     }
     if let refusal = connection.refusal, scan.contentLength > Self.refusedBodyBytesMax {
       return refuse(connection, refusal)
     }
-    connection.request.fields = scan.fields
-    if scan.hasBody {
+    if scan.hasBody, connection.intake?.isHeld != true {
       connection.bodyCountStated = scan.contentLength
       lanes.enter(.bodyLook, connection.descriptor, at: now)
     }
@@ -158,6 +164,39 @@ extension HTTPServer {
       if method == .options { return nil }
       return .methodNotAllowed(allow: router.resources[index].allow)
     }
+  }
+
+  /// Asks the route who takes the body in pieces, if somebody does. Answers a refusal that is to be
+  /// sent at once, for the sake of a body that is long, or of no stated length.
+  private func openIntake(
+    of connection: Connection, _ scan: borrowing HeaderScan
+  ) -> HTTPResponse? {
+    guard connection.refusal == nil, connection.route >= 0, !isStopping,
+      let stream = router.routes[connection.route].stream?(connection.request)
+    else { return nil }
+    if let refusal = stream.refusal, scan.hasBody(over: Self.refusedBodyBytesMax) {
+      return refusal
+    }
+    connection.intake = stream
+    stream.attach(to: connection)
+    return nil
+  }
+
+  /// A piece of a body that is taken while it arrives; while it is held back, it stays with
+  /// libmicrohttpd.
+  private func takePiece(
+    _ bytes: UnsafeRawBufferPointer, of connection: Connection, _ unread: inout Int
+  ) -> MHD_Result {
+    guard let intake = connection.intake, !isStopping else { return .NO }
+    if intake.isHeld, !connection.hasPeerClosed {
+      suspend(connection)
+      return .YES
+    }
+    unread = 0
+    guard intake.take(bytes, refusedMax: settings.bodyBytesMax) else { return .NO }
+    // A client may be slow, but not silent; what is held back is nobody's fault.
+    if !intake.isHeld { lanes.enter(.bodyLook, connection.descriptor, at: now) }
+    return .YES
   }
 
   /// Makes room for what the client said that it will send, but not before it has sent some of it:
@@ -197,13 +236,17 @@ extension HTTPServer {
     guard connection.route >= 0 else { return sendOptions(connection) }
 
     connection.stage = .acting
-    let answer = router.routes[connection.route].action(&connection.request) {
+    let later = { [unowned(unsafe) self] in
       precondition(connection.pending == nil, "an action takes one pending response")
       let pending = PendingResponse(connection: connection)
       connection.pending = pending
       pendingCount += 1
       return pending
     }
+    let answer =
+      connection.intake?.finish(later)
+      ?? router.routes[connection.route].action(&connection.request, later)
+    connection.intake = nil
     switch answer {
     case .now(let response):
       if let pending = connection.pending {

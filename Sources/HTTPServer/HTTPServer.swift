@@ -212,6 +212,8 @@ public final class HTTPServer {
       } else if let stream = connection.stream {
         settled.append(connection)
         stream.close()
+      } else if connection.isSuspended {
+        settled.append(connection)
       }
     }
     // libmicrohttpd aborts the process if it is stopped with a connection suspended.

@@ -6,7 +6,8 @@ public enum Effect: Equatable, Sendable {
   case dispatch(CallID, JobNumber)
   /// End a call: SIGTERM to its worker's group, SIGKILL after `grace` milliseconds.
   case endCall(CallID, grace: Milliseconds)
-  /// A job's handle changed: wake whoever waits for it.
+  /// The handle of a job, or of a map, changed: wake whoever waits for it. That the job of a chunk
+  /// changed says that its map did.
   case jobChanged(JobNumber)
   /// Nothing runs any more: the drain is complete.
   case finishDrain
@@ -14,9 +15,13 @@ public enum Effect: Equatable, Sendable {
 
 /// What a request hears.
 public enum Answer: Equatable, Sendable {
-  /// The submission is a job now, or was one before (`isReplay`).
+  /// The submission is a job, or a map, now, or was one before (`isReplay`).
   case accepted(JobNumber, isReplay: Bool)
-  /// The job is cancelled, or will be when its worker has ended.
+  /// The map is there, and its items may come.
+  case opened(MapNumber)
+  /// The items of the map are there, as far as they came.
+  case taken(MapNumber)
+  /// The job, or the map, is cancelled, or will be when its worker has ended.
   case cancelled(JobNumber)
   /// The job is dropped.
   case forgotten
@@ -48,7 +53,9 @@ public enum Refusal: Equatable, Sendable {
   case queueFull(retryAfter: Int)
   /// The submission alone has more bytes than all open jobs together may have: it never fits.
   case payloadTooLarge(bytesMax: Int)
-  /// The id or key belongs to a job with another payload.
+  /// The map alone has more chunks than there may be open jobs: it never fits.
+  case tooManyChunks(jobsMax: Int)
+  /// The id or key belongs to a job, or to a map, with another payload.
   case idempotencyMismatch(JobID)
   /// The service is about to end.
   case draining
@@ -58,8 +65,10 @@ public enum Refusal: Equatable, Sendable {
   case notCancellable(JobState)
   /// Only a final job can be dropped.
   case notFinal(JobState)
-  /// The job is not held (any more).
+  /// The job, or the map, is not held (any more).
   case unknownJob
+  /// The job is a chunk of a map, and goes with that.
+  case chunkOfMap(JobID)
 }
 
 /// What follows from the events of a turn: facts to make durable first, then things to do.

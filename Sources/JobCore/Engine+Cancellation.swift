@@ -27,7 +27,7 @@ extension Engine {
   }
 
   /// Ends a job that no slot holds.
-  private mutating func endUnstarted(_ job: Job, at moment: Moment, _ turn: inout Turn) {
+  mutating func endUnstarted(_ job: Job, at moment: Moment, _ turn: inout Turn) {
     deadlines.remove(job.number)
     end(job.number, .cancelled, at: moment, &turn)
     if job.state == .queued { entryBecameStale(in: job.pool) }
@@ -35,6 +35,13 @@ extension Engine {
 
   /// Drops a job that nobody was told of. If a slot holds it, its worker does not know yet.
   mutating func withdraw(_ number: JobNumber, at moment: Moment, _ turn: inout Turn) {
+    if store.map(number) != nil { return withdrawMap(number, at: moment, &turn) }
+    drop(number, at: moment, &turn)
+    if store[number] != nil { emit(.jobForgotten(number), &turn) }
+  }
+
+  /// Ends a job of which nobody is to hear; its worker may not know of it yet.
+  mutating func drop(_ number: JobNumber, at moment: Moment, _ turn: inout Turn) {
     guard let job = store[number], !job.state.isFinal else { return }
     if job.state == .running, let id = call(of: number) { _ = take(id, at: moment, &turn) }
     emit(.jobWithdrawn(number), &turn)
@@ -43,13 +50,13 @@ extension Engine {
     finishDrainIfIdle(&turn)
   }
 
-  private mutating func entryBecameStale(in pool: Name) {
+  mutating func entryBecameStale(in pool: Name) {
     ready[Int(pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
   }
 
   /// Ends the worker of a running job. A job that is only next in line is ended when it comes to
   /// the front: its worker runs another's call until then.
-  private mutating func cancelRunning(_ job: Job, _ grace: Milliseconds, _ turn: inout Turn) {
+  mutating func cancelRunning(_ job: Job, _ grace: Milliseconds, _ turn: inout Turn) {
     guard !job.isCancelRequested else { return }
     emit(.cancelRequested(job.number), &turn)
     turn.effects.append(.jobChanged(job.number))
@@ -71,7 +78,9 @@ extension Engine {
   mutating func forget(_ number: JobNumber, _ request: RequestID, _ turn: inout Turn) {
     let answer: Answer
     if let job = store[number] {
-      if !job.state.isFinal {
+      if let chunk = job.options?.chunk, let map = store.map(chunk.map) {
+        answer = .refused(.chunkOfMap(map.id))
+      } else if !job.state.isFinal {
         answer = .refused(.notFinal(job.state))
       } else if !isWritable {
         answer = .refused(.readOnly)

@@ -106,7 +106,8 @@ extension Engine {
   ) {
     guard
       let job = store[number], job.state == .running, error.code.isWorthRetrying,
-      Int(job.attempt) < min(job.effectiveOptions.attemptsMax, Engine.attemptsMax)
+      Int(job.attempt) < min(job.effectiveOptions.attemptsMax, Engine.attemptsMax),
+      !isOfCancelledMap(number)
     else { return end(number, .failed(error), at: moment, &turn) }
     let retryAt = moment.timestamp(after: retryPolicy.wait(after: Int(job.attempt)))
     emit(.attemptFailed(number, error, retryAt: retryAt), &turn)
@@ -257,7 +258,7 @@ extension JobError {
     self.init(
       code: raised.code, type: raised.type, message: raised.message, traceback: raised.traceback,
       args: raised.args, module: raised.module, pickle: raised.pickle, exitcode: raised.exitcode,
-      attempt: attempt)
+      attempt: attempt, item: raised.item, values: raised.values)
   }
 
   /// A limit that was passed.

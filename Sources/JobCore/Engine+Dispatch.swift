@@ -34,6 +34,11 @@ extension Engine {
       return
     }
     while let number = nextQueued(in: line) {
+      if !mapWork.cancelled.isEmpty, isOfCancelledMap(number) {
+        ready[line].removeFirst()
+        end(number, .cancelled, at: moment, &turn)
+        continue
+      }
       let isExclusive = rule(of: number)?.isExclusive ?? false
       guard let index = chooseSlot(pool: pool, isExclusive: isExclusive) else { return }
       ready[line].removeFirst()

@@ -17,7 +17,7 @@ extension Engine {
       counts[job.state, default: 0] += 1
       poolCounts[job.pool, default: [:]][job.state, default: 0] += 1
       if job.state.isFinal {
-        finishedBytes += job.retainedBytes
+        if job.options?.chunk == nil { finishedBytes += job.retainedBytes }
         expect(!deadlines.contains(job.number), "final job \(job.number) has a deadline")
       } else {
         openBytes += job.submittedBytes
@@ -45,8 +45,11 @@ extension Engine {
         counted == JobState.allCases.map { store.count(of: $0, pool: pool) },
         "the counts of pool \(store.names[pool]) are wrong")
     }
-    expect(openBytes == store.openBytes, "the bytes of open jobs are wrong")
-    expect(finishedBytes == store.finishedBytes, "the bytes of finished jobs are wrong")
+    let (open, finished) = bytesOfMaps
+    expect(openBytes + open == store.openBytes, "the bytes of open jobs are wrong")
+    expect(
+      finishedBytes + finished == store.finishedBytes, "the bytes of finished jobs are wrong")
+    broken += brokenMapInvariants()
     broken += brokenSlotInvariants()
     broken += brokenLineInvariants()
     return broken

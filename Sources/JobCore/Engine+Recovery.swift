@@ -8,6 +8,7 @@ extension Engine {
     var running: [Job] = []
     store.forEachOpen { if $0.state == .running { running.append($0) } }
     for job in running { rescue(job, at: moment, &turn) }
+    rescueMaps(at: moment, &turn)
 
     var open: [JobNumber] = []
     open.reserveCapacity(store.openCount)
@@ -43,7 +44,7 @@ extension Engine {
   }
 
   private mutating func rescue(_ job: Job, at moment: Moment, _ turn: inout Turn) {
-    if job.isCancelRequested {
+    if job.isCancelRequested || isOfCancelledMap(job.number) {
       emit(.jobEnded(job.number, .cancelled, at: momentOfEnd(of: job.number, at: moment)), &turn)
     } else if let error = verdict(on: job, cutOffBy: .interrupted) {
       let endedAt = momentOfEnd(of: job.number, at: moment)

@@ -1,7 +1,7 @@
-/// Letting go of finished jobs by age, count and bytes, and of the jobs of a broken pool; both in
+/// Letting go of finished jobs and maps by age, count and bytes, and of the jobs of a broken pool; both in
 /// bounded slices, so that no turn takes long.
 extension Engine {
-  /// Whether a finished job is beyond a bound at this moment.
+  /// Whether a finished job or map is beyond a bound at this moment.
   func hasRetentionWork(at moment: Moment) -> Bool {
     guard let finishedAt = store.oldestFinishedAt else { return false }
     return store.finishedCount > limits.retentionJobsMax
@@ -16,9 +16,10 @@ extension Engine {
 
   mutating func applyRetention(at moment: Moment, _ turn: inout Turn) {
     var budget = limits.forgottenPerTurnMax
-    while budget > 0, hasRetentionWork(at: moment), let oldest = store.oldestFinished {
-      emit(.jobForgotten(oldest.number), &turn)
-      budget -= 1
+    while budget > 0, hasRetentionWork(at: moment), let oldest = store.oldestFinishedNumber {
+      // A map goes whole, however many chunks it has.
+      budget -= store.map(oldest).map { $0.chunkCount + 1 } ?? 1
+      emit(store.map(oldest) == nil ? .jobForgotten(oldest) : .mapForgotten(oldest), &turn)
     }
     clockJumps.forget(before: store.oldestFinishedAt ?? moment.timestamp)
   }

@@ -3,6 +3,10 @@ extension Engine {
   mutating func submit(
     _ submission: Submission, _ request: RequestID, at moment: Moment, _ turn: inout Turn
   ) {
+    if let map = earlierMap(submission.id, submission.options?.idempotencyKey) {
+      turn.effects.append(.answer(request, .refused(.idempotencyMismatch(map.id))))
+      return
+    }
     if let earlier = earlierJob(of: submission) {
       let isSame = isSamePayload(submission, as: earlier) && !isKeyOfAnother(submission, earlier)
       turn.effects.append(
@@ -58,35 +62,53 @@ extension Engine {
         || options.idempotencyKey == job.options?.idempotencyKey)
   }
 
-  private struct Refused: Error {
+  struct Refused: Error {
     let reason: Refusal
   }
 
   /// The pool that takes the submission, or why none does.
   private func admit(_ submission: Submission, at moment: Moment) -> Result<Int, Refused> {
+    admitTask(submission.task, pool: submission.pool).flatMap { pool in
+      let bytes = submission.args.utf8.count
+      let refused =
+        whyNotAllowed(submission.options, argumentBytes: bytes, pool: pool)
+        ?? whyNoRoom(jobs: 1, bytes: bytes + (submission.options?.bytes ?? 0), at: moment)
+      return refused.map { .failure($0) } ?? .success(pool)
+    }
+  }
+
+  /// Why a pool's rule refuses jobs with these options and so many bytes of arguments; nil: it does
+  /// not.
+  func whyNotAllowed(_ options: JobOptions?, argumentBytes: Int, pool: Int) -> Refused? {
+    let rule = poolRules.isEmpty ? nil : poolRules[pools[pool].name]
+    return (rule ?? PoolRule())
+      .refusal(of: options ?? .defaults, argumentBytes: argumentBytes, pool: pools[pool].name)
+      .map { Refused(reason: $0) }
+  }
+
+  /// The pool that runs a task, or why none does.
+  func admitTask(_ task: String, pool: String?) -> Result<Int, Refused> {
     if isDraining { return .failure(Refused(reason: .draining)) }
     if !isWritable { return .failure(Refused(reason: .readOnly)) }
-    let pool: Int
-    switch choosePool(for: submission) {
-    case .failure(let refused): return .failure(refused)
-    case .success(let index): pool = index
+    return choosePool(task, pool)
+  }
+
+  /// Why so many further jobs with so many bytes together cannot be open; nil: they can.
+  func whyNoRoom(jobs: Int, bytes: Int, at moment: Moment) -> Refused? {
+    if bytes > limits.openBytesMax {
+      return Refused(reason: .payloadTooLarge(bytesMax: limits.openBytesMax))
     }
-    let rule = poolRules.isEmpty ? nil : poolRules[pools[pool].name]
-    if let refusal = (rule ?? PoolRule()).refusal(of: submission, pool: pools[pool].name) {
-      return .failure(Refused(reason: refusal))
+    if jobs > limits.openJobsMax {
+      return Refused(reason: .tooManyChunks(jobsMax: limits.openJobsMax))
     }
-    let bytes = submission.args.utf8.count + (submission.options?.bytes ?? 0)
-    guard bytes <= limits.openBytesMax else {
-      return .failure(Refused(reason: .payloadTooLarge(bytesMax: limits.openBytesMax)))
+    if store.openCount + jobs <= limits.openJobsMax, store.openBytes + bytes <= limits.openBytesMax
+    {
+      return nil
     }
-    guard
-      store.openCount < limits.openJobsMax, store.openBytes + bytes <= limits.openBytesMax
-    else {
-      let seconds = drainRate.secondsUntilRoom(
-        of: store.openCount, needing: jobsInTheWay(of: bytes), at: moment.instant)
-      return .failure(Refused(reason: .queueFull(retryAfter: seconds)))
-    }
-    return .success(pool)
+    let missing = Double(store.openCount + jobs - limits.openJobsMax)
+    let seconds = drainRate.secondsUntilRoom(
+      of: store.openCount, needing: max(jobsInTheWay(of: bytes), missing), at: moment.instant)
+    return Refused(reason: .queueFull(retryAfter: seconds))
   }
 
   /// How many jobs of the present mean size have to end before there is room for one with so many
@@ -97,18 +119,17 @@ extension Engine {
     return max(missing * Double(store.openCount) / Double(store.openBytes), 1)
   }
 
-  private func choosePool(for submission: Submission) -> Result<Int, Refused> {
-    if let name = submission.pool {
+  private func choosePool(_ task: String, _ pool: String?) -> Result<Int, Refused> {
+    if let name = pool {
       guard let index = pools.firstIndex(where: { $0.name == name }) else {
         return .failure(Refused(reason: .unknownPool(name)))
       }
       return isOpen(pool: index).flatMap { tasks in
-        tasks.contains(submission.task) || pools[index].isDynamic
-          ? .success(index)
-          : .failure(Refused(reason: .taskNotInPool(task: submission.task, pool: name)))
+        tasks.contains(task) || pools[index].isDynamic
+          ? .success(index) : .failure(Refused(reason: .taskNotInPool(task: task, pool: name)))
       }
     }
-    func isKnowing(_ index: Int) -> Bool { pools[index].tasks?.contains(submission.task) == true }
+    func isKnowing(_ index: Int) -> Bool { pools[index].tasks?.contains(task) == true }
     if let first = pools.indices.first(where: isKnowing),
       !pools.indices.dropFirst(first + 1).contains(where: isKnowing)
     {
@@ -120,14 +141,14 @@ extension Engine {
     }
     guard knowing.isEmpty else {
       let names = knowing.map { pools[$0].name }
-      return .failure(Refused(reason: .ambiguousTask(submission.task, pools: names)))
+      return .failure(Refused(reason: .ambiguousTask(task, pools: names)))
     }
-    if let choice = chooseDynamicPool(for: submission.task) { return choice }
+    if let choice = chooseDynamicPool(for: task) { return choice }
     // A pool that never told its tasks may be the one that is meant: say so instead of "unknown".
     if let silent = pools.indices.first(where: { pools[$0].tasks == nil }) {
       return isOpen(pool: silent).map { _ in silent }
     }
-    return .failure(Refused(reason: .unknownTask(submission.task)))
+    return .failure(Refused(reason: .unknownTask(task)))
   }
 
   /// The pool that runs a task that none has named; nil: none does.
@@ -158,10 +179,10 @@ extension Engine {
     return .success(tasks)
   }
 
-  private mutating func newID(at moment: Moment) -> JobID {
+  mutating func newID(at moment: Moment) -> JobID {
     while true {
       let id = JobID(version7At: moment.timestamp, random: (generator.next(), generator.next()))
-      if store.number(of: id) == nil { return id }
+      if !store.isTaken(id) { return id }
     }
   }
 

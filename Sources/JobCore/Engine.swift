@@ -28,6 +28,12 @@ public struct Engine: Sendable {
   /// Whether starts wait for a job on its last chance.
   var isHolding = false
 
+  /// How many workers each configured pool keeps, by its position: what Python's rule cuts a map's
+  /// items by. As long as it was never set: one each.
+  public var poolSizes: [Int] = []
+  /// What is under way with maps; see `Engine+Maps.swift`.
+  var mapWork = MapWork()
+
   // Derived from the store.
   /// Open jobs that one more interruption ends.
   var lastChances: Set<JobNumber> = []
@@ -75,6 +81,18 @@ public struct Engine: Sendable {
       cancel(number, grace, request, at: moment, &turn)
     case .forgetReceived(let number, let request):
       forget(number, request, &turn)
+    case .mapReceived(let submission, let request):
+      submit(submission, request, at: moment, &turn)
+    case .itemsReceived(let map, let chunks):
+      takeItems(chunks, of: map, at: moment, &turn)
+    case .inputEnded(let map, let error, let request):
+      endInput(of: map, error, request, at: moment, &turn)
+    case .resultsTaken(let map, let order, let chunks):
+      resultsTaken(map, order, chunks, &turn)
+    case .mapCancelReceived(let map, let grace, let request):
+      cancelMap(map, grace, request, at: moment, &turn)
+    case .mapForgetReceived(let map, let request):
+      forgetMap(map, request, &turn)
     case .poolAnnounced(let pool, let tasks, let isDynamic):
       pools[pool].tasks = Set(tasks)
       pools[pool].isDynamic = isDynamic
@@ -123,7 +141,9 @@ public struct Engine: Sendable {
   /// The next moment at which `timePassed` has something to do.
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
-    if hasRetentionWork(at: moment) || hasBrokenPoolWork { return moment.instant }
+    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty {
+      return moment.instant
+    }
     let retention = store.oldestFinishedAt.map { finishedAt in
       let (wait, overflow) = limits.retentionAge.subtractingReportingOverflow(
         age(since: finishedAt, at: moment))
@@ -144,6 +164,7 @@ public struct Engine: Sendable {
       default: preconditionFailure("job \(number) has a deadline in a state that has none")
       }
     }
+    if !mapWork.isEmpty { workOnMaps(at: moment, &turn) }
     failJobsOfBrokenPools(at: moment, &turn)
     applyRetention(at: moment, &turn)
     dispatchAll(at: moment, &turn)

@@ -54,6 +54,21 @@ public enum Event: Equatable, Sendable {
   /// Somebody asks that a final job be dropped.
   case forgetReceived(JobNumber, request: RequestID)
 
+  // Clients and their maps.
+  /// Somebody asks for a call of a task over many items.
+  indirect case mapReceived(MapSubmission, request: RequestID)
+  /// Items of a map came that are to be run. Those of a map that takes none any more are dropped.
+  case itemsReceived(MapNumber, [ChunkInput])
+  /// No more items of a map will come; `error` says why some are missing.
+  case inputEnded(MapNumber, InputError?, request: RequestID?)
+  /// A reader has taken the results of so many chunks of a map in its order.
+  case resultsTaken(MapNumber, MapOrder, chunks: Int)
+  /// Somebody asks that a map be ended: what waits is dropped, what runs is ended as by
+  /// `cancelReceived`.
+  case mapCancelReceived(MapNumber, grace: Milliseconds, request: RequestID)
+  /// Somebody asks that a final map be dropped.
+  case mapForgetReceived(MapNumber, request: RequestID)
+
   // Workers.
   /// A pool's worker told which tasks it knows: its first one, or a later one that knows others. If
   /// it `isDynamic`, it runs tasks as well that it does not name.
@@ -115,13 +130,15 @@ public struct RaisedError: Equatable, Sendable {
   /// Makes an error.
   public init(
     code: JobError.Code = .raised, type: String, message: String, traceback: String? = nil,
-    exitcode: Int32? = nil
+    exitcode: Int32? = nil, item: Int? = nil, values: String? = nil
   ) {
     self.code = code
     self.type = type
     self.message = message
     self.traceback = traceback
     self.exitcode = exitcode
+    self.item = item
+    self.values = values
   }
 }
 

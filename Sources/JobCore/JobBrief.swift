@@ -23,4 +23,17 @@ public struct JobBrief: Equatable, Sendable {
     createdAt = job.createdAt
     startedAt = job.startedAt
   }
+
+  /// Of something that is no job.
+  init(
+    task: Name, pool: Name, state: JobState, version: UInt32, createdAt: Timestamp,
+    startedAt: Timestamp
+  ) {
+    self.task = task
+    self.pool = pool
+    self.state = state
+    self.version = version
+    self.createdAt = createdAt
+    self.startedAt = startedAt
+  }
 }

@@ -60,11 +60,16 @@ public struct JobError: Equatable, Sendable {
   public var exitcode: Int32?
   /// The attempt that failed, from 1.
   public var attempt: Int
+  /// Of a chunk: which of its items failed, from 0; nil where nobody knows.
+  public var item: Int?
+  /// Of a chunk: the values of the items before that one, as the text of a JSON array.
+  public var values: String?
 
   /// Makes an error; `attempt` counts from 1.
   public init(
     code: Code, type: String, message: String, traceback: String? = nil, args: String? = nil,
-    module: String? = nil, pickle: String? = nil, exitcode: Int32? = nil, attempt: Int
+    module: String? = nil, pickle: String? = nil, exitcode: Int32? = nil, attempt: Int,
+    item: Int? = nil, values: String? = nil
   ) {
     self.code = code
     self.type = type
@@ -75,6 +80,8 @@ public struct JobError: Equatable, Sendable {
     self.pickle = pickle
     self.exitcode = exitcode
     self.attempt = attempt
+    self.item = item
+    self.values = values
   }
 
   /// The signal that ended the worker, if one did.
@@ -84,7 +91,7 @@ public struct JobError: Equatable, Sendable {
 
   /// Bytes of text that the error holds, as retention counts them.
   var bytes: Int {
-    [message, traceback, args, module, pickle].reduce(type.utf8.count) {
+    [message, traceback, args, module, pickle, values].reduce(type.utf8.count) {
       $0 + ($1?.utf8.count ?? 0)
     }
   }

@@ -1,31 +1,35 @@
-/// Every job that the service holds: the durable state, and nothing else.
+/// Every job and every map that the service holds: the durable state, and nothing else.
 ///
 /// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
 /// live one. A snapshot is its public face read out; `restore` is the way back.
 public struct JobStore: Equatable, Sendable {
   /// Names of tasks and pools.
-  public private(set) var names = NameTable()
+  public internal(set) var names = NameTable()
   /// Ids dropped lately.
-  public private(set) var forgotten = ForgottenIDs()
+  public internal(set) var forgotten = ForgottenIDs()
   /// The number that the next submission gets.
-  public private(set) var nextNumber: JobNumber = 1
-  /// Bytes that open jobs brought with them.
-  public private(set) var openBytes = 0
-  /// Bytes that finished jobs hold.
-  public private(set) var finishedBytes = 0
+  public internal(set) var nextNumber: JobNumber = 1
+  /// Bytes that open jobs brought with them, and those of ended chunks whose map is not final.
+  public internal(set) var openBytes = 0
+  /// Bytes that finished jobs and maps hold.
+  public internal(set) var finishedBytes = 0
+  /// Finished jobs and maps, as retention counts them: a map with its chunks is one.
+  public internal(set) var finishedCount = 0
+  /// The maps; see `JobStore+Maps.swift`.
+  var maps = MapTable()
 
-  private var table = JobTable()
-  /// Where the job of an id, or of an idempotency key, is. The jobs hold both themselves.
-  private var ids = NumberTable()
-  private var keys = NumberTable()
+  var table = JobTable()
+  /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
+  var ids = NumberTable()
+  var keys = NumberTable()
   private var counts = [Int](repeating: 0, count: JobState.allCases.count)
   /// The same for each pool: as many numbers, at the place of the pool's name.
   private var poolCounts: [Int] = []
   private static let stateCount = JobState.allCases.count
-  /// Finished jobs in the order in which they finished; a dropped one leaves its place behind until
-  /// it comes to the front.
-  private var finishOrder = NumberQueue()
-  private let forgottenIDsMax: Int
+  /// Finished jobs and maps in the order in which they finished; a dropped one leaves its place
+  /// behind until it comes to the front. A chunk has none: it goes with its map.
+  var finishOrder = NumberQueue()
+  let forgottenIDsMax: Int
 
   /// An empty store.
   public init(forgottenIDsMax: Int = Limits().forgottenIDsMax) {
@@ -61,9 +65,6 @@ public struct JobStore: Equatable, Sendable {
     count(of: .scheduled) + count(of: .queued) + count(of: .running)
   }
 
-  /// How many jobs are final.
-  public var finishedCount: Int { count - openCount }
-
   /// The job with `number`.
   public subscript(number: JobNumber) -> Job? { table[number] }
 
@@ -72,7 +73,10 @@ public struct JobStore: Equatable, Sendable {
   func state(of number: JobNumber) -> JobState? { table[number]?.state }
 
   /// What of the job with `number` is looked at most; cheaper than the job, which holds strings.
-  public func brief(of number: JobNumber) -> JobBrief? { table.brief(of: number) }
+  /// The same of a map, as its number is no job's.
+  public func brief(of number: JobNumber) -> JobBrief? {
+    table.brief(of: number) ?? maps[number]?.brief
+  }
 
   /// The number of the job with `id`.
   public func number(of id: JobID) -> JobNumber? {
@@ -85,15 +89,20 @@ public struct JobStore: Equatable, Sendable {
   }
 
   /// Seeded anew in each process, so that nobody can choose ids that share a place.
-  private static func hash(_ key: some Hashable) -> UInt64 {
+  static func hash(_ key: some Hashable) -> UInt64 {
     UInt64(bitPattern: Int64(key.hashValue))
   }
 
-  /// The finished job that finished first.
+  /// The job that finished before all other finished jobs and maps; nil if that is a map.
   public var oldestFinished: Job? { finishOrder.first.flatMap { table[$0] } }
 
-  /// When that one finished.
-  var oldestFinishedAt: Timestamp? { finishOrder.first.flatMap { table[$0]?.endedOrDueAt } }
+  /// When the first of the finished jobs and maps finished.
+  var oldestFinishedAt: Timestamp? {
+    finishOrder.first.flatMap { table[$0]?.endedOrDueAt ?? maps[$0]?.finishedAt }
+  }
+
+  /// Which one that is.
+  var oldestFinishedNumber: JobNumber? { finishOrder.first }
 
   /// Places in the order of finishing, those that dropped jobs left behind included.
   var finishOrderCount: Int { finishOrder.count }
@@ -108,20 +117,17 @@ public struct JobStore: Equatable, Sendable {
     table.forEachAscending { if !$0.state.isFinal { body($0) } }
   }
 
-  /// Calls `body` for each job in the order in which a snapshot holds them: the finished ones in
-  /// the order of finishing, then the open ones by number.
+  /// Calls `body` for each job in the order in which a snapshot holds them.
   public func forEachInSnapshotOrder(_ body: (Job) -> Void) {
-    for number in finishOrder.entries {
-      if let job = table[number] { body(job) }
-    }
-    forEachOpen(body)
+    forEachInSnapshotOrder(maps: { _ in }, jobs: { job, _ in body(job) })
   }
 
   // MARK: Restoring
 
   /// Takes over what a snapshot says of the whole; before any `restore(_:…)`.
   public mutating func restore(nextNumber: JobNumber, forgotten hashes: some Sequence<UInt64>) {
-    precondition(table.count == 0, "a snapshot is restored into an empty store")
+    precondition(
+      table.count == 0 && maps.count == 0, "a snapshot is restored into an empty store")
     self.nextNumber = nextNumber
     for hash in hashes { forgotten.insert(hash, bound: forgottenIDsMax) }
   }
@@ -140,9 +146,10 @@ public struct JobStore: Equatable, Sendable {
       held.endedOrDueAt = job.endedOrDueAt
       held.ending = job.ending
     }
+    if let chunk = submitted.options?.chunk { restoreCounts(of: submitted.number, chunk) }
     guard job.state != .queued else { return }
     recount(table.update(submitted.number) { $0.pool }, from: .queued, to: job.state)
-    if job.state.isFinal { settle(submitted.number) }
+    if job.state.isFinal { settle(submitted.number, line: job.line) }
   }
 
   // MARK: Applying
@@ -156,10 +163,11 @@ public struct JobStore: Equatable, Sendable {
     case .jobSubmitted(let submitted):
       guard
         submitted.number >= nextNumber, submitted.number < NumberTable.numberLimit,
-        submitted.options?.idempotencyKey.flatMap(number(ofKey:)) == nil,
-        number(of: submitted.id) == nil
+        submitted.options?.idempotencyKey.map(isTaken(key:)) != true,
+        !isTaken(submitted.id), isFitting(submitted)
       else { throw Misfit(record: record, found: nil) }
       insert(submitted)
+      if let chunk = submitted.options?.chunk { maps.update(chunk.map) { $0.version &+= 1 } }
       nextNumber = submitted.number + 1
     case .attemptStarted(let number, let attempt, let timestamp):
       try move(number, by: .attemptStarted, record) { job in
@@ -187,12 +195,16 @@ public struct JobStore: Equatable, Sendable {
     case .jobForgotten(let number):
       try forget(number, record)
     case .jobWithdrawn(let number):
-      guard let job = table[number], !job.state.isFinal else {
+      // A chunk goes with its map.
+      guard let job = table[number], !job.state.isFinal, job.options?.chunk == nil else {
         throw Misfit(record: record, found: table[number]?.state)
       }
       // Its id is none that was dropped: nobody was told of it.
       drop(job)
       openBytes -= job.submittedBytes
+    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
+      .mapWithdrawn:
+      try applyToMap(record)
     }
   }
 
@@ -200,7 +212,7 @@ public struct JobStore: Equatable, Sendable {
   public struct Misfit: Error, Equatable {
     /// The record.
     public let record: Record
-    /// The state of the job that it names; nil: no such job is held (or, for a submission, the
+    /// The state of the job or map that it names; nil: none such is held (or, for a submission, the
     /// number, id or key is taken).
     public let found: JobState?
   }
@@ -216,6 +228,7 @@ public struct JobStore: Equatable, Sendable {
     if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), job.number) }
     recount(job.pool, from: nil, to: .queued)
     openBytes += job.submittedBytes
+    if let chunk = submitted.options?.chunk { insert(chunk, job) }
   }
 
   private mutating func move(
@@ -224,17 +237,25 @@ public struct JobStore: Equatable, Sendable {
     guard let from = table[number]?.state, let to = from.after(move) else {
       throw Misfit(record: record, found: table[number]?.state)
     }
-    let pool = table.update(number) { job in
+    let (pool, chunk) = table.update(number) { job in
+      let before = job.options?.chunk.map { ($0.map, job.itemCounts) }
       job.state = to
       job.version += 1
       change(&job)
-      return job.pool
+      return (job.pool, before.map { ($0.0, $0.1, job.itemCounts) })
     }
     recount(pool, from: from, to: to)
+    if let (map, before, after) = chunk {
+      maps.update(map) { map in
+        map.items -= before
+        map.items += after
+        map.version &+= 1
+      }
+    }
   }
 
   /// Counts a job of `pool` that goes from one state to another; nil: it comes, or it goes.
-  private mutating func recount(_ pool: Name, from: JobState?, to: JobState?) {
+  mutating func recount(_ pool: Name, from: JobState?, to: JobState?) {
     if let from {
       counts[Int(from.index)] -= 1
       poolCounts[place(of: from, pool: pool)] -= 1
@@ -272,28 +293,44 @@ public struct JobStore: Equatable, Sendable {
   }
 
   /// Moves the weight of a job that has become final from the open to the finished ones.
-  private mutating func settle(_ number: JobNumber) {
-    let (submitted, retained) = table.update(number) { ($0.submittedBytes, $0.retainedBytes) }
+  ///
+  /// - Parameter line: of a chunk that a snapshot holds: the items that ended before it.
+  private mutating func settle(_ number: JobNumber, line: Int? = nil) {
+    let (submitted, retained, chunk) = table.update(number) {
+      ($0.submittedBytes, $0.retainedBytes, $0.options?.chunk)
+    }
     openBytes -= submitted
+    if let chunk { return settle(chunk, number, submitted, retained, line) }
     finishedBytes += retained
+    finishedCount += 1
     finishOrder.append(number)
   }
 
   private mutating func forget(_ number: JobNumber, _ record: Record) throws(Misfit) {
-    guard let job = table[number], job.state.isFinal else {
+    guard let job = table[number], job.state.isFinal, job.options?.chunk == nil else {
       throw Misfit(record: record, found: table[number]?.state)
     }
     drop(job)
     finishedBytes -= job.retainedBytes
+    finishedCount -= 1
     forgotten.insert(job.id.stableHash, bound: forgottenIDsMax)
-    while let first = finishOrder.first, table[first] == nil { finishOrder.removeFirst() }
+    tidyFinishOrder()
+  }
+
+  /// Takes out the places that dropped jobs and maps have left behind, where that is due.
+  mutating func tidyFinishOrder() {
+    while let first = finishOrder.first, table[first] == nil, !maps.contains(first) {
+      finishOrder.removeFirst()
+    }
     if finishOrder.count > 2 * finishedCount + 1_024 {
-      _ = finishOrder.sweepPiece { [table] in table.id(of: $0) == nil }
+      _ = finishOrder.sweepPiece { [table, maps] in
+        table.id(of: $0) == nil && !maps.contains($0)
+      }
     }
   }
 
   /// Takes a job out, with its id and its key.
-  private mutating func drop(_ job: Job) {
+  mutating func drop(_ job: Job) {
     _ = table.remove(job.number)
     ids.remove(JobStore.hash(job.id), job.number)
     if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), job.number) }
@@ -309,24 +346,34 @@ public struct JobStore: Equatable, Sendable {
       lhs.nextNumber == rhs.nextNumber, lhs.openBytes == rhs.openBytes,
       lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
       lhs.ids.count == rhs.ids.count, lhs.keys.count == rhs.keys.count,
-      lhs.forgotten == rhs.forgotten
+      lhs.forgotten == rhs.forgotten, lhs.finishedCount == rhs.finishedCount,
+      lhs.hasSameMaps(as: rhs)
     else { return false }
-    let order = lhs.finishOrder.entries.filter { lhs.table[$0] != nil }
-    guard order == rhs.finishOrder.entries.filter({ rhs.table[$0] != nil }) else { return false }
+    let order = lhs.finishOrder.entries.filter(lhs.isHeld)
+    guard order == rhs.finishOrder.entries.filter(rhs.isHeld) else { return false }
     return lhs.renamed(to: rhs.names) == rhs.table && lhs.isIndexed && rhs.isIndexed
   }
 
-  /// Whether every job is found by its id and its key.
+  /// Whether a number is that of a job or a map.
+  func isHeld(_ number: JobNumber) -> Bool { table[number] != nil || maps.contains(number) }
+
+  /// Whether every job, and every map, is found by its id and its key.
   private var isIndexed: Bool {
     var isIndexed = true
     var keyCount = 0
+    maps.forEachAscending { map in
+      if mapNumber(of: map.id) != map.number { isIndexed = false }
+      guard let key = map.options?.idempotencyKey else { return }
+      keyCount += 1
+      if mapNumber(ofKey: key) != map.number { isIndexed = false }
+    }
     table.forEachAscending { job in
       if number(of: job.id) != job.number { isIndexed = false }
       guard let key = job.options?.idempotencyKey else { return }
       keyCount += 1
       if number(ofKey: key) != job.number { isIndexed = false }
     }
-    return isIndexed && ids.count == table.count && keys.count == keyCount
+    return isIndexed && ids.count == table.count + maps.count && keys.count == keyCount
   }
 
   private func renamed(to other: NameTable) -> JobTable {

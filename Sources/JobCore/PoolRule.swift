@@ -16,14 +16,14 @@ public struct PoolRule: Equatable, Sendable {
     self.argumentBytesMax = argumentBytesMax
   }
 
-  /// Why a submission cannot go to the pool `name`; nil: it can.
-  func refusal(of submission: Submission, pool name: String) -> Refusal? {
-    let options = submission.options ?? .defaults
+  /// Why a job with these options, and so many bytes of arguments, cannot go to the pool `name`;
+  /// nil: it can.
+  func refusal(
+    of options: JobOptions, argumentBytes bytes: Int, pool name: String
+  ) -> Refusal? {
     if options.encoding == .pickle, !allowsPickle { return .pickleNotAllowed(pool: name) }
     if options.main != nil, !allowsMain { return .mainNotAllowed(pool: name) }
-    if let most = argumentBytesMax,
-      submission.args.utf8.count + options.kwargs.utf8.count > most
-    {
+    if let most = argumentBytesMax, bytes + options.kwargs.utf8.count > most {
       return .argumentsTooLarge(pool: name, bytesMax: most)
     }
     return nil

@@ -21,10 +21,28 @@ public enum Record: Equatable, Sendable {
   /// record, as of two the first could outlive a crash alone, and show a job that nobody knows.
   case jobWithdrawn(JobNumber)
 
-  /// The job that it is about.
+  /// A map was accepted; its items follow as the jobs of its chunks.
+  indirect case mapCreated(MapCreated)
+  /// No more items follow; the error says why some are missing.
+  case mapInputEnded(MapNumber, InputError?, at: Timestamp)
+  /// A client asked to cancel a map: no chunk of it is to run again, whatever happens.
+  case mapCancelRequested(MapNumber)
+  /// A chunk whose results a reader has taken is dropped; its map counts its items on.
+  case chunkReleased(JobNumber)
+  /// The map, all its chunks and its key are dropped.
+  case mapForgotten(MapNumber)
+  /// The map could not be written whole, and its client was refused, or heard nothing: there is no
+  /// such map, and none of its chunks. One record, as `jobWithdrawn`.
+  case mapWithdrawn(MapNumber)
+
+  /// The job, or the map, that it is about.
   public var job: JobNumber {
     switch self {
     case .jobSubmitted(let submitted): submitted.number
+    case .mapCreated(let created): created.number
+    case .mapInputEnded(let number, _, _), .mapCancelRequested(let number),
+      .chunkReleased(let number), .mapForgotten(let number), .mapWithdrawn(let number):
+      number
     case .attemptStarted(let number, _, _), .attemptRevoked(let number, _),
       .attemptFailed(let number, _, _), .jobQueued(let number), .cancelRequested(let number),
       .jobEnded(let number, _, _), .jobForgotten(let number), .jobWithdrawn(let number):
@@ -60,6 +78,44 @@ public struct JobSubmitted: Equatable, Sendable {
     self.task = task
     self.pool = pool
     self.args = args
+    self.options = options
+    self.at = at
+  }
+}
+
+/// An accepted map.
+public struct MapCreated: Equatable, Sendable {
+  /// The place in the order of submission.
+  public var number: MapNumber
+  /// The map's id.
+  public var id: JobID
+  /// The task's name.
+  public var task: String
+  /// The pool's name.
+  public var pool: String
+  /// Whether each item is an array of arguments.
+  public var isStar: Bool
+  /// Items of a chunk at most; 0 for a map without items.
+  public var chunkSize: Int
+  /// How many items follow; nil: nobody knows yet.
+  public var total: Int?
+  /// What each chunk's job is given, and the client's key; nil: all defaults.
+  public var options: JobOptions?
+  /// When it was accepted.
+  public var at: Timestamp
+
+  /// Makes the record of a map.
+  public init(
+    number: MapNumber, id: JobID, task: String, pool: String, isStar: Bool = false,
+    chunkSize: Int, total: Int?, options: JobOptions? = nil, at: Timestamp
+  ) {
+    self.number = number
+    self.id = id
+    self.task = task
+    self.pool = pool
+    self.isStar = isStar
+    self.chunkSize = chunkSize
+    self.total = total
     self.options = options
     self.at = at
   }

@@ -33,12 +33,14 @@ public final class JobOptions: Equatable, Sendable {
   public let encoding: Encoding
   /// The path of the script that the task is in, for a task of the submitter's `__main__`.
   public let main: String?
+  /// The items that the job runs its task on, if it is a chunk of a map; nil for any other.
+  public let chunk: ChunkPlace?
 
   /// Makes options; what is left out has the API's default.
   public init(
     kwargs: String = "", timeout: Milliseconds? = nil, attemptsMax: Int = 1,
     onInterrupt: OnInterrupt = .requeue, tags: [String] = [], idempotencyKey: String? = nil,
-    encoding: Encoding = .json, main: String? = nil
+    encoding: Encoding = .json, main: String? = nil, chunk: ChunkPlace? = nil
   ) {
     self.kwargs = kwargs
     self.timeout = timeout
@@ -48,6 +50,14 @@ public final class JobOptions: Equatable, Sendable {
     self.idempotencyKey = idempotencyKey
     self.encoding = encoding
     self.main = main
+    self.chunk = chunk
+  }
+
+  /// The same for a chunk of a map that was given these, the key of which names the map.
+  func ofChunk(_ chunk: ChunkPlace) -> JobOptions {
+    JobOptions(
+      kwargs: kwargs, timeout: timeout, attemptsMax: attemptsMax, onInterrupt: onInterrupt,
+      tags: tags, encoding: encoding, main: main, chunk: chunk)
   }
 
   /// All defaults, for reading what a job without options has.
@@ -57,6 +67,7 @@ public final class JobOptions: Equatable, Sendable {
   public static func == (lhs: JobOptions, rhs: JobOptions) -> Bool {
     lhs === rhs
       || lhs.isSamePayload(as: rhs) && lhs.idempotencyKey == rhs.idempotencyKey
+        && lhs.chunk == rhs.chunk
   }
 
   /// Whether both ask for the same, the key aside (it names the submission, it is not part of it).

@@ -41,7 +41,7 @@ extension Server {
     guard let job = engine.store[number] else { return }
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
-      args: job.args, kwargs: job.options?.kwargs ?? "",
+      args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind(of: job),
       encoding: job.options?.encoding ?? .json, main: job.options?.main)
     let pool = pools[call.slot.pool]
     pool.assign(assignment, at: now.instant)
@@ -52,15 +52,20 @@ extension Server {
     }
   }
 
+  private func kind(of job: Job) -> Assignment.Kind {
+    guard let chunk = job.options?.chunk else { return .call }
+    return .chunk(star: engine.store.map(chunk.map)?.isStar ?? false)
+  }
+
   // MARK: Answers
 
   private func perform(_ answer: Answer, to id: RequestID) {
     if RequestTable.isItem(id) { return perform(answer, toItem: id) }
     guard let request = requests.remove(id) else { return }
     switch answer {
-    case .accepted(let number, let isReplay):
+    case .accepted(let number, _), .taken(let number):
       var presentation = request.presentation
-      presentation.isReplay = isReplay
+      if case .accepted(_, let isReplay) = answer { presentation.isReplay = isReplay }
       let isFinal = engine.store.brief(of: number)?.state.isFinal ?? true
       if request.wait > 0, !(isFinal && isDurable(number)) {
         wait(
@@ -68,6 +73,8 @@ extension Server {
       } else {
         tellAccepted(request.response, of: number, presentation)
       }
+    case .opened(let number):
+      request.input?.map = number
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
@@ -121,8 +128,14 @@ extension Server {
     if !logFollowers.isEmpty { feedFollowers(of: number) }
     feedEvents(of: number)
     dropNews(of: number)
+    if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
     guard waiters.count > 0, isDurable(number) else { return }
+    wake(number)
+  }
+
+  /// Answers who has waited for a job, or a map, to be as it is.
+  func wake(_ number: JobNumber) {
     waiters.satisfied(by: engine.store.brief(of: number), number) { waiter in
       switch waiter.subject {
       case .job(_, let goal, let presentation):
@@ -158,6 +171,7 @@ extension Server {
     _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
+    if let map = engine.store.map(number) { return tell(client, of: map, goal, presentation) }
     let told = engine.store[number].map { response(to: goal, $0, presentation) }
     tell(told ?? gone, of: number, to: client)
   }

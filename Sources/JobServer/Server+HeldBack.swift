@@ -50,7 +50,11 @@ extension Server {
     heldBack.append(HeldBack(sequence: sequence, deed: .effects(effects), jobs: jobs))
     guard !withdrawn.isEmpty else { return }
     for number in withdrawn.sorted() {
-      if let job = engine.store.brief(of: number) { metrics.noteWithdrawal(job) }
+      if let map = engine.store.map(number) {
+        metrics.noteWithdrawal(of: map, engine.store)
+      } else if let job = engine.store.brief(of: number) {
+        metrics.noteWithdrawal(job)
+      }
       decide(.submissionWithdrawn(number))
     }
     try commit()
@@ -97,6 +101,18 @@ extension Server {
     } else if engine.isWritable {
       hold(response, for: client)
     } else {
+      client.resume(with: JobAnswers.problem(JobAnswers.readOnly))
+    }
+  }
+
+  /// Answers a client that waits already, with what memory says now of any number of jobs.
+  func tell(_ response: HTTPResponse, to client: PendingResponse) {
+    if undurable.isEmpty {
+      client.resume(with: response)
+    } else if engine.isWritable {
+      hold(response, for: client)
+    } else {
+      response.discard()
       client.resume(with: JobAnswers.problem(JobAnswers.readOnly))
     }
   }
@@ -157,6 +173,7 @@ extension Server {
       switch effect {
       case .answer(let request, let answer):
         if case .accepted(let number, isReplay: false) = answer { withdrawn.insert(number) }
+        if case .opened(let number) = answer { withdrawn.insert(number) }
         perform(isSayable(answer) ? effect : .answer(request, .refused(.readOnly)))
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
@@ -169,7 +186,9 @@ extension Server {
   /// Whether an answer tells nothing but what the journal holds.
   private func isSayable(_ answer: Answer) -> Bool {
     switch answer {
-    case .accepted(let number, _), .cancelled(let number): isDurable(number)
+    case .accepted(let number, _), .cancelled(let number), .opened(let number),
+      .taken(let number):
+      isDurable(number)
     case .forgotten: false
     case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal),
       .refused(.unknownJob):

@@ -65,9 +65,14 @@ extension Server {
   /// The logs of jobs that are dropped go with them.
   func dropLogs(of records: [Record]) {
     guard logs.bytes > 0 || !callNews.isEmpty else { return }
-    for case .jobForgotten(let number) in records {
-      logs.remove(number)
-      callNews[number] = nil
+    for record in records {
+      switch record {
+      case .jobForgotten(let number), .chunkReleased(let number):
+        logs.remove(number)
+        callNews[number] = nil
+      case .mapForgotten(let number), .mapWithdrawn(let number): dropLogs(ofMap: number)
+      default: break
+      }
     }
   }
 

@@ -18,6 +18,8 @@ extension Server {
     let announced = pools.map { (pool: $0.name, tasks: engine.tasks(pool: $0.index) ?? []) }
     metrics.writeJobs(to: &page, store: engine.store, announced: announced)
     writeJobsHeld(to: &page)
+    metrics.writeMaps(to: &page)
+    page.single("lido_maps_open", .gauge, "Maps that are not final.", engine.store.openMapCount)
     writeWorkers(to: &page)
     writeStorage(to: &page)
     metrics.writeRequests(to: &page, routes: Server.routeNames)

@@ -184,7 +184,7 @@ extension Server {
       pool.drainEvents { event in
         note(event, of: pool)
         if usage.count > 0 { endUsage(with: event) }
-        decide(event)
+        decide(engine.store.mapCount > 0 ? checked(event) : event)
       }
     }
   }

@@ -69,6 +69,10 @@ final class Server {
   var eventFollowers = EventFollowers()
   /// What the calls that run have said meanwhile.
   var callNews: [JobNumber: CallNews] = [:]
+  /// Who reads results of maps as they come.
+  var mapReaders = MapReaders()
+  /// Maps whose items are arriving.
+  var mapInputs: [MapInput] = []
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -131,6 +135,7 @@ final class Server {
     engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
       taskRules: taskSettings.compactMapValues(\.rule), poolRules: settings.poolRules, seed: seed)
+    engine.poolSizes = pools.map(\.processes)
     for pool in pools {
       pool.isOutOfMemory = { [unowned self] in
         outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
@@ -173,6 +178,7 @@ final class Server {
     collectReports()
     try passTime()
     handleInbox()
+    handleMapInputs()
     handleBulk()
 
     // 6. One write to the journal, then one a worker; then who has waited long enough.
@@ -209,7 +215,8 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
-    if hasBulkWork { consider(nanoseconds) }
+    if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
+    consider(mapInputDeadline?.nanoseconds)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)
@@ -278,10 +285,10 @@ final class Server {
   /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    if isHoldingEarly, case .submissionReceived = event {
+    switch event {
+    case .submissionReceived where isHoldingEarly, .mapReceived where isHoldingEarly:
       early.append(event)
-    } else {
-      inbox.append(event)
+    default: inbox.append(event)
     }
   }
 }

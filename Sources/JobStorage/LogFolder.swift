@@ -121,6 +121,11 @@ public final class LogFolder {
 
   // MARK: Files
 
+  /// Removes the files of all jobs that `isMeant` names; it is asked about each that has some.
+  public func removeAll(where isMeant: (JobNumber) -> Bool) {
+    for job in order where sizes[job] != nil && isMeant(job) { remove(job) }
+  }
+
   private func name(of job: JobNumber, _ stream: JobLog.Stream) -> String {
     let digits = String(job)
     let zeros = String(repeating: "0", count: 20 - digits.utf8.count)

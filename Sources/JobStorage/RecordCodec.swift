@@ -29,7 +29,8 @@
 // | record | members, in this order; [in brackets]: left out at the default |
 // |---|---|
 // | job_submitted | job, id, task, pool, at, args, [kwargs], [timeout_ms], [attempts_max], |
-// |               | [on_interrupt], [tags], [idempotency_key], [encoding], [main] |
+// |               | [on_interrupt], [tags], [idempotency_key], [encoding], [main], |
+// |               | [map, first, count] |
 // | attempt_started | job, attempt, at |
 // | attempt_revoked | job, reason |
 // | attempt_failed | job, error, retry_at |
@@ -38,10 +39,25 @@
 // | job_ended | job, at, and one of: result [content_type], error, cancelled |
 // | job_forgotten | job |
 // | job_withdrawn | job |
+// | map_created | map, id, task, pool, at, chunk_size, [star], [total], [kwargs], |
+// |             | [timeout_ms], [attempts_max], [on_interrupt], [tags], [idempotency_key], |
+// |             | [encoding], [main] |
+// | map_input_ended | map, at, [input_error] |
+// | map_cancel_requested | map |
+// | chunk_released | job |
+// | map_forgotten | map |
+// | map_withdrawn | map |
 //
 // | member | value |
 // |---|---|
 // | job | the job's number, from 1 |
+// | map | the map's number; jobs and maps are numbered together. Of a job: that it is a chunk of |
+// |     | this map, with |
+// | first, count | the index of its first item, and how many it has, from 1; its args are they |
+// | chunk_size | items of a chunk at most; 0 in a map without items |
+// | star | true: each item is an array of arguments; default: each is one argument |
+// | total | how many items the map has; default: nobody knew |
+// | input_error | why items are missing: {"code":…,"message":…} |
 // | id | the job's id, a string |
 // | task, pool | names |
 // | at, retry_at, created_at | milliseconds since 1970-01-01T00:00:00Z |
@@ -58,13 +74,18 @@
 // | attempt | the attempt's number, from 1 |
 // | reason | "not_started", "interrupted" or "shutdown" |
 // | error | {"code":…,"type":…,"message":…,["traceback":…],["args":[…]],["module":…], |
-// |       | ["pickle":…],["exitcode":…],"attempt":…}; args is an array of any values, pickle |
-// |       | base64 |
+// |       | ["pickle":…],["exitcode":…],"attempt":…,["item":…],["values":[…]]}; args is an array |
+// |       | of any values, pickle base64; of a chunk item is the index of the item in it that |
+// |       | failed, and values are those before it |
 // | cancelled | true |
 //
-// A withdrawn job is one whose submission was refused after its record was made: the journal took
-// nothing just then. Version 1 has no job_withdrawn; versions 1 and 2 have no encoding, no main, and
-// of an error no args, module and pickle. Nothing else is different.
+// A withdrawn job, or map with all its chunks, is one whose submission was refused after its record
+// was made: the journal took nothing just then. Of a map also one whose client heard nothing since
+// the service ended before all its items were there. Its id is none that was dropped.
+//
+// Version 1 has no job_withdrawn; versions 1 and 2 have no record of a map, no member of a chunk, no
+// encoding, no main, and of an error no args, module, pickle, item and values. Nothing else is
+// different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a

@@ -1,7 +1,7 @@
 internal import JSON
 internal import JobCore
 
-/// Reads lines of the journal, and jobs of a snapshot. The formats are specified in
+/// Reads lines of the journal, and jobs and maps of a snapshot. The formats are specified in
 /// `RecordCodec.swift` and `SnapshotCodec.swift`. Lines come without their line feed.
 struct RecordDecoder {
   /// A line whose checksum is right and whose content is not.
@@ -23,6 +23,12 @@ struct RecordDecoder {
   private var fields = RecordFields()
   /// The version of the format that the lines are read in: that of the last header.
   private(set) var version = RecordCodec.version
+
+  /// A decoder of lines of the newest version until a header says another, or of the rows of a
+  /// snapshot whose members are those of this version of the journal.
+  init(version: Int = RecordCodec.version) {
+    self.version = version
+  }
 
   /// Reads the line that opens a segment, and with it how the lines after it are to be read.
   mutating func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
@@ -73,7 +79,7 @@ struct RecordDecoder {
           sequence = try reader.readInt()
         } else if shape == nil, let found = RecordShape.record(named: name, version: version) {
           shape = found
-          try fields.read(&reader, found)
+          try fields.read(&reader, found, version)
         } else {
           stranger = name
         }
@@ -99,7 +105,13 @@ struct RecordDecoder {
     case .jobEnded: .jobEnded(fields.job, try outcome(), at: fields.at)
     case .jobForgotten: .jobForgotten(fields.job)
     case .jobWithdrawn: .jobWithdrawn(fields.job)
-    case .snapshotJob: preconditionFailure("a job of a snapshot is no record")
+    case .mapCreated: .mapCreated(fields.mapCreated)
+    case .mapInputEnded: .mapInputEnded(fields.map, fields.endOfInput, at: fields.at)
+    case .mapCancelRequested: .mapCancelRequested(fields.map)
+    case .chunkReleased: .chunkReleased(fields.job)
+    case .mapForgotten: .mapForgotten(fields.map)
+    case .mapWithdrawn: .mapWithdrawn(fields.map)
+    case .snapshotJob, .snapshotMap: preconditionFailure("a row of a snapshot is no record")
     }
   }
 
@@ -134,11 +146,30 @@ struct RecordDecoder {
       contentType: fields.contentType, base64: String(fields.result.dropFirst().dropLast()))
   }
 
+  /// Whether a row of a snapshot is a map.
+  static func isMap(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let opening: StaticString = "{\"map\":"
+    return text.starts(with: opening.bytes)
+  }
+
+  /// Reads a map of a snapshot: one JSON object.
+  mutating func map(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> RestoredMap {
+    do throws(JSONError) {
+      var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
+      try fields.read(&reader, .snapshotMap, version)
+      try reader.end()
+    } catch {
+      throw .content(error.description)
+    }
+    if let fault = fields.fault { throw .content(fault) }
+    return fields.restoredMap
+  }
+
   /// Reads a job of a snapshot: one JSON object.
   mutating func job(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> RestoredJob {
     do throws(JSONError) {
       var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
-      try fields.read(&reader, .snapshotJob)
+      try fields.read(&reader, .snapshotJob(version: version), version)
       try reader.end()
     } catch {
       throw .content(error.description)
@@ -154,6 +185,7 @@ struct RecordDecoder {
     job.losses = seen.contains(.losses) ? fields.losses : 0
     job.attempt = seen.contains(.attempt) ? fields.attempt : 0
     job.version = fields.version
+    job.line = seen.contains(.line) ? fields.line : nil
     job.startedAt = seen.contains(.startedAt) ? fields.startedAt : 0
     if seen.contains(.endedAt) { job.endedOrDueAt = fields.endedAt }
     if seen.contains(.dueAt) { job.endedOrDueAt = fields.dueAt }
@@ -177,7 +209,8 @@ struct RecordDecoder {
       case (.running, .none), (.running, .error): job.attempt > 0
       default: false
       }
-    guard isWhole else {
+    let isEndedChunk = job.state.isFinal && job.submitted.options?.chunk != nil
+    guard isWhole, isEndedChunk == (job.line != nil) else {
       throw .content("job \(job.submitted.number) cannot be \(job.state) with what it holds")
     }
   }

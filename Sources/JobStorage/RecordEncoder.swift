@@ -63,6 +63,17 @@ struct RecordEncoder {
       append(outcome)
     case .jobForgotten(let job): open(#","job_forgotten":{"job":"#, job)
     case .jobWithdrawn(let job): open(#","job_withdrawn":{"job":"#, job)
+    case .mapCreated(let created):
+      open(#","map_created":{"map":"#, created.number)
+      writer.map(created)
+    case .mapInputEnded(let map, let error, let timestamp):
+      open(#","map_input_ended":{"map":"#, map)
+      writer.member("at", integer: timestamp)
+      if let error { writer.member(inputError: error) }
+    case .mapCancelRequested(let map): open(#","map_cancel_requested":{"map":"#, map)
+    case .chunkReleased(let job): open(#","chunk_released":{"job":"#, job)
+    case .mapForgotten(let map): open(#","map_forgotten":{"map":"#, map)
+    case .mapWithdrawn(let map): open(#","map_withdrawn":{"map":"#, map)
     }
     writer.endObject()
     end(start)
@@ -140,6 +151,32 @@ extension JSONWriter {
     memberIfPresent("idempotency_key", string: options.idempotencyKey)
     if options.encoding != .json { member("encoding", string: options.encoding.rawValue) }
     memberIfPresent("main", string: options.main)
+    guard let chunk = options.chunk else { return }
+    member("map", integer: chunk.map)
+    member("first", integer: chunk.first)
+    member("count", integer: chunk.count)
+  }
+
+  /// The members of a map after its number, those at their defaults left out.
+  mutating func map(_ created: MapCreated) {
+    name("id")
+    plainString(count: created.id.byteCount) { created.id.write(to: $0) }
+    member("task", string: created.task)
+    member("pool", string: created.pool)
+    member("at", integer: created.at)
+    member("chunk_size", integer: created.chunkSize)
+    if created.isStar { member("star", bool: true) }
+    memberIfPresent("total", integer: created.total)
+    if let options = created.options { members(options) }
+  }
+
+  /// The member `input_error`.
+  mutating func member(inputError error: InputError) {
+    name("input_error")
+    beginObject()
+    member("code", string: error.code.rawValue)
+    member("message", string: error.message)
+    endObject()
   }
 
   /// The members `result` and `content_type` of bytes.
@@ -161,6 +198,8 @@ extension JSONWriter {
     memberIfPresent("pickle", string: error.pickle)
     memberIfPresent("exitcode", integer: error.exitcode)
     member("attempt", integer: error.attempt)
+    memberIfPresent("item", integer: error.item)
+    if let values = error.values { member("values", text: values) }
     endObject()
   }
 }

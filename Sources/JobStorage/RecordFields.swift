@@ -47,6 +47,21 @@ struct RecordFields {
   private(set) var endedAt: Timestamp = 0
   /// `due_at`.
   private(set) var dueAt: Timestamp = 0
+  /// The map.
+  private(set) var map: MapNumber = 0
+  /// A snapshot chunk's `line`.
+  private(set) var line = 0
+
+  private var first = 0
+  private var count = 0
+  private var chunkSize = 0
+  private var total = 0
+  private var inputError = InputError(.brokenOff, "")
+  private var inputEndedAt: Timestamp = 0
+  private var released = ItemCounts()
+  private var releasedChunks = 0
+  /// The version of the journal's format that the object is read in.
+  private var formatVersion = RecordCodec.version
 
   private var kwargs = ""
   private var timeout: Milliseconds = 0
@@ -59,9 +74,12 @@ struct RecordFields {
 
   /// Reads an object of this shape; a member that does not belong, comes twice or is missing, and
   /// a value that cannot be, is the fault.
-  mutating func read(_ reader: inout JSONReader, _ shape: RecordShape) throws(JSONError) {
+  mutating func read(
+    _ reader: inout JSONReader, _ shape: RecordShape, _ version: Int
+  ) throws(JSONError) {
     seen = []
     fault = nil
+    formatVersion = version
     var place = 0
     try reader.beginObject()
     while let name = try reader.nextMember() {
@@ -78,6 +96,10 @@ struct RecordFields {
     let missing = shape.required.subtracting(seen)
     if fault == nil, seen.contains(.contentType), !seen.contains(.result) {
       fault = "\(shape.name) has a \"content_type\" without a \"result\""
+    }
+    let chunk = shape.kind == .jobSubmitted || shape.kind == .snapshotJob ? RecordShape.chunk : []
+    if fault == nil, ![[], chunk].contains(seen.intersection(chunk)) {
+      fault = "\(shape.name) has not all of \(chunk.names)"
     }
     if fault == nil, !missing.isEmpty { fault = "\(shape.name) lacks \(missing.names)" }
   }
@@ -101,6 +123,48 @@ struct RecordFields {
       try readOption(&reader, member)
     case .state, .version, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt:
       try readProgress(&reader, member)
+    case .map: map = MapNumber(try number(&reader, 1...Int.max, member))
+    case .first, .count, .chunkSize, .star, .total, .inputError, .line, .inputEndedAt,
+      .releasedChunks, .releasedSucceeded, .releasedFailed, .releasedSkipped:
+      try readOfMap(&reader, member)
+    }
+  }
+
+  private mutating func readOfMap(
+    _ reader: inout JSONReader, _ member: Member
+  ) throws(JSONError) {
+    let counts = 0...Int(UInt32.max)
+    switch member {
+    case .first: first = try number(&reader, 0...Int.max, member)
+    case .count: count = try number(&reader, 1...Int(UInt32.max), member)
+    case .chunkSize: chunkSize = try number(&reader, counts, member)
+    case .star: try readTrue(&reader, member)
+    case .total: total = try number(&reader, 0...Int.max, member)
+    case .line: line = try number(&reader, 0...Int.max, member)
+    case .inputEndedAt: inputEndedAt = try timestamp(&reader)
+    case .inputError: try readInputError(&reader)
+    case .releasedChunks: releasedChunks = try number(&reader, 0...Int.max, member)
+    case .releasedSucceeded: released.succeeded = try number(&reader, 0...Int.max, member)
+    case .releasedFailed: released.failed = try number(&reader, 0...Int.max, member)
+    default: released.skipped = try number(&reader, 0...Int.max, member)
+    }
+  }
+
+  private mutating func readInputError(_ reader: inout JSONReader) throws(JSONError) {
+    var parts: Set<String> = []
+    try reader.beginObject()
+    while let name = try reader.nextMember() {
+      if !parts.insert(name).inserted { fault = "\"\(name)\" of the error stands twice" }
+      switch name {
+      case "code":
+        let code = try word(&reader, .inputError, InputError.Code.init(rawValue:))
+        inputError.code = code ?? .brokenOff
+      case "message": inputError.message = try reader.readString()
+      default: fault = "an error has no member \"\(name)\""
+      }
+    }
+    if fault == nil, parts != ["code", "message"] {
+      fault = "an error lacks one of \"code\", \"message\""
     }
   }
 
@@ -151,12 +215,15 @@ struct RecordFields {
       case "type": error.type = try reader.readString()
       case "message": error.message = try reader.readString()
       case "traceback": error.traceback = try reader.readString()
-      case "args": error.args = try reader.readText()
-      case "module": error.module = try reader.readString()
-      case "pickle": error.pickle = try reader.readString()
+      case "args" where formatVersion >= 3: error.args = try reader.readText()
+      case "module" where formatVersion >= 3: error.module = try reader.readString()
+      case "pickle" where formatVersion >= 3: error.pickle = try reader.readString()
       case "exitcode":
         error.exitcode = Int32(try number(&reader, Int(Int32.min)...Int(Int32.max), .error))
       case "attempt": error.attempt = try reader.readInt()
+      case "item" where formatVersion >= 3:
+        error.item = try number(&reader, 0...Int(UInt32.max), .error)
+      case "values" where formatVersion >= 3: error.values = try reader.readText()
       default: fault = "an error has no member \"\(name)\""
       }
     }
@@ -202,7 +269,8 @@ extension RecordFields {
   }
 
   private var options: JobOptions? {
-    guard !seen.isDisjoint(with: RecordShape.options) else { return nil }
+    let isChunk = seen.isSuperset(of: RecordShape.chunk)
+    guard isChunk || !seen.isDisjoint(with: RecordShape.options) else { return nil }
     return JobOptions(
       kwargs: seen.contains(.kwargs) ? kwargs : "",
       timeout: seen.contains(.timeout) ? timeout : nil,
@@ -211,7 +279,34 @@ extension RecordFields {
       tags: seen.contains(.tags) ? tags : [],
       idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil,
       encoding: seen.contains(.encoding) ? encoding : .json,
-      main: seen.contains(.main) ? main : nil)
+      main: seen.contains(.main) ? main : nil,
+      chunk: isChunk ? ChunkPlace(map: map, first: first, count: count) : nil)
+  }
+
+  /// The map that was read.
+  var mapCreated: MapCreated {
+    MapCreated(
+      number: map, id: id, task: task, pool: pool, isStar: seen.contains(.star),
+      chunkSize: chunkSize, total: seen.contains(.total) ? total : nil, options: options, at: at)
+  }
+
+  /// Why items are missing, if some are.
+  var endOfInput: InputError? { seen.contains(.inputError) ? inputError : nil }
+
+  /// The map of a snapshot that was read.
+  var restoredMap: RestoredMap {
+    var restored = RestoredMap(created: mapCreated)
+    restored.version = version
+    restored.isCancelRequested = seen.contains(.cancelRequested)
+    restored.inputEndedAt = seen.contains(.inputEndedAt) ? inputEndedAt : 0
+    restored.inputError = endOfInput
+    restored.finishedAt = seen.contains(.endedAt) ? endedAt : 0
+    restored.releasedChunks = seen.contains(.releasedChunks) ? releasedChunks : 0
+    restored.releasedItems.succeeded =
+      seen.contains(.releasedSucceeded) ? released.succeeded : 0
+    restored.releasedItems.failed = seen.contains(.releasedFailed) ? released.failed : 0
+    restored.releasedItems.skipped = seen.contains(.releasedSkipped) ? released.skipped : 0
+    return restored
   }
 }
 

@@ -5,6 +5,8 @@ enum Member: UInt8, CaseIterable {
   case kwargs, timeout, attemptsMax, onInterrupt, tags, idempotencyKey, encoding, main
   case attempt, reason, error, retryAt, result, contentType, cancelled
   case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
+  case map, first, count, chunkSize, star, total, inputError, line
+  case inputEndedAt, releasedChunks, releasedSucceeded, releasedFailed, releasedSkipped
 
   /// The name in the files.
   var name: String {
@@ -37,6 +39,19 @@ enum Member: UInt8, CaseIterable {
     case .startedAt: "started_at"
     case .endedAt: "ended_at"
     case .dueAt: "due_at"
+    case .map: "map"
+    case .first: "first"
+    case .count: "count"
+    case .chunkSize: "chunk_size"
+    case .star: "star"
+    case .total: "total"
+    case .inputError: "input_error"
+    case .line: "line"
+    case .inputEndedAt: "input_ended_at"
+    case .releasedChunks: "released_chunks"
+    case .releasedSucceeded: "released_succeeded"
+    case .releasedFailed: "released_failed"
+    case .releasedSkipped: "released_skipped"
     }
   }
 }
@@ -83,6 +98,8 @@ struct RecordShape: Sendable {
   enum Kind: Sendable {
     case jobSubmitted, attemptStarted, attemptRevoked, attemptFailed, jobQueued, cancelRequested
     case jobEnded, jobForgotten, jobWithdrawn, snapshotJob
+    case mapCreated, mapInputEnded, mapCancelRequested, chunkReleased, mapForgotten, mapWithdrawn
+    case snapshotMap
   }
 
   /// What the object is.
@@ -108,15 +125,23 @@ struct RecordShape: Sendable {
   }
 
   private static let submission: [Member] = [.job, .id, .task, .pool, .at, .args]
-  private static let optionMembers: [Member] = [
-    .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey, .encoding, .main,
+  private static let optionMembersVersion2: [Member] = [
+    .kwargs, .timeout, .attemptsMax, .onInterrupt, .tags, .idempotencyKey,
   ]
+  private static let optionMembers = optionMembersVersion2 + [.encoding, .main]
   /// The members of which one is enough for a submission to have options.
   static let options = MemberSet(optionMembers)
+  private static let chunkMembers: [Member] = [.map, .first, .count]
+  /// What tells where a chunk's items stand: all of them, or none.
+  static let chunk = MemberSet(chunkMembers)
 
   /// See the specification in `RecordCodec.swift`.
   static let jobSubmitted = RecordShape(
-    .jobSubmitted, "job_submitted", submission + optionMembers, required: submission)
+    .jobSubmitted, "job_submitted", submission + optionMembers + chunkMembers,
+    required: submission)
+  /// The same in versions 1 and 2.
+  static let jobSubmittedVersion2 = RecordShape(
+    .jobSubmitted, "job_submitted", submission + optionMembersVersion2, required: submission)
   /// See the specification in `RecordCodec.swift`.
   static let attemptStarted = RecordShape(
     .attemptStarted, "attempt_started", [.job, .attempt, .at])
@@ -137,20 +162,53 @@ struct RecordShape: Sendable {
   static let jobForgotten = RecordShape(.jobForgotten, "job_forgotten", [.job])
   /// See the specification in `RecordCodec.swift`.
   static let jobWithdrawn = RecordShape(.jobWithdrawn, "job_withdrawn", [.job])
+  private static let mapMembers: [Member] = [.map, .id, .task, .pool, .at, .chunkSize]
+  /// See the specification in `RecordCodec.swift`.
+  static let mapCreated = RecordShape(
+    .mapCreated, "map_created", mapMembers + [.star, .total] + optionMembers, required: mapMembers)
+  /// See the specification in `RecordCodec.swift`.
+  static let mapInputEnded = RecordShape(
+    .mapInputEnded, "map_input_ended", [.map, .at, .inputError], required: [.map, .at])
+  /// See the specification in `RecordCodec.swift`.
+  static let mapCancelRequested = RecordShape(
+    .mapCancelRequested, "map_cancel_requested", [.map])
+  /// See the specification in `RecordCodec.swift`.
+  static let chunkReleased = RecordShape(.chunkReleased, "chunk_released", [.job])
+  /// See the specification in `RecordCodec.swift`.
+  static let mapForgotten = RecordShape(.mapForgotten, "map_forgotten", [.map])
+  /// See the specification in `RecordCodec.swift`.
+  static let mapWithdrawn = RecordShape(.mapWithdrawn, "map_withdrawn", [.map])
+  private static let progressMembers: [Member] = [
+    .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
+    .result, .contentType, .error,
+  ]
   /// See the specification in `SnapshotCodec.swift`.
   static let snapshotJob = RecordShape(
-    .snapshotJob, "job",
-    submission + optionMembers + [
-      .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
-      .result, .contentType, .error,
-    ],
+    .snapshotJob, "job", submission + optionMembers + chunkMembers + progressMembers + [.line],
     required: submission + [.state, .version])
+  /// The same with the members of versions 1 and 2 of the journal.
+  static let snapshotJobVersion2 = RecordShape(
+    .snapshotJob, "job", submission + optionMembersVersion2 + progressMembers,
+    required: submission + [.state, .version])
+  /// See the specification in `SnapshotCodec.swift`.
+  static let snapshotMap = RecordShape(
+    .snapshotMap, "map",
+    mapMembers + [.star, .total] + optionMembers + [
+      .version, .cancelRequested, .inputEndedAt, .inputError, .endedAt, .releasedChunks,
+      .releasedSucceeded, .releasedFailed, .releasedSkipped,
+    ],
+    required: mapMembers + [.version])
+
+  /// The shape of a job in a snapshot with the members of a version of the journal's format.
+  static func snapshotJob(version: Int) -> RecordShape {
+    version >= 3 ? snapshotJob : snapshotJobVersion2
+  }
 
   /// The shape of a record by its name in a version of the journal's format; nil when there is no
   /// such record.
   static func record(named name: String, version: Int) -> RecordShape? {
     switch name {
-    case "job_submitted": jobSubmitted
+    case "job_submitted": version >= 3 ? jobSubmitted : jobSubmittedVersion2
     case "attempt_started": attemptStarted
     case "job_ended": jobEnded
     case "job_forgotten": jobForgotten
@@ -159,6 +217,12 @@ struct RecordShape: Sendable {
     case "job_queued": jobQueued
     case "cancel_requested": cancelRequested
     case "job_withdrawn": version >= 2 ? jobWithdrawn : nil
+    case "map_created" where version >= 3: mapCreated
+    case "map_input_ended" where version >= 3: mapInputEnded
+    case "map_cancel_requested" where version >= 3: mapCancelRequested
+    case "chunk_released" where version >= 3: chunkReleased
+    case "map_forgotten" where version >= 3: mapForgotten
+    case "map_withdrawn" where version >= 3: mapWithdrawn
     default: nil
     }
   }

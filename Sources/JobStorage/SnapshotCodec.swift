@@ -1,7 +1,5 @@
 // THE FORMAT OF A SNAPSHOT, VERSION 2
 //
-// Version 1 lacks the members that version 3 of the journal has more, and is read as well.
-//
 // `snapshot-<seq>.json` is one JSON document in UTF-8, minified but for its line feeds, which stand
 // exactly as shown: a reader goes line by line and builds no tree.
 //
@@ -9,8 +7,9 @@
 //   "forgotten":["00f067aa0ba902b7","4bf92f3577b34da6"],
 //   "jobs":[
 //   {"job":4,…},
+//   {"map":1,…},
 //   {"job":5,…}
-//   ],"count":2,"crc":"1a2b3c4d"}
+//   ],"count":3,"crc":"1a2b3c4d"}
 //
 // | member | value |
 // |---|---|
@@ -20,18 +19,29 @@
 // | next_number | the number that the next submitted job gets |
 // | forgotten | hashes of dropped ids (`JobID.stableHash`), oldest first: 16 lower-case |
 // |           | hexadecimal digits, as a 64-bit integer is more than most JSON readers take |
-// | jobs | the finished jobs in the order in which they finished, then the others by number |
-// | count | how many jobs there are |
+// | jobs | the finished jobs and maps in the order in which they finished, then the other maps by |
+// |      | number, then the other jobs by number; a map is followed by those of its chunks that |
+// |      | have ended, in the order in which they did |
+// | count | how many jobs and maps there are |
 // | crc | CRC-32C of every byte of the file before its eight digits |
 //
 // A job has the members of a job_submitted record (`RecordCodec.swift`), then, those in [brackets]
 // left out when 0 or false:
 //
 //   state, version, [attempt], [losses], [cancel_requested], [started_at],
-//   [ended_at] of a final job or [due_at] of another, [result [content_type] or error]
+//   [ended_at] of a final job or [due_at] of another, [result [content_type] or error],
+//   line of an ended chunk: how many items of its map had ended before it
 //
 // `attempt` is the attempt that runs or ran last; `due_at` is the moment that a scheduled job waits
 // for; `error` of a job that is not final is how its last attempt failed.
+//
+// A map has the members of a map_created record, then, those in [brackets] left out when 0 or false:
+//
+//   version, [cancel_requested], [input_ended_at], [input_error], [ended_at],
+//   [released_chunks], [released_succeeded], [released_failed], [released_skipped]
+//
+// where the last four count the chunks that were released, and their items. What else is known of a
+// map follows from its chunks. Version 1 has the members of version 2 of the journal, and no maps.
 //
 // The recipe for a change is the one in `RecordCodec.swift`; the versions are counted apart.
 
@@ -45,6 +55,10 @@ enum SnapshotCodec {
   static let version = 2
   /// The versions that are read.
   static let versions = 1...version
+
+  /// The version of the journal whose members the rows of a version of the snapshot have.
+  static func journalVersion(of version: Int) -> Int { version == 1 ? 2 : 3 }
+
   /// The line before the first job.
   static let jobsOpening: StaticString = "\"jobs\":[\n"
   /// What the second line begins with.

@@ -99,7 +99,7 @@ struct SnapshotReader {
     guard let third = try lines.next(),
       third.bytes.elementsEqual(SnapshotCodec.jobsOpening.bytes.dropLast())
     else { throw damaged("no jobs begin here", line: 3) }
-    var decoder = RecordDecoder()
+    var decoder = RecordDecoder(version: SnapshotCodec.journalVersion(of: head.version))
     for _ in 0..<count {
       guard let line = try lines.next() else { throw damaged("jobs are missing") }
       try restore(line, &decoder, &store)
@@ -113,7 +113,7 @@ struct SnapshotReader {
   /// The first line: an object whose brace is not closed yet.
   private func head(
     _ line: LineReader.Line
-  ) throws(StorageError) -> (sequence: UInt64, nextNumber: JobNumber) {
+  ) throws(StorageError) -> (version: Int, sequence: UInt64, nextNumber: JobNumber) {
     var text = [UInt8](line.bytes)
     guard text.popLast() == UInt8(ascii: ",") else {
       throw damaged("it does not begin like a snapshot", line: 1)
@@ -139,7 +139,7 @@ struct SnapshotReader {
     else {
       throw damaged("the first line lacks \"seq\", \"created_at\" or \"next_number\"", line: 1)
     }
-    return (UInt64(sequence), JobNumber(next))
+    return (version, UInt64(sequence), JobNumber(next))
   }
 
   /// The second line: a member whose value is an array of hashes.
@@ -175,19 +175,30 @@ struct SnapshotReader {
   ) throws(StorageError) {
     let isFollowed = line.bytes.last == UInt8(ascii: ",")
     let text = UnsafeBufferPointer(rebasing: line.bytes.dropLast(isFollowed ? 1 : 0))
-    let job: RestoredJob
+    let number: JobNumber
     do throws(RecordDecoder.Unreadable) {
-      job = try decoder.job(text)
+      if decoder.version >= 3, RecordDecoder.isMap(text) {
+        let map = try decoder.map(text)
+        number = map.created.number
+        if isFree(number, map.created.id, in: store) { return store.restore(map) }
+      } else {
+        let job = try decoder.job(text)
+        number = job.submitted.number
+        let map = job.submitted.options?.chunk?.map
+        if let map, store.map(map) == nil {
+          throw .content("job \(number) is a chunk of map \(map), which is not there")
+        }
+        if isFree(number, job.submitted.id, in: store) { return store.restore(job) }
+      }
     } catch {
       throw StorageError(error, path: path, line: line.number)
     }
-    let submitted = job.submitted
-    guard submitted.number < store.nextNumber, store[submitted.number] == nil,
-      store.number(of: submitted.id) == nil
-    else {
-      throw damaged("job \(submitted.number), \(submitted.id), stands twice", line: line.number)
-    }
-    store.restore(job)
+    throw damaged("number \(number), or its id, stands twice", line: line.number)
+  }
+
+  private func isFree(_ number: JobNumber, _ id: JobID, in store: JobStore) -> Bool {
+    number < store.nextNumber && store[number] == nil && store.map(number) == nil
+      && !store.isTaken(id)
   }
 }
 

@@ -59,9 +59,9 @@ struct SnapshotWriter {
     writer.raw("],\n")
     writer.raw(SnapshotCodec.jobsOpening)
     try append(store)
-    writer.raw(store.count > 0 ? "\n" : "")
+    writer.raw(store.count + store.mapCount > 0 ? "\n" : "")
     writer.raw(SnapshotCodec.countOpening)
-    writer.integer(store.count)
+    writer.integer(store.count + store.mapCount)
     writer.raw(SnapshotCodec.checksumOpening)
     writer.bytes.withUnsafeBytes { checksum.update($0) }
     withUnsafeTemporaryAllocation(byteCount: 8, alignment: 1) { digits in
@@ -76,11 +76,11 @@ struct SnapshotWriter {
   private mutating func append(_ store: JobStore) throws(StorageError) {
     var failure: StorageError?
     var isFirst = true
-    store.forEachInSnapshotOrder { job in
+    func appendRow(_ write: (inout JSONWriter) -> Void) {
       guard failure == nil else { return }
       if !isFirst { writer.raw(",\n") }
       isFirst = false
-      writer.job(job, names: store.names)
+      write(&writer)
       guard writer.bytes.count >= SnapshotWriter.pieceBytes else { return }
       do throws(StorageError) {
         writer.bytes.withUnsafeBytes { checksum.update($0) }
@@ -88,6 +88,11 @@ struct SnapshotWriter {
       } catch {
         failure = error
       }
+    }
+    store.forEachInSnapshotOrder { map in
+      appendRow { $0.map(RestoredMap(map, names: store.names)) }
+    } jobs: { job, line in
+      appendRow { $0.job(job, line, names: store.names) }
     }
     if let failure { throw failure }
   }
@@ -126,7 +131,7 @@ extension FileSystem {
 
 extension JSONWriter {
   /// A job as a snapshot holds it; see `SnapshotCodec.swift`.
-  fileprivate mutating func job(_ job: Job, names: NameTable) {
+  fileprivate mutating func job(_ job: Job, _ line: Int?, names: NameTable) {
     beginObject()
     member("job", integer: job.number)
     submission(
@@ -147,6 +152,26 @@ extension JSONWriter {
     case .result(let text): member("result", text: text)
     case .bytes(let bytes): members(bytes)
     case .error(let error): member(error: error)
+    }
+    memberIfPresent("line", integer: line)
+    endObject()
+  }
+
+  /// A map as a snapshot holds it, without its chunks; see `SnapshotCodec.swift`.
+  fileprivate mutating func map(_ map: RestoredMap) {
+    beginObject()
+    member("map", integer: map.created.number)
+    self.map(map.created)
+    member("version", integer: map.version)
+    if map.isCancelRequested { member("cancel_requested", bool: true) }
+    if map.inputEndedAt != 0 { member("input_ended_at", integer: map.inputEndedAt) }
+    if let error = map.inputError { member(inputError: error) }
+    if map.finishedAt != 0 { member("ended_at", integer: map.finishedAt) }
+    if map.releasedChunks != 0 {
+      member("released_chunks", integer: map.releasedChunks)
+      member("released_succeeded", integer: map.releasedItems.succeeded)
+      member("released_failed", integer: map.releasedItems.failed)
+      member("released_skipped", integer: map.releasedItems.skipped)
     }
     endObject()
   }

@@ -44,7 +44,8 @@ final class Harness {
   }
 
   init(
-    adjusting adjust: (inout HTTPServerSettings) -> Void, admit: ((HTTPArrival) -> HTTPDenial?)?
+    adjusting adjust: (inout HTTPServerSettings) -> Void, admit: ((HTTPArrival) -> HTTPDenial?)?,
+    more routes: [Route] = []
   ) throws {
     signal(SIGPIPE, SIG_IGN)
     let world = World()
@@ -54,74 +55,75 @@ final class Harness {
     settings.bodyBytesMax = 1_000
     adjust(&settings)
     server = try HTTPServer(
-      settings: settings, router: Self.router(world), watcher: loop,
+      settings: settings, router: Self.router(world, routes), watcher: loop,
       problem: { .text($0.code, status: $0.status) }, admit: admit,
       observe: { world.observed.append($0) })
   }
 
-  private static func router(_ world: World) -> Router {
-    Router([
-      Route(.get, "/", name: "root") { request, _ in
-        world.requests.append(request)
-        return .now(.text("root"))
-      },
-      Route(.post, "/echo", name: "echo") { request, _ in
-        world.requests.append(request)
-        return .now(HTTPResponse(status: 200, contentType: "text/plain", body: request.body))
-      },
-      Route(.get, "/jobs/{id}", name: "job") { request, _ in
-        .now(.text(request.parameters["id"] ?? "none"))
-      },
-      Route(.delete, "/jobs/{id}", name: "forget") { _, _ in .now(.empty()) },
-      Route(.get, "/query", name: "query") { request, _ in
-        .now(.text(request.query.all("a").joined(separator: "|")))
-      },
-      Route(.get, "/large", name: "large") { _, _ in
-        .now(HTTPResponse(status: 200, body: [UInt8](repeating: 97, count: 4 << 20)))
-      },
-      Route(.get, "/injected", name: "injected") { _, _ in
-        .now(HTTPResponse(status: 200, headers: ["X-A": "b\r\nX-C: d", "X-E": "f"]))
-      },
-      Route(.get, "/constant", name: "constant") { _, _ in
-        .now(HTTPResponse(status: 200, contentType: "text/plain", constant: "unchanging"))
-      },
-      Route(.get, "/at-once", name: "at-once") { _, later in
-        later().resume(with: .text("at once"))
-        return .later
-      },
-      Route(.get, "/dropped", name: "dropped") { _, later in
-        _ = later()
-        return .later
-      },
-      Route(.get, "/changed-mind", name: "changed-mind") { _, later in
-        world.owed.append(later())
-        return .now(.text("now"))
-      },
-      Route(.post, "/release", name: "release") { _, _ in
-        for pending in world.owed { pending.resume(with: .text("released")) }
-        world.owed = []
-        return .now(.text("done"))
-      },
-      Route(.get, "/stream", name: "stream") { _, _ in
-        .now(HTTPResponse(status: 200, contentType: "text/plain", stream: world.makeStream()))
-      },
-      Route(.get, "/stream/{status}", name: "status") { request, _ in
-        let status = request.parameters["status"].flatMap { Int($0) } ?? 200
-        return .now(HTTPResponse(status: status, stream: world.makeStream()))
-      },
-      Route(.get, "/written", name: "written") { _, _ in
-        let stream = world.makeStream()
-        stream.write([UInt8]("all ".utf8))
-        stream.write([UInt8]("at once".utf8))
-        stream.finish()
-        return .now(HTTPResponse(status: 200, stream: stream))
-      },
-      Route(.post, "/later", name: "later") { request, later in
-        world.requests.append(request)
-        world.owed.append(later())
-        return .later
-      },
-    ])
+  private static func router(_ world: World, _ more: [Route]) -> Router {
+    Router(
+      more + [
+        Route(.get, "/", name: "root") { request, _ in
+          world.requests.append(request)
+          return .now(.text("root"))
+        },
+        Route(.post, "/echo", name: "echo") { request, _ in
+          world.requests.append(request)
+          return .now(HTTPResponse(status: 200, contentType: "text/plain", body: request.body))
+        },
+        Route(.get, "/jobs/{id}", name: "job") { request, _ in
+          .now(.text(request.parameters["id"] ?? "none"))
+        },
+        Route(.delete, "/jobs/{id}", name: "forget") { _, _ in .now(.empty()) },
+        Route(.get, "/query", name: "query") { request, _ in
+          .now(.text(request.query.all("a").joined(separator: "|")))
+        },
+        Route(.get, "/large", name: "large") { _, _ in
+          .now(HTTPResponse(status: 200, body: [UInt8](repeating: 97, count: 4 << 20)))
+        },
+        Route(.get, "/injected", name: "injected") { _, _ in
+          .now(HTTPResponse(status: 200, headers: ["X-A": "b\r\nX-C: d", "X-E": "f"]))
+        },
+        Route(.get, "/constant", name: "constant") { _, _ in
+          .now(HTTPResponse(status: 200, contentType: "text/plain", constant: "unchanging"))
+        },
+        Route(.get, "/at-once", name: "at-once") { _, later in
+          later().resume(with: .text("at once"))
+          return .later
+        },
+        Route(.get, "/dropped", name: "dropped") { _, later in
+          _ = later()
+          return .later
+        },
+        Route(.get, "/changed-mind", name: "changed-mind") { _, later in
+          world.owed.append(later())
+          return .now(.text("now"))
+        },
+        Route(.post, "/release", name: "release") { _, _ in
+          for pending in world.owed { pending.resume(with: .text("released")) }
+          world.owed = []
+          return .now(.text("done"))
+        },
+        Route(.get, "/stream", name: "stream") { _, _ in
+          .now(HTTPResponse(status: 200, contentType: "text/plain", stream: world.makeStream()))
+        },
+        Route(.get, "/stream/{status}", name: "status") { request, _ in
+          let status = request.parameters["status"].flatMap { Int($0) } ?? 200
+          return .now(HTTPResponse(status: status, stream: world.makeStream()))
+        },
+        Route(.get, "/written", name: "written") { _, _ in
+          let stream = world.makeStream()
+          stream.write([UInt8]("all ".utf8))
+          stream.write([UInt8]("at once".utf8))
+          stream.finish()
+          return .now(HTTPResponse(status: 200, stream: stream))
+        },
+        Route(.post, "/later", name: "later") { request, later in
+          world.requests.append(request)
+          world.owed.append(later())
+          return .later
+        },
+      ])
   }
 
   func client() throws -> Client {

@@ -156,6 +156,9 @@ extension History {
       finishOrder.removeAll { $0 == number }
       live.removeAll { $0 == number }
     case .jobWithdrawn: problems.append("job \(number) is withdrawn, and nobody asked for it")
+    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
+      .mapWithdrawn:
+      problems.append("\(record) where there are no maps")
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job
@@ -343,6 +346,12 @@ extension Event {
     case .storageChanged: "storageChanged"
     case .drainRequested: "drainRequested"
     case .drainGraceEnded: "drainGraceEnded"
+    case .mapReceived: "mapReceived"
+    case .itemsReceived: "itemsReceived"
+    case .inputEnded: "inputEnded"
+    case .resultsTaken: "resultsTaken"
+    case .mapCancelReceived: "mapCancelReceived"
+    case .mapForgetReceived: "mapForgetReceived"
     }
   }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import Testing
 
 @testable import JobCore
@@ -35,6 +36,30 @@ import Testing
     #expect(answer("python", nil, args: "[123456789]") == refused)
     #expect(answer("python", JobOptions(kwargs: #"{"n":12}"#)) == refused)
     #expect(answer("plain", nil, args: "[123456789]") == .accepted(1, isReplay: false))
+  }
+
+  @Test func `a map meets the same rules, chunk by chunk, and its chunks have its options`() throws {
+    func answer(_ pool: String, chunkSize: Int, _ options: JobOptions? = nil) -> Answer? {
+      var map = MapTests.document(10, chunkSize: chunkSize, options)
+      map.pool = pool
+      var rig = self.rig()
+      return rig.submitMap(map)
+    }
+    #expect(answer("plain", chunkSize: 5) == .accepted(1, isReplay: false))
+    // [0,1,2,3] has nine bytes, [0,1,2,3,4] eleven.
+    #expect(answer("python", chunkSize: 4) == .accepted(1, isReplay: false))
+    let refused = Answer.refused(.argumentsTooLarge(pool: "python", bytesMax: 10))
+    #expect(answer("python", chunkSize: 5) == refused)
+    #expect(
+      answer("plain", chunkSize: 4, Self.pickled) == .refused(.pickleNotAllowed(pool: "plain")))
+    #expect(answer("plain", chunkSize: 4, Self.script) == .refused(.mainNotAllowed(pool: "plain")))
+    var rig = self.rig()
+    var map = MapTests.document(2, chunkSize: 1, JobOptions(encoding: .pickle, main: "/a.py"))
+    map.pool = "python"
+    for place in try rig.acceptMap(map).chunks {
+      let options = rig.store[place.job]?.options
+      #expect(options?.encoding == .pickle && options?.main == "/a.py")
+    }
   }
 
   @Test func `they are part of the payload`() throws {

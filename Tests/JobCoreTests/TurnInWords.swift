@@ -29,6 +29,13 @@ extension Record {
     case .jobEnded(_, .cancelled, _): "ended(cancelled)"
     case .jobForgotten: "forgotten"
     case .jobWithdrawn: "withdrawn"
+    case .mapCreated: "mapCreated"
+    case .mapInputEnded(_, let error, _):
+      "inputEnded" + (error.map { "(\($0.code.rawValue))" } ?? "")
+    case .mapCancelRequested: "mapCancelRequested"
+    case .chunkReleased: "released"
+    case .mapForgotten: "mapForgotten"
+    case .mapWithdrawn: "mapWithdrawn"
     }
   }
 }
@@ -51,6 +58,8 @@ extension Answer {
   var word: String {
     switch self {
     case .accepted(_, let isReplay): isReplay ? "replay" : "accepted"
+    case .opened: "opened"
+    case .taken: "taken"
     case .cancelled: "cancelled"
     case .forgotten: "forgotten"
     case .refused(let refusal): "refused(\(refusal.word))"
@@ -73,12 +82,14 @@ extension Refusal {
     case .poolNotReady: "poolNotReady"
     case .queueFull: "queueFull"
     case .payloadTooLarge: "payloadTooLarge"
+    case .tooManyChunks: "tooManyChunks"
     case .idempotencyMismatch: "mismatch"
     case .draining: "draining"
     case .readOnly: "readOnly"
     case .notCancellable(let state): state.rawValue
     case .notFinal: "notFinal"
     case .unknownJob: "unknownJob"
+    case .chunkOfMap: "chunkOfMap"
     }
   }
 }

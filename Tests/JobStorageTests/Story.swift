@@ -40,7 +40,9 @@ extension SplitMix {
       args: chance(20) ? "[\(json())]" : nil, module: chance(20) ? text() : nil,
       pickle: chance(20) ? text() : nil,
       exitcode: chance(50) ? .random(in: .min ... .max, using: &self) : nil,
-      attempt: .random(in: 0...9, using: &self))
+      attempt: .random(in: 0...9, using: &self),
+      item: chance(30) ? .random(in: 0...9_999, using: &self) : nil,
+      values: chance(30) ? "[\(json())]" : nil)
   }
 
   mutating func options() -> JobOptions? {
@@ -52,6 +54,26 @@ extension SplitMix {
       tags: chance(50) ? [text(), text()] : [],
       idempotencyKey: chance(50) ? "\(text())\(next())" : nil, encoding: pick(Encoding.allCases),
       main: chance(20) ? text() : nil)
+  }
+
+  /// Options of a map, or with `chunk` of one of its chunks.
+  mutating func options(of chunk: ChunkPlace?) -> JobOptions? {
+    guard let chunk else { return options() }
+    return JobOptions(
+      timeout: chance(50) ? timestamp() : nil, attemptsMax: .random(in: 1...5, using: &self),
+      tags: chance(50) ? [text()] : [], chunk: chunk)
+  }
+
+  mutating func map(_ number: MapNumber) -> MapCreated {
+    MapCreated(
+      number: number, id: id(), task: pick(["square", "tâche"]), pool: pick(["main", "gpu"]),
+      isStar: chance(50), chunkSize: .random(in: 0...1_000, using: &self),
+      total: chance(50) ? .random(in: 0...9_999, using: &self) : nil, options: options(),
+      at: timestamp())
+  }
+
+  mutating func inputError() -> InputError? {
+    chance(50) ? InputError(pick(InputError.Code.allCases), text()) : nil
   }
 
   mutating func submission(_ number: JobNumber) -> JobSubmitted {
@@ -72,7 +94,20 @@ extension SplitMix {
   /// Any record, with any content.
   mutating func record() -> Record {
     let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
-    switch Int.random(in: 0..<12, using: &self) {
+    switch Int.random(in: 0..<19, using: &self) {
+    case 11: return .mapCreated(map(job))
+    case 12: return .mapInputEnded(job, inputError(), at: timestamp())
+    case 13: return .mapCancelRequested(job)
+    case 14: return .chunkReleased(job)
+    case 15: return .mapForgotten(job)
+    case 17: return .mapWithdrawn(job)
+    case 16:
+      var chunk = submission(job)
+      chunk.options = options(
+        of: ChunkPlace(
+          map: 7, first: .random(in: 0...9_999, using: &self),
+          count: .random(in: 1...99, using: &self)))
+      return .jobSubmitted(chunk)
     case 9: return .jobEnded(job, .succeededWithBytes(bytes()), at: timestamp())
     case 0: return .jobSubmitted(submission(job))
     case 1: return .attemptStarted(job, attempt: .random(in: 1...99, using: &self), at: timestamp())

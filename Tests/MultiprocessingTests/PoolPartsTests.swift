@@ -59,7 +59,7 @@ import Testing
   ) -> String {
     Array(json.utf8).withUnsafeBufferPointer { bytes in
       var writer = JSONWriter()
-      if let failure = task.erased.runChunk(bytes, &writer) {
+      if let failure = task.erased.runChunk(bytes, [], &writer) {
         writer.removeAll()
         failure.write(to: &writer)
       }

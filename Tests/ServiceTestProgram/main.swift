@@ -46,6 +46,16 @@ let openFiles = TaskDefinition<NoArgument, Int>("open_files") { _ in
   return Int(limit.rlim_cur)
 }
 
+/// `append(path, number)`: appends the number to a file, a line by one write, and answers it.
+let append = TaskDefinition<Arguments<String, Int>, Int>("append") { (path: String, number: Int) in
+  let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+  guard descriptor >= 0 else { throw SpawnFailure(number: errno) }
+  defer { close(descriptor) }
+  var line = "\(number)\n"
+  line.withUTF8 { _ = write(descriptor, $0.baseAddress, $0.count) }
+  return number
+}
+
 /// Why no process was started: an `errno` value.
 struct SpawnFailure: Error {
   let number: Int32
@@ -54,5 +64,7 @@ struct SpawnFailure: Error {
 Misbehaviour.misbehaveAtStart()
 
 Lido.main(
-  tasks: [spawnGrandchild.erased, forkGrandchild.erased, pause.erased, openFiles.erased]
+  tasks: [
+    spawnGrandchild.erased, forkGrandchild.erased, pause.erased, openFiles.erased, append.erased,
+  ]
     + [Torture.task.erased] + Misbehaviour.tasks)

@@ -179,6 +179,9 @@ final class World {
     case .jobWithdrawn(let number):
       attemptsFailed[number] = nil
       note("withdrawn")
+    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
+      .mapWithdrawn:
+      fail("\(record) where nobody asks for maps")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
@@ -225,6 +228,12 @@ final class World {
     case .jobEnded(_, .cancelled, _): "cancelled"
     case .jobForgotten: "forgotten"
     case .jobWithdrawn: "withdrawn"
+    case .mapCreated: "map_created"
+    case .mapInputEnded: "map_input_ended"
+    case .mapCancelRequested: "map_cancel_requested"
+    case .chunkReleased: "chunk_released"
+    case .mapForgotten: "map_forgotten"
+    case .mapWithdrawn: "map_withdrawn"
     }
   }
 }

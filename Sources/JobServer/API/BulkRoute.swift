@@ -91,7 +91,8 @@ extension Server {
       let problem = JobAnswers.problem(of: refusal)
       noteRefusal(problem)
       item = .problem(problem, nil)
-    case .cancelled, .forgotten: preconditionFailure("a submission is accepted or refused")
+    case .cancelled, .forgotten, .opened, .taken:
+      preconditionFailure("a submission is accepted or refused")
     }
     bulk.group.decide(RequestTable.itemIndex(of: id), item)
     if bulk.group.undecidedCount == 0 { finish(bulk, id) }

@@ -43,7 +43,12 @@ enum HandleWriter {
       writer.member("result_size", integer: bytes.count)
     case .error(let error):
       writer.name("error")
-      write(error, to: &writer)
+      write(error, ofChunk: job.options?.chunk != nil, to: &writer)
+    }
+    if let chunk = job.options?.chunk, let map = engine.store.map(chunk.map) {
+      writer.member("map", id: map.id)
+      writer.member("first", integer: chunk.first)
+      writer.member("count", integer: chunk.count)
     }
     writer.name("result_url")
     let path = JobPath(id: job.id, suffix: "/result")
@@ -110,8 +115,10 @@ enum HandleWriter {
     writer.endObject()
   }
 
-  /// Appends a job's error.
-  static func write(_ error: JobError, to writer: inout JSONWriter) {
+  /// Appends a job's error; that of a chunk with the item in it that failed, and the values before.
+  static func write(
+    _ error: JobError, ofChunk isOfChunk: Bool = false, to writer: inout JSONWriter
+  ) {
     writer.beginObject()
     writer.member("code", string: error.code.rawValue)
     writer.member("type", string: error.type)
@@ -123,6 +130,10 @@ enum HandleWriter {
     if let exitcode = error.exitcode { writer.member("exitcode", integer: Int(exitcode)) }
     if let signal = error.signal { writer.member("signal", integer: Int(signal)) }
     writer.member("attempt", integer: error.attempt)
+    if isOfChunk {
+      writer.memberIfPresent("item", integer: error.item)
+      writer.memberIfPresent("values", text: error.values)
+    }
     writer.endObject()
   }
 }

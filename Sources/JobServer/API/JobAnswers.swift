@@ -160,23 +160,32 @@ enum JobAnswers {
         detail: "the queue is full; at the present rate there is room in about \(seconds) s",
         retryAfter: seconds)
     case .payloadTooLarge(let bytesMax): tooLarge(bytesMax)
+    case .tooManyChunks(let jobsMax):
+      Problem(
+        status: 413, code: .payloadTooLarge,
+        detail: "at most \(jobsMax) jobs may be open; the chunks of this map alone are more: "
+          + "give a larger chunksize")
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,
-        detail: "this id or key belongs to job \(id), which was submitted with another payload")
+        detail: "this id or key belongs to '\(id)', which was submitted with another payload")
     case .draining: draining
     case .readOnly: readOnly
     case .notCancellable(let state):
       Problem(
         status: 409, code: .notCancellable,
-        detail: "the job is \(state.rawValue), which is final")
+        detail: "it is \(state.rawValue), which is final")
     case .notFinal(let state):
       Problem(
         status: 409, code: .conflict,
-        detail: "the job is \(state.rawValue); cancel it first, or wait until it is final")
+        detail: "it is \(state.rawValue); cancel it first, or wait until it is final")
     // There was one when the request was read.
     case .unknownJob:
-      Problem(status: 410, code: .gone, detail: "the job was dropped meanwhile")
+      Problem(status: 410, code: .gone, detail: "it was dropped meanwhile")
+    case .chunkOfMap(let id):
+      Problem(
+        status: 409, code: .conflict,
+        detail: "the job is a chunk of map '\(id)' and goes with that")
     }
   }
 

@@ -25,7 +25,7 @@ extension Server {
   static let pageBytesMax = 8 << 20
 
   /// What a list can be asked for by.
-  static let filterNames = ["state", "task", "pool", "tag", "after", "limit"]
+  static let filterNames = ["state", "task", "pool", "tag", "map", "after", "limit"]
 
   /// What a request wants to see.
   struct Filter {
@@ -37,6 +37,8 @@ extension Server {
     var pool: Name?
     /// Only jobs with this tag.
     var tag: String?
+    /// Only chunks of this map; nil: no chunks.
+    var map: MapNumber?
     /// Whether no job can match: it names what no job has.
     var matchesNothing = false
     /// Jobs on the page, at most.
@@ -46,6 +48,7 @@ extension Server {
 
     /// Whether the job is wanted, whatever its number.
     func matches(_ job: Job) -> Bool {
+      if job.options?.chunk?.map != map { return false }
       if let state, job.state != state { return false }
       if let task, job.task != task { return false }
       if let pool, job.pool != pool { return false }
@@ -100,9 +103,11 @@ extension Server {
     return .json(writer.bytes)
   }
 
-  private static func nextLink(_ query: HTTPQuery, after number: JobNumber) -> String {
-    var link = "/v1/jobs?after=\(number)"
-    for name in ["state", "task", "pool", "tag", "limit"] {
+  static func nextLink(
+    _ query: HTTPQuery, after number: JobNumber, path: String = "/v1/jobs"
+  ) -> String {
+    var link = "\(path)?after=\(number)"
+    for name in ["state", "task", "pool", "tag", "map", "limit"] {
       if let value = query.first(name) { link += "&\(name)=\(percentEncoded(value))" }
     }
     return link
@@ -124,7 +129,7 @@ extension Server {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  private func filter(_ request: HTTPRequest) throws(Problem) -> Filter {
+  func filter(_ request: HTTPRequest) throws(Problem) -> Filter {
     var filter = Filter()
     let query = request.query
     if let text = query.first("state") {
@@ -144,6 +149,10 @@ extension Server {
       if filter.pool == nil { filter.matchesNothing = true }
     }
     filter.tag = query.first("tag")
+    if let text = query.first("map") {
+      filter.map = JobID(text).flatMap { engine.store.mapNumber(of: $0) }
+      if filter.map == nil { filter.matchesNothing = true }
+    }
     if let text = query.first("limit") {
       guard let limit = Int(digits: text), (1...Server.pageMax).contains(limit) else {
         throw Problem.invalid("?limit= is a number from 1 to \(Server.pageMax); it was '\(text)'")

@@ -10,6 +10,8 @@ extension Server {
     var presentation = Presentation()
     /// How long a submission's client waits for the end of its job, in milliseconds.
     var wait: Milliseconds = 0
+    /// Who takes the items of the map that is asked for, if they come later.
+    var input: MapInput?
   }
 
   /// The operations on jobs.

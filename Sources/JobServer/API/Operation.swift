@@ -14,21 +14,24 @@ struct Operation {
   /// Whether it answers without a token, too.
   let isPublic: Bool
   let action: Action
+  /// Who takes bodies in pieces; nil: nobody.
+  let stream: ((Server, HTTPRequest) -> RequestStream?)?
 
   init(
     _ method: HTTPMethod, _ template: String, _ name: String, isPublic: Bool = false,
-    _ action: @escaping Action
+    stream: ((Server, HTTPRequest) -> RequestStream?)? = nil, _ action: @escaping Action
   ) {
     self.method = method
     self.template = template
     self.name = name
     self.isPublic = isPublic
     self.action = action
+    self.stream = stream
   }
 
   /// Every operation; a test holds this list against `openapi.yaml`.
   static var all: [Operation] {
-    Server.jobOperations + Server.poolOperations + Server.serviceOperations
+    Server.jobOperations + Server.mapOperations + Server.poolOperations + Server.serviceOperations
   }
 }
 
@@ -36,7 +39,10 @@ extension Server {
   /// Every operation as a route of this server, which must outlive the router.
   func allRoutes() -> [Route] {
     Operation.all.map { operation in
-      Route(operation.method, operation.template, name: operation.name) {
+      let stream = operation.stream.map { stream in
+        { [unowned self] (request: HTTPRequest) in stream(self, request) }
+      }
+      return Route(operation.method, operation.template, name: operation.name, stream: stream) {
         [unowned self] request, later in
         do throws(Problem) {
           return try operation.action(self, &request, later)

@@ -1,7 +1,7 @@
 import JSON
 import JobCore
 
-/// Reads the body of `POST /v1/jobs`.
+/// Reads the body of `POST /v1/jobs`, and that of `POST /v1/maps`, which has most members in common.
 ///
 /// Arguments pass through as opaque JSON text; every other member is checked. Unknown and repeated
 /// members are refused, so that a typing error never passes silently; `null` for an optional member
@@ -16,16 +16,32 @@ struct SubmissionReader {
   static let attemptsMax = 100
   /// The longest path of a script, in bytes: PATH_MAX without its NUL.
   static let mainBytesMax = 4_095
+  /// Most items of a chunk.
+  static let chunkSizeMax = 1_000_000_000
   /// Longest time limit, in seconds: a year.
   static let timeoutMax = 31_536_000.0
 
   private enum Member: String, CaseIterable {
-    case task, args, kwargs, pool, id, timeout, tags, encoding, main
+    case task, args, kwargs, pool, id, timeout, tags, items, star, encoding, main
+    case chunkSize = "chunksize"
     case attemptsMax = "max_attempts"
     case onInterrupt = "on_interrupt"
 
     var bit: UInt16 { 1 << UInt16(Member.allCases.firstIndex(of: self) ?? 0) }
+
+    /// Of a job, or with `isMap` of a map.
+    static func all(isMap: Bool) -> [Member] {
+      let other: [Member] = isMap ? [.args, .kwargs] : [.items, .star, .chunkSize]
+      return allCases.filter { !other.contains($0) }
+    }
   }
+
+  private let isMap: Bool
+  private var itemText: [UInt8] = []
+  private var itemStarts: ContiguousArray<UInt32> = []
+  private var hasItems = false
+  private var isStar = false
+  private var chunkSize: Int?
 
   private var task = ""
   private var args = "[]"
@@ -42,7 +58,29 @@ struct SubmissionReader {
   /// The pointer to the value that is being read.
   private var place = ""
 
-  private init() {}
+  private init(isMap: Bool = false) {
+    self.isMap = isMap
+  }
+
+  /// The map that `body` asks for, under the client's `key` if it gave one.
+  ///
+  /// - Parameter isStreamed: whether its items are to come later.
+  static func readMap(
+    _ body: [UInt8], idempotencyKey key: String?, isStreamed: Bool = false
+  ) throws(Problem) -> MapSubmission {
+    var reader = SubmissionReader(isMap: true)
+    try body.withUnsafeBufferPointer { (bytes) throws(Problem) in
+      try reader.read(bytes, calling: "the body")
+    }
+    guard reader.hasItems || isStreamed else {
+      throw .invalid("a map has items: an array", at: "/items")
+    }
+    let single = reader.submission(key: key)
+    let items = MapItems(text: reader.itemText, starts: reader.itemStarts)
+    return MapSubmission(
+      task: single.task, items: isStreamed ? nil : items, id: single.id, pool: single.pool,
+      isStar: reader.isStar, chunkSize: reader.chunkSize, options: single.options)
+  }
 
   /// The submission that `body` asks for, under the client's `key` if it gave one.
   static func read(_ body: [UInt8], idempotencyKey key: String?) throws(Problem) -> Submission {
@@ -57,14 +95,20 @@ struct SubmissionReader {
     _ bytes: UnsafeBufferPointer<UInt8>, idempotencyKey key: String?, calling name: StaticString
   ) throws(Problem) -> Submission {
     var reader = SubmissionReader()
+    try reader.read(bytes, calling: name)
+    return reader.submission(key: key)
+  }
+
+  private mutating func read(
+    _ bytes: UnsafeBufferPointer<UInt8>, calling name: StaticString
+  ) throws(Problem) {
     do {
-      try JSONReader.read(bytes) { (json) throws(JSONError) in try reader.readObject(&json) }
+      try JSONReader.read(bytes) { (json) throws(JSONError) in try readObject(&json) }
     } catch {
-      if let problem = reader.problem { throw problem }
+      if let problem { throw problem }
       throw Problem.invalid("\(name) is not the JSON that is expected: \(error)", at: "")
     }
-    if let problem = reader.problem { throw problem }
-    return reader.submission(key: key)
+    if let problem { throw problem }
   }
 
   private func submission(key: String?) -> Submission {
@@ -82,14 +126,18 @@ struct SubmissionReader {
 
   private mutating func readObject(_ json: inout JSONReader) throws(JSONError) {
     guard try json.kind() == .object else {
-      refuse("a submission is an object like {\"task\":\"square\",\"args\":[7]}", at: "")
+      let example =
+        isMap
+        ? #"a map is an object like {"task":"square","items":[1,2,3]}"#
+        : #"a submission is an object like {"task":"square","args":[7]}"#
+      refuse(example, at: "")
       return
     }
     var seen: UInt16 = 0
     try json.beginObject()
     while let name = try json.nextMember() {
-      guard let member = Member(rawValue: name) else {
-        let known = Member.allCases.map(\.rawValue).joined(separator: ", ")
+      guard let member = Member(rawValue: name), Member.all(isMap: isMap).contains(member) else {
+        let known = Member.all(isMap: isMap).map(\.rawValue).joined(separator: ", ")
         refuse("unknown member; the members are: \(known)", at: JSONPointer.member(name))
         return
       }
@@ -131,6 +179,17 @@ struct SubmissionReader {
       guard kind == .object else { return refuse("kwargs is an object", at: "/kwargs") }
       let text = try json.readText()
       kwargs = text == "{}" ? "" : text
+    case .items:
+      guard kind == .array else { return refuse("items is an array", at: "/items") }
+      hasItems = true
+      try json.readElements(to: &itemText, starts: &itemStarts)
+    case .star: isStar = try json.readBool()
+    case .chunkSize:
+      let number = try json.readDouble()
+      guard number >= 1, number <= Double(Self.chunkSizeMax), number == number.rounded() else {
+        return refuse("a whole number from 1 to \(Self.chunkSizeMax)", at: "/chunksize")
+      }
+      chunkSize = Int(number)
     case .pool: pool = try json.readString()
     case .id:
       id = JobID(try json.readString())

@@ -1,3 +1,4 @@
+import DequeModule
 import HTTPServer
 import JobCore
 
@@ -22,6 +23,8 @@ struct Metrics {
   private static let startedInstants = 1_024
 
   private var tasks = TaskCounts()
+  private var mapsCreated = 0
+  private var items = ItemCounts()
   private var requests = RequestCounts()
   private var exits: [Exit: Int] = [:]
   private var refusals: [Problem.Code: Int] = [:]
@@ -65,14 +68,42 @@ struct Metrics {
       case .attemptStarted(let number, _, _): startedAt.set(number, moment.instant)
       case .jobEnded(let number, .failed(let error), _):
         noteEnd(number, error.code, store, moment)
-      case .jobEnded(let number, _, _): noteEnd(number, nil, store, moment)
+        if store.mapCount > 0 { noteItems(number, store) }
+      case .jobEnded(let number, _, _):
+        noteEnd(number, nil, store, moment)
+        if store.mapCount > 0 { noteItems(number, store) }
+      case .mapCreated: mapsCreated += 1
       case .attemptFailed(let number, _, _):
         guard let job = store.brief(of: number) else { continue }
         tasks[tasks.place(job.task, job.pool)].retries += 1
       case .attemptRevoked(_, .interrupted): crashInterruptions += 1
       case .attemptRevoked(_, .shutdown): shutdownInterruptions += 1
-      case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten, .jobWithdrawn: break
+      case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten, .jobWithdrawn,
+        .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten, .mapWithdrawn:
+        break
       }
+    }
+  }
+
+  /// Counts the items of a chunk that has ended.
+  private mutating func noteItems(_ number: JobNumber, _ store: JobStore) {
+    guard let counts = store[number]?.itemCounts else { return }
+    items.succeeded += counts.succeeded
+    items.failed += counts.failed
+    items.skipped += counts.skipped
+  }
+
+  /// Appends what was counted of maps.
+  func writeMaps(to page: inout MetricsPage) {
+    page.single(
+      "lido_maps_submitted_total", .counter, "Maps that were accepted since the start.",
+      mapsCreated)
+    page.family(
+      "lido_map_items_total", .counter, "Items of maps that are done since the start.")
+    for (outcome, count) in [
+      ("succeeded", items.succeeded), ("failed", items.failed), ("skipped", items.skipped),
+    ] {
+      page.sample(count, ("outcome", outcome))
     }
   }
 
@@ -116,6 +147,14 @@ struct Metrics {
   /// that it was refused. In the turn of the submission, so that no page has shown it.
   mutating func noteWithdrawal(_ job: JobBrief) {
     tasks[tasks.place(job.task, job.pool)].submitted -= 1
+  }
+
+  /// The same of a map, with its chunks that have not ended.
+  mutating func noteWithdrawal(of map: JobMap, _ store: JobStore) {
+    mapsCreated -= 1
+    for place in map.chunks {
+      if let job = store.brief(of: place.job), !job.state.isFinal { noteWithdrawal(job) }
+    }
   }
 
   /// Counts a wish that the engine refused.

@@ -26,6 +26,10 @@ final class ProgramPoolDriver: LoggingPoolDriver {
   private let environment: [String: String]
   private let descriptors: PoolDescriptors
   private var running: [UInt64: TaskSettings] = [:]
+  /// The chunks among them.
+  private var chunks: [UInt64: ProgramChunk] = [:]
+  /// When events were last drained.
+  private var now = Instant(nanoseconds: 0)
   private var events: [Event] = []
   /// By slot, as the pool told last.
   private var credits: [Int: Int] = [:]
@@ -70,6 +74,7 @@ final class ProgramPoolDriver: LoggingPoolDriver {
   }
 
   func passTime(at instant: Instant) {
+    now = instant
     guard let due = pool.nextDeadline, due <= instant.nanoseconds else { return }
     pool.deadlineReached(at: instant.nanoseconds)
   }
@@ -84,7 +89,10 @@ final class ProgramPoolDriver: LoggingPoolDriver {
     for event in earlier { body(event) }
     pool.drainReports { report in
       // From here on the slot's process is that of nobody.
-      if case .ended(let call, _) = report { body(slotChanged(of: CallID(rawValue: call), pid: 0)) }
+      if case .ended(let call, let end) = report {
+        body(slotChanged(of: CallID(rawValue: call), pid: 0))
+        if goesOn(CallID(rawValue: call), after: end) { return }
+      }
       if let event = event(of: report) { body(event) }
     }
   }
@@ -115,14 +123,46 @@ final class ProgramPoolDriver: LoggingPoolDriver {
       return ProgramEnding.event(
         of: end, call, program, task.limits,
         outputBytesMax: task.outputBytesMax ?? resultBytesMax,
-        isOutOfMemory: isOutOfMemory)
+        isOutOfMemory: isOutOfMemory
+      ).ofChunk(chunks.removeValue(forKey: number))
     case .notStarted(let number, _):
       running[number] = nil
+      // What its items before have brought is lost: it begins anew.
+      chunks[number] = nil
       return .callLost(CallID(rawValue: number), .notStarted)
     case .poolEnded:
       isEnded = true
       return nil
     }
+  }
+
+  /// Takes the result of an item of a chunk and runs the next one. False when the call is over.
+  private func goesOn(_ call: CallID, after end: ProgramEnd) -> Bool {
+    guard let chunk = chunks[call.rawValue], let task = running[call.rawValue],
+      let program = task.program, !end.isEndedByPool, !isEnding
+    else { return false }
+    let event = ProgramEnding.event(
+      of: end, call, program, task.limits, outputBytesMax: task.outputBytesMax ?? resultBytesMax,
+      isOutOfMemory: { false })
+    guard let next = chunk.next(after: event, resultBytesMax: resultBytesMax),
+      pool.room(in: call.slot.index) > 0
+    else { return false }
+    do throws(ArgumentMismatch) {
+      let prepared = try prepare(next, task, program)
+      chunks[call.rawValue] = chunk
+      pool.assign(call.rawValue, prepared, to: call.slot.index, at: now.nanoseconds)
+    } catch {
+      running[call.rawValue] = nil
+      events.append(mismatch(of: call, error).ofChunk(chunks.removeValue(forKey: call.rawValue)))
+    }
+    return true
+  }
+
+  private func mismatch(of call: CallID, _ error: ArgumentMismatch) -> Event {
+    .callLost(
+      call,
+      .programFailed(
+        RaisedError(code: .argumentDecoding, type: "ArgumentMismatch", message: "\(error)")))
   }
 
   /// Another process is that of the slot of `call`.
@@ -149,16 +189,14 @@ final class ProgramPoolDriver: LoggingPoolDriver {
       events.append(.callLost(call, .notStarted))
       return
     }
+    let chunk = ProgramChunk(assignment)
     do throws(ArgumentMismatch) {
-      let prepared = try prepare(assignment, task, program)
+      let prepared = try prepare(chunk?.first ?? assignment, task, program)
       running[call.rawValue] = task
+      chunks[call.rawValue] = chunk
       pool.assign(call.rawValue, prepared, to: call.slot.index, at: instant.nanoseconds)
     } catch {
-      events.append(
-        .callLost(
-          call,
-          .programFailed(
-            RaisedError(code: .argumentDecoding, type: "ArgumentMismatch", message: "\(error)"))))
+      events.append(mismatch(of: call, error).ofChunk(chunk))
     }
   }
 

@@ -154,6 +154,11 @@ final class WorkerPoolDriver: PoolDriver {
     if !outputMaxByTask.isEmpty, let bytesMax = outputMaxByTask[assignment.task] {
       outputMaxByCall[call.rawValue] = bytesMax
     }
+    if case .chunk(let isStar) = assignment.kind {
+      return pool.assignChunk(
+        call.rawValue, task: assignment.task, items: assignment.args, isStar: isStar,
+        to: call.slot.index, at: instant.nanoseconds)
+    }
     pool.assign(
       call.rawValue, attempt: UInt32(assignment.attempt), task: assignment.task,
       args: assignment.args, kwargs: assignment.kwargs, to: call.slot.index,

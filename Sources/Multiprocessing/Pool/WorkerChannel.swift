@@ -79,10 +79,19 @@ final class WorkerChannel {
     output.endFrame(start)
   }
 
-  func appendChunk(_ call: UInt64, task: String, arguments: [UInt8]) {
+  func appendChunk(_ call: UInt64, _ flags: ChunkFlags, task: String, arguments: [UInt8]) {
     let start = output.beginFrame(.chunk, call: call)
+    output.append(flags.rawValue)
     output.append(name: task)
     output += arguments
+    output.endFrame(start)
+  }
+
+  func appendChunk(_ call: UInt64, _ flags: ChunkFlags, task: String, items: String) {
+    let start = output.beginFrame(.chunk, call: call)
+    output.append(flags.rawValue)
+    output.append(name: task)
+    output.append(utf8: items)
     output.endFrame(start)
   }
 

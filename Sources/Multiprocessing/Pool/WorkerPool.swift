@@ -84,7 +84,21 @@ public final class WorkerPool {
   ) {
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
-    channel.appendChunk(call, task: task, arguments: arguments)
+    channel.appendChunk(call, [], task: task, arguments: arguments)
+    noteDirty(channel)
+  }
+
+  /// Puts a call in flight that runs a task on each element of `items`, in order, and answers with
+  /// the array of results; the first that fails ends it, and its error has the members `item`, its
+  /// index, and `values`, the array of the results before it. `items` must be a JSON array, valid
+  /// and minified; if they are `star`, of arrays of arguments.
+  public func assignChunk(
+    _ call: UInt64, task: String, items: String, isStar: Bool, to slot: Int, at now: UInt64
+  ) {
+    let (worker, _) = state.assign(call, to: slot, at: now)
+    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    let flags: ChunkFlags = isStar ? [.star, .itemByItem] : .itemByItem
+    channel.appendChunk(call, flags, task: task, items: items)
     noteDirty(channel)
   }
 

@@ -12,7 +12,8 @@ public struct AnyTask: Sendable {
   let call: @Sendable (UnsafeBufferPointer<UInt8>) throws -> Void
   /// The same for each of an array of arguments, with an array of results; the first that fails
   /// ends it.
-  let runChunk: @Sendable (UnsafeBufferPointer<UInt8>, inout JSONWriter) -> ChunkFailure?
+  let runChunk:
+    @Sendable (UnsafeBufferPointer<UInt8>, ChunkFlags, inout JSONWriter) -> ChunkFailure?
 
   /// Forgets the types of `definition`.
   public init<Argument, Output>(_ definition: TaskDefinition<Argument, Output>) {
@@ -40,7 +41,11 @@ public struct AnyTask: Sendable {
         return error
       }
     }
-    runChunk = { json, result in definition.runChunk(json, &result) }
+    runChunk = { json, flags, result in
+      flags.contains(.itemByItem)
+        ? definition.runItems(json, isStar: flags.contains(.star), &result)
+        : definition.runChunk(json, &result)
+    }
   }
 }
 
@@ -72,5 +77,89 @@ extension TaskDefinition {
     } catch {
       return ChunkFailure(error, name, source)
     }
+  }
+}
+
+/// Chunks of which each item counts for itself: what fails names its item, and those before it keep
+/// their results.
+extension TaskDefinition {
+  /// All items at once as far as that goes, which is the fast way for numbers and strings, else one
+  /// by one. When an item fails, the array of the results before it is in `result`.
+  fileprivate func runItems(
+    _ json: UnsafeBufferPointer<UInt8>, isStar: Bool, _ result: inout JSONWriter
+  ) -> ChunkFailure? {
+    guard !isStar, let arguments = try? argumentCodec.decode(json) else {
+      return runEach(json, isStar: isStar, &result)
+    }
+    var outputs: [Output] = []
+    outputs.reserveCapacity(arguments.count)
+    for argument in arguments {
+      do {
+        outputs.append(try body(argument))
+      } catch {
+        let item = outputs.count
+        // One before it may be what cannot be written.
+        return write(outputs, &result)
+          ?? ChunkFailure(TaskFailure(raised: error), item: item, name, source)
+      }
+    }
+    return write(outputs, &result)
+  }
+
+  /// Writes the array of results, or up to the first that cannot be written.
+  private func write(_ outputs: [Output], _ result: inout JSONWriter) -> ChunkFailure? {
+    if (try? outputCodec.encode(outputs, to: &result)) != nil { return nil }
+    result.removeAll()
+    result.beginArray()
+    defer { result.endArray() }
+    for (item, output) in outputs.enumerated() {
+      if let failure = write(output, &result) {
+        return ChunkFailure(failure, item: item, name, source)
+      }
+    }
+    return nil
+  }
+
+  /// Writes one result, or nothing.
+  private func write(_ output: Output, _ result: inout JSONWriter) -> TaskFailure? {
+    let count = result.bytes.count
+    do throws(TaskFailure) {
+      try ResultEncoder.write(output, to: &result)
+      return nil
+    } catch {
+      result.bytes.removeSubrange(count...)
+      return error
+    }
+  }
+
+  private func runEach(
+    _ json: UnsafeBufferPointer<UInt8>, isStar: Bool, _ result: inout JSONWriter
+  ) -> ChunkFailure? {
+    var elements = JSONElements(json)
+    var item = 0
+    result.beginArray()
+    defer { result.endArray() }
+    while let place = elements.next() {
+      let element = UnsafeBufferPointer(rebasing: json[place])
+      let argument: Argument
+      do throws(TaskFailure) {
+        let none = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+        argument =
+          isStar
+          ? try CallArguments(args: element, kwargs: none).decode(Argument.self)
+          : try CallArguments.decode(Argument.self, from: element)
+      } catch {
+        return ChunkFailure(error, item: item, name, source)
+      }
+      do {
+        if let failure = write(try body(argument), &result) {
+          return ChunkFailure(failure, item: item, name, source)
+        }
+      } catch {
+        return ChunkFailure(TaskFailure(raised: error), item: item, name, source)
+      }
+      item += 1
+    }
+    return nil
   }
 }

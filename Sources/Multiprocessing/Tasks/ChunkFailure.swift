@@ -23,16 +23,19 @@ struct ChunkFailure {
     self.item = item
   }
 
-  /// What went wrong before or after the task's function.
-  init(_ failure: TaskFailure, _ task: String, _ source: TaskSource) {
+  /// What went wrong before or after the task's function, for one item if that is known.
+  init(_ failure: TaskFailure, item: Int? = nil, _ task: String, _ source: TaskSource) {
     self.failure = failure
     payload = nil
     traceback = "task '\(task)', defined at \(source)"
-    item = nil
+    self.item = item
   }
 
   /// Writes what `TaskFailure` does, and more members.
-  func write(to writer: inout JSONWriter) {
+  ///
+  /// - Parameter values: the results before the item, as an array, for who wants them; the error
+  ///   itself is then left out.
+  func write(to writer: inout JSONWriter, values: [UInt8]? = nil) {
     writer.beginObject()
     writer.member("code", string: failure.code.rawValue)
     writer.member("type", string: TaskFailure.cut(failure.type))
@@ -44,7 +47,10 @@ struct ChunkFailure {
       writer.name("item")
       writer.integer(item)
     }
-    if let payload, payload.json.count <= Frame.messageBytesMax {
+    if let values, !values.isEmpty {
+      writer.name("values")
+      writer.text(values)
+    } else if let payload, payload.json.count <= Frame.messageBytesMax {
       writer.member("payload_type", string: payload.type)
       writer.name("payload")
       writer.string(String(decoding: payload.json, as: UTF8.self))

@@ -23,9 +23,10 @@
 //                                   u8 length of the initializer's name, name, its args as JSON
 // call             → worker   yes   u32 attempt, u8 length of the task's name, name,
 //                                   u32 length of args, args, kwargs, both JSON
-// chunk            → worker   yes   u8 length of the task's name, name, an array of arguments as
-//                                   JSON; answered by an array of results, or by the error of the
-//                                   first that failed, with members of `ChunkFailure`
+// chunk            → worker   yes   u8 flags (`ChunkFlags`), u8 length of the task's name, name, an
+//                                   array of arguments as JSON; answered by an array of results, or
+//                                   by the error of the first that failed, with members of
+//                                   `ChunkFailure`
 // stop             → worker   0
 
 /// The kinds of frame.
@@ -41,7 +42,18 @@ enum FrameKind: UInt8 {
   case chunk = 19
 
   /// What both ends must agree on; goes up with every change of the table above.
-  static let protocolVersion: UInt32 = 4
+  static let protocolVersion: UInt32 = 5
+}
+
+/// How a worker runs a chunk.
+struct ChunkFlags: OptionSet {
+  let rawValue: UInt8
+
+  /// Each element is an array of arguments.
+  static let star = ChunkFlags(rawValue: 1)
+  /// Each element is decoded and each result encoded on its own if all together cannot be; with an
+  /// error come the results before it (`values`), and not the error itself (`payload`).
+  static let itemByItem = ChunkFlags(rawValue: 2)
 }
 
 /// One frame, in the memory that it was read into; valid while that is.

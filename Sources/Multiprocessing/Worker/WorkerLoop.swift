@@ -182,20 +182,39 @@ public struct WorkerLoop {
     lastOrdinal += 1
     guard lido_claims_take(claims, lastOrdinal) == 1 else { return }  // Taken back in time.
     var reader = PayloadReader(frame.payload)
-    guard let name = reader.name(), let task = tasks.task(named: name) else {
-      Bootstrap.stop("a worker's channel is damaged: chunk")
-    }
+    guard let flags = reader.number(UInt8.self).map(ChunkFlags.init(rawValue:)),
+      let name = reader.name(), let task = tasks.task(named: name)
+    else { Bootstrap.stop("a worker's channel is damaged: chunk") }
     let began = Deadline.clock
-    var failure = task.runChunk(reader.rest(), &result)
-    if failure == nil && result.bytes.count > resultBytesMax {
+    var failure = runChunk(of: task, reader.rest(), flags)
+    if result.bytes.count > resultBytesMax {
       failure = ChunkFailure(.tooLarge(result.bytes.count, max: resultBytesMax), name, task.source)
+      result.removeAll()
     }
     if let failure {
+      let values = flags.contains(.itemByItem) && failure.item != nil ? result.bytes : nil
       result.removeAll()
-      failure.write(to: &result)
+      failure.write(to: &result, values: values)
     }
     let microseconds = UInt32(clamping: (Deadline.clock - began) / 1000)
     answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
+  }
+
+  private mutating func runChunk(
+    of task: AnyTask, _ items: UnsafeBufferPointer<UInt8>, _ flags: ChunkFlags
+  ) -> ChunkFailure? {
+    guard !openFilesMax.isEmpty, let most = openFilesMax[task.name] else {
+      return task.runChunk(items, flags, &result)
+    }
+    do throws(SystemCallError) {
+      let limit = try OpenFileLimit(lowering: UInt64(most))
+      defer { limit.restore() }
+      return task.runChunk(items, flags, &result)
+    } catch {
+      let message = "the limit of open files: \(error)"
+      return ChunkFailure(
+        TaskFailure(.raised, type: "LimitNotSet", message: message), task.name, task.source)
+    }
   }
 
   private mutating func run(_ name: String, _ arguments: CallArguments) -> TaskFailure? {

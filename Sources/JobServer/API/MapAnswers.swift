@@ -1,0 +1,262 @@
+import DequeModule
+import HTTPServer
+import JSON
+import JobCore
+
+/// How maps look as HTTP responses.
+enum MapAnswers {
+  /// Bytes of a list of results that is sent as one piece.
+  private static let wholeMax = 64 << 10
+
+  /// The strong validator of a handle.
+  static func entityTag(of map: JobMap) -> String {
+    "\"" + String(map.number) + "-" + String(map.version) + "\""
+  }
+
+  /// The handle of a map, as `presentation` wants it.
+  static func handle(
+    of map: JobMap, in engine: Engine, _ presentation: Presentation
+  ) -> HTTPResponse {
+    var headers: HTTPHeaders = ["Vary": "Prefer"]
+    headers.add("ETag", entityTag(of: map))
+    if let applied = presentation.preferenceApplied { headers.add("Preference-Applied", applied) }
+    if presentation.isReplay { headers.add("Idempotent-Replayed", "true") }
+    let isFinal = map.stage == .final
+    if !isFinal { headers.add("Retry-After", "1") }
+    if presentation.heldVersion == map.version {
+      return HTTPResponse(status: 304, headers: headers)
+    }
+    var status = 200
+    if presentation.isAcceptance {
+      headers.add("Location", "/v1/maps/\(map.id)")
+      status = isFinal && presentation.isWaited ? 200 : 202
+    }
+    var writer = JSONWriter(capacity: 768)
+    write(map, of: engine, to: &writer)
+    return HTTPResponse(
+      status: status, contentType: "application/json", headers: headers, body: writer.bytes)
+  }
+
+  /// Appends the handle of a map: in every state the same members.
+  static func write(_ map: JobMap, of engine: Engine, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("id", id: map.id)
+    writer.member("task", string: engine.store.names[map.task])
+    writer.member("pool", string: engine.store.names[map.pool])
+    writer.member("state", string: map.state.rawValue)
+    writer.member("ready", bool: map.stage == .final)
+    if map.stage == .final {
+      writer.member("successful", bool: map.state == .succeeded)
+    } else {
+      writer.members(#""successful":null"#)
+    }
+    if let total = map.total {
+      writer.member("total", integer: total)
+    } else {
+      writer.members(#""total":null"#)
+    }
+    writeItems(map.items, to: &writer)
+    writer.member("chunks", integer: map.chunkCount)
+    writer.member("chunksize", integer: map.chunkSize)
+    if map.isStar { writer.member("star", bool: true) }
+    writeOptions(of: map, to: &writer)
+    writer.member("created_at", moment: map.createdAt)
+    if map.stage == .final {
+      writer.member("finished_at", moment: map.finishedAt)
+      writer.member("expires_at", moment: map.finishedAt + engine.limits.retentionAge)
+    }
+    writeError(of: map, in: engine, to: &writer)
+    writer.member("result_url", string: "/v1/maps/\(map.id)/result")
+    writer.member("results_url", string: "/v1/maps/\(map.id)/results")
+    writer.endObject()
+  }
+
+  private static func writeItems(_ items: ItemCounts, to writer: inout JSONWriter) {
+    writer.name("items")
+    writer.beginObject()
+    writer.member("queued", integer: items.queued)
+    writer.member("running", integer: items.running)
+    writer.member("done", integer: items.done)
+    writer.member("succeeded", integer: items.succeeded)
+    writer.member("failed", integer: items.failed)
+    writer.member("skipped", integer: items.skipped)
+    writer.endObject()
+  }
+
+  private static func writeOptions(of map: JobMap, to writer: inout JSONWriter) {
+    let options = map.effectiveOptions
+    writer.member("max_attempts", integer: options.attemptsMax)
+    if map.isCancelRequested { writer.member("cancel_requested", bool: true) }
+    if let timeout = options.timeout { writer.member("timeout", number: Double(timeout) / 1_000) }
+    if options.encoding != .json { writer.member("encoding", string: options.encoding.rawValue) }
+    writer.memberIfPresent("main", string: options.main)
+    guard !options.tags.isEmpty else { return }
+    writer.name("tags")
+    writer.beginArray()
+    for tag in options.tags { writer.string(tag) }
+    writer.endArray()
+  }
+
+  /// Why items are missing, or the error of the chunk that failed first.
+  private static func writeError(
+    of map: JobMap, in engine: Engine, to writer: inout JSONWriter
+  ) {
+    if let error = map.inputError {
+      writer.name("error")
+      write(error, to: &writer)
+    } else if map.items.failed > 0, let (error, _) = firstError(of: map, in: engine) {
+      writer.name("error")
+      HandleWriter.write(error, to: &writer)
+    }
+  }
+
+  /// Appends why items are missing.
+  static func write(_ error: InputError, to writer: inout JSONWriter) {
+    writer.beginObject()
+    writer.member("code", string: error.code.rawValue)
+    writer.member("message", string: error.message)
+    writer.endObject()
+  }
+
+  /// The error of the chunk that failed first, in the order in which they ended, and the index of
+  /// its item.
+  static func firstError(of map: JobMap, in engine: Engine) -> (JobError, item: Int)? {
+    for place in map.ended {
+      if let job = engine.store[place.job], case .error(let error) = job.ending,
+        let chunk = job.options?.chunk
+      {
+        return (error, chunk.first + (error.item ?? 0))
+      }
+    }
+    return nil
+  }
+
+  // MARK: The result
+
+  /// The list of all results in the order of the items, or why there is none: Python's `get()`.
+  static func result(
+    of map: JobMap, in engine: Engine, _ preferenceApplied: String?
+  ) -> HTTPResponse {
+    var headers: HTTPHeaders = ["Vary": "Prefer"]
+    if let preferenceApplied { headers.add("Preference-Applied", preferenceApplied) }
+    if let refusal = refusal(of: map, in: engine) { return JobAnswers.problem(refusal, headers) }
+    var texts: [String] = []
+    var bytes = 2
+    texts.reserveCapacity(map.chunks.count)
+    for place in map.chunks {
+      guard case .result(let text)? = engine.store[place.job]?.ending else { continue }
+      texts.append(text)
+      bytes += text.utf8.count
+    }
+    if bytes <= wholeMax {
+      var body: [UInt8] = []
+      body.reserveCapacity(bytes)
+      MapResultList.append(texts[...], to: &body, isFirst: true)
+      return HTTPResponse(
+        status: 200, contentType: "application/json", headers: headers, body: body)
+    }
+    return HTTPResponse(
+      status: 200, contentType: "application/json", headers: headers,
+      stream: MapResultList.stream(texts))
+  }
+
+  private static func refusal(of map: JobMap, in engine: Engine) -> Problem? {
+    guard map.stage == .final else {
+      return Problem(
+        status: 409, code: .notReady,
+        detail: "the map is \(map.state.rawValue); ask again, or wait with ?wait=seconds",
+        retryAfter: 1)
+    }
+    if map.state == .succeeded {
+      guard map.releasedChunks > 0 else { return nil }
+      return Problem(
+        status: 410, code: .gone,
+        detail: "\(map.releasedItems.done) results were taken by a reader of the stream and are "
+          + "dropped; a map of this size is read by /results only")
+    }
+    var refusal = Problem(
+      status: 424, code: .jobFailed, detail: "the map was cancelled and has no result")
+    if map.state == .cancelled { return refusal }
+    var writer = JSONWriter(capacity: 256)
+    if let error = map.inputError {
+      refusal.detail = "the map lacks items: \(error.message)"
+      write(error, to: &writer)
+    } else if let (error, item) = firstError(of: map, in: engine) {
+      refusal.detail = "item \(item) failed: \(error.message)"
+      HandleWriter.write(error, to: &writer)
+    } else {
+      refusal.detail = "chunks of the map were cancelled, and it has no result"
+      return refusal
+    }
+    refusal.jobError = String(decoding: writer.bytes, as: UTF8.self)
+    return refusal
+  }
+}
+
+/// The texts of all chunks as one JSON array, sent as fast as the client takes it. It holds on to
+/// the texts, so that it is whole whatever becomes of the map.
+final class MapResultList {
+  /// What is buffered for a client.
+  private static let bufferBytes = 256 << 10
+
+  private let texts: [String]
+  private let body: ResponseStream
+  private var next = 0
+  private var piece: [UInt8] = []
+  private var sent = 0
+
+  /// A body that is sent from now on.
+  static func stream(_ texts: [String]) -> ResponseStream {
+    let body = ResponseStream(bufferBytesMax: bufferBytes)
+    let list = MapResultList(texts, body)
+    // Held by what it feeds, until that is over.
+    body.onWritable = { list.feed() }
+    list.feed()
+    return body
+  }
+
+  private init(_ texts: [String], _ body: ResponseStream) {
+    self.texts = texts
+    self.body = body
+  }
+
+  /// Writes until the buffer is full.
+  private func feed() {
+    while true {
+      if sent == piece.count {
+        guard next < texts.count else { return body.finish() }
+        piece.removeAll(keepingCapacity: true)
+        sent = 0
+        let isFirst = next == 0
+        let first = next
+        var bytes = 0
+        while next < texts.count, bytes < MapResultList.bufferBytes {
+          bytes += texts[next].utf8.count
+          next += 1
+        }
+        MapResultList.append(
+          texts[first..<next], to: &piece, isFirst: isFirst, isLast: next == texts.count)
+      }
+      let end = min(piece.count, sent + MapResultList.bufferBytes)
+      let isTaken = piece.withUnsafeBytes {
+        body.write(UnsafeRawBufferPointer(rebasing: $0[sent..<end]))
+      }
+      sent = end
+      if !isTaken { return }
+    }
+  }
+
+  /// Appends arrays without their brackets, and those of the list where they belong.
+  static func append(
+    _ texts: ArraySlice<String>, to bytes: inout [UInt8], isFirst: Bool, isLast: Bool = true
+  ) {
+    bytes.append(isFirst ? UInt8(ascii: "[") : UInt8(ascii: ","))
+    var isFirstText = true
+    for text in texts {
+      if !isFirstText { bytes.append(UInt8(ascii: ",")) }
+      isFirstText = false
+      bytes.append(contentsOf: text.utf8.dropFirst().dropLast())
+    }
+    if isLast { bytes.append(UInt8(ascii: "]")) }
+  }
+}

@@ -1,0 +1,150 @@
+import HTTPServer
+import JSON
+import JobCore
+
+/// The items of a map that come one a line, cut into chunks while they arrive.
+///
+/// It parses what it is given and keeps what the engine may not take yet; when that is much, it
+/// holds its stream, and so its client, back. What is in it is bounded: a line, a chunk that is
+/// being made, and the chunks of one piece.
+final class MapInput {
+  /// Bytes of the text of a chunk at most, if its items were not counted by the client.
+  private static let chunkBytesMax = 256 << 10
+  /// How long an item waits for others at most, in milliseconds, if the client counted none.
+  private static let delayMax: Milliseconds = 50
+  /// Bytes that wait to be handed on before the client is held back.
+  private static let readyBytesMax = 256 << 10
+
+  let stream = RequestStream()
+  /// Chunks that may be out in any case.
+  let bufferSize: Int
+  /// The map, once there is one.
+  var map: MapNumber?
+  /// Chunks that wait to be handed on.
+  private(set) var ready: [ChunkInput] = []
+  /// Why no more items come although the body may go on, or broke off.
+  private(set) var error: InputError?
+  /// Who is told when all items are handed on.
+  var response: PendingResponse?
+  /// How long that client waits for the end of the map, in milliseconds, and how it is told.
+  let wait: Milliseconds
+  let presentation: Presentation
+  /// When the chunk that is being made is handed on, whatever it has.
+  private(set) var flushAt: Instant?
+  /// Whether the client is answered, or gone, and all is handed on.
+  var isOver = false
+
+  private let itemsMax: Int
+  private let isCounted: Bool
+  private let lineBytesMax: Int
+  private var readyBytes = 0
+  private var lineNumber = 0
+  /// The beginning of a line whose end has not come.
+  private var partial: [UInt8] = []
+  private var chunk: [UInt8] = []
+  private var count = 0
+
+  /// - Parameter chunkSize: items of a chunk; nil: as many as come together.
+  init(
+    chunkSize: Int?, bufferSize: Int, lineBytesMax: Int, wait: Milliseconds,
+    presentation: Presentation
+  ) {
+    itemsMax = chunkSize ?? Engine.streamedChunkMax
+    isCounted = chunkSize != nil
+    self.bufferSize = bufferSize
+    self.lineBytesMax = lineBytesMax
+    self.wait = wait
+    self.presentation = presentation
+  }
+
+  /// Whether the body is whole.
+  var isWhole: Bool { response != nil }
+
+  /// Takes a piece of the body.
+  func take(_ bytes: UnsafeRawBufferPointer, at instant: Instant) {
+    guard error == nil else { return }
+    var rest = bytes.bindMemory(to: UInt8.self)[...]
+    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+      takeLine(UnsafeBufferPointer(rebasing: rest[..<end]))
+      if error != nil { return }
+      rest = rest[(end + 1)...]
+    }
+    if partial.count + rest.count > lineBytesMax {
+      return fail("line \(lineNumber + 1) has more than \(lineBytesMax) bytes")
+    }
+    partial.append(contentsOf: rest)
+    if count > 0, !isCounted, flushAt == nil {
+      flushAt = instant.advanced(byMilliseconds: MapInput.delayMax)
+    }
+    if readyBytes >= MapInput.readyBytesMax { stream.hold() }
+  }
+
+  /// The body is over: what there is becomes chunks.
+  func end() {
+    if error == nil, !partial.isEmpty {
+      takeLine(UnsafeBufferPointer(start: nil, count: 0))
+    }
+    close()
+  }
+
+  /// The body broke off, or no more of it is wanted. A line whose end did not come does not count.
+  func end(_ reason: InputError) {
+    close()
+    if error == nil { error = reason }
+  }
+
+  /// Makes a chunk of what there is.
+  func close() {
+    flushAt = nil
+    guard count > 0 else { return }
+    chunk.append(UInt8(ascii: "]"))
+    ready.append(ChunkInput(count: count, args: String(decoding: chunk, as: UTF8.self)))
+    readyBytes += chunk.count
+    chunk.removeAll(keepingCapacity: chunk.capacity <= 2 * MapInput.chunkBytesMax)
+    count = 0
+  }
+
+  /// Hands over the chunks that wait.
+  func takeReady() -> [ChunkInput] {
+    defer {
+      ready = []
+      readyBytes = 0
+    }
+    return ready
+  }
+
+  private func takeLine(_ rest: UnsafeBufferPointer<UInt8>) {
+    lineNumber += 1
+    if partial.isEmpty { return takeWholeLine(rest) }
+    partial.append(contentsOf: rest)
+    partial.withUnsafeBufferPointer { takeWholeLine($0) }
+    partial.removeAll(keepingCapacity: partial.capacity <= MapInput.chunkBytesMax)
+  }
+
+  private func takeWholeLine(_ line: UnsafeBufferPointer<UInt8>) {
+    guard line.count <= lineBytesMax else {
+      return fail("line \(lineNumber) has more than \(lineBytesMax) bytes")
+    }
+    // Lines of nothing are no items; any other must be one.
+    guard line.contains(where: { $0 > 0x20 }) else { return }
+    chunk.append(UInt8(ascii: count == 0 ? "[" : ","))
+    let length = chunk.count
+    do throws(JSONError) {
+      var reader = JSONReader(line)
+      try reader.appendText(to: &chunk)
+      try reader.end()
+    } catch {
+      chunk.removeSubrange((length - 1)...)
+      return fail("line \(lineNumber) is not JSON: \(error)")
+    }
+    count += 1
+    if count >= itemsMax || chunk.count >= (isCounted ? lineBytesMax : MapInput.chunkBytesMax) {
+      close()
+    }
+  }
+
+  private func fail(_ message: String) {
+    close()
+    error = InputError(.invalidItem, message)
+  }
+}

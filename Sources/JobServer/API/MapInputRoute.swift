@@ -1,0 +1,186 @@
+import HTTPServer
+import JSON
+import JobCore
+
+/// `POST /v1/maps` with one item a line, taken while it arrives.
+extension Server {
+  /// What the query of such a request can say beside what waits are about.
+  private static let inputNames = [
+    "task", "star", "chunksize", "pool", "id", "timeout", "max_attempts", "on_interrupt", "tags",
+    "encoding", "main",
+  ]
+  /// Most chunks that may be out in any case.
+  private static let bufferSizeMax = 1_000_000
+
+  /// The stream that takes the body of a request, if it has one item a line.
+  func mapStream(_ request: HTTPRequest) -> RequestStream? {
+    guard MediaType.isLines(request) else { return nil }
+    do throws(Problem) {
+      return try openInput(request).stream
+    } catch {
+      let stream = RequestStream()
+      stream.refuse(with: JobAnswers.problem(error))
+      return stream
+    }
+  }
+
+  private func openInput(_ request: HTTPRequest) throws(Problem) -> MapInput {
+    try MediaType.requireUnpacked(request)
+    try requireQuery(
+      request, Server.inputNames + ["buffersize", "wait"], repeatable: "tags")
+    let wish = try waitWish(request)
+    let key = try IdempotencyKey.read(request.header("idempotency-key"))
+    let submission = try SubmissionReader.readMap(
+      Server.document(of: request.query), idempotencyKey: key, isStreamed: true)
+    var presentation = Presentation()
+    presentation.isAcceptance = true
+    presentation.preferenceApplied = wish.applied
+    presentation.isWaited = wish.granted != nil
+    let input = MapInput(
+      chunkSize: submission.chunkSize, bufferSize: try bufferSize(request),
+      lineBytesMax: settings.bodyBytesMax, wait: wish.milliseconds, presentation: presentation)
+    follow(input)
+    // The engine answers by an id of a request; what it refuses is the answer to the body.
+    let response = PendingResponse { [unowned input] response in
+      guard let response else { return }
+      input.isOver = true
+      if let client = input.response {
+        client.resume(with: response)
+      } else {
+        input.stream.refuse(with: response)
+      }
+    }
+    var pending = Request(response: response, presentation: presentation)
+    pending.input = input
+    mapInputs.append(input)
+    ask(pending) { .mapReceived(submission, request: $0) }
+    return input
+  }
+
+  private func follow(_ input: MapInput) {
+    input.stream.onPiece = { [unowned self, unowned input] bytes in
+      input.take(bytes, at: now.instant)
+    }
+    input.stream.onBroken = { [unowned input] in
+      input.end(InputError(.brokenOff, "the client left before the end of its items"))
+    }
+    input.stream.onEnd = { [unowned input] later in
+      input.response = later()
+      input.end()
+      return .later
+    }
+  }
+
+  private func bufferSize(_ request: HTTPRequest) throws(Problem) -> Int {
+    let workers = pools.map(\.processes).max() ?? 1
+    guard let text = request.query.first("buffersize") else { return 4 * workers + 16 }
+    guard let size = Int(digits: text), (1...Server.bufferSizeMax).contains(size) else {
+      throw Problem.invalid(
+        "?buffersize= is a number from 1 to \(Server.bufferSizeMax); it was '\(text)'")
+    }
+    return size
+  }
+
+  /// The options of a query as the document that says the same.
+  private static func document(of query: HTTPQuery) -> [UInt8] {
+    var writer = JSONWriter(capacity: 256)
+    writer.beginObject()
+    for name in inputNames {
+      guard let text = query.first(name) else { continue }
+      writer.name(name)
+      switch name {
+      case "tags":
+        writer.beginArray()
+        for tag in query.all(name) { writer.string(tag) }
+        writer.endArray()
+      case "star", "chunksize", "timeout", "max_attempts":
+        // A number or a word, or else a string, which is then refused at its place.
+        let bytes = Array(text.utf8)
+        let isScalar = bytes.withUnsafeBufferPointer { isMinifiedJSON($0, depthMax: 0) }
+        if isScalar, bytes.first != UInt8(ascii: "\"") {
+          writer.text(bytes)
+        } else {
+          writer.string(text)
+        }
+      default: writer.string(text)
+      }
+    }
+    writer.endObject()
+    return writer.bytes
+  }
+
+  // MARK: Once a turn
+
+  /// When items that wait for others are handed on.
+  var mapInputDeadline: Instant? { mapInputs.compactMap(\.flushAt).min() }
+
+  /// Hands on the items that came, as far as there is room, and holds back who sends more.
+  func handleMapInputs() {
+    guard !mapInputs.isEmpty else { return }
+    for input in mapInputs { handle(input) }
+    mapInputs.removeAll { $0.isOver }
+  }
+
+  private func handle(_ input: MapInput) {
+    guard !input.isOver, let number = input.map else { return }
+    guard let map = engine.store.map(number), map.stage == .taking else {
+      return answerEnded(input, number)
+    }
+    if isDraining || phase == .closing {
+      input.end(InputError(.interrupted, "the service ended while items came"))
+    }
+    if let due = input.flushAt, due <= now.instant { input.close() }
+    let isEnding = input.error != nil
+    if isEnding || engine.mayTakeItems(number, bufferSize: input.bufferSize) {
+      let chunks = input.takeReady()
+      if !chunks.isEmpty { decide(.itemsReceived(number, chunks)) }
+      if let error = input.error { return end(input, number, error) }
+      if let response = input.response { return end(input, number, response) }
+      input.stream.resume()
+    } else if !input.ready.isEmpty {
+      input.stream.hold()
+    }
+  }
+
+  /// All items came.
+  private func end(_ input: MapInput, _ number: MapNumber, _ response: PendingResponse) {
+    var pending = Request(response: response, presentation: input.presentation)
+    pending.wait = input.wait
+    input.isOver = true
+    decide(.inputEnded(number, nil, request: requests.add(pending)))
+  }
+
+  /// Not all items came, or not all are good; those that did run.
+  private func end(_ input: MapInput, _ number: MapNumber, _ error: InputError) {
+    decide(.inputEnded(number, error, request: nil))
+    switch error.code {
+    case .interrupted: answer(input, JobAnswers.problem(of: .draining))
+    case .invalidItem:
+      let id = engine.store.map(number).map(\.id)
+      let what = id.map { "; the items before it are those of map \($0)" } ?? ""
+      answer(input, .invalid(error.message + what, at: ""))
+    case .brokenOff, .cancelled: input.isOver = true
+    }
+  }
+
+  /// The map takes no more items: it was cancelled, or it is not there any more.
+  private func answerEnded(_ input: MapInput, _ number: MapNumber) {
+    guard let map = engine.store.map(number) else {
+      return answer(input, JobAnswers.readOnly)
+    }
+    answer(input, MapAnswers.handle(of: map, in: engine, input.presentation))
+  }
+
+  private func answer(_ input: MapInput, _ problem: Problem) {
+    answer(input, JobAnswers.problem(problem))
+  }
+
+  private func answer(_ input: MapInput, _ answer: HTTPResponse) {
+    input.isOver = true
+    if let response = input.response {
+      tell(answer, to: response)
+    } else {
+      input.stream.refuse(with: answer)
+    }
+  }
+}

@@ -1,0 +1,440 @@
+#!/usr/bin/env python3
+"""Maps: one call over many items, whole or one line at a time, and what goes wrong with them.
+
+Usage: LIDO_BIN=PATH [LIDO_TEST_BIN=PATH] maps.py [ITEMS]
+
+With ITEMS, only the stream of so many items with a reader that stops for 10 s: the memory of the
+service is looked at (10,000,000 take some minutes).
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from checks import Checks
+from lido_process import (
+    Broken, Service, binary, configured, temporary_folder, wait_until)
+
+LINES = "application/x-ndjson"
+SLOW = """
+tasks:
+  wait: { exec: [sh, -c, "sleep {0}; echo {0}"], result: json }
+  odd: { exec: [sh, -c, "test {0} -ne 3 && echo {0}"], result: json }
+pools:
+  programs: { processes: 2 }
+"""
+
+
+def submit(http, task, items, target="/v1/maps", headers=None, **members):
+    return http.post(target, {"task": task, "items": items, **members}, **(headers or {}))
+
+
+def finished(http, identifier, seconds=60):
+    """Waits for a map to be final and answers its handle."""
+    answer = http.get(f"/v1/maps/{identifier}?wait={seconds}")
+    if answer.status != 200 or not answer.json["ready"]:
+        raise AssertionError(f"map {identifier} is not final after {seconds} s: {answer}")
+    return answer.json
+
+
+def lines_of(answer):
+    return [json.loads(line) for line in answer.body.splitlines()]
+
+
+class Upload:
+    """A body of lines that is sent piece by piece, in chunks of HTTP."""
+
+    def __init__(self, service, query):
+        self.socket = socket.create_connection(("127.0.0.1", service.port), 20)
+        self.socket.sendall(
+            f"POST /v1/maps?{query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {LINES}\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n".encode())
+
+    def send(self, *items):
+        self.send_bytes("".join(f"{item}\n" for item in items).encode())
+
+    def send_bytes(self, data):
+        self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end(self):
+        """Ends the body; the status and the body of the answer."""
+        self.socket.sendall(b"0\r\n\r\n")
+        return self.answer()
+
+    def answer(self):
+        data = b""
+        while True:
+            more = self.socket.recv(1 << 16)
+            data += more
+            head, _, body = data.partition(b"\r\n\r\n")
+            if b"Content-Length: " in head:
+                length = int(head.split(b"Content-Length: ")[1].split(b"\r")[0])
+                if len(body) >= length:
+                    return int(head.split(b" ")[1]), json.loads(body)
+            if not more:
+                raise Broken(f"no whole answer: {data[:200]}")
+
+    def close(self):
+        self.socket.close()
+
+
+class Reader:
+    """A stream of results that is read as slowly as one likes."""
+
+    def __init__(self, service, identifier, query="", buffer=None):
+        self.socket = socket.socket()
+        if buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.settimeout(60)
+        self.socket.connect(("127.0.0.1", service.port))
+        # HTTP/1.0: the body is what comes, to the end of the connection.
+        self.socket.sendall(
+            f"GET /v1/maps/{identifier}/results{query} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        self.file = self.socket.makefile("rb")
+        self.status = int(self.file.readline().split()[1])
+        while self.file.readline().strip():
+            pass
+
+    def line(self):
+        line = self.file.readline()
+        return json.loads(line) if line else None
+
+    def all(self):
+        return [json.loads(line) for line in self.file]
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+def documents(checks, http):
+    answer = submit(http, "square", list(range(1_000)), "/v1/maps?wait=20")
+    handle = answer.json
+    checks.equal("a map that was waited for", (answer.status, handle["state"]), (200, "succeeded"))
+    checks.equal("is cut by Python's rule", (handle["chunks"], handle["chunksize"]), (8, 125))
+    checks.equal("its items", handle["items"]["succeeded"], 1_000)
+    checks.equal("its location", answer.get("location"), f"/v1/maps/{handle['id']}")
+    result = http.get(handle["result_url"])
+    checks.equal("the list", result.json, [n * n for n in range(1_000)])
+    lines = lines_of(http.get(handle["results_url"]))
+    checks.equal("the stream in the order of input", [line.get("index") for line in lines[:-1]],
+                 list(range(1_000)))
+    checks.equal("its last line", lines[-1], {"done": True, "succeeded": 1_000, "failed": 0})
+    lines = lines_of(http.get(handle["results_url"] + "?order=completion"))
+    checks.equal("the order of completion has all", sorted(line["index"] for line in lines[:-1]),
+                 list(range(1_000)))
+    for order in "input", "completion":
+        whole = lines_of(http.get(f"{handle['results_url']}?order={order}"))
+        for after in 1, 124, 125, 126, 999, 1_000, 5_000:
+            rest = lines_of(http.get(f"{handle['results_url']}?order={order}&after={after}"))
+            if rest != (whole[after:] or whole[-1:]):
+                checks.equal(f"{order} after {after}", rest[:2], whole[after:][:2])
+    checks.that("a stream goes on after any line", True)
+    checks.equal("chunks are in no list of jobs", http.get("/v1/jobs").json["jobs"], [])
+    jobs = http.get(f"/v1/jobs?map={handle['id']}").json["jobs"]
+    checks.equal("but in that of their map", [job["first"] for job in jobs],
+                 list(range(875, -1, -125)))
+    checks.equal("and each is a job", http.get(f"/v1/jobs/{jobs[-1]['id']}").json["result"][:3],
+                 [0, 1, 4])
+    checks.equal("that goes with its map", http.delete(f"/v1/jobs/{jobs[0]['id']}").status, 409)
+    checks.equal("a map is forgotten", http.delete(f"/v1/maps/{handle['id']}").status, 204)
+    checks.equal("with its chunks", (http.get(f"/v1/maps/{handle['id']}").status,
+                                     http.get(f"/v1/jobs/{jobs[0]['id']}").status), (410, 404))
+
+
+def small_maps(checks, http):
+    handle = submit(http, "square", [], "/v1/maps?wait=5").json
+    checks.equal("an empty map is final at once",
+                 (handle["state"], http.get(handle["result_url"]).json), ("succeeded", []))
+    handle = submit(http, "square", [[3], [4]], "/v1/maps?wait=5", star=True).json
+    checks.equal("star", http.get(handle["result_url"]).json, [9, 16])
+    handle = submit(http, "echo", ["a,b", {"c": [1, {}]}, None, 1e400], "/v1/maps?wait=5").json \
+        if False else http.post(
+            "/v1/maps?wait=5", b'{"task":"echo","items":["a,b]", {"c": [1, {}]},null, 1e400]}').json
+    checks.equal("values pass as they are", http.get(handle["result_url"]).body,
+                 b'["a,b]",{"c":[1,{}]},null,1e400]')
+    answer = submit(http, "square", [1, 2, "x", 4, 5], "/v1/maps?wait=5", chunksize=2)
+    handle = answer.json
+    counts = {name: handle["items"][name] for name in ("succeeded", "failed", "skipped")}
+    checks.equal("the first failing item ends its chunk, all others run", counts,
+                 {"succeeded": 3, "failed": 1, "skipped": 1})
+    refused = http.get(handle["result_url"])
+    checks.equal("then there is no list", (refused.status, refused.json["error"]["code"]),
+                 (424, "argument_decoding"))
+    lines = lines_of(http.get(handle["results_url"]))
+    checks.equal("the stream has each item", [
+        line.get("value", line.get("error", {}).get("code")) for line in lines[:-1]],
+        [1, 4, "argument_decoding", "skipped", 25])
+    checks.equal("and adds up", lines[-1],
+                 {"done": True, "succeeded": 3, "failed": 1, "skipped": 1})
+    for fault, body in (
+            ("no items", b'{"task":"square"}'), ("items that are none", b'{"items":3}'),
+            ("chunksize 0", b'{"task":"square","items":[],"chunksize":0}'),
+            ("an unknown member", b'{"task":"square","items":[],"args":[]}')):
+        checks.equal(fault, http.post("/v1/maps", body).status, 400)
+    checks.equal("an unknown task", submit(http, "nothing", [1]).status, 422)
+    checks.equal("an unknown map", http.get("/v1/maps/there-is-none").status, 404)
+
+
+def repeats(checks, http):
+    first = submit(http, "square", [1, 2, 3], id="twice").json
+    again = submit(http, "square", [1, 2, 3], id="twice")
+    checks.equal("the same again is the first", (again.json["id"],
+                 again.get("idempotent-replayed")), (first["id"], "true"))
+    checks.equal("another payload", submit(http, "square", [1, 2, 4], id="twice").status, 422)
+    key = {"idempotency_key": "order-1"}
+    first = submit(http, "square", [5], headers=key).json
+    checks.equal("by key", submit(http, "square", [5], headers=key).json["id"], first["id"])
+    finished(http, "twice")
+    handle = http.get("/v1/maps/twice")
+    held = http.get("/v1/maps/twice", if_none_match=handle.get("etag"))
+    checks.equal("what is held is not sent", (held.status, held.body), (304, b""))
+    maps = http.get("/v1/maps?limit=1").json
+    checks.equal("a list of maps, by pages", (len(maps["maps"]), "next" in maps), (1, True))
+    checks.that("and on", http.get(maps["next"]).json["maps"][0]["id"] != maps["maps"][0]["id"])
+
+
+def lines_in(checks, service, http):
+    body = "".join(f"{n}\n" for n in range(5_000)).encode()
+    answer = http.post("/v1/maps?task=square&id=lines&wait=20", body, LINES)
+    checks.equal("lines", (answer.status, answer.json["state"], answer.json["total"]),
+                 (200, "succeeded", 5_000))
+    checks.equal("their list", http.get("/v1/maps/lines/result").json,
+                 [n * n for n in range(5_000)])
+    upload = Upload(service, "task=square&id=live")
+    upload.send(1, 2)
+    reader = Reader(service, "live")
+    checks.equal("results come while items do", (reader.line(), reader.line()),
+                 ({"index": 0, "value": 1}, {"index": 1, "value": 4}))
+    checks.equal("its total is not known yet", http.get("/v1/maps/live").json["total"], None)
+    upload.send_bytes(b"3\n4")
+    checks.equal("a line in two pieces (1)", reader.line(), {"index": 2, "value": 9})
+    upload.send_bytes(b"2\n\n")
+    checks.equal("a line in two pieces (2)", reader.line(), {"index": 3, "value": 1764})
+    status, handle = upload.end()
+    checks.equal("the answer comes with the end", (status, handle["total"]), (202, 4))
+    checks.equal("and the last line", reader.line(), {"done": True, "succeeded": 4, "failed": 0})
+    upload.close()
+    answer = http.post("/v1/maps?task=square&id=bad", b"1\n2\n\n{]\n5\n", LINES)
+    checks.equal("a bad line", (answer.status, "line 4" in answer.json["detail"]), (400, True))
+    handle = finished(http, "bad")
+    checks.equal("what came before it counts",
+                 (handle["state"], handle["total"], handle["items"]["succeeded"],
+                  handle["error"]["code"]), ("failed", 2, 2, "invalid_item"))
+    checks.equal("its last line tells", lines_of(http.get("/v1/maps/bad/results"))[-1]["error"]
+                 ["code"], "invalid_item")
+    for query in "task=nothing", "task=square&chunksize=x", "task=square&nothing=1", "":
+        status = http.post(f"/v1/maps?{query}", b"1\n", LINES).status
+        checks.member(f"refused: {query!r}", status, (400, 422))
+    checks.equal("no lines at all", http.post(
+        "/v1/maps?task=square&wait=5", b"", LINES).json["state"], "succeeded")
+
+
+def breaking_off(checks, service, http):
+    upload = Upload(service, "task=square&id=broken")
+    upload.send(1, 2, 3)
+    upload.send_bytes(b"4")
+    wait_until(lambda: http.get("/v1/maps/broken").status == 200, 5)
+    upload.close()
+    handle = finished(http, "broken")
+    checks.equal("a body that breaks off ends its map with what it had",
+                 (handle["total"], handle["items"]["succeeded"], handle["error"]["code"]),
+                 (3, 3, "broken_off"))
+    submit(http, "sleep", [0.2] * 20, id="left", chunksize=1)
+    for _ in range(20):
+        reader = Reader(service, "left")
+        reader.line()
+        reader.close()
+    handle = finished(http, "left")
+    checks.equal("readers that disappear cost nothing", handle["items"]["succeeded"], 20)
+    checks.that("and are let go", wait_until(lambda: streams(http) == 0, 5), 0, streams(http))
+
+
+def streams(http):
+    for line in http.get("/metrics").text.splitlines():
+        if line.startswith("lido_http_streams "):
+            return int(line.split()[1])
+    return None
+
+
+def cancelling(checks, service, http):
+    submit(http, "sleep", [30] * 3_000, id="long", chunksize=1)
+    wait_until(lambda: http.get("/v1/maps/long").json["items"]["running"] > 0, 5)
+    answer = http.post("/v1/maps/long/cancel", {"grace": 0})
+    checks.equal("a cancel is taken", answer.status, 202)
+    handle = finished(http, "long")
+    checks.equal("nothing of it runs any more", (handle["state"], handle["items"]["skipped"]),
+                 ("cancelled", 3_000))
+    checks.equal("a second one is refused", http.post("/v1/maps/long/cancel", {}).status, 409)
+    checks.equal("there is no list", http.get("/v1/maps/long/result").status, 424)
+    upload = Upload(service, "task=sleep&id=cut&chunksize=1")
+    upload.send(30, 30)
+    wait_until(lambda: http.get("/v1/maps/cut").status == 200, 5)
+    http.post("/v1/maps/cut/cancel", {"grace": 0})
+    status, handle = upload.end()
+    checks.equal("a map can be cancelled while its items come",
+                 (status, handle["cancel_requested"], handle["error"]["code"]),
+                 (202, True, "cancelled"))
+    upload.close()
+    finished(http, "cut")
+
+
+def full_queue(checks):
+    with Service("--processes", 1, "--max-queued", 10) as service, service.connection() as http:
+        checks.equal("more chunks than the queue has places",
+                     submit(http, "square", [1] * 11, chunksize=1).status, 413)
+        submit(http, "sleep", [0.5] * 8, id="first", chunksize=1)
+        answer = submit(http, "square", [1] * 9, chunksize=1)
+        checks.equal("a full queue", (answer.status, answer.json["code"]), (503, "queue_full"))
+        body = b"".join(b"%d\n" % n for n in range(200))
+        answer = http.post("/v1/maps?task=square&chunksize=1&wait=30", body, LINES)
+        checks.equal("lines wait for room", (answer.status, answer.json["items"]["succeeded"]),
+                     (200, 200))
+
+
+def programs(checks):
+    with configured(SLOW, "--processes", 1) as service, service.connection() as http:
+        handle = submit(http, "odd", [1, 2, 3, 4, 5], "/v1/maps?wait=20", chunksize=4).json
+        checks.equal("programs run items one by one",
+                     (handle["items"]["succeeded"], handle["items"]["failed"],
+                      handle["items"]["skipped"]), (3, 1, 1))
+        lines = lines_of(http.get(handle["results_url"]))
+        checks.equal("the values before the failure are kept",
+                     [line.get("value") for line in lines[:2]], [1, 2])
+        handle = submit(http, "wait", [0, 0, 0], "/v1/maps?wait=20", chunksize=3).json
+        checks.equal("and a whole chunk of them", http.get(handle["result_url"]).json, [0, 0, 0])
+
+
+def killed_workers(checks):
+    with Service("--processes", 2) as service, service.connection() as http:
+        submit(http, "sleep", [0.05] * 120, id="killed", chunksize=1)
+        deaths = 0
+        while not http.get("/v1/maps/killed").json["ready"]:
+            workers = http.get("/v1/pools/default/workers").json["workers"]
+            busy = [worker["pid"] for worker in workers if worker.get("state") == "busy"]
+            if busy and deaths < 5:
+                service.signal_worker(busy[0], signal.SIGKILL)
+                deaths += 1
+            http.get("/v1/maps/killed?wait=0.5")
+        lines = lines_of(http.get("/v1/maps/killed/results"))[:-1]
+        codes = {line["error"]["code"] for line in lines if "error" in line}
+        checks.that("every item is right or its worker's death",
+                    len(lines) == 120 and codes <= {"signalled"}, "signalled", codes)
+        checks.that("some died", deaths > 0, "more than 0", deaths)
+
+
+def crash(checks):
+    """kill -9 of the service in the middle of a map of 10,000 chunks."""
+    folder = temporary_folder()
+    path = os.path.join(folder, "runs")
+    program = binary("LIDO_TEST_BIN") if os.environ.get("LIDO_TEST_BIN") else None
+    if program is None:
+        checks.skip("kill -9 in a map", "LIDO_TEST_BIN is not set")
+        return
+    service = Service("--processes", 2, program=program)
+    with service, service.connection() as http:
+        items = [[path, n] for n in range(10_000)]
+        answer = submit(http, "append", items, star=True, chunksize=1, id="crash")
+        checks.equal("10,000 chunks", (answer.status, answer.json["chunks"]), (202, 10_000))
+        kills = 0
+        while kills < 3:
+            def is_on():
+                return http.get("/v1/maps/crash").json["items"]["done"] > 1_500 * (kills + 1)
+            wait_until(is_on, 30)
+            service.kill()
+            service.start()
+            http = service.connection()
+            kills += 1
+        handle = finished(http, "crash")
+        checks.equal("it goes on where it was", (handle["state"], handle["total"]),
+                     ("succeeded", 10_000))
+        checks.that("the whole result", http.get("/v1/maps/crash/result").json ==
+                    list(range(10_000)), "0 … 9,999", "another list")
+        with open(path, encoding="utf-8") as file:
+            runs = [int(line) for line in file]
+        twice = len(runs) - len(set(runs))
+        # Calls of microseconds are handed to a worker many at a time.
+        checks.that("chunks that had ended are not run again", twice <= kills * 2 * 64,
+                    f"at most {kills * 2 * 64}", twice)
+        upload = Upload(service, "task=append&star=true&id=cut")
+        upload.send(json.dumps([path, 1]))
+        wait_until(lambda: http.get("/v1/maps/cut").json.get("items", {}).get("done"), 10)
+        service.kill()
+        service.start()
+        http = service.connection()
+        handle = finished(http, "cut")
+        checks.equal("a crash while items come ends the input",
+                     (handle["total"], handle["error"]["code"]), (1, "interrupted"))
+
+
+def large(checks, count, pause, grows_max):
+    """A stream of so many items with a reader that stops in the middle."""
+    with Service("--processes", 2) as service:
+        with service.connection() as http:
+            before = resident(service.pid)
+            writer = threading.Thread(target=write_all, args=(service, count))
+            writer.start()
+            wait_until(lambda: http.get("/v1/maps/large").status == 200, 10)
+            reader = Reader(service, "large", buffer=1 << 16)
+            began, most, total, line = time.monotonic(), 0, 0, b""
+            for line in reader.file:
+                total += 1
+                if total == count // 3:
+                    until = time.monotonic() + pause
+                    while time.monotonic() < until:
+                        most = max(most, resident(service.pid) - before)
+                        time.sleep(0.2)
+                if total % 50_000 == 0:
+                    most = max(most, resident(service.pid) - before)
+            writer.join()
+            took = time.monotonic() - began
+            checks.equal("every line came", (total - 1, json.loads(line)),
+                         (count, {"done": True, "succeeded": count, "failed": 0}))
+            checks.at_most(f"{count} items in {took:.0f} s: the service grew",
+                           most / (1 << 20), grows_max, "MiB")
+            checks.equal("what was taken is gone",
+                         http.get("/v1/maps/large/result").status, 410)
+
+
+def write_all(service, count):
+    upload = Upload(service, "task=square&id=large")
+    upload.socket.settimeout(600)
+    for start in range(0, count, 10_000):
+        numbers = range(start, min(start + 10_000, count))
+        upload.send_bytes("\n".join(map(str, numbers)).encode() + b"\n")
+    upload.end()
+    upload.close()
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main():
+    if len(sys.argv) > 1:
+        checks = Checks(1_200)
+        checks.run((large, int(sys.argv[1]), 10, 64))
+        sys.exit(checks.finish())
+    checks = Checks(240)
+    with Service("--processes", 2) as service, service.connection(60) as http:
+        checks.run((documents, http))
+        checks.run((small_maps, http))
+        checks.run((repeats, http))
+        checks.run((lines_in, service, http))
+        checks.run((breaking_off, service, http))
+        checks.run((cancelling, service, http))
+    checks.run(full_queue)
+    checks.run(programs)
+    checks.run(killed_workers)
+    checks.run(crash)
+    checks.run((large, 2_000_000, 2, 64))
+    sys.exit(checks.finish())
+
+
+if __name__ == "__main__":
+    main()
