@@ -19,7 +19,7 @@ struct FormatFixtureTests {
     attempt: 1)
 
   /// Every kind of record of version 1 with every member that it may have. The first thirteen are
-  /// in the snapshot as well, and the fourteenth begins the second segment.
+  /// in the snapshot as well (of later versions more), and the next begins the second segment.
   private static let records: [Record] = [
     submitted(1, "01890a5d-ac96-774b-bcce-b302099a8057", nil),
     submitted(2, "own.id_2-x", options),
@@ -48,8 +48,13 @@ struct FormatFixtureTests {
 
   /// What came with later versions, behind those.
   private static let news: [[Record]] = [
-    [], [submitted(6, "job-6", nil), .jobWithdrawn(6), submitted(7, "job-6", nil)],
+    [], [submitted(6, "job-6", nil), .jobWithdrawn(6), submitted(7, "job-6", nil)], version3,
   ]
+
+  /// How many records the snapshot of a version's folder holds.
+  static func snapshotCount(_ version: Int) -> Int {
+    version < 3 ? 13 : records.count + news[1].count + version3InSnapshot.count
+  }
 
   /// What the folder of a version holds.
   static func records(_ version: Int) -> [Record] {
@@ -78,8 +83,9 @@ struct FormatFixtureTests {
     let recovery = try Recovery.read(Self.folder(version))
     #expect(recovery.store == (try Self.state(version)))
     #expect(recovery.live?.version == version)
-    #expect(recovery.report.snapshotSequence == 13)
-    #expect(recovery.report.recordsReplayed == Self.records(version).count - 13)
+    let count = Self.snapshotCount(version)
+    #expect(recovery.report.snapshotSequence == UInt64(count))
+    #expect(recovery.report.recordsReplayed == Self.records(version).count - count)
     #expect(recovery.report.notes.isEmpty)
     #expect(try FolderCheck(of: Self.folder(version)).verdict == .whole)
   }
@@ -115,7 +121,7 @@ struct FormatFixtureTests {
   ) throws {
     let fileSystem = try Self.copy(version)
     let old = fileSystem.files.mapValues(\.bytes)
-    let more: [Record] = [Self.submitted(9, "job-9", nil), .jobWithdrawn(9)]
+    let more: [Record] = [Self.submitted(99, "job-99", nil), .jobWithdrawn(99)]
     let (storage, store, _) = try JobStorage.open(
       "/data", sync: .never, processID: 1, at: .at(1), fileSystem: fileSystem)
     #expect(store == (try Self.state(version)))
@@ -143,14 +149,38 @@ struct FormatFixtureTests {
     #expect(recovery.report.lastSequence == 14 && recovery.live?.version == RecordCodec.version)
   }
 
-  @Test func `a record of a later version has no place in an older segment`() throws {
+  @Test(arguments: [
+    (1, #""job_withdrawn":{"job":1}"#, #""job_withdrawn" has no place in this line"#),
+    (2, #""map_forgotten":{"map":1}"#, #""map_forgotten" has no place in this line"#),
+    (2, #""map_withdrawn":{"map":1}"#, #""map_withdrawn" has no place in this line"#),
+    (1, submission(#""encoding":"pickle""#), #"job_submitted has no member "encoding""#),
+    (2, submission(#""main":"/a""#), #"job_submitted has no member "main""#),
+    (2, submission(#""map":1,"first":0,"count":1"#), #"job_submitted has no member "count""#),
+    (2, failure(#""args":[]"#), #"an error has no member "args""#),
+    (2, failure(#""values":[]"#), #"an error has no member "values""#),
+  ])
+  func `what is of a later version has no place in an older segment`(
+    version: Int, record: String, fault: String
+  ) throws {
     var decoder = RecordDecoder()
-    let header = #"{"crc":"00000000","journal":1,"first":1,"created_at":1}"#
-    _ = try Array(header.utf8).withUnsafeBufferPointer { try decoder.header($0) }
-    let line = #"{"crc":"00000000","seq":1,"job_withdrawn":{"job":1}}"#
-    #expect(throws: RecordDecoder.Unreadable.content(#""job_withdrawn" has no place in this line"#))
-    {
-      try Array(line.utf8).withUnsafeBufferPointer { try decoder.record($0) }
+    let line = Array(#"{"crc":"00000000","seq":1,\#(record)}"#.utf8)
+    let header = Array(
+      #"{"crc":"00000000","journal":\#(version),"first":1,"created_at":1}"#.utf8)
+    _ = try header.withUnsafeBufferPointer { try decoder.header($0) }
+    #expect(throws: RecordDecoder.Unreadable.content(fault)) {
+      try line.withUnsafeBufferPointer { try decoder.record($0) }
     }
+    // In the version of today it is right.
+    var today = RecordDecoder()
+    _ = try line.withUnsafeBufferPointer { try today.record($0) }
+  }
+
+  private static func submission(_ members: String) -> String {
+    #""job_submitted":{"job":1,"id":"a","task":"t","pool":"p","at":5,"args":[],\#(members)}"#
+  }
+
+  private static func failure(_ members: String) -> String {
+    #""job_ended":{"job":1,"at":5,"error":{"code":"raised","type":"E","message":"m","attempt":1,"#
+      + members + "}}"
   }
 }
