@@ -6,7 +6,7 @@
 #   Tests/mutate.sh [NAME...]     those only; without a name, all
 #
 # Tests/mutations.txt holds them, one a line: name|file below Sources|text that stands there|text in
-# its place. A bar within a text is written \|.
+# its place. A bar within a text is written \|, a line feed \n.
 #
 #   SEEDS     histories that a mutation has to survive (default 600)
 #   SCRATCH   where the copy is that is broken, and what is built of it (default .build/mutation)
@@ -39,7 +39,8 @@ build() {
 replace() {
   FROM=$2 TO=$3 python3 - "$1" <<'PYTHON'
 import os, sys
-path, old, new = sys.argv[1], os.environ["FROM"], os.environ["TO"]
+path = sys.argv[1]
+old, new = (os.environ[name].replace("\\n", "\n") for name in ("FROM", "TO"))
 text = open(path).read()
 if old not in text:
     sys.exit(f"{path}: there is no {old!r}")

@@ -30,21 +30,21 @@ extension Engine {
   private mutating func endUnstarted(_ job: Job, at moment: Moment, _ turn: inout Turn) {
     deadlines.remove(job.number)
     end(job.number, .cancelled, at: moment, &turn)
-    if job.state == .queued {
-      ready[Int(job.pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
-    }
+    if job.state == .queued { entryBecameStale(in: job.pool) }
   }
 
   /// Drops a job that nobody was told of. If a slot holds it, its worker does not know yet.
   mutating func withdraw(_ number: JobNumber, at moment: Moment, _ turn: inout Turn) {
     guard let job = store[number], !job.state.isFinal else { return }
-    if job.state == .running, let id = call(of: number) {
-      _ = take(id, at: moment, &turn)
-      end(number, .cancelled, at: moment, &turn)
-    } else {
-      endUnstarted(job, at: moment, &turn)
-    }
-    emit(.jobForgotten(number), &turn)
+    if job.state == .running, let id = call(of: number) { _ = take(id, at: moment, &turn) }
+    emit(.jobWithdrawn(number), &turn)
+    if job.state == .queued { entryBecameStale(in: job.pool) }
+    turn.effects.append(.jobChanged(number))
+    finishDrainIfIdle(&turn)
+  }
+
+  private mutating func entryBecameStale(in pool: Name) {
+    ready[Int(pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
   }
 
   /// Ends the worker of a running job. A job that is only next in line is ended when it comes to

@@ -186,6 +186,13 @@ public struct JobStore: Equatable, Sendable {
       try end(number, outcome, timestamp, record)
     case .jobForgotten(let number):
       try forget(number, record)
+    case .jobWithdrawn(let number):
+      guard let job = table[number], !job.state.isFinal else {
+        throw Misfit(record: record, found: table[number]?.state)
+      }
+      // Its id is none that was dropped: nobody was told of it.
+      drop(job)
+      openBytes -= job.submittedBytes
     }
   }
 
@@ -276,16 +283,21 @@ public struct JobStore: Equatable, Sendable {
     guard let job = table[number], job.state.isFinal else {
       throw Misfit(record: record, found: table[number]?.state)
     }
-    _ = table.remove(number)
-    ids.remove(JobStore.hash(job.id), number)
-    if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), number) }
-    recount(job.pool, from: job.state, to: nil)
+    drop(job)
     finishedBytes -= job.retainedBytes
     forgotten.insert(job.id.stableHash, bound: forgottenIDsMax)
     while let first = finishOrder.first, table[first] == nil { finishOrder.removeFirst() }
     if finishOrder.count > 2 * finishedCount + 1_024 {
       _ = finishOrder.sweepPiece { [table] in table.id(of: $0) == nil }
     }
+  }
+
+  /// Takes a job out, with its id and its key.
+  private mutating func drop(_ job: Job) {
+    _ = table.remove(job.number)
+    ids.remove(JobStore.hash(job.id), job.number)
+    if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), job.number) }
+    recount(job.pool, from: job.state, to: nil)
   }
 
   // MARK: Comparing

@@ -18,8 +18,8 @@ struct NumberQueue: Sendable {
 
   /// The entry at the front.
   var first: JobNumber? {
-    // No piece is empty, and of the first one at least one entry is left.
-    pieces.first?[gone]
+    // Of the first piece at least one entry is left, unless nothing stands in line.
+    count > 0 ? pieces[0][gone] : nil
   }
 
   /// Every entry, from the front.
@@ -109,8 +109,13 @@ struct NumberQueue: Sendable {
     return nil
   }
 
+  /// The last piece stays, empty: a line of few, which comes to its end with every turn, would have
+  /// four KiB made for every one of them.
   private mutating func drop(piece: Int) {
-    if piece == 0 {
+    if pieces.count == 1 {
+      pieces[0].removeAll(keepingCapacity: true)
+      gone = 0
+    } else if piece == 0 {
       pieces.removeFirst()
       gone = 0
     } else {

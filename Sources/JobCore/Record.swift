@@ -17,6 +17,9 @@ public enum Record: Equatable, Sendable {
   case jobEnded(JobNumber, Outcome, at: Timestamp)
   /// The job, its result and its key are dropped.
   case jobForgotten(JobNumber)
+  /// The submission could not be written, and its client was refused: there is no such job. One
+  /// record, as of two the first could outlive a crash alone, and show a job that nobody knows.
+  case jobWithdrawn(JobNumber)
 
   /// The job that it is about.
   public var job: JobNumber {
@@ -24,7 +27,7 @@ public enum Record: Equatable, Sendable {
     case .jobSubmitted(let submitted): submitted.number
     case .attemptStarted(let number, _, _), .attemptRevoked(let number, _),
       .attemptFailed(let number, _, _), .jobQueued(let number), .cancelRequested(let number),
-      .jobEnded(let number, _, _), .jobForgotten(let number):
+      .jobEnded(let number, _, _), .jobForgotten(let number), .jobWithdrawn(let number):
       number
     }
   }

@@ -5,8 +5,9 @@ public import JobCore
 ///
 /// For the thread of the loop only. Nothing here blocks for the disk but: `open`, `close` and
 /// `sealForSnapshot`, the write(2) of an append, and the making of a file for the next segment (in
-/// `beginSnapshot`, and in an append once the segment is full). Syncs and the removal of files are
-/// done by a thread of a few lines of C.
+/// `beginSnapshot`, and in an append once the segment is full), with a sync before it if an append
+/// to the one before has failed. Other syncs and the removal of files are done by a thread of a few
+/// lines of C.
 ///
 /// What happens when the disk fails is the server's to decide; here is what holds: after an error
 /// of an append nothing of that turn was promised, and the records wait in memory for the next
@@ -99,21 +100,22 @@ public final class JobStorage {
     _ recovery: Recovery, _ directory: DataDirectory, _ fileSystem: any FileSystem,
     at moment: Moment
   ) throws(StorageError) -> (OpenFile, first: UInt64, length: Int) {
+    // First, or what is appended from here on would meet the numbers that they hold.
+    for first in recovery.leftOut { try fileSystem.remove(directory.begun(first)) }
     guard let live = recovery.live else {
       let first = recovery.report.lastSequence + 1
       let (file, length) = try Journal.begin(
         first, at: moment.timestamp, in: directory, fileSystem)
       return (file, first, length)
     }
-    // First, or what is appended from here on would meet the numbers that they hold.
-    for first in recovery.leftOut { try fileSystem.remove(directory.begun(first)) }
     var file = try whole(recovery.unsealed[0], directory, fileSystem)
     do throws(StorageError) {
+      try giveName(to: recovery.unsealed[0], directory, fileSystem)
       for segment in recovery.unsealed.dropFirst() {
         let next = try whole(segment, directory, fileSystem)
         fileSystem.close(file)
         file = next
-        try fileSystem.rename(directory.begun(segment.first), to: directory.segment(segment.first))
+        try giveName(to: segment, directory, fileSystem)
       }
       try fileSystem.syncDirectory(directory.path)
     } catch {
@@ -121,12 +123,22 @@ public final class JobStorage {
       throw error
     }
     guard live.version != RecordCodec.version else { return (file, live.first, live.length) }
-    // Nothing of this version is appended to a file that says that it is of another. One without a
-    // record is replaced.
+    // Lines of this version have no place in it. If it holds no record, the new one replaces it.
     fileSystem.close(file)
     let first = recovery.report.lastSequence + 1
     let (next, length) = try Journal.begin(first, at: moment.timestamp, in: directory, fileSystem)
     return (next, first, length)
+  }
+
+  /// Gives a segment that was only begun its own name.
+  private static func giveName(
+    to segment: Recovery.LiveSegment, _ directory: DataDirectory, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    guard segment.isBegun else { return }
+    // The one before may have got its name in the page cache only. If the power failed now and took
+    // that name and not this one's, this one would stand behind a gap.
+    try fileSystem.syncDirectory(directory.path)
+    try fileSystem.rename(directory.begun(segment.first), to: directory.segment(segment.first))
   }
 
   /// Opens a segment, cuts off what is torn, and syncs it: what was recovered may be in the page

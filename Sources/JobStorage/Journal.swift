@@ -16,8 +16,8 @@ internal import JobCore
 /// own name. Until then nothing that is appended counts as synced, so what was promised never lies
 /// behind what may be lost. `RecoveryTable.begun` has the rules for each moment of that.
 ///
-/// What blocks: the write(2) of an append, and the making of a segment's file. Nothing else does,
-/// but for `syncNow` and `sealNow`, which say so.
+/// What blocks: the write(2) of an append, the making of a segment's file, and a sync before that
+/// if an append has failed. Nothing else does, but for `syncNow` and `sealNow`, which say so.
 final class Journal {
   private let directory: DataDirectory
   private let fileSystem: any FileSystem
@@ -31,6 +31,8 @@ final class Journal {
   private(set) var liveFirst: UInt64
   private var length: Int
   private var mustCut = false
+  /// Whether the file was cut, and that may not be on the disk.
+  private var isCutUnsynced = false
 
   /// The lines of the records that are assigned and not yet appended.
   private var pending = RecordEncoder()
@@ -140,6 +142,7 @@ final class Journal {
     guard mustCut else { return }
     try fileSystem.truncate(file, to: length)
     mustCut = false
+    isCutUnsynced = true
   }
 
   // MARK: Syncing
@@ -276,9 +279,10 @@ final class Journal {
 
   /// Begins to seal the segment and goes on in a new one. Records that wait to be appended go to
   /// the new one. A segment without records is left as it is, and one that is being sealed is
-  /// waited for: then nothing new is begun. Blocks for the making of a file.
+  /// waited for: then nothing new is begun. Blocks for the making of a file, and for a sync if an
+  /// append to the segment has failed.
   ///
-  /// - Throws: `callFailed` or `appendFailed`: the segment is the live one as before.
+  /// - Throws: `callFailed` or `appendFailed`: the segment is the live one as before. `syncFailed`.
   func rotate(at timestamp: Timestamp) throws(StorageError) {
     if let failure { throw failure }
     guard seal == nil else {
@@ -288,6 +292,7 @@ final class Journal {
     }
     guard hasRecords else { return }
     try cut()
+    try syncCut()
     let first = appended + 1
     let (next, headerLength) = try begun(first, at: timestamp)
     seal = Seal(old: file, through: appended, headerLength: headerLength)
@@ -295,6 +300,19 @@ final class Journal {
     liveFirst = first
     length = headerLength
     startList()
+  }
+
+  /// Blocks until what was cut off is gone from the disk as well. Whole records may have been among
+  /// it, which get the same numbers in the next segment: a loss of power must not bring them back.
+  private func syncCut() throws(StorageError) {
+    guard isCutUnsynced else { return }
+    do throws(StorageError) {
+      try fileSystem.sync(file)
+      isCutUnsynced = false
+    } catch {
+      failure = error
+      throw error
+    }
   }
 
   /// Blocks until the seal that was begun is over.

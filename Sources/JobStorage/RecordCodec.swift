@@ -1,7 +1,4 @@
-// THE FORMAT OF THE JOURNAL, VERSION 2
-//
-// Version 1 lacks the members encoding and main, and args, module and pickle of an error; nothing
-// else is different, and it is read as well.
+// THE FORMAT OF THE JOURNAL, VERSION 3
 //
 // A segment, `journal-<seq>.jsonl`, is text: one JSON object a line, each line ended by one line
 // feed (0x0A) and holding no other. The text is minified JSON (RFC 8259) in UTF-8.
@@ -19,7 +16,7 @@
 // `first` the sequence number of the first record to come (the same as in the file's name), and
 // `created_at` when the segment was begun:
 //
-//   {"crc":"…","journal":2,"first":17,"created_at":1767225600000}
+//   {"crc":"…","journal":3,"first":17,"created_at":1767225600000}
 //
 // Every further line is a record: its sequence number, then one member whose name says what
 // happened. Sequence numbers begin at 1 and grow by one from line to line, from segment to segment:
@@ -40,6 +37,7 @@
 // | cancel_requested | job |
 // | job_ended | job, at, and one of: result [content_type], error, cancelled |
 // | job_forgotten | job |
+// | job_withdrawn | job |
 //
 // | member | value |
 // |---|---|
@@ -64,6 +62,11 @@
 // |       | base64 |
 // | cancelled | true |
 //
+// A withdrawn job is one whose submission was refused after its record was made: the journal took
+// nothing just then. Version 1 has no job_withdrawn. Version 2 has no encoding and no main, and no
+// args, module and pickle in an error; a member of a later version is read in it all the same. Both
+// are the same otherwise.
+//
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a
 // record that is passed over leaves a state that never was.
@@ -81,9 +84,9 @@
 /// What a line of a journal segment is made of. The format is specified at the top of this file.
 enum RecordCodec {
   /// The version of the journal's format that is written.
-  static let version = 2
+  static let version = 3
   /// The versions that are read.
-  static let versionsRead = 1...2
+  static let versions = 1...version
   /// How many arrays and objects may lie within one another in a line: 64 in a payload, and those
   /// around it.
   static let depthMax = 72

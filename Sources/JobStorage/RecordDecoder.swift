@@ -14,8 +14,6 @@ struct RecordDecoder {
 
   /// What the line that opens a segment tells.
   struct Header: Equatable {
-    /// The version of the format.
-    var version: Int
     /// The sequence number of the first record to come.
     var first: UInt64
     /// When the segment was begun.
@@ -23,9 +21,11 @@ struct RecordDecoder {
   }
 
   private var fields = RecordFields()
+  /// The version of the format that the lines are read in: that of the last header.
+  private(set) var version = RecordCodec.version
 
-  /// Reads the line that opens a segment.
-  func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
+  /// Reads the line that opens a segment, and with it how the lines after it are to be read.
+  mutating func header(_ line: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> Header {
     let values: [String: Int]
     do throws(JSONError) {
       values = try JSONReader.read(line) { (reader) throws(JSONError) in
@@ -38,12 +38,12 @@ struct RecordDecoder {
     guard let version = values["journal"] else {
       throw .content("the first line does not say that this is a journal")
     }
-    guard RecordCodec.versionsRead.contains(version) else { throw .version(version) }
+    guard RecordCodec.versions.contains(version) else { throw .version(version) }
     guard let first = values["first"], first > 0, let createdAt = values["created_at"] else {
       throw .content("the first line lacks \"first\" or \"created_at\"")
     }
-    return Header(
-      version: version, first: UInt64(first), createdAt: Timestamp(createdAt))
+    self.version = version
+    return Header(first: UInt64(first), createdAt: Timestamp(createdAt))
   }
 
   /// The members of an object that are numbers, which must be integers.
@@ -71,7 +71,7 @@ struct RecordDecoder {
           try reader.skipValue()
         } else if name == "seq" {
           sequence = try reader.readInt()
-        } else if shape == nil, let found = RecordShape.record(named: name) {
+        } else if shape == nil, let found = RecordShape.record(named: name, version: version) {
           shape = found
           try fields.read(&reader, found)
         } else {
@@ -98,6 +98,7 @@ struct RecordDecoder {
     case .cancelRequested: .cancelRequested(fields.job)
     case .jobEnded: .jobEnded(fields.job, try outcome(), at: fields.at)
     case .jobForgotten: .jobForgotten(fields.job)
+    case .jobWithdrawn: .jobWithdrawn(fields.job)
     case .snapshotJob: preconditionFailure("a job of a snapshot is no record")
     }
   }

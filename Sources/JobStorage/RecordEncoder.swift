@@ -62,6 +62,7 @@ struct RecordEncoder {
       writer.member("at", integer: timestamp)
       append(outcome)
     case .jobForgotten(let job): open(#","job_forgotten":{"job":"#, job)
+    case .jobWithdrawn(let job): open(#","job_withdrawn":{"job":"#, job)
     }
     writer.endObject()
     end(start)

@@ -82,7 +82,7 @@ struct RecordShape: Sendable {
   /// The objects that have a shape.
   enum Kind: Sendable {
     case jobSubmitted, attemptStarted, attemptRevoked, attemptFailed, jobQueued, cancelRequested
-    case jobEnded, jobForgotten, snapshotJob
+    case jobEnded, jobForgotten, jobWithdrawn, snapshotJob
   }
 
   /// What the object is.
@@ -135,6 +135,8 @@ struct RecordShape: Sendable {
     required: [.job, .at])
   /// See the specification in `RecordCodec.swift`.
   static let jobForgotten = RecordShape(.jobForgotten, "job_forgotten", [.job])
+  /// See the specification in `RecordCodec.swift`.
+  static let jobWithdrawn = RecordShape(.jobWithdrawn, "job_withdrawn", [.job])
   /// See the specification in `SnapshotCodec.swift`.
   static let snapshotJob = RecordShape(
     .snapshotJob, "job",
@@ -144,8 +146,9 @@ struct RecordShape: Sendable {
     ],
     required: submission + [.state, .version])
 
-  /// The shape of a record by its name; nil when there is no such record.
-  static func record(named name: String) -> RecordShape? {
+  /// The shape of a record by its name in a version of the journal's format; nil when there is no
+  /// such record.
+  static func record(named name: String, version: Int) -> RecordShape? {
     switch name {
     case "job_submitted": jobSubmitted
     case "attempt_started": attemptStarted
@@ -155,6 +158,7 @@ struct RecordShape: Sendable {
     case "attempt_failed": attemptFailed
     case "job_queued": jobQueued
     case "cancel_requested": cancelRequested
+    case "job_withdrawn": version >= 2 ? jobWithdrawn : nil
     default: nil
     }
   }

@@ -29,10 +29,10 @@ public struct Recovery {
   struct LiveSegment: Equatable {
     /// The sequence number of its first record.
     var first: UInt64
+    /// The version of the format that it is written in.
+    var version: Int
     /// Whether it still has the name of a begun one.
     var isBegun = false
-    /// The version of the format that it is in.
-    var version: Int
     /// Its bytes up to the end of the last whole line.
     var length: Int
     /// Bytes behind those, to be cut off.
@@ -138,8 +138,10 @@ public struct Recovery {
   ) -> RecoveryTable.Reach {
     if sequence == through { return .covered }
     if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
-    // The journal is sealed before a snapshot, so a segment begins right behind each of them.
-    return contents.segments.contains(sequence + 1) ? .covered : .missing
+    // The journal is sealed before a snapshot, so a segment begins right behind each of them; a
+    // loss of power may have taken the name that it got then, and left that of the snapshot.
+    let next = sequence + 1
+    return contents.segments.contains(next) || contents.begun.contains(next) ? .covered : .missing
   }
 
   private func gap(after sequence: UInt64) -> StorageError {
@@ -227,7 +229,7 @@ public struct Recovery {
   ) throws(StorageError) {
     let path = isBegun ? directory.begun(first) : directory.segment(first)
     let lines = try LineReader(path, fileSystem)
-    let (headerLength, version) = try header(lines, path, first)
+    let headerLength = try header(lines, path, first)
     var length = headerLength
     var tornBytes = 0
     while let line = try lines.next() {
@@ -242,18 +244,19 @@ public struct Recovery {
     guard place == .live else { return }
     unsealed.append(
       LiveSegment(
-        first: first, isBegun: isBegun, version: version, length: length, tornBytes: tornBytes))
+        first: first, version: decoder.version, isBegun: isBegun, length: length,
+        tornBytes: tornBytes))
   }
 
-  /// Reads the first line of a segment and answers its length, and the version that it tells.
+  /// Reads the first line of a segment and answers its length.
   private mutating func header(
     _ lines: LineReader, _ path: String, _ first: UInt64
-  ) throws(StorageError) -> (length: Int, version: Int) {
+  ) throws(StorageError) -> Int {
     var reason = "the first line of the segment was not written whole, or is damaged"
     if let line = try lines.next(), line.isTerminated, RecordCodec.isWhole(line.bytes) {
       do throws(RecordDecoder.Unreadable) {
         let header = try decoder.header(line.bytes)
-        if header.first == first { return (lines.bytesRead, header.version) }
+        if header.first == first { return lines.bytesRead }
         reason = "the segment begins with record \(header.first), not with the one in its name"
       } catch {
         throw StorageError(error, path: path, line: 1)

@@ -12,8 +12,8 @@ enum RecoveryTable {
     case unknownVersion
   }
 
-  /// Whether the segments go on from that state: one begins with the record after it, even if that
-  /// is still to be written.
+  /// Whether the segments go on from that state: one begins, or was begun, with the record after
+  /// it, even if that is still to be written.
   enum Reach: CaseIterable {
     /// One does.
     case covered

@@ -1,6 +1,6 @@
 // THE FORMAT OF A SNAPSHOT, VERSION 2
 //
-// Version 1 differs as that of the journal does, and is read as well.
+// Version 1 lacks the members of a job that version 2 of the journal lacks, and is read as well.
 //
 // `snapshot-<seq>.json` is one JSON document in UTF-8, minified but for its line feeds, which stand
 // exactly as shown: a reader goes line by line and builds no tree.
@@ -44,7 +44,7 @@ enum SnapshotCodec {
   /// The version of the snapshot's format that is written.
   static let version = 2
   /// The versions that are read.
-  static let versionsRead = 1...2
+  static let versions = 1...version
   /// The line before the first job.
   static let jobsOpening: StaticString = "\"jobs\":[\n"
   /// What the second line begins with.

@@ -130,8 +130,8 @@ struct SnapshotReader {
     guard let version = values["snapshot"] else {
       throw damaged("the first line does not say that this is a snapshot", line: 1)
     }
-    guard SnapshotCodec.versionsRead.contains(version) else {
-      throw StorageError.unknownVersion(version, path: path)
+    guard SnapshotCodec.versions.contains(version) else {
+      throw StorageError.unknownVersion(version, path: path, known: "1 to \(SnapshotCodec.version)")
     }
     guard let sequence = values["seq"], sequence > 0, let next = values["next_number"], next > 0,
       values["created_at"] != nil
@@ -192,17 +192,18 @@ struct SnapshotReader {
 
 extension StorageError {
   /// The error for a file of a version that this program does not know.
-  static func unknownVersion(_ version: Int, path: String) -> StorageError {
+  static func unknownVersion(_ version: Int, path: String, known: String) -> StorageError {
     StorageError(
       .unknownVersion, path: path, line: 1,
-      reason: "it was written in version \(version) of the format; this program reads those up to"
-        + " \(RecordCodec.version) only")
+      reason: "it was written in version \(version) of the format; this program reads version"
+        + " \(known) only")
   }
 
   /// The error for a line that cannot be read although its checksum is right.
   init(_ unreadable: RecordDecoder.Unreadable, path: String, line: Int) {
     switch unreadable {
-    case .version(let version): self = .unknownVersion(version, path: path)
+    case .version(let version):
+      self = .unknownVersion(version, path: path, known: "1 to \(RecordCodec.version)")
     case .content(let reason):
       self.init(.damaged, path: path, line: line, reason: reason)
     }

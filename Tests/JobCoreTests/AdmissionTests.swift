@@ -146,12 +146,13 @@ import Testing
     #expect(rig.store[dispatched]?.state == .running)
     #expect(rig.store[queued]?.state == .queued)
     rig.handle(.storageChanged(isWritable: false))
-    let words = "ended(cancelled) forgotten > changed"
+    let words = "withdrawn > changed"
     #expect(rig.handle(.submissionWithdrawn(dispatched)).inWords == words)
     #expect(rig.handle(.submissionWithdrawn(queued)).inWords == words)
     #expect(rig.handle(.submissionWithdrawn(queued)).isEmpty)
     #expect(rig.store[dispatched] == nil && rig.store[queued] == nil)
     #expect(rig.store.number(ofKey: "key") == nil)
+    #expect(rig.store.openCount == 1 && rig.store.forgotten == JobStore().forgotten)
     #expect(rig.engine.queuedCount(pool: 0) == 0)
     #expect(rig.engine.runningCount(pool: 0) == 1)
     rig.handle(.storageChanged(isWritable: true))

@@ -155,6 +155,7 @@ extension History {
       job.isForgotten = true
       finishOrder.removeAll { $0 == number }
       live.removeAll { $0 == number }
+    case .jobWithdrawn: problems.append("job \(number) is withdrawn, and nobody asked for it")
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job

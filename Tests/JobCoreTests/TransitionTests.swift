@@ -94,6 +94,26 @@ import Testing
     }
   }
 
+  @Test(arguments: JobState.allCases)
+  func `only a job that is not final can be withdrawn, and leaves nothing`(
+    state: JobState
+  ) throws {
+    var store = try TransitionTests.store(in: state)
+    let before = store
+    if state.isFinal {
+      #expect(throws: JobStore.Misfit(record: .jobWithdrawn(1), found: state)) {
+        try store.apply(.jobWithdrawn(1))
+      }
+      #expect(store == before)
+    } else {
+      try store.apply(.jobWithdrawn(1))
+      let id = try #require(JobID("a"))
+      #expect(store[1] == nil && store.number(of: id) == nil)
+      #expect(store.count == 0 && store.openCount == 0 && store.openBytes == 0)
+      #expect(store.nextNumber == 2 && store.forgotten == JobStore().forgotten)
+    }
+  }
+
   @Test(arguments: Move.allCases)
   func `a move of a job that is not held is a misfit`(move: Move) {
     var store = JobStore()

@@ -28,6 +28,7 @@ extension Record {
     case .jobEnded(_, .failed(let error), _): "ended(\(error.code.rawValue))"
     case .jobEnded(_, .cancelled, _): "ended(cancelled)"
     case .jobForgotten: "forgotten"
+    case .jobWithdrawn: "withdrawn"
     }
   }
 }

@@ -115,8 +115,7 @@ import Testing
     var metrics = Metrics()
     try apply([submitted(1, at: 1_000)], to: &store, &metrics, at: at(1))
     metrics.noteWithdrawal(try #require(store.brief(of: 1)))
-    try apply(
-      [.jobEnded(1, .cancelled, at: 1_000), .jobForgotten(1)], to: &store, &metrics, at: at(1))
+    try apply([.jobWithdrawn(1)], to: &store, &metrics, at: at(1))
     let page = try jobs(metrics, store)
     #expect(page.samples["lido_jobs_submitted_total{task=\"square\",pool=\"a\"}"] == 0)
     #expect(

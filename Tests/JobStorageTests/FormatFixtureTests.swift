@@ -3,8 +3,9 @@ import Testing
 
 @testable import JobStorage
 
-/// A folder that was written in version 1 of both formats is restored for ever. `fixtures/v1` is
-/// never written again; a later version gets a folder of its own (see `RecordCodec.swift`).
+/// A folder that was written in any version of the journal's format is restored for ever. What lies
+/// in `fixtures` is never written again; a later version gets a folder of its own (see
+/// `RecordCodec.swift`).
 struct FormatFixtureTests {
   private static let fixtures =
     #filePath.split(separator: "/").dropLast().reduce(into: "") { $0 += "/" + $1 } + "/fixtures"
@@ -17,8 +18,8 @@ struct FormatFixtureTests {
     code: .raised, type: "ValueError", message: "line 1\nline 2", traceback: "at f()", exitcode: -9,
     attempt: 1)
 
-  /// Every kind of record with every member that it may have. The first thirteen are in the
-  /// snapshot as well, and the fourteenth begins the second segment.
+  /// Every kind of record of version 1 with every member that it may have. The first thirteen are
+  /// in the snapshot as well, and the fourteenth begins the second segment.
   private static let records: [Record] = [
     submitted(1, "01890a5d-ac96-774b-bcce-b302099a8057", nil),
     submitted(2, "own.id_2-x", options),
@@ -45,6 +46,26 @@ struct FormatFixtureTests {
       at: 1_767_225_601_050),
   ]
 
+  /// What came with later versions, behind those.
+  private static let news: [[Record]] = [
+    [], [submitted(6, "job-6", nil), .jobWithdrawn(6), submitted(7, "job-6", nil)],
+    [
+      submitted(8, "job-8", JobOptions(encoding: .pickle, main: "/a b.py")),
+      .attemptStarted(8, attempt: 1, at: 1_767_225_601_060),
+      .jobEnded(
+        8,
+        .failed(
+          JobError(
+            code: .raised, type: "KeyError", message: "'a'", args: #"["a",{"pickle":"gAQ="}]"#,
+            module: "builtins", pickle: "gASV", attempt: 1)), at: 1_767_225_601_070),
+    ],
+  ]
+
+  /// What the folder of a version holds.
+  static func records(_ version: Int) -> [Record] {
+    records + news[..<version].joined()
+  }
+
   private static func submitted(
     _ number: JobNumber, _ id: String, _ options: JobOptions?
   ) -> Record {
@@ -54,50 +75,38 @@ struct FormatFixtureTests {
         options: options, at: 1_767_225_600_000 + Timestamp(number)))
   }
 
-  private static func state() throws -> JobStore {
+  private static func state(_ version: Int) throws -> JobStore {
     var store = JobStore()
-    for record in records { try store.apply(record) }
+    for record in records(version) { try store.apply(record) }
     return store
   }
 
-  @Test func `a folder of version 1 is restored: snapshot and journal`() throws {
-    let recovery = try Recovery.read(Self.fixtures + "/v1")
-    #expect(recovery.store == (try Self.state()))
+  private static func folder(_ version: Int) -> String { "\(fixtures)/v\(version)" }
+
+  @Test(arguments: RecordCodec.versions)
+  func `a folder of each version is restored: snapshot and journal`(version: Int) throws {
+    let recovery = try Recovery.read(Self.folder(version))
+    #expect(recovery.store == (try Self.state(version)))
+    #expect(recovery.live?.version == version)
     #expect(recovery.report.snapshotSequence == 13)
-    #expect(recovery.report.recordsReplayed == Self.records.count - 13)
+    #expect(recovery.report.recordsReplayed == Self.records(version).count - 13)
     #expect(recovery.report.notes.isEmpty)
-    #expect(try FolderCheck(of: Self.fixtures + "/v1").verdict == .whole)
+    #expect(try FolderCheck(of: Self.folder(version)).verdict == .whole)
   }
 
-  @Test func `a folder of version 1 is gone on with in a segment of the present version`() throws {
-    let fileSystem = try folder { _ in true }
-    let last = JobNumber(Self.records.count)
-    let (storage, store, _) = try JobStorage.open(
-      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
-    #expect(try store == Self.state())
-    let more = Self.submitted(6, "job-6", JobOptions(encoding: .pickle, main: "/a.py"))
-    try storage.append([more], at: .at(1))
-    let begun = try #require(fileSystem.files[DataDirectory(path: "/data").segment(last + 1)])
-    let line = String(decoding: begun.bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-    #expect(line.contains(#""journal":2,"first":\#(last + 1),"#))
-    try storage.close(at: .at(2))
-    var expected = try Self.state()
-    try expected.apply(more)
-    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == expected)
-  }
-
-  @Test func `a folder of version 1 is restored from the journal alone`() throws {
-    let fileSystem = try folder { $0.hasSuffix(".jsonl") }
+  @Test(arguments: RecordCodec.versions)
+  func `a folder of each version is restored from the journal alone`(version: Int) throws {
+    let fileSystem = try Self.copy(version)
     #expect(fileSystem.files.count == 2)
-    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == Self.state())
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == Self.state(version))
   }
 
-  /// Those files of the fixture that are wanted, as `/data`.
-  private func folder(_ isWanted: (String) -> Bool) throws -> MemoryFileSystem {
+  /// The journal of a folder, in memory.
+  private static func copy(_ version: Int) throws -> MemoryFileSystem {
     let fileSystem = MemoryFileSystem()
     let disk = POSIXFileSystem()
-    for name in try disk.list(Self.fixtures + "/v1") where isWanted(name) {
-      let path = "\(Self.fixtures)/v1/\(name)"
+    for name in try disk.list(folder(version)) where name.hasSuffix(".jsonl") {
+      let path = "\(folder(version))/\(name)"
       let file = try disk.open(path, for: .reading)
       let node = MemoryFileSystem.Node()
       node.bytes = [UInt8](repeating: 0, count: try disk.size(path))
@@ -108,5 +117,50 @@ struct FormatFixtureTests {
       fileSystem.files["/data/\(name)"] = node
     }
     return fileSystem
+  }
+
+  @Test(arguments: RecordCodec.versions)
+  func `a folder of each version goes on in this one, whose lines the old ones do not get`(
+    version: Int
+  ) throws {
+    let fileSystem = try Self.copy(version)
+    let old = fileSystem.files.mapValues(\.bytes)
+    let more: [Record] = [Self.submitted(9, "job-9", nil), .jobWithdrawn(9)]
+    let (storage, store, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(1), fileSystem: fileSystem)
+    #expect(store == (try Self.state(version)))
+    try storage.append(more, at: .at(2))
+    try storage.close(at: .at(3))
+    if version < RecordCodec.version {
+      for (path, bytes) in old { #expect(fileSystem.files[path]?.bytes == bytes) }
+    }
+    var expected = try Self.state(version)
+    for record in more { try expected.apply(record) }
+    let recovery = try Recovery.read("/data", fileSystem: fileSystem)
+    #expect(recovery.store == expected && recovery.live?.version == RecordCodec.version)
+  }
+
+  @Test func `an empty segment of an old version is replaced`() throws {
+    let fileSystem = try Self.copy(1)
+    let path = "/data/journal-00000000000000000014.jsonl"
+    let node = try #require(fileSystem.files[path])
+    node.bytes = Array(node.bytes.prefix(through: try #require(node.bytes.firstIndex(of: 10))))
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(1), fileSystem: fileSystem)
+    try storage.append([.jobQueued(2)], at: .at(2))
+    try storage.close(at: .at(3))
+    let recovery = try Recovery.read("/data", fileSystem: fileSystem)
+    #expect(recovery.report.lastSequence == 14 && recovery.live?.version == RecordCodec.version)
+  }
+
+  @Test func `a record of a later version has no place in an older segment`() throws {
+    var decoder = RecordDecoder()
+    let header = #"{"crc":"00000000","journal":1,"first":1,"created_at":1}"#
+    _ = try Array(header.utf8).withUnsafeBufferPointer { try decoder.header($0) }
+    let line = #"{"crc":"00000000","seq":1,"job_withdrawn":{"job":1}}"#
+    #expect(throws: RecordDecoder.Unreadable.content(#""job_withdrawn" has no place in this line"#))
+    {
+      try Array(line.utf8).withUnsafeBufferPointer { try decoder.record($0) }
+    }
   }
 }

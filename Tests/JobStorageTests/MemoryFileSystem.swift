@@ -37,6 +37,8 @@ final class MemoryFileSystem: FileSystem {
   private(set) var syncedBytes: [ObjectIdentifier: Int] = [:]
   /// The names that the last sync of the folder has covered.
   private(set) var syncedNames: [String: Node] = [:]
+  /// How often a segment got its name while other names in the folder were not synced.
+  private(set) var namesAhead = 0
   /// Whether what the background is asked for waits for `step` of it.
   var isDeferring = false
   /// The background that was started last.
@@ -185,6 +187,7 @@ final class MemoryFileSystem: FileSystem {
 
   func rename(_ path: String, to newPath: String) throws(StorageError) {
     if isFailing { throw error("rename") }
+    if path.hasSuffix(".begun"), Set(syncedNames.keys) != Set(files.keys) { namesAhead += 1 }
     guard let node = files.removeValue(forKey: path) else { throw error("rename") }
     files[newPath] = node
   }

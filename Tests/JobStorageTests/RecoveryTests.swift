@@ -158,7 +158,7 @@ struct RecoveryTests {
 
     fileSystem.files[directory.segment(2)] = nil
     fileSystem.files[directory.segment(1)] = node
-    let content = #""journal":3,"first":"x"}"#
+    let content = #""journal":4,"first":"x"}"#
     let checksum = Array(content.utf8).withUnsafeBytes { Checksum(of: $0).value }
     var digits = [UInt8](repeating: 0, count: 8)
     digits.withUnsafeMutableBytes { RecordCodec.write(checksum, to: $0.baseAddress!) }
@@ -167,7 +167,7 @@ struct RecoveryTests {
     do throws(StorageError) {
       _ = try recover(fileSystem)
     } catch {
-      #expect(error.description.contains("version 3"))
+      #expect(error.description.contains("version 4"))
     }
   }
 

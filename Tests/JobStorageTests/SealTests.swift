@@ -167,6 +167,61 @@ struct SealTests {
     try life.storage.close(at: .at(3))
   }
 
+  /// Or a loss of power brings back whole records, whose numbers the next segment has as well.
+  @Test func `what was cut off is gone from the disk before the next segment is begun`() throws {
+    var life = try Life(.never)
+    try life.append(10, of: story)
+    life.fileSystem.isDeferring = true
+    life.fileSystem.fault = .tearsOnce
+    life.fileSystem.failAt = life.fileSystem.calls + 1
+    #expect(throws: StorageError.self) {
+      try life.storage.append(Array(story.records[10..<20]), at: .at(1))
+    }
+    let node = try #require(life.fileSystem.files[directory.segment(1)])
+    #expect(try life.storage.beginSnapshot(at: .at(2)))
+    #expect(life.fileSystem.files[directory.begun(11)] != nil)
+    #expect(life.fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
+    try life.storage.retryPending(at: .at(3))
+    while try life.step() {}
+    life.storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    // Once is enough.
+    let next = try #require(life.fileSystem.files[directory.segment(11)])
+    let synced = life.fileSystem.syncedBytes[ObjectIdentifier(next)]
+    try life.storage.append([story.records[20]], at: .at(4))
+    #expect(try life.storage.beginSnapshot(at: .at(5)))
+    #expect(life.fileSystem.syncedBytes[ObjectIdentifier(next)] == synced)
+    life.storage.snapshotFailed(took: 1, at: Moment.at(6).instant)
+    try life.storage.close(at: .at(7))
+  }
+
+  /// Or a loss of power takes a name and leaves that of the segment behind it.
+  @Test func `a start gives no segment its name before the names of others are on the disk`() throws
+  {
+    var life = try life(.never, steps: 4)
+    life.storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    #expect(try life.storage.beginSnapshot(at: .at(4)))
+    try life.append(2, of: story)
+    let disk = life.fileSystem.afterDeath()
+    #expect(try directory.contents(disk).begun == [19])
+    try check(disk, 20...20, "killed")
+    #expect(disk.namesAhead == 0)
+  }
+
+  @Test(arguments: [0, 4])
+  func `a loss of power that takes a segment's name, and not the snapshot's, costs nothing`(
+    records: Int
+  ) throws {
+    var life = try Life(.never)
+    try life.append(10, of: story)
+    #expect(try life.storage.sealForSnapshot(at: .at(2)) == 10)
+    try life.append(records, of: story)
+    _ = try Compaction.run("/data", through: 10, at: 2, fileSystem: life.fileSystem)
+    let disk = life.fileSystem.afterDeath()
+    disk.files[directory.begun(11)] = disk.files.removeValue(forKey: directory.segment(11))
+    let last = UInt64(10 + records)
+    try check(disk, last...last, "\(records) records")
+  }
+
   @Test func `old files go in the background, and who cannot be removed is told once`() throws {
     var life = try Life(.always)
     for part in 1...3 {

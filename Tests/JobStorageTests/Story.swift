@@ -72,7 +72,7 @@ extension SplitMix {
   /// Any record, with any content.
   mutating func record() -> Record {
     let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
-    switch Int.random(in: 0..<11, using: &self) {
+    switch Int.random(in: 0..<12, using: &self) {
     case 9: return .jobEnded(job, .succeededWithBytes(bytes()), at: timestamp())
     case 0: return .jobSubmitted(submission(job))
     case 1: return .attemptStarted(job, attempt: .random(in: 1...99, using: &self), at: timestamp())
@@ -83,6 +83,7 @@ extension SplitMix {
     case 6: return .jobEnded(job, .succeeded(json()), at: timestamp())
     case 7: return .jobEnded(job, .failed(error()), at: timestamp())
     case 8: return .jobEnded(job, .cancelled, at: timestamp())
+    case 10: return .jobWithdrawn(job)
     default: return .jobForgotten(job)
     }
   }
@@ -109,7 +110,10 @@ struct Story {
         record = .jobSubmitted(generator.submission(store.nextNumber))
         jobs.append(store.nextNumber)
       }
-      if case .jobForgotten(let number) = record { jobs.removeAll { $0 == number } }
+      switch record {
+      case .jobForgotten(let number), .jobWithdrawn(let number): jobs.removeAll { $0 == number }
+      default: break
+      }
       var after = store
       do {
         try after.apply(record)
@@ -126,6 +130,7 @@ struct Story {
     case .scheduled: return generator.chance(70) ? .jobQueued(job.number) : ended(job, .cancelled)
     case .queued:
       if generator.chance(10) { return ended(job, .failed(generator.error())) }
+      if generator.chance(5) { return .jobWithdrawn(job.number) }
       return .attemptStarted(
         job.number, attempt: Int(job.attempt) + 1, at: generator.timestamp())
     case .running:

@@ -363,6 +363,8 @@ final class SimulatedSync: BackgroundSync {
     while isWaiting { complete() }
     hasNews = true
     if let failure { throw failure }
+    // Whoever waits for a list that a dead process never began would wait for ever.
+    guard !fileSystem.isDead else { throw StorageError(.syncFailed, path: "", reason: "is dead") }
     return report
   }
 

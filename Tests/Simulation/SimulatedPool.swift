@@ -110,6 +110,7 @@ final class SimulatedPool: PoolDriver {
       slots[slot].readyAt = nil
       if brokenReason == nil {
         brokenReason = "the initializer fails"
+        world.note("pool broke")
         isSettled = true
         events.append(.poolBroke(pool: index, reason: "the initializer fails"))
       }
@@ -189,6 +190,12 @@ final class SimulatedPool: PoolDriver {
     let held = slots[slot].held.removeFirst()
     if held.dueAt != nil || held.deed == .hangs { world.ended(held.assignment) }
     begin(slot, at: now)
+  }
+
+  /// One of its workers is killed from outside, if it has one.
+  func loseWorker(at instant: Instant) {
+    guard let slot = slots.firstIndex(where: { $0.credit > 0 }) else { return }
+    workerEnds(slot, .workerExited(exitcode: -SIGKILL), at: instant.nanoseconds)
   }
 
   /// The worker of a slot is gone: the first call is lost as it is said, the others unbegun.

@@ -33,14 +33,7 @@ extension Simulation {
     if handle.interruptions > plan.settings.limits.lossesMax {
       fail("\(name) was interrupted \(handle.interruptions) times")
     }
-    if handle.state == "cancelled", !ticket.isCancelAsked {
-      // A crash can come between the records that take a submission back.
-      if ticket.mayBeHalfTakenBack {
-        note("half taken back")
-      } else {
-        fail("\(name) is cancelled by itself")
-      }
-    }
+    if handle.state == "cancelled", !ticket.isCancelAsked { fail("\(name) is cancelled by itself") }
     if handle.isFinal, handle.state != "cancelled", ticket.cancelledAt != nil {
       fail("\(name) was told to be cancelled, and \(handle.state)")
     }
@@ -82,6 +75,8 @@ extension Simulation {
     case "interrupted":
       let isGivenUp = handle.interruptions + 1 >= plan.settings.limits.lossesMax
       if !ticket.failsOnInterrupt, !isGivenUp { fail("\(name) was given up too early") }
+    case "initializer_failed":
+      if world.tally["pool broke"] == 0 { fail("\(name) failed with a pool that is whole") }
     default: break
     }
   }
@@ -227,6 +222,13 @@ extension Simulation {
     if let version = told.finalVersion, job.version != version {
       fail("job \(job.id) is final, and its version goes from \(version) to \(job.version)")
     }
+  }
+
+  /// Right after a start no retry waits longer than any ever does, whatever the clock was set to.
+  func checkRetries(of server: Server) {
+    let bound = moment.instant.advanced(byMilliseconds: server.engine.limits.retryDelayMax)
+    guard server.engine.store.count(of: .scheduled) > 0 else { return }
+    if let due = server.engine.deadlines.next, due > bound { fail("a retry waits for too long") }
   }
 
   /// Once nothing is due, retention is exact.

@@ -46,7 +46,7 @@ struct Outstanding {
 extension Simulation {
   // MARK: Wishes
 
-  func newTicket(isInArray: Bool = false) -> Ticket {
+  func newTicket(isInArray: Bool = false, pool: String? = nil) -> Ticket {
     let marker = tickets.count + 1
     var members = ""
     let attemptsMax = chance.pick([1, 1, 1, 2, 3])
@@ -55,7 +55,7 @@ extension Simulation {
     if canTimeOut { members += #","timeout":0.\#(chance.within(1...3))"# }
     let failsOnInterrupt = chance.percent(15)
     if failsOnInterrupt { members += #","on_interrupt":"fail""# }
-    if chance.percent(20) { members += #","pool":"side""# }
+    if let pool = pool ?? (chance.percent(20) ? "side" : nil) { members += #","pool":"\#(pool)""# }
     if chance.percent(10) { members += #","tags":["t\#(marker)"],"kwargs":{"k":"é"}"# }
     let ticket = Ticket(
       marker: marker, key: !isInArray && chance.percent(40) ? "key-\(marker)" : nil,
@@ -192,10 +192,10 @@ extension Simulation {
   /// The connections are gone: who asked does not know what became of it.
   func loseConnections() {
     for ticket in tickets where ticket.wasRefusedUnwritten {
-      // It was taken back in memory, and perhaps only the submission came to the disk.
-      if ticket.standing == .none { ticket.standing = .unsure }
+      // It was withdrawn in memory, and perhaps only the submission came to the disk: the write
+      // of both was cut off, or the one that failed left it behind. Then it runs.
+      loseSubmission(ticket)
       ticket.wasRefusedUnwritten = false
-      ticket.mayBeHalfTakenBack = true
     }
     for request in outstanding {
       switch request.wish {

@@ -1,7 +1,7 @@
-import JobCore
 import JobStorage
 import Logging
 
+@testable import JobCore
 @testable import JobServer
 
 /// Ends and starts, and what must have survived.
@@ -40,10 +40,24 @@ extension Simulation {
     let snapshots = sequences("snapshot-", ".json")
     guard let newest = snapshots.last,
       let name = names.last(where: { $0.hasPrefix("snapshot-") && $0.hasSuffix("\(newest).json") }),
-      sequences("journal-", ".jsonl").contains((snapshots.dropLast().last ?? 0) + 1),
+      isWhole(sequences("journal-", ".jsonl"), from: (snapshots.dropLast().last ?? 0) + 1),
       disk.damage("\(plan.settings.directory)/\(name)")
     else { return }
     note("snapshot damaged")
+  }
+
+  /// Whether these segments go on from one to the next from a record on. A loss of power can bring
+  /// back the name of one that was removed, without those after it.
+  private func isWhole(_ segments: [UInt64], from first: UInt64) -> Bool {
+    var next = first
+    for segment in segments.drop(while: { $0 < first }) {
+      guard segment == next else { return false }
+      let digits = String(segment)
+      let name = String(repeating: "0", count: 20 - digits.count) + digits
+      let lines = disk.inode("\(plan.settings.directory)/journal-\(name).jsonl")?.bytes ?? []
+      next += UInt64(max(lines.count { $0 == UInt8(ascii: "\n") } - 1, 0))
+    }
+    return segments.contains(first)
   }
 
   /// Starts the service on what is there.
@@ -62,6 +76,7 @@ extension Simulation {
       if fileSystem.isDead { return die(armedDeath) }
       note("started")
       check(life.server)
+      checkRetries(of: life.server)
     } catch {
       if fileSystem.isDead { return die(armedDeath) }
       fileSystem.die()

@@ -176,11 +176,20 @@ final class Simulation {
       } else {
         life?.forkServer.compactorFault = fault()
       }
-    case .breakPool:
-      world.brokenPool = 1
-      note("pool breaks")
+    case .breakPool: breakPool()
     default: preconditionFailure("\(action) harms nobody")
     }
+  }
+
+  /// From now on no worker of the second pool starts any more; now and then one of them dies just
+  /// then, with jobs in the pool's line.
+  private func breakPool() {
+    world.brokenPool = 1
+    note("pool breaks")
+    guard chance.percent(60) else { return }
+    wishes.append(
+      .submitMany((0..<8).map { _ in newTicket(isInArray: true, pool: "side") }, wait: false))
+    life?.pools[1].loseWorker(at: moment.instant)
   }
 
   func fault() -> SimulatedFileSystem.Fault {

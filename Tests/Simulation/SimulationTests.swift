@@ -56,7 +56,7 @@ import Testing
     "ended on request", "lost: not started", "lost: exited", "lost: signalled",
     "lost: interrupted", "lost: protocol broken", "lost: out of memory", "revoked interrupted",
     "revoked not_started", "retried raised", "retried timed_out", "failed timed_out",
-    "failed interrupted", "cancelled", "cancel of a running job",
+    "failed interrupted", "failed initializer_failed", "cancelled", "cancel of a running job",
     "dropped", "replayed", "mismatch", "refused: read_only", "refused: draining",
     "refused: queue_full", "connections lost", "status 204", "status 410",
     "status 424",

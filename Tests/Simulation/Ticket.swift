@@ -55,8 +55,6 @@ final class Ticket {
   var isDropAsked = false
   /// It was refused because the journal took no records, in this life of the service.
   var wasRefusedUnwritten = false
-  /// The same in an earlier life, after which a part of it may have been recovered.
-  var mayBeHalfTakenBack = false
 
   init(
     marker: Int, key: String?, clientID: String?, members: String, canTimeOut: Bool,

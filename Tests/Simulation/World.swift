@@ -176,6 +176,9 @@ final class World {
         note(outcome == .cancelled ? "cancelled" : "succeeded")
       }
     case .jobForgotten: note("dropped")
+    case .jobWithdrawn(let number):
+      attemptsFailed[number] = nil
+      note("withdrawn")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
@@ -221,6 +224,7 @@ final class World {
     case .jobEnded(_, .failed(let error), _): "failed \(error.code.rawValue)"
     case .jobEnded(_, .cancelled, _): "cancelled"
     case .jobForgotten: "forgotten"
+    case .jobWithdrawn: "withdrawn"
     }
   }
 }

@@ -71,7 +71,7 @@ struct Metrics {
         tasks[tasks.place(job.task, job.pool)].retries += 1
       case .attemptRevoked(_, .interrupted): crashInterruptions += 1
       case .attemptRevoked(_, .shutdown): shutdownInterruptions += 1
-      case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten: break
+      case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten, .jobWithdrawn: break
       }
     }
   }
@@ -84,7 +84,7 @@ struct Metrics {
     submittedAt.set(number, instant)
   }
 
-  /// A job that is not held any more was withdrawn, and its submission is not counted either.
+  /// A job that is not held any more was dropped by the event that ended it.
   private mutating func noteEnd(
     _ number: JobNumber, _ failure: JobError.Code?, _ store: JobStore, _ moment: Moment
   ) {
