@@ -21,8 +21,8 @@ import JSON
 ///     {"item":17,"value":…}
 ///     {"retiring":true}                                                 with its last answer
 ///
-/// `calls_max` is how many calls it is given before `stop`; a chunk is one of them, also for a worker
-/// to which its items come as calls.
+/// `calls_max` is how many calls it is given before `stop`; a chunk is one of them, also for a
+/// worker to which its items come as calls.
 ///
 /// A worker passes over messages that it does not know; it must not send any that is not here.
 enum LineMessage: Equatable {
