@@ -53,9 +53,9 @@ extension Engine {
         ? .accepted(earlier.number, isReplay: true) : .refused(.idempotencyMismatch(earlier.id))
       return turn.effects.append(.answer(request, answer))
     }
-    let taken =
+    let number =
       submission.id.flatMap { store.number(of: $0) } ?? key.flatMap { store.number(ofKey: $0) }
-    if let job = taken.flatMap({ store[$0] }) {
+    if let job = number.flatMap({ store[$0] }) {
       return turn.effects.append(.answer(request, .refused(.idempotencyMismatch(job.id))))
     }
     switch admit(submission, at: moment) {

@@ -72,8 +72,9 @@
 // | cancelled | true |
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
-// needs the header's version to be known (1 is the same without maps and all that is of them): there is no skipping of what is not understood, since a
-// record that is passed over leaves a state that never was.
+// needs the header's version to be known (1 is the same without maps and all that is of them):
+// there is no skipping of what is not understood, since a record that is passed over leaves a state
+// that never was.
 //
 // HOW TO CHANGE THE FORMAT
 //

@@ -182,16 +182,4 @@ struct FormatFixture2Tests {
     #expect(after.report.lastSequence == before.report.lastSequence + 1)
     #expect(try FolderCheck(of: "/data", fileSystem: fileSystem).verdict == .whole)
   }
-
-  @Test func writeFixture() throws {
-    let path = Self.fixtures + "/v2"
-    var moment = Moment(instant: Instant(nanoseconds: 1), timestamp: 1_767_225_600_000)
-    let (storage, _, _) = try JobStorage.open(path, sync: .never, processID: 1, at: moment)
-    try storage.append(Array(Self.records[..<12]), at: moment)
-    let sequence = try #require(try storage.sealForSnapshot(at: moment))
-    _ = try Compaction.run(path, through: sequence, at: 1_767_225_600_000)
-    moment = Moment(instant: Instant(nanoseconds: 2), timestamp: 1_767_225_600_001)
-    try storage.append(Array(Self.records[12...]), at: moment)
-    try storage.close(at: moment)
-  }
 }
