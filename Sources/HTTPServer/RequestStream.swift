@@ -10,14 +10,14 @@
 /// `HTTPServer.run(at:)` or `stop()`. They may call any method of this stream.
 public final class RequestStream {
   private enum State {
-    case open
+    case wanted
     case refused(HTTPResponse)
     case ended
   }
 
-  private var state = State.open
+  private var state = State.wanted
   /// As long as the request lasts.
-  unowned(unsafe) private var connection: Connection?
+  private unowned(unsafe) var connection: Connection?
   /// Bytes that came after it was refused.
   private var bytesRefused = 0
 
@@ -51,7 +51,7 @@ public final class RequestStream {
   /// Answers now; the rest of the body is not wanted. Up to `bodyBytesMax` of it is still read, so
   /// that the client is likely to see the answer; then it is cut. No closure is called any more.
   public func refuse(with response: HTTPResponse) {
-    guard case .open = state else { return response.discard() }
+    guard case .wanted = state else { return response.discard() }
     state = .refused(response)
     letGo()
     resume()
@@ -71,7 +71,7 @@ public final class RequestStream {
 
   /// Takes a piece. False: the client has sent more of what nobody wants than it may.
   func take(_ bytes: UnsafeRawBufferPointer, refusedMax: Int) -> Bool {
-    if case .open = state {
+    if case .wanted = state {
       onPiece?(bytes)
       return true
     }
@@ -97,7 +97,7 @@ public final class RequestStream {
     connection = nil
     let told = onBroken
     if case .refused(let response) = state { response.discard() }
-    guard case .open = state else {
+    guard case .wanted = state else {
       state = .ended
       return
     }

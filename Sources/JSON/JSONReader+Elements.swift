@@ -85,6 +85,12 @@ public struct JSONElements {
     let start = offset
     guard start < bytes.count - 1 else { return nil }
     var index = start
+    // Numbers and words, which hold no comma.
+    if bytes[start] > Byte.quote, bytes[start] != Byte.openBracket, bytes[start] != Byte.openBrace {
+      while index < bytes.count &- 1, bytes[index] != Byte.comma { index &+= 1 }
+      offset = index &+ 1
+      return start..<index
+    }
     var depth = 0
     while index < bytes.count - 1 {
       let byte = bytes[index]

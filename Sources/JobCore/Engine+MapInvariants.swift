@@ -17,10 +17,12 @@ extension Engine {
   func brokenMapInvariants() -> [String] {
     var broken: [String] = []
     var retained = 0
-    var chunks: [MapNumber: [Job]] = [:]
-    store.forEachInSnapshotOrder(maps: { if $0.stage == .final { retained += 1 } }) { job, _ in
+    var jobsByMap: [MapNumber: [Job]] = [:]
+    store.forEachInSnapshotOrder { map in
+      if map.stage == .final { retained += 1 }
+    } jobs: { job, _ in
       if let chunk = job.options?.chunk {
-        chunks[chunk.map, default: []].append(job)
+        jobsByMap[chunk.map, default: []].append(job)
         if store.map(chunk.map) == nil { broken.append("chunk \(job.number) has no map") }
       } else if job.state.isFinal {
         retained += 1
@@ -28,7 +30,7 @@ extension Engine {
     }
     if retained != store.finishedCount { broken.append("the count of what is retained is wrong") }
     store.descendMaps(below: .max) { map in
-      broken += brokenInvariants(of: map, chunks[map.number] ?? [])
+      broken += brokenInvariants(of: map, jobsByMap[map.number] ?? [])
       return true
     }
     for document in mapWork.documents where store.map(document.map)?.stage != .taking {

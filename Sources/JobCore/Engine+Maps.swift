@@ -58,9 +58,9 @@ extension Engine {
     if let earlier = earlierMap(submission.id, key) {
       return answerRepeat(submission, of: earlier, request, &turn)
     }
-    let taken =
+    let number =
       submission.id.flatMap { store.number(of: $0) } ?? key.flatMap { store.number(ofKey: $0) }
-    if let job = taken.flatMap({ store[$0] }) {
+    if let job = number.flatMap({ store[$0] }) {
       return turn.effects.append(.answer(request, .refused(.idempotencyMismatch(job.id))))
     }
     switch admit(submission, at: moment) {

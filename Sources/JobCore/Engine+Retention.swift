@@ -1,5 +1,5 @@
-/// Letting go of finished jobs and maps by age, count and bytes, and of the jobs of a broken pool; both in
-/// bounded slices, so that no turn takes long.
+/// Letting go of finished jobs and maps by age, count and bytes, and of the jobs of a broken pool;
+/// both in bounded slices, so that no turn takes long.
 extension Engine {
   /// Whether a finished job or map is beyond a bound at this moment.
   func hasRetentionWork(at moment: Moment) -> Bool {

@@ -35,7 +35,8 @@
 // `attempt` is the attempt that runs or ran last; `due_at` is the moment that a scheduled job waits
 // for; `error` of a job that is not final is how its last attempt failed.
 //
-// A map has the members of a map_created record, then, those in [brackets] left out when 0 or false:
+// A map has the members of a map_created record, then, those in [brackets] left out when 0 or
+// false:
 //
 //   version, [cancel_requested], [input_ended_at], [input_error], [ended_at],
 //   [released_chunks], [released_succeeded], [released_failed], [released_skipped]

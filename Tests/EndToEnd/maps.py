@@ -93,7 +93,8 @@ class Reader:
         self.socket.connect(("127.0.0.1", service.port))
         # HTTP/1.0: the body is what comes, to the end of the connection.
         self.socket.sendall(
-            f"GET /v1/maps/{identifier}/results{query} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            f"GET /v1/maps/{identifier}/results{query} HTTP/1.0\r\n"
+            "Host: localhost\r\n\r\n".encode())
         self.file = self.socket.makefile("rb")
         self.status = int(self.file.readline().split()[1])
         while self.file.readline().strip():
@@ -207,6 +208,7 @@ def lines_in(checks, service, http):
                  [n * n for n in range(5_000)])
     upload = Upload(service, "task=square&id=live")
     upload.send(1, 2)
+    wait_until(lambda: http.get("/v1/maps/live").status == 200, 5)
     reader = Reader(service, "live")
     checks.equal("results come while items do", (reader.line(), reader.line()),
                  ({"index": 0, "value": 1}, {"index": 1, "value": 4}))

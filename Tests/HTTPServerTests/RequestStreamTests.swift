@@ -156,7 +156,7 @@ import Testing
     client.send(String(repeating: "x", count: 300))
     #expect(harness.run { client.text.hasSuffix("no") })
     #expect(intake.text == first && intake.ends == 0 && !intake.isBroken)
-    client.send(head + "Content-Length: 9000\r\n\r\n" + String(repeating: "x", count: 9_000))
+    client.send(head + "Content-Length: 90000\r\n\r\n" + String(repeating: "x", count: 60_000))
     #expect(harness.run { harness.server.connectionCount == 0 })
   }
 

@@ -255,7 +255,10 @@ final class MapResultList {
     for text in texts {
       if !isFirstText { bytes.append(UInt8(ascii: ",")) }
       isFirstText = false
-      bytes.append(contentsOf: text.utf8.dropFirst().dropLast())
+      var text = text
+      text.withUTF8 {
+        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: $0.dropFirst().dropLast()))
+      }
     }
     if isLast { bytes.append(UInt8(ascii: "]")) }
   }

@@ -8,10 +8,9 @@ extension Server {
   /// The operations on maps.
   static var mapOperations: [Operation] {
     [
-      Operation(.post, "/v1/maps", "submit_map", stream: { $0.mapStream($1) }) {
-        (server, request, later) throws(Problem) in
+      Operation(.post, "/v1/maps", "submit_map") { (server, request, later) throws(Problem) in
         try server.submitMap(&request, later)
-      },
+      }.taking { $0.mapStream($1) },
       Operation(.get, "/v1/maps", "list_maps") { (server, request, later) throws(Problem) in
         try server.listMaps(request, later)
       },

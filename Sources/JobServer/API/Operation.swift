@@ -15,18 +15,25 @@ struct Operation {
   let isPublic: Bool
   let action: Action
   /// Who takes bodies in pieces; nil: nobody.
-  let stream: ((Server, HTTPRequest) -> RequestStream?)?
+  private(set) var stream: ((Server, HTTPRequest) -> RequestStream?)?
 
   init(
     _ method: HTTPMethod, _ template: String, _ name: String, isPublic: Bool = false,
-    stream: ((Server, HTTPRequest) -> RequestStream?)? = nil, _ action: @escaping Action
+    _ action: @escaping Action
   ) {
     self.method = method
     self.template = template
     self.name = name
     self.isPublic = isPublic
     self.action = action
-    self.stream = stream
+    stream = nil
+  }
+
+  /// The same, with somebody who takes bodies in pieces.
+  func taking(_ stream: @escaping (Server, HTTPRequest) -> RequestStream?) -> Operation {
+    var operation = self
+    operation.stream = stream
+    return operation
   }
 
   /// Every operation; a test holds this list against `openapi.yaml`.

@@ -1,7 +1,7 @@
 import JSON
 import JobCore
 
-/// Reads the body of `POST /v1/jobs`, and that of `POST /v1/maps`, which has most members in common.
+/// Reads the body of `POST /v1/jobs`, and that of `POST /v1/maps`, which has most of its members.
 ///
 /// Arguments pass through as opaque JSON text; every other member is checked. Unknown and repeated
 /// members are refused, so that a typing error never passes silently; `null` for an optional member

@@ -88,7 +88,8 @@ extension TaskDefinition {
   fileprivate func runItems(
     _ json: UnsafeBufferPointer<UInt8>, isStar: Bool, _ result: inout JSONWriter
   ) -> ChunkFailure? {
-    guard !isStar, let arguments = try? argumentCodec.decode(json) else {
+    guard !isStar, argumentCodec.ownText == nil, let arguments = try? argumentCodec.decode(json)
+    else {
       return runEach(json, isStar: isStar, &result)
     }
     var outputs: [Output] = []
@@ -108,7 +109,9 @@ extension TaskDefinition {
 
   /// Writes the array of results, or up to the first that cannot be written.
   private func write(_ outputs: [Output], _ result: inout JSONWriter) -> ChunkFailure? {
-    if (try? outputCodec.encode(outputs, to: &result)) != nil { return nil }
+    if outputCodec.writesItems, (try? outputCodec.encode(outputs, to: &result)) != nil {
+      return nil
+    }
     result.removeAll()
     result.beginArray()
     defer { result.endArray() }
@@ -123,12 +126,17 @@ extension TaskDefinition {
   /// Writes one result, or nothing.
   private func write(_ output: Output, _ result: inout JSONWriter) -> TaskFailure? {
     let count = result.bytes.count
-    do throws(TaskFailure) {
-      try ResultEncoder.write(output, to: &result)
+    do {
+      if let ownText = outputCodec.ownText {
+        try ownText.write(output, &result)
+      } else {
+        try ResultEncoder.write(output, to: &result)
+      }
       return nil
     } catch {
       result.bytes.removeSubrange(count...)
-      return error
+      return error as? TaskFailure
+        ?? TaskFailure(.resultEncoding, type: "\(type(of: error))", message: "\(error)")
     }
   }
 
@@ -143,11 +151,7 @@ extension TaskDefinition {
       let element = UnsafeBufferPointer(rebasing: json[place])
       let argument: Argument
       do throws(TaskFailure) {
-        let none = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
-        argument =
-          isStar
-          ? try CallArguments(args: element, kwargs: none).decode(Argument.self)
-          : try CallArguments.decode(Argument.self, from: element)
+        argument = try decode(element, isStar: isStar)
       } catch {
         return ChunkFailure(error, item: item, name, source)
       }
@@ -161,5 +165,18 @@ extension TaskDefinition {
       item += 1
     }
     return nil
+  }
+
+  private func decode(
+    _ element: UnsafeBufferPointer<UInt8>, isStar: Bool
+  ) throws(TaskFailure) -> Argument {
+    if isStar {
+      let none = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
+      return try CallArguments(args: element, kwargs: none).decode(Argument.self)
+    }
+    guard let ownText = argumentCodec.ownText else {
+      return try CallArguments.decode(Argument.self, from: element)
+    }
+    do { return try ownText.read(element) } catch { throw .argument("\(error)") }
   }
 }

@@ -4,11 +4,20 @@ import JSON
 /// and back. Decided once for a task, so that no call looks for the shortest way again.
 struct ArrayCodec<Value: Codable & Sendable>: Sendable {
   private let direct: DirectArray<Value>?
+  /// How one value is read and written, if it writes its own text.
+  let ownText: OwnText<Value>?
 
   /// The shortest way that the type has.
   init() {
     direct = (Value.self as? any DirectElement.Type)?.directArray() as? DirectArray<Value>
+    ownText =
+      direct != nil
+      ? nil : (Value.self as? any JSONTextConvertible.Type)?.ownText() as? OwnText<Value>
   }
+
+  /// Whether an array is written as its values are one by one: not where a value is written as
+  /// nobody but itself knows.
+  var writesItems: Bool { direct != nil || ownText == nil && Value.self != NoResult.self }
 
   /// Reads an array.
   func decode(_ json: UnsafeBufferPointer<UInt8>) throws(TaskFailure) -> [Value] {
@@ -51,6 +60,26 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
 struct DirectArray<Element>: Sendable {
   let read: @Sendable (inout JSONReader) throws(JSONError) -> [Element]
   let write: @Sendable ([Element], inout JSONWriter) throws(Unwritable) -> Void
+}
+
+/// A type that writes its own text, in a shape that a generic type can find it by.
+struct OwnText<Value>: Sendable {
+  let read: @Sendable (UnsafeBufferPointer<UInt8>) throws -> Value
+  let write: @Sendable (Value, inout JSONWriter) throws -> Void
+}
+
+extension JSONTextConvertible {
+  /// An `OwnText<Self>`.
+  static func ownText() -> Any {
+    OwnText<Self>(
+      read: { try Self(jsonText: String(decoding: $0, as: UTF8.self)) },
+      write: { value, writer in
+        var text = try value.jsonText
+        // Checked here, because the server passes on what a worker writes without looking.
+        let isMinified = text.withUTF8 { isMinifiedJSON($0) }
+        writer.text(isMinified ? text : try minifiedJSON(text))
+      })
+  }
 }
 
 extension DirectElement {

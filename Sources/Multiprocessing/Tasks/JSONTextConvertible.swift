@@ -1,6 +1,6 @@
 /// A type that reads and writes its own JSON text, where what `Codable` would make of it is not
 /// what it means: a big integer, as a JSON number of any length.
-public protocol JSONTextConvertible {
+public protocol JSONTextConvertible: SendableMetatype {
   /// Reads one JSON value, minified. The error's description becomes the failed call's message.
   init(jsonText: String) throws
   /// The value as JSON text. It is checked, so a wrong one fails the call and nothing else.
