@@ -10,6 +10,7 @@ service is the one at LIDO_URL, whose pool `python` (or LIDO_POOL) has `allow_ma
 
 import multiprocessing
 import os
+import subprocess
 import sys
 import unittest
 from unittest import mock
@@ -63,16 +64,17 @@ def main():
     """Runs them against LIDO_URL, or the test double."""
     service = None
     if not os.environ.get("LIDO_URL"):
-        from double.service import Service
-
-        service = Service()
-        os.environ["LIDO_URL"] = service.url
+        # In a process of its own, since the tests look at the threads of this one.
+        service = subprocess.Popen(
+            [sys.executable, "-m", "double.service", HERE], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, cwd=HERE)
+        os.environ["LIDO_URL"] = service.stdout.readline().strip()
     try:
         with mock.patch.object(multiprocessing, "Pool", lido.Pool):
             program = unittest.main(exit=False)
     finally:
         if service is not None:
-            service.end()
+            service.communicate()
     for name, reason in EXCEPTIONS.items():
         print(f"left out: {name}: {reason}")
     sys.exit(0 if program.result.wasSuccessful() else 1)

@@ -87,11 +87,11 @@ def check_length(line: bytes, bytes_max: Optional[int]) -> None:
             f"the item takes {len(line)} bytes, and a worker's line at most {bytes_max}")
 
 
-def is_stream(function: Callable[..., Any], value: Any) -> bool:
-    """Whether what a function returned is to be streamed: of generators that are registered."""
-    if not inspect.isgenerator(value):
-        return False
-    return any(function is registered for registered in tasks.registered.values())
+def is_stream(function: Callable[..., Any]) -> bool:
+    """Whether what a function yields is to be streamed: of generator functions that are
+    registered."""
+    return inspect.isgeneratorfunction(function) and any(
+        function is registered for registered in tasks.registered.values())
 
 
 def needs_script(values: Iterable[Any], pickles: bool) -> bool:

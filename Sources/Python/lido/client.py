@@ -197,11 +197,13 @@ class Client:
         """The values for all items, in their order. Raises `JobFailed` for the first chunk that
         failed, when all have ended, and `TimeoutError`. `further` are options of a map: `pool`,
         `id`, `max_attempts`, `on_interrupt`, `tags`. Whatever their size, items are in memory."""
-        texts = _items(list(items), star, pickle)
+        given = _arguments(items, star)
         members = self._map_members(task, star, pickle, chunksize, further)
-        if sum(map(len, texts)) > DOCUMENT_BYTES_MAX:
-            return self._map_streamed(members, texts, pickle)
-        body = joined({**options(members), "items": b"[" + b",".join(texts) + b"]"})
+        text = codec.encode_list(given, pickle)
+        if len(text) > DOCUMENT_BYTES_MAX:
+            del text
+            return self._map_streamed(members, codec.encode_lines(given, pickle), pickle)
+        body = joined({**options(members), "items": text})
         self.transport.json("POST", "/v1/maps", body, is_safe=True)
         values = self._result(path("maps", members["id"]), members["id"], timeout)
         return codec.decode_list(values, pickle)
@@ -237,7 +239,7 @@ class Client:
             try:
                 source.begin()
                 for item in items:
-                    source.send(_items([item], star, pickle))
+                    source.send(codec.encode_lines(_arguments([item], star), pickle))
                 source.finish()
             except BaseException as error:
                 failure.append(error)
@@ -305,7 +307,8 @@ class Client:
 
         def send() -> None:
             try:
-                send_all(source, iter(texts), source.finish)
+                send_all(source, texts)
+                source.finish()
             except BaseException as error:
                 failure.append(error)
 
@@ -394,9 +397,9 @@ def submission(
     return joined(texts)
 
 
-def _items(items: List[Any], star: bool, pickles: bool) -> List[bytes]:
-    """Each item as JSON. Spread over arguments, a tuple is as good as a list."""
-    return [codec.encode(list(item) if star else item, pickles) for item in items]
+def _arguments(items: Iterable[Any], star: bool) -> List[Any]:
+    """Items as a list. Spread over arguments, a tuple is as good as a list."""
+    return [list(item) for item in items] if star else list(items)
 
 
 def refusal(error: Mapping[str, Any]) -> ServiceError:

@@ -5,13 +5,13 @@ import os
 import pickle
 import uuid
 import warnings
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Union
 
 from lido import calls, codec, names, tasks
 from lido.errors import ServiceError, TaskNotFound
 from lido.pool_core import (
     CLOSE, JOB, MAP, RUN, STREAM, TERMINATE, PoolCore, Submission)
-from lido.pool_service import BODY_BYTES_MAX, PoolService, map_body
+from lido.pool_service import PoolService, map_body
 from lido.pool_streams import IteratorStream, ListStream, chunks
 from lido.results import (
     ApplyResult, AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult)
@@ -28,11 +28,17 @@ class Route:
     """How the calls of one function travel: the name of the task, and what each submission says
     besides its values."""
 
-    def __init__(self, name: str, packed: Optional[Callable[..., Any]], main: Optional[str]) -> None:
+    def __init__(
+        self, name: str, packed: Optional[Callable[..., Any]], main: Optional[str]
+    ) -> None:
         self.name = name
         #: The function itself, when it has no name and travels as a pickle.
         self.packed = packed
         self.main = main
+
+    def task(self, how: str = "call") -> str:
+        """The name of the task; for a function that has none, of what calls it."""
+        return self.name if self.packed is None else f"{calls.__name__}:{how}"
 
 
 class PoolWorker:
@@ -83,7 +89,8 @@ class Pool:
         self._service = PoolService(url, token)
         self._script = names.main_script()
         template = template or os.environ.get("LIDO_POOL") or "python"
-        self._create(template, processes, initializer, list(initargs), maxtasksperchild, allow_pickle)
+        self._create(
+            template, processes, initializer, list(initargs), maxtasksperchild, allow_pickle)
         self._processes: int = self._service.handle["processes"]
         self._prefix = uuid.uuid4().hex
         self._ids = itertools.count(1)
@@ -137,7 +144,7 @@ class Pool:
                 texts["kwargs"] = joined({
                     key: codec.encode(value, self._pickles) for key, value in kwds.items()})
             identifier = self._identifier(JOB)
-            body = joined({**self._options(route, "call", identifier), **texts})
+            body = joined({**options(self._members(route, identifier)), **texts})
         except Exception as error:
             self._core.fail(result, error)
         else:
@@ -233,7 +240,7 @@ class Pool:
             name, main, packed = None, None, initargs
             if initializer is not None:
                 route = self._new_route(initializer, True)
-                name, main = self._task(route, "call"), route.main
+                name, main = route.task(), route.main
                 if route.packed is not None:
                     packed = [route.packed, *initargs]
             try:
@@ -293,16 +300,11 @@ class Pool:
     def _may_load_script(self, is_initializer: bool) -> bool:
         return is_initializer or self._service.handle.get("allow_main") is not False
 
-    def _task(self, route: Route, how: str) -> str:
-        return route.name if route.packed is None else f"{calls.__name__}:{how}"
-
-    def _members(self, route: Route, how: str, identifier: str) -> Dict[str, Any]:
+    def _members(self, route: Route, identifier: str, how: str = "call") -> Dict[str, Any]:
+        """What a submission says besides its values."""
         return {
-            "task": self._task(route, how), "pool": self._service.name, "id": identifier,
+            "task": route.task(how), "pool": self._service.name, "id": identifier,
             "encoding": "pickle" if self._pickles else None, "main": route.main}
-
-    def _options(self, route: Route, how: str, identifier: str) -> Dict[str, bytes]:
-        return options(self._members(route, how, identifier))
 
     def _map_async(
         self, function: Callable[..., Any], iterable: Iterable[Any], star: bool,
@@ -320,38 +322,57 @@ class Pool:
                 result._end(True, [])
                 return result
             route = self._route(function)
-            size = chunksize or -(-len(items) // (self._processes * 4))
-            lines = self._lines(route, items, star, size)
-            is_packed = route.packed is not None
-            is_streamed = is_packed or sum(map(len, lines)) > BODY_BYTES_MAX
-            identifier = self._identifier(STREAM if is_streamed else MAP)
-            members = self._members(route, "call_chunk", identifier)
-            members["star"] = True if star and not is_packed else None
-            members["chunksize"] = 1 if is_packed else chunksize
+            if route.packed is None:
+                return self._send_map(route, _arguments(items, star), star, chunksize, result)
+            self._send_packed(route, items, star, chunksize, result)
         except Exception as error:
             self._core.fail(result, error)
-            return result
-        if is_streamed:
-            if not is_packed:
-                members["chunksize"] = size
-            self._core.open(identifier, result)
-            self._core.begin_stream(ListStream(
-                self._service.transport, members, self._pickles, lines, is_packed,
-                lambda outcome: self._core.settle(identifier, outcome)))
-        else:
-            self._core.submit(Submission(identifier, map_body(members, lines), True), result)
         return result
 
-    def _lines(
-        self, route: Route, items: Sequence[Any], star: bool, size: int
-    ) -> List[bytes]:
-        """Items as JSON; those for a function without a name a chunk at a time, with it."""
-        if route.packed is not None:
-            return [
-                codec.encode((route.packed, star, list(items[start:start + size])), True)
-                for start in range(0, len(items), size)]
-        # Spread over arguments, a tuple is as good as a list.
-        return [codec.encode(list(item) if star else item, self._pickles) for item in items]
+    def _send_map(
+        self, route: Route, items: List[Any], star: bool, chunksize: Optional[int],
+        result: MapResult,
+    ) -> MapResult:
+        """A map whose items are the service's; one document, if it fits in a request."""
+        text = codec.encode_list(items, self._pickles)
+        is_document = len(text) <= self._service.body_bytes_max
+        identifier = self._identifier(MAP if is_document else STREAM)
+        members = self._members(route, identifier)
+        members["star"] = star or None
+        members["chunksize"] = chunksize
+        if is_document:
+            self._core.submit(Submission(identifier, map_body(members, text), True), result)
+            return result
+        del text
+        members["chunksize"] = chunksize or -(-len(items) // (self._processes * 4))
+        lines = codec.encode_lines(items, self._pickles)
+        self._stream_list(members, lines, False, result)
+        return result
+
+    def _send_packed(
+        self, route: Route, items: List[Any], star: bool, chunksize: Optional[int],
+        result: MapResult,
+    ) -> None:
+        """A map whose items are chunks, each with the function."""
+        size = chunksize or -(-len(items) // (self._processes * 4))
+        lines = [
+            self._packed(route, items[start:start + size], star)
+            for start in range(0, len(items), size)]
+        members = self._members(route, self._identifier(STREAM), "call_chunk")
+        members["chunksize"] = 1
+        self._stream_list(members, lines, True, result)
+
+    def _stream_list(
+        self, members: Dict[str, Any], lines: List[bytes], is_packed: bool, result: MapResult
+    ) -> None:
+        identifier: str = members["id"]
+        self._core.open(identifier, result)
+        self._core.begin_stream(ListStream(
+            self._service.transport, members, self._pickles, lines, is_packed,
+            lambda outcome: self._core.settle(identifier, outcome)))
+
+    def _packed(self, route: Route, items: List[Any], star: bool) -> bytes:
+        return codec.encode((route.packed, star, items), True)
 
     def _imap(
         self, kind: Any, function: Callable[..., Any], iterable: Iterable[Any], chunksize: int,
@@ -372,14 +393,23 @@ class Pool:
         is_packed = route.packed is not None
         iterator = kind(
             self, (self._processes + ahead) * (1 if is_packed else chunksize))
-        members = self._members(route, "call_chunk", self._identifier(STREAM))
+        members = self._members(route, self._identifier(STREAM), "call_chunk")
         members["chunksize"] = 1 if is_packed else chunksize
         members["buffersize"] = self._processes + ahead
-        source = chunks(
-            iterable, chunksize, lambda part: self._lines(route, part, False, chunksize))
+
+        def encode(part: List[Any]) -> List[bytes]:
+            if is_packed:
+                return [self._packed(route, part, False)]
+            return codec.encode_lines(part, self._pickles)
+
         self._core.begin_stream(IteratorStream(
-            self._service.transport, members, kind._is_ordered, self._pickles, iterator, source,
-            is_packed))
+            self._service.transport, members, kind._is_ordered, self._pickles, iterator,
+            chunks(iterable, chunksize, encode), is_packed))
         if chunksize == 1:
             return iterator
         return (value for value in iterator)
+
+
+def _arguments(items: List[Any], star: bool) -> List[Any]:
+    """Items as they are sent: spread over arguments, a tuple is as good as a list."""
+    return [list(item) for item in items] if star else items

@@ -12,7 +12,7 @@ from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
 
 from lido import codec
 from lido.errors import LidoError, ServiceError
-from lido.pool_service import BODY_BYTES_MAX, SUBMISSIONS_MAX, PoolService, value_of
+from lido.pool_service import SUBMISSIONS_MAX, PoolService, value_of
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
 
@@ -214,7 +214,7 @@ class PoolCore:
             while (
                 not batch[0].is_map and self._pending and not self._pending[0].is_map
                 and len(batch) < SUBMISSIONS_MAX
-                and size + len(self._pending[0].body) < BODY_BYTES_MAX
+                and size + len(self._pending[0].body) < self.service.body_bytes_max
             ):
                 batch.append(self._pending.popleft())
                 size += len(batch[-1].body)

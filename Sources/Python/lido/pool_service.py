@@ -8,9 +8,13 @@ from lido import codec
 from lido.errors import ServiceError
 from lido.transport import WAIT_MAX, Answer, Transport, joined, options, path, query
 
-#: At most this many submissions, and about this many bytes, are in one request.
+#: At most this many submissions are in one request.
 SUBMISSIONS_MAX = 10_000
-BODY_BYTES_MAX = 4 << 20
+
+#: The largest body that a service takes unless it says another limit, and what is left of it for
+#: what stands around the values.
+_BODY_BYTES_MAX = 8 << 20
+_MARGIN = 1 << 16
 
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
@@ -25,6 +29,8 @@ class PoolService:
         self._feed = Transport(url, token)
         self.name = f"py-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.handle: Dict[str, Any] = {}
+        #: About how many bytes of values a request may have.
+        self.body_bytes_max = _BODY_BYTES_MAX - _MARGIN
 
     def create(
         self, template: str, processes: Optional[int], initializer: Optional[str],
@@ -38,6 +44,9 @@ class PoolService:
             "allow_pickle": allow_pickle or None})
         if initializer is not None:
             members["initargs"] = initargs
+        limits = self.transport.json("GET", "/v1/info").get("limits", {})
+        self.body_bytes_max = max(
+            1, limits.get("body_bytes_max", _BODY_BYTES_MAX) - _MARGIN)
         try:
             self.handle = self.transport.json("POST", "/v1/pools", joined(members), is_safe=True)
         except ServiceError as error:
@@ -106,7 +115,7 @@ class PoolService:
         """Waits for some seconds for the last worker to end; whether it has."""
         target = query(path("pools", self.name), {"wait_joined": WAIT_MAX})
         try:
-            return self.transport.json("GET", target, wait=WAIT_MAX)["state"] == "joined"
+            return bool(self.transport.json("GET", target, wait=WAIT_MAX)["state"] == "joined")
         except ServiceError as error:
             if error.status in (404, 410):
                 return True  # It is forgotten already.
@@ -120,9 +129,9 @@ class PoolService:
                 raise
 
 
-def map_body(members: Mapping[str, Any], items: Sequence[bytes]) -> bytes:
-    """A map as one document."""
-    return joined({**options(members), "items": b"[" + b",".join(items) + b"]"})
+def map_body(members: Mapping[str, Any], items: bytes) -> bytes:
+    """A map as one document; its items are an array."""
+    return joined({**options(members), "items": items})
 
 
 def value_of(answer: Answer, pickles: bool) -> Any:

@@ -180,7 +180,7 @@ class ListStream(PoolStream):
 
     def send(self, source: MapInput) -> None:
         """Sends all that there is."""
-        send_all(source, iter(self._lines), lambda: None)
+        send_all(source, self._lines)
         self._lines = []
 
     def receive(self, value: Any, error: Optional[BaseException], is_skipped: bool) -> None:

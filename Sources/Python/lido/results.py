@@ -8,10 +8,10 @@ import sys
 import threading
 import types
 from multiprocessing import TimeoutError
-from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
-from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Tuple
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    MaybeEncodingError, RemoteTraceback)
+from typing import Any, Callable, Deque, Iterator, List, Mapping, Optional, Tuple
 
-from lido import codec
 from lido.errors import JobCancelled, JobFailed, PoolTerminated, RemoteError
 
 __all__ = ["ApplyResult", "AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
@@ -88,7 +88,7 @@ class ApplyResult:
         """Ends it without a value and without a callback, from any thread."""
         self._end(False, PoolTerminated("the pool was terminated before this had a value"))
 
-    __class_getitem__ = classmethod(types.GenericAlias)
+    __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
 
 
 AsyncResult = ApplyResult
@@ -210,10 +210,7 @@ def failure(
     traceback as its cause. `pickles`: whether an exception that came as one is opened."""
     code = error.get("code", "raised")
     if code == "result_encoding" and len(error.get("args") or ()) == 2:
-        wrapped = MaybeEncodingError(None, None)  # type: ignore[call-arg]
-        wrapped.exc, wrapped.value = error["args"]
-        wrapped.args = (wrapped.exc, wrapped.value)
-        return wrapped
+        return _unencodable(*error["args"])
     if code != "raised":
         if code == "pool_terminated":
             return PoolTerminated(str(error.get("message") or "the pool was terminated"))
@@ -258,11 +255,9 @@ def _made(error: Mapping[str, Any]) -> BaseException:
     return RemoteError(name, str(error.get("message", "")), module, arguments)
 
 
-def decoded(text: bytes, pickles: bool) -> Any:
-    """The body of a `/result`."""
-    return codec.decode(codec.loads(text), pickles)
-
-
-def unpacked(handle: Dict[str, Any], pickles: bool) -> Any:
-    """The value that a handle holds."""
-    return codec.decode(handle["result"], pickles)
+def _unencodable(reason: str, value: str) -> BaseException:
+    """The error of a value that could not be sent; its class would quote both once more."""
+    error: BaseException = MaybeEncodingError(None, None)
+    error.exc, error.value = reason, value  # type: ignore[attr-defined]
+    error.args = (reason, value)
+    return error

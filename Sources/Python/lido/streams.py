@@ -9,12 +9,12 @@ import random
 import socket
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from lido import codec
 from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.transport import (
-    RETRY_SECONDS, Transport, chunk, lines, path, problem, query, shut_down)
+    RETRY_SECONDS, Transport, chunk, messages, path, problem, query, shut_down)
 
 __all__ = ["MapInput", "results"]
 
@@ -102,9 +102,10 @@ class MapInput:
         raise Unreachable(f"{self._transport.url}: the input broke off: {error}") from error
 
 
-def send_all(source: MapInput, items: Iterator[bytes], finish: Callable[[], Any]) -> Any:
+def send_all(source: MapInput, items: Sequence[bytes]) -> None:
     """Sends items that are at hand, many at a time."""
-    part, size = [], 0
+    part: List[bytes] = []
+    size = 0
     for item in items:
         part.append(item)
         size += len(item)
@@ -113,7 +114,6 @@ def send_all(source: MapInput, items: Iterator[bytes], finish: Callable[[], Any]
             part, size = [], 0
     if part:
         source.send(part)
-    return finish()
 
 
 class ResultStream:
@@ -183,8 +183,7 @@ class ResultStream:
             response = connection.getresponse()
             if response.status >= 400:
                 raise problem(response.status, response.headers, response.read())
-            for line in lines(response):
-                message = codec.loads(line)
+            for message in messages(response):
                 if "index" in message:
                     self._received += 1
                 yield message

@@ -253,9 +253,9 @@ def chunk(body: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(body), body)
 
 
-def lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The lines of a streamed answer that are not empty, without their ends. Raises when it broke
-    off within one: `http.client.IncompleteRead`, `OSError`."""
+def messages(response: http.client.HTTPResponse) -> Iterator[Any]:
+    """The JSON values of a streamed answer, one a line. Raises when it broke off within one:
+    `http.client.IncompleteRead`, `OSError`."""
     rest = b""
     while True:
         part = response.read1(1 << 16)
@@ -263,7 +263,9 @@ def lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
             if rest:
                 raise http.client.IncompleteRead(rest)
             return
-        *whole, rest = (rest + part).split(b"\n")
-        for line in whole:
-            if line.strip():
-                yield line
+        if b"\n" not in part:
+            rest += part
+            continue
+        whole, _, rest = (rest + part).rpartition(b"\n")
+        # All at once: that takes a third of the time.
+        yield from codec.loads(b"[" + whole.replace(b"\n", b",") + b"]")

@@ -197,7 +197,9 @@ class Call:
             return answers.raised(self.number, error, self.pickles, code="argument_decoding")
         message.clear()
         try:
-            value = self._value(function, args, kwargs)
+            value = function(*args, **kwargs)
+            if answers.is_stream(function):
+                value = self._streamed(value)
         except Exception as error:
             return answers.raised(self.number, error, self.pickles)
         try:
@@ -219,16 +221,25 @@ class Call:
         """Items in order; the first that fails ends the chunk."""
         values: List[Any] = []
         self._message.clear()
-        for index, item in enumerate(items):
-            items[index] = None
-            code = "argument_decoding"
-            try:
-                argument = codec.decode(item, self.pickles)
-                item = None
+        stream = answers.is_stream(function)
+        code = "raised"
+        items.reverse()  # So that what was done is let go.
+        try:
+            while items:
+                code, argument = "argument_decoding", items.pop()
+                if self.pickles and type(argument) is dict:
+                    argument = codec.decode(argument, True)
                 code = "raised"
-                values.append(self._value(function, argument if star else (argument,), {}))
-            except Exception as error:
-                return self._chunk_raised(index, values, error, code)
+                if stream:
+                    value = self._streamed(function(*argument) if star else function(argument))
+                elif star:
+                    value = function(*argument)
+                else:
+                    value = function(argument)
+                values.append(value)
+                del argument, value
+        except Exception as error:
+            return self._chunk_raised(len(values), values, error, code)
         try:
             text = codec.encode_list(values, self.pickles)
         except Exception as error:
@@ -249,13 +260,11 @@ class Call:
         return answers.raised(
             self.number, error, self.pickles, code=code, item=index, values=texts)
 
-    def _value(self, function: Callable[..., Any], args: Iterable[Any], kwargs: Any) -> Any:
-        value = function(*args, **kwargs)
-        if not answers.is_stream(function, value):
-            return value
+    def _streamed(self, source: Any) -> Any:
+        """Streams what a generator yields; what it returns is the value."""
         while True:
             try:
-                self.item(next(value))
+                self.item(next(source))
             except StopIteration as end:
                 return end.value
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import uuid
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -22,7 +21,7 @@ class Service:
 
     def __init__(
         self, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
-        line_bytes_max=64 << 20, jobs_max=None,
+        line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20,
     ):
         self.changed = threading.Condition()
         self.allow_pickle = allow_pickle
@@ -32,6 +31,7 @@ class Service:
         self.modules = list(modules)
         self.line_bytes_max = line_bytes_max
         self.jobs_max = jobs_max
+        self.body_bytes_max = body_bytes_max
         self.jobs = {}
         self.maps = {}
         self.pools = {}
@@ -208,6 +208,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The answer to a request, under the lock; None when it was sent already."""
         service = self.service
         what, rest = names[0], names[1:]
+        if what == "info":
+            return 200, {"name": "lido", "limits": {"body_bytes_max": service.body_bytes_max}}
+        if body is not None and len(body) > service.body_bytes_max:
+            raise Refused(413, "payload_too_large", "the body is too long")
         if method == "POST" and what == "jobs" and not rest:
             return self.post_jobs(json.loads(body))
         if method == "POST" and what == "maps" and not rest:
@@ -403,5 +407,4 @@ def main():
 
 
 if __name__ == "__main__":
-    time.tzset()
     main()
