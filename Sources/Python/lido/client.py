@@ -246,6 +246,8 @@ class Client:
                 source.abort()
                 if isinstance(error, ServiceError):
                     stream.close()
+            finally:
+                source.close()
 
         sender = threading.Thread(target=send, name="lido map input", daemon=True)
         sender.start()
@@ -302,29 +304,38 @@ class Client:
         self, members: Mapping[str, Any], texts: List[bytes], pickle: bool
     ) -> List[Any]:
         source = MapInput(self.transport, members)
-        source.begin()
+        stream = ResultStream(self.transport, members["id"], True, is_coming=True)
         failure: List[BaseException] = []
 
         def send() -> None:
             try:
+                source.begin()
                 send_all(source, texts)
                 source.finish()
             except BaseException as error:
                 failure.append(error)
+                if isinstance(error, ServiceError):
+                    stream.close()
+            finally:
+                source.close()
 
         sender = threading.Thread(target=send, name="lido map input", daemon=True)
         sender.start()
         values: List[Any] = []
-        failed: Optional[JobFailed] = None
-        stream = ResultStream(self.transport, members["id"], True, is_coming=True)
-        for _, value, error in results(stream, pickle, members["id"]):
-            values.append(value)
-            failed = failed or error
+        first: Optional[JobFailed] = None
+        try:
+            for _, value, error in results(stream, pickle, members["id"]):
+                values.append(value)
+                first = first or error
+        except (JobFailed, ServiceError, Unreachable):
+            if not failure:
+                source.abort()
+                raise
         sender.join()
+        if first is not None and not failure:
+            raise first
         if failure:
             raise failure[0]
-        if failed is not None:
-            raise failed
         return values
 
     def _waited(self, target: str, timeout: Optional[float]) -> Dict[str, Any]:
@@ -410,8 +421,10 @@ def refusal(error: Mapping[str, Any]) -> ServiceError:
 
 
 def failed(error: ServiceError, identifier: str) -> JobFailed:
-    """A 424 as what it says of the job."""
-    members = getattr(error, "problem", {}).get("error") or {"message": error.detail}
+    """A 424 as what it says of the job. One that was cancelled has no error of its own."""
+    members = getattr(error, "problem", {}).get("error")
+    if not isinstance(members, dict):
+        members = {"code": "cancelled", "message": error.detail}
     kind = JobCancelled if members.get("code") == "cancelled" else JobFailed
     return kind(members, identifier)
 

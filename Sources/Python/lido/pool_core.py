@@ -365,7 +365,8 @@ class PoolCore:
         except ServiceError as error:
             if error.code != "job_failed":
                 return False, error
-            members = getattr(error, "problem", {}).get("error") or handle.get("error") or {}
+            members = getattr(error, "problem", {}).get("error") or handle.get("error") or {
+                "code": handle.get("state", "failed")}
             return False, failure(
                 members, identifier, handle.get("state") == "cancelled", self.pickles)
         return True, codec.decode_list(values, self.pickles)

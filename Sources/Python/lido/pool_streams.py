@@ -74,6 +74,7 @@ class PoolStream:
             if isinstance(error, ServiceError):
                 self._stream.close()  # It was refused: there is nothing to read.
         finally:
+            self._source.close()
             self.is_sending = False
             self._changed(self)
 

@@ -74,7 +74,12 @@ class MapInput:
             return self._answer()
         except (OSError, http.client.HTTPException) as error:
             self._tell(error)
-        finally:
+
+    def close(self) -> None:
+        """Closes the connection: for the thread that sends, when it is done."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
             connection.close()
 
     def abort(self) -> None:

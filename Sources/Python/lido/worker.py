@@ -40,6 +40,9 @@ class Worker:
         self.calls_left: Optional[int] = None
         # Calls, as they came; None when there are no more.
         self._calls: "queue.SimpleQueue[Optional[bytes]]" = queue.SimpleQueue()
+        # How many have come, for who reads, and how many were answered.
+        self._come = 0
+        self._answered = 0
         # The number of the call that runs, and of one that is to be given up.
         self._running: Optional[int] = None
         self._unwanted: Optional[int] = None
@@ -83,6 +86,7 @@ class Worker:
             self.channel.send(b'{"failed":' + failure + b"}\n")
             sys.exit(1)
         answers.flush_output()
+        self._answered += 1
         self.channel.send(b'{"ready":' + codec.encode({
             "protocol": PROTOCOL, "tasks": sorted(tasks.registered), "language": "python",
             "chunks": True, "dynamic": True}) + b"}\n")
@@ -101,20 +105,24 @@ class Worker:
     def _read(self) -> None:
         for line in self.channel.lines():
             if line.startswith((b'{"call"', b'{"setup"')):
-                self._calls.put(line)
+                self._take(line)
             else:
                 self._read_other(line)
-        if self._running is None:
+        if self._come == self._answered:
             self._calls.put(None)
         else:
             # Nobody is left to whom the call that runs could be answered.
             answers.flush_output()
             os._exit(1)
 
+    def _take(self, line: bytes) -> None:
+        self._come += 1
+        self._calls.put(line)
+
     def _read_other(self, line: bytes) -> None:
         message = codec.loads(line) if line.strip() else {}
         if "call" in message or "setup" in message:
-            self._calls.put(line)
+            self._take(line)
         elif "stop" in message:
             self._calls.put(None)
         elif "cancel" in message:
@@ -144,7 +152,8 @@ class Worker:
             self._running = None
         except Cancelled as error:
             self._running = None
-            text = answers.raised(number, error, call.pickles)
+            place = 0 if call.is_chunk else None
+            text = answers.raised(number, error, call.pickles, item=place)
         except BaseException as error:
             self._running = None
             self._leave(error)
@@ -156,6 +165,7 @@ class Worker:
         if self.calls_left == 0:
             # Before the answer, so that no other call is given to this worker after it.
             text = b'{"retiring":true}\n' + text
+        self._answered += 1
         self.channel.send(text)
 
     def _leave(self, error: BaseException) -> None:
@@ -173,6 +183,7 @@ class Call:
         self._worker = worker
         self._message = message
         self.number: int = message["call"]
+        self.is_chunk = "items" in message
         self.pickles = message.get("encoding") == "pickle"
         self.job = tasks.Job(
             str(message.get("job", "")), message["task"], message.get("attempt", 1))
@@ -304,6 +315,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     except ChannelClosed:
         answers.flush_output()
         os._exit(1)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        sys.exit(1)
 
 
 if __name__ == "__main__":

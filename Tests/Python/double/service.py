@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import uuid
@@ -62,6 +63,16 @@ class Service:
             self.changed.notify_all()
             self.changed.wait_for(
                 lambda: not any(pool.workers for pool in self.pools.values()), 10)
+
+    def leave(self):
+        """Goes away without a word, as after `kill -9`."""
+        self.server.shutdown()
+        for connection in list(self.server.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # It has ended by itself.
+        self.end()
 
     def wait(self, is_so, seconds):
         """Waits under the lock."""
@@ -141,6 +152,20 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(self, *arguments):
+        self.connections = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request, address):
+        """Remembers the connection."""
+        self.connections.add(request)
+        super().process_request(request, address)
+
+    def shutdown_request(self, request):
+        """Forgets the connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, _request, _address):
         """A client that left is nothing to tell of."""

@@ -1,0 +1,172 @@
+"""Functions that the tests call in workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import lido
+
+CALLS = []
+SETTINGS = {}
+
+
+def square(x):
+    return x * x
+
+
+def add(x, y=1):
+    return x + y
+
+
+def pair(x):
+    return x, x
+
+
+def set_up(**_):
+    raise TypeError("never called so")
+
+
+def initialize(*args):
+    if args == ("fail",):
+        raise ValueError("no set-up today")
+    SETTINGS["args"] = args
+
+
+def settings(_=None):
+    return SETTINGS.get("args")
+
+
+class Trouble(Exception):
+    """Can be pickled, and not be read again."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+        self.second = second
+
+
+def trouble(x):
+    raise Trouble(x, 2)
+
+
+def fail_at_three(x):
+    if x == 3:
+        raise KeyError("three", x)
+    return x
+
+
+def unencodable(_=None):
+    return lambda: 1
+
+
+def leave(code):
+    sys.exit(code)
+
+
+def interrupt(_=None):
+    raise KeyboardInterrupt
+
+
+def die(number=signal.SIGKILL):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def pid(_=None):
+    return os.getpid()
+
+
+def append(path, text):
+    """Appends a line, and answers how many calls this process has had."""
+    CALLS.append(text)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    return len(CALLS)
+
+
+def prints(text):
+    print(text, end="")
+    return len(text)
+
+
+def rest(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def wait_for(path):
+    """Opens a FIFO: goes on when somebody writes."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def long_text(count):
+    return "x" * count
+
+
+def raises_long(count):
+    raise ValueError("x" * count)
+
+
+def surrogate(_=None):
+    raise ValueError("\ud800 is half a character")
+
+
+def leaves_child(_=None):
+    """A program and a forked child that outlive the call; their pids."""
+    program = subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL)
+    child = os.fork()
+    if child == 0:
+        time.sleep(30)
+        os._exit(0)
+    return [program.pid, child]
+
+
+def open_descriptors(pid_):
+    return sorted(
+        os.readlink(f"/proc/{pid_}/fd/{name}") for name in os.listdir(f"/proc/{pid_}/fd"))
+
+
+def tells(count):
+    for number in range(count):
+        lido.progress(number / count, f"{number} done")
+    lido.progress(1)
+    return lido.current_job().attempt
+
+
+def tells_in_threads(count):
+    threads = [
+        threading.Thread(target=lido.item, args=["x" * 100_000]) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count
+
+
+def loops():
+    """Until it is cancelled, in a loop that swallows every Exception."""
+    while True:
+        try:
+            time.sleep(0.001)
+        except Exception:
+            pass
+
+
+@lido.task
+def registered(x):
+    return x + 1
+
+
+@lido.task(name="count-down")
+def count_down(number):
+    while number > 0:
+        yield number
+        number -= 1
+    return "lift-off"
+
+
+def lazily(number):
+    yield number
