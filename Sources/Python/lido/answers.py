@@ -1,7 +1,6 @@
 """What a worker says of a call that has ended: lines of the worker protocol."""
 
 import base64
-import inspect
 import pickle
 import sys
 import traceback
@@ -13,6 +12,9 @@ from lido.errors import TaskNotFound
 
 #: How much of an error is told when all of it does not fit in a line.
 _TOLD_MAX = 1 << 16
+
+#: What `inspect` calls so; importing that would cost every worker's start.
+_CO_GENERATOR = 0x20
 
 
 def raised(
@@ -90,7 +92,8 @@ def check_length(line: bytes, bytes_max: Optional[int]) -> None:
 def is_stream(function: Callable[..., Any]) -> bool:
     """Whether what a function yields is to be streamed: of generator functions that are
     registered."""
-    return inspect.isgeneratorfunction(function) and any(
+    flags: int = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return bool(flags & _CO_GENERATOR) and any(
         function is registered for registered in tasks.registered.values())
 
 

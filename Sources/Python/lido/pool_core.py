@@ -155,17 +155,9 @@ class PoolCore:
             if seconds is None:
                 self.service.terminate()
             else:
-                thread = threading.Thread(target=self._try_to_terminate, daemon=True)
-                thread.start()
-                thread.join(seconds)
+                self.service.terminate_soon(seconds)
         finally:
             _cores.discard(self)
-
-    def _try_to_terminate(self) -> None:
-        try:
-            self.service.terminate()
-        except LidoError:
-            pass  # The program ends, and with it its interest in the pool.
 
     def join(self) -> None:
         """Waits until all has ended: results, callbacks, workers."""

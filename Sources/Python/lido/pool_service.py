@@ -5,7 +5,7 @@ import uuid
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from lido import codec
-from lido.errors import ServiceError
+from lido.errors import LidoError, ServiceError
 from lido.transport import WAIT_MAX, Answer, Transport, joined, options, path, query
 
 #: At most this many submissions are in one request.
@@ -110,6 +110,17 @@ class PoolService:
     def terminate(self) -> None:
         """All ends; every job is final when this returns."""
         self._end("terminate")
+
+    def terminate_soon(self, seconds: float) -> None:
+        """`terminate` that takes no longer than this, whatever the service does."""
+        url, token = self.transport.given
+        transport = Transport(url, token, retry_seconds=0, seconds_max=seconds)
+        try:
+            transport.request("POST", path("pools", self.name, "terminate"))
+        except LidoError:
+            pass  # The program loses its interest in the pool.
+        finally:
+            transport.close()
 
     def is_joined(self) -> bool:
         """Waits for some seconds for the last worker to end; whether it has."""

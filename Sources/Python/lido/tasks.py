@@ -1,7 +1,6 @@
 """What a function of a worker may say while it runs, and under which names it is called."""
 
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Protocol, TypeVar, Union, overload
+from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, TypeVar, Union, overload
 
 __all__ = ["Job", "cancelled", "current_job", "item", "progress", "task"]
 
@@ -14,8 +13,7 @@ registered: Dict[str, Callable[..., Any]] = {}
 is_loading_script = False
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """The job that this process runs. `attempt` counts from 1."""
 
     id: str

@@ -65,9 +65,11 @@ class Transport:
 
     def __init__(
         self, url: Optional[str] = None, token: Optional[str] = None,
-        retry_seconds: float = RETRY_SECONDS,
+        retry_seconds: float = RETRY_SECONDS, seconds_max: float = SECONDS_MAX,
     ) -> None:
         """`url` is `LIDO_URL` by default, `token` is `LIDO_TOKEN`. Raises `ValueError`."""
+        self.given = url, token
+        self._seconds_max = seconds_max
         self.url = url or default_url()
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -145,10 +147,10 @@ class Transport:
         all_headers = {**self._headers, **(headers or {})}
         if body is not None:
             all_headers.setdefault("Content-Type", "application/json")
-        give_up = time.monotonic() + self._retry_seconds
+        give_up: Optional[float] = None  # Counted from the first failure: a wait may be long.
         pause = 0.05
         while True:
-            connection, is_fresh = self._connection(SECONDS_MAX + wait)
+            connection, is_fresh = self._connection(self._seconds_max + wait)
             is_sent = False
             try:
                 if connection.sock is None:
@@ -164,7 +166,9 @@ class Transport:
                 # A request that was not sent can be sent again whatever it is; and a connection
                 # that was kept may have been closed by the service just before it was used.
                 may_repeat = (is_safe or not is_sent) and not self._is_aborted
-                if not may_repeat or (is_fresh and time.monotonic() + pause > give_up):
+                now = time.monotonic()
+                give_up = now + self._retry_seconds if give_up is None else give_up
+                if not may_repeat or (is_fresh and now + pause > give_up):
                     raise Unreachable(f"{self.url}: {type(error).__name__}: {error}") from error
             except BaseException:
                 self.close()  # Interrupted in the middle: what comes next is not the next answer.
