@@ -55,7 +55,8 @@ class Values:
             lambda: float(pick.randint(-9, 9)), lambda: -0.0, lambda: 5e-324, self.text])()
 
     def text(self):
-        ranges = [(0, 0x7f), (0x80, 0xd7ff), (0xd800, 0xdfff), (0xe000, 0xffff), (0x10000, 0x10ffff)]
+        ranges = [
+            (0, 0x7f), (0x80, 0xd7ff), (0xd800, 0xdfff), (0xe000, 0xffff), (0x10000, 0x10ffff)]
         return "".join(
             chr(self.random.randint(*self.random.choices(ranges, [80, 10, 1, 5, 5])[0]))
             for _ in range(self.random.randint(0, 6)))

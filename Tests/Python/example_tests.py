@@ -2,8 +2,8 @@
 """The tutorials' programs print with lido.Pool what they print with multiprocessing.Pool.
 
 Each is run as it stands, and once with the import that its comment names. The service is the one
-at LIDO_URL, whose pool `python` (or LIDO_POOL) has `allow_main` and `allow_pickle`; without LIDO_URL
-it is the test double.
+at LIDO_URL, whose pool `python` (or LIDO_POOL) has `allow_main` and `allow_pickle`; without
+LIDO_URL it is the test double.
 
     python3 Tests/Python/example_tests.py [-v]
 """

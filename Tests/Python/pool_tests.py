@@ -13,6 +13,7 @@ import multiprocessing
 import operator
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,11 @@ class Thing:
 
 def double_thing(thing):
     return Thing(thing.x * 2)
+
+
+def nested(count):
+    with lido.Pool(1) as pool:
+        return pool.map(functions.square, range(count))
 
 
 class PoolTest(unittest.TestCase):
@@ -137,8 +143,37 @@ class PoolTest(unittest.TestCase):
                     pool.apply(double_thing, (1,))
                 self.assertIn("two ways out", str(caught.exception))
                 self.assertIn("allow_main: true", str(caught.exception))
+                for call in (pool.apply, lambda f, args: pool.map(f, args)):
+                    with self.assertRaises(lido.TaskNotFound) as caught:
+                        call(functions.pair, (Thing(1),))
+                    self.assertIn("allow_main: true", str(caught.exception))
             with self.assertRaises(lido.TaskNotFound):
                 lido.Pool(1, double_thing, (1,), url=service.url)
+
+    def test_a_module_that_the_workers_cannot_import(self):
+        with Service(allow_main=False) as service, lido.Pool(1, url=service.url) as pool:
+            with self.assertRaises(lido.TaskNotFound) as caught:
+                pool.apply(functions.square, (1,))
+            self.assertIn("PYTHONPATH", str(caught.exception))
+        # A worker that may load the script also finds what lies beside it.
+        with Service() as service, lido.Pool(1, url=service.url) as pool:
+            self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_a_pool_in_a_worker(self):
+        self.assertEqual(self.pool.apply(nested, (3,)), [0, 1, 4])
+
+    def test_a_child_of_a_fork_leaves_the_pool_alone(self):
+        result = self.pool.apply_async(functions.rest, (0.2,))
+        child = os.fork()
+        if child == 0:
+            try:
+                self.pool.terminate()
+                self.assertEqual(lido.Client().apply(functions.square, 3), 9)
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(result.get(SECONDS_MAX), 0.2)
 
     # Errors
 
@@ -169,6 +204,24 @@ class PoolTest(unittest.TestCase):
         with self.assertRaises(lido.JobFailed) as caught:
             left.get(SECONDS_MAX)
         self.assertEqual((caught.exception.code, caught.exception.exitcode), ("exited", 3))
+
+    def test_a_map_whose_workers_are_killed(self):
+        pool = self.other_pool(2)
+        values, lost = [], 0
+        iterator = pool.imap_unordered(functions.rest_and_square, range(400))
+        for count in itertools.count(1):
+            try:
+                values.append(next(iterator))
+            except lido.JobFailed as error:
+                self.assertEqual((error.code, error.signal), ("signalled", 9))
+                lost += 1
+            except StopIteration:
+                break
+            if count % 40 == 0:
+                os.kill(pool._pool[0].pid, signal.SIGKILL)
+        self.assertEqual(len(set(values)) + lost, 400)
+        self.assertTrue(0 < lost <= 10, lost)
+        self.assertLessEqual(set(values), {n * n for n in range(400)})
 
     def test_a_raising_callback_fails_its_call_only(self):
         def callback(value):
@@ -238,6 +291,8 @@ class PoolTest(unittest.TestCase):
         for size in (0, -1):
             with self.assertRaises(ValueError):
                 self.pool.imap(functions.square, [1], size)
+        with self.assertRaises(TypeError):
+            self.pool.apply(functions.square, (), {1: 2})
         iterator = self.pool.imap(functions.fail_at_three, range(8), 2)
         values = []
         with self.assertRaises(KeyError):

@@ -96,6 +96,11 @@ def rest(seconds):
     return seconds
 
 
+def rest_and_square(x):
+    time.sleep(0.005)
+    return x * x
+
+
 def wait_for(path):
     """Opens a FIFO: goes on when somebody writes."""
     with open(path, encoding="utf-8") as file:

@@ -141,6 +141,8 @@ class Pool:
             given = list(args) if route.packed is None else [route.packed, *args]
             texts = {"args": codec.encode_list(given, self._pickles)}
             if kwds:
+                if not all(isinstance(key, str) for key in kwds):
+                    raise TypeError("keywords must be strings")
                 texts["kwargs"] = joined({
                     key: codec.encode(value, self._pickles) for key, value in kwds.items()})
             identifier = self._identifier(JOB)

@@ -7,6 +7,7 @@ import collections
 import os
 import queue
 import threading
+import time
 import weakref
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
 
@@ -139,6 +140,8 @@ class PoolCore:
             if self._state == TERMINATE:
                 return
             self._state = TERMINATE
+            if os.getpid() != self._process:
+                return  # A copy in a child of a fork: the pool is its parent's.
             self._pending.clear()
             results, streams = list(self._open.values()), list(self._streams)
             self._open.clear()
@@ -149,8 +152,6 @@ class PoolCore:
             stream.terminate()
         self.service.end_feed()
         self._ended.put(None)
-        if os.getpid() != self._process:
-            return  # A copy in a child of a fork: the pool is its parent's.
         try:
             if seconds is None:
                 self.service.terminate()
@@ -167,7 +168,8 @@ class PoolCore:
             self._changed.wait_for(lambda: self._state == TERMINATE or (
                 self._is_sent and not self._open and not self._streams))
         while not self.service.is_joined():
-            pass  # Each look waits for some seconds.
+            # Each look waits for some seconds, unless the service does not take the time.
+            time.sleep(0.05)
         self.service.end_feed()
         self._ended.put(None)
         for thread in self._threads:
@@ -347,9 +349,11 @@ class PoolCore:
         except Exception as error:
             return False, error
         if "result" in handle:
-            return outcome_of(handle, lambda: codec.decode(handle["result"], self.pickles))
+            return outcome_of(
+                handle, lambda: codec.decode(handle["result"], self.pickles), self.pickles)
         return outcome_of(
-            handle, lambda: value_of(self.service.result("jobs", identifier), self.pickles))
+            handle, lambda: value_of(self.service.result("jobs", identifier), self.pickles),
+            self.pickles)
 
     def _map_outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:

@@ -109,7 +109,7 @@ class PoolStream:
         self.receive(value, None, False)
 
     def _failure(self, error: Mapping[str, Any]) -> BaseException:
-        return failure(error, self._identifier, pickles=self._pickles)
+        return failure(error, self._identifier, False, self._pickles)
 
 
 class IteratorStream(PoolStream):

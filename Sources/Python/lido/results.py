@@ -190,7 +190,9 @@ class IMapUnorderedIterator(IMapIterator):
     _is_ordered = False
 
 
-def outcome_of(handle: Mapping[str, Any], value: Callable[[], Any]) -> Outcome:
+def outcome_of(
+    handle: Mapping[str, Any], value: Callable[[], Any], pickles: bool
+) -> Outcome:
     """What a final handle says; `value` fetches and decodes the value."""
     if handle.get("successful"):
         try:
@@ -199,24 +201,25 @@ def outcome_of(handle: Mapping[str, Any], value: Callable[[], Any]) -> Outcome:
             return False, error
     return False, failure(
         handle.get("error") or {"code": handle.get("state", "failed")}, handle.get("id"),
-        handle.get("state") == "cancelled")
+        handle.get("state") == "cancelled", pickles)
 
 
 def failure(
-    error: Mapping[str, Any], job: Optional[str] = None, is_cancelled: bool = False,
-    pickles: bool = True,
+    error: Mapping[str, Any], job: Optional[str], is_cancelled: bool, pickles: bool
 ) -> BaseException:
     """A job's error as multiprocessing would raise it: the exception itself, with the worker's
     traceback as its cause. `pickles`: whether an exception that came as one is opened."""
     code = error.get("code", "raised")
     if code == "result_encoding" and len(error.get("args") or ()) == 2:
         return _unencodable(*error["args"])
-    if code != "raised":
-        if code == "pool_terminated":
-            return PoolTerminated(str(error.get("message") or "the pool was terminated"))
-        kind = JobCancelled if is_cancelled or code == "cancelled" else JobFailed
-        return kind(error, job)
-    exception = (_opened(error) if pickles else None) or _made(error)
+    if code == "pool_terminated":
+        return PoolTerminated(str(error.get("message") or "the pool was terminated"))
+    if is_cancelled or code == "cancelled":
+        exception: BaseException = JobCancelled(error, job)
+    elif code in ("raised", "task_not_found"):
+        exception = (_opened(error) if pickles else None) or _made(error)
+    else:
+        exception = JobFailed(error, job)
     traceback = error.get("traceback")
     if traceback:
         exception.__cause__ = RemoteTraceback(f'\n"""\n{traceback}"""')

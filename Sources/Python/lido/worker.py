@@ -21,7 +21,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional
 from lido import answers, codec, tasks
 from lido.cancellation import Cancelled
 from lido.channel import Channel, ChannelClosed
-from lido.names import Functions
+from lido.errors import TaskNotFound
+from lido.names import WAYS_OUT, Functions
 
 __all__ = ["main"]
 
@@ -205,7 +206,10 @@ class Call:
             if self.pickles:
                 kwargs = {key: codec.decode(value, True) for key, value in kwargs.items()}
         except Exception as error:
-            return answers.raised(self.number, error, self.pickles, code="argument_decoding")
+            values = [*(message.get("args") or ()), *(message.get("kwargs") or {}).values()]
+            return answers.raised(
+                self.number, self._undecodable(error, values), self.pickles,
+                code="argument_decoding")
         message.clear()
         try:
             value = function(*args, **kwargs)
@@ -233,14 +237,15 @@ class Call:
         values: List[Any] = []
         self._message.clear()
         stream = answers.is_stream(function)
-        code = "raised"
+        code, item = "raised", None
         items.reverse()  # So that what was done is let go.
         try:
             while items:
-                code, argument = "argument_decoding", items.pop()
+                argument = items.pop()
                 if self.pickles and type(argument) is dict:
-                    argument = codec.decode(argument, True)
-                code = "raised"
+                    code, item = "argument_decoding", argument
+                    argument = codec.decode(item, True)
+                    code, item = "raised", None
                 if stream:
                     value = self._streamed(function(*argument) if star else function(argument))
                 elif star:
@@ -250,12 +255,22 @@ class Call:
                 values.append(value)
                 del argument, value
         except Exception as error:
+            if code == "argument_decoding":
+                error = self._undecodable(error, [item])
             return self._chunk_raised(len(values), values, error, code)
         try:
             text = codec.encode_list(values, self.pickles)
         except Exception as error:
             return self._chunk_raised(len(values), values, error, "result_encoding")
         return b'{"return":%d,"value":%b}\n' % (self.number, text)
+
+    def _undecodable(self, error: Exception, values: List[Any]) -> Exception:
+        """Why arguments could not be read: the script may be what is missing."""
+        if self._worker.functions.allow_main or not answers.needs_script(values, self.pickles):
+            return error
+        return TaskNotFound(
+            "an argument is of a class that the submitter's script defines, and this pool does not "
+            f"load that; {WAYS_OUT}")
 
     def _chunk_raised(
         self, index: int, values: List[Any], error: Exception, code: str
