@@ -1,5 +1,6 @@
 """Functions that the tests call in workers."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -132,6 +133,30 @@ def leaves_child(_=None):
 def open_descriptors(pid_):
     return sorted(
         os.readlink(f"/proc/{pid_}/fd/{name}") for name in os.listdir(f"/proc/{pid_}/fd"))
+
+
+def leaves_a_mark(path):
+    try:
+        lido.item("begun")
+        time.sleep(60)
+    finally:
+        time.sleep(0.1)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("cleaned up")
+
+
+def ends_a_child():
+    """The exit codes of a child of multiprocessing, and of one that was forked by hand."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join()
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return [process.exitcode, -os.WTERMSIG(os.waitpid(child, 0)[1])]
 
 
 def tells(count):

@@ -343,6 +343,29 @@ class WorkerTest(unittest.TestCase):
         os.kill(worker.process.pid, signal.SIGINT)
         self.assertEqual(worker.process.wait(SECONDS_MAX), 1)
 
+    def test_terminate(self):
+        # The function cleans up, its call is answered, and the process ends.
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "left")
+            worker = self.ready()
+            number = worker.begin("worker_functions:leaves_a_mark", path)
+            self.assertEqual(worker.receive(), {"item": number, "value": "begun"})
+            worker.send(cancel=number)
+            os.kill(worker.process.pid, signal.SIGTERM)
+            self.assertEqual(worker.receive(), {"retiring": True})
+            self.assertEqual(worker.receive()["error"]["type"], "Cancelled")
+            self.assertIsNone(worker.receive())
+            self.assertEqual(worker.process.wait(SECONDS_MAX), -signal.SIGTERM)
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "cleaned up")
+        worker = self.ready()
+        os.kill(worker.process.pid, signal.SIGTERM)
+        self.assertEqual(worker.process.wait(SECONDS_MAX), -signal.SIGTERM)
+        # The children of a function are no workers.
+        worker = self.ready()
+        self.assertEqual(
+            worker.value("worker_functions:ends_a_child"), [-signal.SIGTERM, -signal.SIGTERM])
+
     def test_messages_that_it_does_not_know(self):
         worker = self.ready()
         worker.send(news={"call": 1})

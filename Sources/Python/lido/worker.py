@@ -47,12 +47,19 @@ class Worker:
         # The number of the call that runs, and of one that is to be given up.
         self._running: Optional[int] = None
         self._unwanted: Optional[int] = None
+        # Whether the call that runs was told so, and whether this process is to end after it.
+        self._is_given_up = False
+        self._is_ending = False
         self._main = threading.main_thread().ident or 0
 
     def run(self) -> None:
         """Answers calls until the channel ends, the service says stop, or the calls that this
         worker may run are used up."""
         signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGTERM, self._terminated)
+        os.register_at_fork(
+            before=_hold_signals, after_in_parent=_release_signals,
+            after_in_child=_restore_signals)
         threading.Thread(target=self._read, name="lido channel", daemon=True).start()
         first = self._calls.get()
         if first is None or not self._set_up(codec.loads(first).get("setup") or {}):
@@ -132,11 +139,31 @@ class Worker:
                 # A signal also ends what waits in the system, such as time.sleep.
                 signal.pthread_kill(self._main, signal.SIGINT)
 
+    # Signals, in the main thread
+
     def _interrupted(self, _number: int, _frame: Any) -> None:
         if self._unwanted is None:
             raise KeyboardInterrupt
         if self._unwanted == self._running:
+            self._give_up()
+
+    def _terminated(self, _number: int, _frame: Any) -> None:
+        """The service ends this process; the function that runs may clean up, for as long as the
+        service waits until it kills."""
+        self._is_ending = True
+        if self._running is None:
+            self._die()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._is_given_up:
+            self._is_given_up = True
             raise Cancelled
+
+    def _die(self) -> None:
+        answers.flush_output()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     # Calls
 
@@ -148,7 +175,7 @@ class Worker:
             tasks.teller = call
             self._running = number
             if self._unwanted == number:
-                raise Cancelled
+                self._give_up()
             text = call.run()
             self._running = None
         except Cancelled as error:
@@ -163,11 +190,14 @@ class Worker:
         self._unwanted = None
         text = answers.bounded(number, text, self.line_bytes_max)
         answers.flush_output()
-        if self.calls_left == 0:
+        if self.calls_left == 0 or self._is_ending:
             # Before the answer, so that no other call is given to this worker after it.
             text = b'{"retiring":true}\n' + text
         self._answered += 1
         self.channel.send(text)
+        self._is_given_up = False
+        if self._is_ending:
+            self._die()
 
     def _leave(self, error: BaseException) -> None:
         """Ends this process as multiprocessing's workers end."""
@@ -175,6 +205,27 @@ class Worker:
             raise error
         traceback.print_exc()
         sys.exit(1)
+
+
+# A child that a function forks is no worker: signals do there what they do anywhere, from its
+# first moment on.
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+
+
+def _restore_signals() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release_signals()
+
+
+_HELD = (signal.SIGINT, signal.SIGTERM)
 
 
 class Call:

@@ -326,6 +326,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for worker in owner.pool.workers:
             if worker.unit is owner.unit:
                 worker.send({"cancel": worker.number})
+                worker.kill(signal.SIGTERM)
         return owner.handle
 
     # Maps
