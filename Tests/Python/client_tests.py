@@ -4,6 +4,7 @@
     [LIDO_BIN=.build/release/lido] python3 Tests/Python/client_tests.py [-v] [NAME …]
 """
 
+import functools
 import itertools
 import os
 import signal
@@ -14,7 +15,8 @@ import threading
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "Sources", "Python")]
+SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
+sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
 import worker_functions as functions  # noqa: E402
@@ -167,6 +169,8 @@ class ClientTest(unittest.TestCase):
                 yield number
         stream = self.client.stream(functions.square, numbers(), chunksize=1, buffersize=4)
         self.assertEqual([next(stream) for _ in range(100)], [n * n for n in range(100)])
+        # What was read, what may be out, and one that waits to be sent.
+        self.assertLessEqual(len(taken), 100 + 4 + 1)
         stream.close()
 
     def test_an_input_that_fails(self):
@@ -200,31 +204,47 @@ class ClientTest(unittest.TestCase):
 
 
 @unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
-class ServiceTest(unittest.TestCase):
-    """The service itself, with its built-in tasks."""
+class ServiceCase(unittest.TestCase):
+    """The service itself."""
+
+    configuration = None
+    process = None
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        port_file = os.path.join(cls.folder.name, "port")
-        with open(os.path.join(cls.folder.name, "log"), "wb") as log:
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        place = functools.partial(os.path.join, folder.name)
+        arguments = ["--listen", "127.0.0.1:0", "--port-file", place("port"),
+                     "--data", place("data")]
+        if cls.configuration is not None:
+            with open(place("lido.yaml"), "w", encoding="utf-8") as file:
+                file.write(cls.configuration)
+            arguments += ["--config", place("lido.yaml")]
+        with open(place("log"), "wb") as log:
             cls.process = subprocess.Popen(
-                [os.environ["LIDO_BIN"], "serve", "--listen", "127.0.0.1:0", "--port-file",
-                 port_file, "--data", os.path.join(cls.folder.name, "data")],
-                stdout=log, stderr=log)
+                [os.environ["LIDO_BIN"], "serve", *arguments], stdout=log, stderr=log)
+        cls.addClassCleanup(cls.end)
         waiting = threading.Event()
-        for _ in range(200):
-            if os.path.exists(port_file) and os.path.getsize(port_file):
+        for _ in range(400):
+            if os.path.exists(place("port")) and os.path.getsize(place("port")):
                 break
+            if cls.process.poll() is not None:
+                with open(place("log"), encoding="utf-8") as file:
+                    raise unittest.SkipTest(f"this service does not start so: {file.read()}")
             waiting.wait(0.05)
-        with open(port_file, encoding="utf-8") as file:
+        with open(place("port"), encoding="utf-8") as file:
             cls.client = lido.Client(f"http://127.0.0.1:{file.read().strip()}")
 
     @classmethod
-    def tearDownClass(cls):
+    def end(cls):
+        """Ends the service."""
         cls.process.send_signal(signal.SIGTERM)
         cls.process.wait(SECONDS_MAX)
-        cls.folder.cleanup()
+
+
+class ServiceTest(ServiceCase):
+    """Its built-in tasks."""
 
     def test_jobs(self):
         self.assertEqual(self.client.apply("square", 7), 49)
@@ -265,6 +285,87 @@ class ServiceTest(unittest.TestCase):
         job.cancel(grace=0)
         with self.assertRaises(lido.JobCancelled):
             job.result(SECONDS_MAX)
+
+    def test_maps(self):
+        try:
+            self.assertEqual(self.client.map("square", range(20)), [n * n for n in range(20)])
+        except lido.ServiceError as error:
+            self.assertEqual(error.status, 404)
+            self.skipTest("this service has no maps")
+        with self.assertRaises(lido.JobFailed):
+            self.client.map("square", [1, "x"])
+        self.assertEqual(sum(map(len, self.client.map("echo", ["x" * 100_000] * 60))), 6_000_000)
+        stream = self.client.stream("square", itertools.count(), chunksize=1, buffersize=8)
+        self.assertEqual([next(stream) for _ in range(300)], [n * n for n in range(300)])
+        stream.close()
+        found = list(self.client.stream_items("square", [1, 2, "x", 4, 5, 6], chunksize=3))
+        self.assertEqual([value for _, value, _ in found], [1, 4, None, 16, 25, 36])
+        with self.assertRaises(lido.ServiceError):
+            list(self.client.stream("no such task", range(3)))
+
+
+class ServiceWorkersTest(ServiceCase):
+    """Its pools of Python workers."""
+
+    configuration = f"""
+allow_pickle: true
+pools:
+  default: {{ processes: 1 }}
+  python: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 2,
+            allow_pickle: true, allow_main: true, maxtasksperchild: 100,
+            environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
+  plain: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 1,
+           environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
+"""
+
+    def result(self, task, *args, pool="plain", **members):
+        """The value of a job."""
+        return self.client.submit(task, args, pool=pool, **members).result(SECONDS_MAX)
+
+    def test_calls(self):
+        self.assertEqual(self.result("registered", 1), 2)
+        self.assertEqual(self.result(functions.square, 10 ** 5000), 10 ** 10000)
+        self.assertEqual(self.result(functions.pair, {1}, pool="python", pickle=True), ({1}, {1}))
+        self.assertEqual(self.result(of_the_script, 3, pool="python", pickle=True), (3,))
+        self.assertEqual(self.result("math:factorial", 5, pool="python"), 120)
+        jobs = self.client.submit_many(
+            {"task": functions.square, "args": [n], "pool": "python"} for n in range(1000))
+        self.assertEqual(
+            [job.result(SECONDS_MAX) for job in jobs], [n * n for n in range(1000)])
+
+    def test_errors(self):
+        for task, args, code, kind in (
+                ("math:factorial", [5], "raised", "TaskNotFound"),
+                (functions.fail_at_three, [3], "raised", "KeyError"),
+                (functions.unencodable, [], "result_encoding", "MaybeEncodingError"),
+                (functions.die, [], "signalled", None), (functions.leave, [3], "exited", None)):
+            with self.assertRaises(lido.JobFailed) as caught:
+                self.result(task, *args)
+            self.assertEqual(caught.exception.code, code)
+            self.assertIn(kind, (None, caught.exception.type))
+        for task, options in ((of_the_script, {}), (functions.pair, {"pickle": True})):
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.result(task, 1, **options)
+            self.assertEqual(caught.exception.status, 422)
+
+    def test_events_logs_and_cancel(self):
+        job = self.client.submit(functions.tells_slowly, [3], pool="plain")
+        events = list(job.events())
+        self.assertTrue(events[-1].data["ready"])
+        self.assertIn({"value": 1}, [event.data for event in events if event.type == "item"])
+        job = self.client.submit(functions.prints, ["hello"], pool="plain")
+        job.wait(SECONDS_MAX)
+        self.assertEqual(self.client.logs(job.id, stream="stdout"), "hello")
+        job = self.client.submit(functions.loops, pool="plain")
+        while job.wait(0)["state"] != "running":
+            job.wait(0.05)
+        job.cancel()
+        with self.assertRaises(lido.JobCancelled):
+            job.result(SECONDS_MAX)
+
+
+def of_the_script(x):
+    return (x,)
 
 
 if __name__ == "__main__":

@@ -151,12 +151,14 @@ class PoolTest(unittest.TestCase):
                 lido.Pool(1, double_thing, (1,), url=service.url)
 
     def test_a_module_that_the_workers_cannot_import(self):
-        with Service(allow_main=False) as service, lido.Pool(1, url=service.url) as pool:
+        place = {"directory": "/"}
+        with Service(allow_main=False, **place) as service, \
+                lido.Pool(1, url=service.url) as pool:
             with self.assertRaises(lido.TaskNotFound) as caught:
                 pool.apply(functions.square, (1,))
             self.assertIn("PYTHONPATH", str(caught.exception))
         # A worker that may load the script also finds what lies beside it.
-        with Service() as service, lido.Pool(1, url=service.url) as pool:
+        with Service(**place) as service, lido.Pool(1, url=service.url) as pool:
             self.assertEqual(pool.apply(functions.square, (3,)), 9)
 
     def test_a_pool_in_a_worker(self):
@@ -164,7 +166,9 @@ class PoolTest(unittest.TestCase):
 
     def test_a_child_of_a_fork_leaves_the_pool_alone(self):
         result = self.pool.apply_async(functions.rest, (0.2,))
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of forks with threads: that is the point.
+            child = os.fork()
         if child == 0:
             try:
                 self.pool.terminate()

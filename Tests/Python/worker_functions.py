@@ -166,6 +166,18 @@ def tells(count):
     return lido.current_job().attempt
 
 
+def tells_at_length():
+    lido.progress(0, "é" * 100_000)
+    lido.progress("x" * 10_000)
+
+
+def tells_slowly(count):
+    for number in range(count):
+        time.sleep(0.2)
+        lido.item(number)
+    return count
+
+
 def tells_in_threads(count):
     threads = [
         threading.Thread(target=lido.item, args=["x" * 100_000]) for _ in range(count)]

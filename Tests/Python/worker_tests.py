@@ -244,6 +244,10 @@ class WorkerTest(unittest.TestCase):
             worker.receive(), {"progress": number, "value": 0.5, "message": "1 done"})
         self.assertEqual(worker.receive(), {"progress": number, "value": 1})
         self.assertEqual(worker.receive(), {"return": number, "value": 1})
+        number = worker.begin("worker_functions:tells_at_length")
+        self.assertEqual(worker.receive(), {
+            "progress": number, "value": 0, "message": "é" * (4 << 10)})
+        self.assertEqual(worker.receive()["error"]["type"], "ValueError")
         number = worker.begin("count-down", 2)
         self.assertEqual(worker.receive(), {"item": number, "value": 2})
         self.assertEqual(worker.receive(), {"item": number, "value": 1})
@@ -370,6 +374,14 @@ class WorkerTest(unittest.TestCase):
         worker = self.ready()
         worker.send(news={"call": 1})
         self.assertEqual(worker.value("registered", 1), 2)
+
+    def test_lines_that_are_no_messages(self):
+        for line in (b"hello\n", b"[]\n", b'{"call":1}\n', b'{"call"\n'):
+            worker = self.ready()
+            worker.channel.sendall(line)
+            self.assertIsNone(worker.receive())
+            self.assertEqual(worker.process.wait(SECONDS_MAX), 1)
+            self.assertIn("Error", worker.printed())
 
     def test_output_is_there_before_the_answer(self):
         worker = self.ready()

@@ -13,6 +13,9 @@ from lido.errors import TaskNotFound
 #: How much of an error is told when all of it does not fit in a line.
 _TOLD_MAX = 1 << 16
 
+#: The service takes no longer progress, value and message together.
+_PROGRESS_BYTES_MAX = 16 << 10
+
 #: What `inspect` calls so; importing that would cost every worker's start.
 _CO_GENERATOR = 0x20
 
@@ -62,6 +65,19 @@ def described(error: BaseException, pickles: bool) -> Dict[str, Any]:
         except Exception:
             pass  # Then its class, or a RemoteError, is made of the rest.
     return members
+
+
+def progress(number: int, value: Any, message: Optional[str]) -> bytes:
+    """The line of a call's progress; a message that is too long is cut. Raises `ValueError` for a
+    value that is, and `EncodingError`."""
+    text = codec.encode(value)
+    if len(text) > _PROGRESS_BYTES_MAX // 2:
+        raise ValueError(f"a progress of {len(text)} bytes is too long")
+    line = b'{"progress":%d,"value":%b' % (number, text)
+    if message is not None:
+        told = str(message).encode("utf-8", "backslashreplace")[:_PROGRESS_BYTES_MAX // 2]
+        line += b',"message":' + codec.encode(told.decode("utf-8", "ignore"))
+    return line + b"}\n"
 
 
 def bounded(number: int, line: bytes, bytes_max: Optional[int]) -> bytes:

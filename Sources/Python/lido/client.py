@@ -12,7 +12,7 @@ from typing import (
 
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
-from lido.streams import MapInput, ResultStream, results, send_all
+from lido.streams import MapInput, ResultStream, Window, results, send_all
 from lido.transport import (
     RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query)
 
@@ -22,6 +22,12 @@ Task = Union[str, Callable[..., Any]]
 
 #: Maps whose items take more bytes than this are streamed: a body has a limit (8 MiB by default).
 DOCUMENT_BYTES_MAX = 4 << 20
+
+
+#: How much of a stream may be sent and unread: chunks, and items in a chunk, where the caller does
+#: not say.
+_CHUNKS_AHEAD = 32
+_CHUNK_ITEMS = 1000
 
 
 class Event(NamedTuple):
@@ -215,7 +221,8 @@ class Client:
     ) -> Iterator[Any]:
         """Values as they come, in the order of the items or of their completion, while the items
         are still read: from a generator without an end, too. Raises `JobFailed` at the first item
-        that has none, and what the items raise. What is not read stops the input."""
+        that has none, and what the items raise. The items are read at most `buffersize` chunks (32
+        of `chunksize` items, or of 1,000) ahead of who reads the values."""
         for _, value, error in self.stream_items(
                 task, items, ordered=ordered, star=star, pickle=pickle, chunksize=chunksize,
                 buffersize=buffersize, **further):
@@ -233,12 +240,15 @@ class Client:
         members["buffersize"] = buffersize
         source = MapInput(self.transport, members)
         stream = ResultStream(self.transport, members["id"], ordered, is_coming=True)
+        window = Window((buffersize or _CHUNKS_AHEAD) * (chunksize or _CHUNK_ITEMS))
         failure: List[BaseException] = []
 
         def send() -> None:
             try:
                 source.begin()
                 for item in items:
+                    if not window.acquire():
+                        return
                     source.send(codec.encode_lines(_arguments([item], star), pickle))
                 source.finish()
             except BaseException as error:
@@ -253,13 +263,16 @@ class Client:
         sender.start()
         try:
             try:
-                yield from results(stream, pickle, members["id"])
+                for result in results(stream, pickle, members["id"]):
+                    yield result
+                    window.release()
             except (JobFailed, ServiceError, Unreachable):
                 if not failure:
                     raise
             if failure:
                 raise failure[0]
         finally:
+            window.close()
             stream.close()
             source.abort()
 

@@ -16,7 +16,7 @@ from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.transport import (
     RETRY_SECONDS, Transport, chunk, messages, path, problem, query, shut_down)
 
-__all__ = ["MapInput", "results"]
+__all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
 
 #: Items are sent together up to this many bytes when they come fast.
 _PART_BYTES = 1 << 16
@@ -119,6 +119,34 @@ def send_all(source: MapInput, items: Sequence[bytes]) -> None:
             part, size = [], 0
     if part:
         source.send(part)
+
+
+class Window:
+    """How many items may be sent and not be read yet. One thread acquires, another releases."""
+
+    def __init__(self, items_max: int) -> None:
+        self._left = items_max
+        self._is_open = True
+        self._changed = threading.Condition()
+
+    def acquire(self) -> bool:
+        """Waits until there is room for another item; false once the window is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left > 0 or not self._is_open)
+            self._left -= 1
+            return self._is_open
+
+    def release(self) -> None:
+        """An item was read."""
+        with self._changed:
+            self._left += 1
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing is wanted any more."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify()
 
 
 class ResultStream:

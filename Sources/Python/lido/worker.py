@@ -111,11 +111,17 @@ class Worker:
     # Reading, in a thread of its own: a cancel comes while a call runs
 
     def _read(self) -> None:
-        for line in self.channel.lines():
-            if line.startswith((b'{"call"', b'{"setup"')):
-                self._take(line)
-            else:
-                self._read_other(line)
+        try:
+            for line in self.channel.lines():
+                if line.startswith((b'{"call"', b'{"setup"')):
+                    self._take(line)
+                else:
+                    self._read_other(line)
+        except Exception:
+            # No message of the protocol: whoever speaks there is not the service.
+            traceback.print_exc()
+            answers.flush_output()
+            os._exit(1)
         if self._come == self._answered:
             self._calls.put(None)
         else:
@@ -128,7 +134,9 @@ class Worker:
         self._calls.put(line)
 
     def _read_other(self, line: bytes) -> None:
-        message = codec.loads(line) if line.strip() else {}
+        message: Dict[str, Any] = codec.loads(line) if line.strip() else {}
+        if type(message) is not dict:
+            raise ValueError(f"no message: {line[:100]!r}")
         if "call" in message or "setup" in message:
             self._take(line)
         elif "stop" in message:
@@ -349,10 +357,7 @@ class Call:
 
     def progress(self, value: Optional[float], message: Optional[str]) -> None:
         """Tells how far it is."""
-        text = b'{"progress":%d,"value":%b' % (self.number, codec.encode(value))
-        if message is not None:
-            text += b',"message":' + codec.encode(str(message))
-        self._worker.channel.send(text + b"}\n")
+        self._worker.channel.send(answers.progress(self.number, value, message))
 
     def item(self, value: Any) -> None:
         """Tells a value before the result."""
