@@ -158,6 +158,7 @@ class PoolCore:
             else:
                 self.service.terminate_soon(seconds)
         finally:
+            self.service.transport.close()
             _cores.discard(self)
 
     def join(self) -> None:
@@ -175,6 +176,7 @@ class PoolCore:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        self.service.transport.close_all()
         _cores.discard(self)
 
     # The thread that submits

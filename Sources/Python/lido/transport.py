@@ -98,6 +98,12 @@ class Transport:
         """Closes the connection of this thread."""
         self._local.kept = None
 
+    def close_all(self) -> None:
+        """Closes the connections of all threads, none of which may be in the middle of a
+        request."""
+        for connection in list(self._open):
+            connection.close()
+
     def request(
         self, method: str, target: str, body: Optional[bytes] = None,
         headers: Optional[Mapping[str, str]] = None, wait: float = 0, is_safe: bool = False,
