@@ -1,0 +1,196 @@
+"""Functions by name: `module:qualname`, and `__main__:qualname` with the path of the script."""
+
+import importlib
+import importlib.util
+import os
+import sys
+import types
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+from lido import tasks
+from lido.errors import TaskNotFound
+
+__all__ = ["Functions", "main_script", "name_of"]
+
+WAYS_OUT = (
+    "two ways out: move it to a module that the workers can import (a file in their working "
+    "folder or on their PYTHONPATH), or set `allow_main: true` for the pool in lido.yaml, which "
+    "loads the script as __mp_main__ in workers that see the same file system")
+
+
+def name_of(function: Callable[..., Any]) -> Optional[str]:
+    """The name by which a worker finds this very function, or None when it has none: a lambda, a
+    function within another, a method of an object."""
+    module = getattr(function, "__module__", None)
+    qualname = getattr(function, "__qualname__", None)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, type):  # A class method: of the class that it was taken from.
+        module = owner.__module__
+        qualname = f"{owner.__qualname__}.{getattr(function, '__name__', '')}"
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        return None
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if found is not function and (not isinstance(owner, type) or found != function):
+        return None
+    if module == "__main__":
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        if spec is not None:  # python -m package.module: it can be imported by its own name.
+            module = spec.name
+    return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
+
+
+def main_script() -> Optional[str]:
+    """The path of the script that this program is, or None where it is none: an interactive
+    session, `-c`."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return None
+    return os.path.abspath(path)
+
+
+class Functions:
+    """Finds functions for a worker. Only for its main thread."""
+
+    def __init__(self, is_open: bool = False, allow_main: bool = False) -> None:
+        """`is_open`: functions of any module may be called, not only of those loaded here."""
+        self.is_open = is_open
+        self.allow_main = allow_main
+        self._modules: Dict[str, types.ModuleType] = {}
+        self._found: Dict[Tuple[str, Optional[str]], Callable[..., Any]] = {}
+        self._script: Optional[Tuple[str, int, int]] = None
+        self._scripts: List[types.ModuleType] = []
+
+    def load(self, places: Iterable[str]) -> None:
+        """Imports modules, by name or by the path of a file. Raises what importing raises."""
+        for place in places:
+            module = _load(place)
+            self._modules[module.__name__] = module
+
+    def use_script(self, path: Optional[str], is_needed: bool) -> None:
+        """Makes the modules beside the submitter's script importable, and when `is_needed` the
+        script itself `__main__`. It is loaded again when it has changed."""
+        if path is None or not self.allow_main:
+            if is_needed:
+                raise TaskNotFound(f"this pool does not load the submitter's script; {WAYS_OUT}")
+            return
+        folder = os.path.dirname(path)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        if not is_needed:
+            return
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise TaskNotFound(
+                f"the worker cannot read the script {path}: {error.strerror}; it must see the "
+                "same file system as the submitter") from error
+        version = (path, status.st_mtime_ns, status.st_size)
+        if version != self._script:
+            self._found.clear()
+            self._scripts.append(_run_script(path))
+            self._script = version
+
+    def find(self, name: str, script: Optional[str] = None) -> Callable[..., Any]:
+        """The function of that name. Raises `TaskNotFound`, and what importing raises."""
+        function = tasks.registered.get(name)
+        if function is not None:
+            return function
+        module, colon, qualname = name.partition(":")
+        if not colon or not module or not qualname:
+            known = ", ".join(sorted(tasks.registered)) or "none"
+            raise TaskNotFound(
+                f"no task is registered as {name!r} (registered: {known}); a function that is not "
+                "is called by module:name")
+        is_main = module in ("__main__", "__mp_main__")
+        self.use_script(script, is_needed=is_main)
+        key = (name, script if is_main else None)
+        function = self._found.get(key)
+        if function is None:
+            function = self._found[key] = self._look_up(name, module, qualname, is_main)
+        return function
+
+    def _look_up(
+        self, name: str, module_name: str, qualname: str, is_main: bool
+    ) -> Callable[..., Any]:
+        module: Any = self._scripts[-1] if is_main else self._module(name, module_name)
+        found: Any = module
+        for part in qualname.split("."):
+            # Through classes only: a module that a module has imported is not a part of it.
+            if found is not module and not isinstance(found, type):
+                raise TaskNotFound(f"{name!r} leads through what is no class")
+            try:
+                found = getattr(found, part)
+            except AttributeError:
+                raise TaskNotFound(f"{module_name} has no {qualname!r}") from None
+        if not callable(found):
+            raise TaskNotFound(f"{name!r} is not a function")
+        if not is_main and not self._may_run(found):
+            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+        function: Callable[..., Any] = found
+        return function
+
+    def _may_run(self, function: Any) -> bool:
+        return self.is_open or getattr(function, "__module__", None) in self._modules
+
+    def _module(self, name: str, module_name: str) -> types.ModuleType:
+        module = self._modules.get(module_name)
+        if module is not None:
+            return module
+        if not self.is_open:
+            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+        try:
+            return importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (module_name + ".").startswith(error.name + "."):
+                raise  # It is there, and what it imports is not.
+            raise TaskNotFound(
+                f"the worker cannot import {module_name}: it is neither in its working folder "
+                f"({os.getcwd()}) nor on its PYTHONPATH") from None
+
+
+_OPEN = (
+    "name the module on the worker's command line, or give that --any-module, which pools with "
+    "allow_pickle or allow_main do not need")
+
+
+def _load(place: str) -> types.ModuleType:
+    if not place.endswith(".py") and os.sep not in place:
+        return importlib.import_module(place)
+    path = os.path.abspath(place)
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    folder = os.path.dirname(path)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run_script(path: str) -> types.ModuleType:
+    """Loads a script as multiprocessing's spawn does: as `__mp_main__`, so that what stands under
+    `if __name__ == "__main__"` is left out, and then as `__main__`, for what is pickled."""
+    module = types.ModuleType("__mp_main__")
+    module.__file__ = path
+    before = sys.modules.get("__main__"), sys.modules.get("__mp_main__")
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    tasks.is_loading_script = True
+    try:
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec")
+        exec(code, module.__dict__)
+    except BaseException:
+        for name, old in zip(("__main__", "__mp_main__"), before):
+            if old is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = old
+        raise
+    finally:
+        tasks.is_loading_script = False
+    return module

@@ -1,0 +1,380 @@
+"""What runs behind a pool: a thread that submits, one that hears of what ended, and one that hands
+out results and calls callbacks. It knows nothing of the `Pool` itself, so that a pool that nobody
+holds any more is collected and ended."""
+
+import atexit
+import collections
+import os
+import queue
+import threading
+import time
+import weakref
+from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
+
+from lido import codec
+from lido.errors import LidoError, ServiceError
+from lido.pool_service import SUBMISSIONS_MAX, PoolService, value_of
+from lido.pool_streams import PoolStream
+from lido.results import ApplyResult, Outcome, failure, outcome_of
+
+#: How the ids of jobs, of maps that are one document, and of streamed maps begin.
+JOB, MAP, STREAM = "job-", "map-", "stream-"
+
+RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
+
+#: How long submissions that the service refuses for now (503) are tried again.
+_BUSY_SECONDS_MAX = 300.0
+
+#: How long a pool that was left open may hold up the end of the program.
+_EXIT_SECONDS_MAX = 5.0
+
+
+class Submission(NamedTuple):
+    """Something to submit: a job, or a map as one document."""
+
+    id: str
+    body: bytes
+    is_map: bool
+
+
+class Ended(NamedTuple):
+    """A result that is to be handed out. Without a result: the pool is abandoned."""
+
+    id: str
+    result: Optional[ApplyResult]
+    outcome: Union[Outcome, Dict[str, Any]]
+
+
+class PoolCore:
+    """The threads of one pool, and what they share. Any thread may use it."""
+
+    def __init__(self, service: PoolService, pickles: bool) -> None:
+        self.service = service
+        self.pickles = pickles
+        self._process = os.getpid()
+        self._state = RUN
+        self._changed = threading.Condition()
+        self._pending: Deque[Submission] = collections.deque()
+        self._is_sent = False  # All submissions, and the request to close.
+        self._open: Dict[str, ApplyResult] = {}
+        self._streams: Set[PoolStream] = set()
+        # What has ended: a handle of the feed, or what is known here.
+        self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
+        self._error: Optional[BaseException] = None
+        self._threads = [
+            threading.Thread(target=target, name=f"lido pool {name}", daemon=True)
+            for name, target in (
+                ("sender", self._send), ("feed", self._listen), ("results", self._hand_out))]
+        for thread in self._threads:
+            thread.start()
+        _cores.add(self)
+
+    # Submitting
+
+    def submit(self, submission: Submission, result: ApplyResult) -> None:
+        """Submits a job or a map soon; raises `ValueError` when the pool does not run."""
+        with self._changed:
+            if self._state != RUN:
+                raise ValueError("Pool not running")
+            self._open[submission.id] = result
+            error = self._error
+            if error is None:
+                self._pending.append(submission)
+                self._changed.notify_all()
+        if error is not None:
+            self.settle(submission.id, (False, error))
+
+    def fail(self, result: ApplyResult, error: BaseException) -> None:
+        """Ends a result that was never submitted, in the thread of results."""
+        key = f"failed-{id(result)}"
+        with self._changed:
+            self._open[key] = result
+        self.settle(key, (False, error))
+
+    def settle(self, identifier: str, outcome: Union[Outcome, Dict[str, Any]]) -> None:
+        """Ends a result: an outcome, or a handle whose value is still to be had."""
+        with self._changed:
+            result = self._open.get(identifier)
+        if result is not None:
+            self._ended.put(Ended(identifier, result, outcome))
+
+    def open(self, identifier: str, result: ApplyResult) -> None:
+        """Expects that a result is settled; raises `ValueError` when the pool does not run."""
+        with self._changed:
+            if self._state != RUN:
+                raise ValueError("Pool not running")
+            self._open[identifier] = result
+
+    def begin_stream(self, stream: PoolStream) -> None:
+        """Runs a streamed map; raises `ValueError` when the pool does not run."""
+        with self._changed:
+            if self._state != RUN:
+                raise ValueError("Pool not running")
+            self._streams.add(stream)
+        stream.start(self._stream_changed)
+
+    def _stream_changed(self, stream: PoolStream) -> None:
+        with self._changed:
+            if stream.is_over:
+                self._streams.discard(stream)
+            self._changed.notify_all()
+
+    # The end
+
+    def close(self) -> None:
+        """No more is submitted; the service is told when what was is with it."""
+        with self._changed:
+            if self._state == RUN:
+                self._state = CLOSE
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Nobody holds the pool any more: ends it. May be called at any moment, by the collector of
+        garbage, too: takes no lock."""
+        self._ended.put(Ended("", None, (False, None)))
+
+    def terminate(self, seconds: Optional[float] = None) -> None:
+        """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
+        is asked."""
+        with self._changed:
+            if self._state == TERMINATE:
+                return
+            self._state = TERMINATE
+            if os.getpid() != self._process:
+                return  # A copy in a child of a fork: the pool is its parent's.
+            self._pending.clear()
+            results, streams = list(self._open.values()), list(self._streams)
+            self._open.clear()
+            self._changed.notify_all()
+        for result in results:
+            result._terminate()
+        for stream in streams:
+            stream.terminate()
+        self.service.end_feed()
+        self._ended.put(None)
+        try:
+            if seconds is None:
+                self.service.terminate()
+            else:
+                self.service.terminate_soon(seconds)
+        finally:
+            self.service.transport.close()
+            _cores.discard(self)
+
+    def join(self) -> None:
+        """Waits until all has ended: results, callbacks, workers."""
+        with self._changed:
+            for stream in self._streams:
+                stream.lift()
+            self._changed.wait_for(lambda: self._state == TERMINATE or (
+                self._is_sent and not self._open and not self._streams))
+        while not self.service.is_joined():
+            # Each look waits for some seconds, unless the service does not take the time.
+            time.sleep(0.05)
+        self.service.end_feed()
+        self._ended.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        self.service.transport.close_all()
+        _cores.discard(self)
+
+    # The thread that submits
+
+    def _send(self) -> None:
+        try:
+            while True:
+                batch = self._take()
+                if batch is None:
+                    break
+                self._submit(batch)
+            if self._state == CLOSE:
+                self.service.close()
+        except LidoError as error:
+            self._break(error)
+        finally:
+            with self._changed:
+                self._is_sent = True
+                self._changed.notify_all()
+
+    def _take(self) -> Optional[List[Submission]]:
+        """What is to be sent together: one map, or jobs; None when there is no more."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._pending or self._state == TERMINATE
+                or (self._state == CLOSE and not any(s.is_sending for s in self._streams)))
+            if not self._pending:
+                return None
+            batch = [self._pending.popleft()]
+            size = len(batch[0].body)
+            while (
+                not batch[0].is_map and self._pending and not self._pending[0].is_map
+                and len(batch) < SUBMISSIONS_MAX
+                and size + len(self._pending[0].body) < self.service.body_bytes_max
+            ):
+                batch.append(self._pending.popleft())
+                size += len(batch[-1].body)
+            return batch
+
+    def _submit(self, batch: List[Submission]) -> None:
+        waited = 0.0
+        while batch and self._state != TERMINATE:
+            try:
+                refused, pause, error = self._try_to_submit(batch)
+            except LidoError as problem:
+                error = problem
+                refused = batch
+                pause = getattr(problem, "retry_after", None)
+                if getattr(problem, "status", 0) != 503:
+                    pause = None
+            if refused and (pause is None or waited > _BUSY_SECONDS_MAX):
+                for submission in refused:
+                    self.settle(submission.id, (False, error))
+                return
+            batch = refused
+            if batch:
+                # The service says when to come again; a terminate ends the wait.
+                waited += pause or 0
+                with self._changed:
+                    self._changed.wait_for(lambda: self._state == TERMINATE, pause)
+
+    def _try_to_submit(
+        self, batch: List[Submission]
+    ) -> "tuple[List[Submission], Optional[float], Optional[LidoError]]":
+        """What was refused for now, for how long, and why."""
+        if batch[0].is_map:
+            self.service.submit_map(batch[0].body)
+            return [], None, None
+        again: List[Submission] = []
+        pause: Optional[float] = None
+        last: Optional[LidoError] = None
+        found = self.service.submit([submission.body for submission in batch])
+        for submission, entry in zip(batch, found):
+            if "state" in entry:
+                continue
+            members = entry["error"]
+            error = ServiceError(
+                members.get("status", 400), members.get("code", "refused"),
+                members.get("detail", ""), members.get("errors"), members.get("retry_after"))
+            if error.status == 503 and error.retry_after is not None:
+                again.append(submission)
+                pause, last = error.retry_after, error
+            else:
+                self.settle(submission.id, (False, error))
+        return again, pause, last
+
+    # The thread that hears of what ended
+
+    def _listen(self) -> None:
+        after = 0
+        while self._state != TERMINATE:
+            try:
+                completions, after = self.service.completions(after)
+            except ServiceError as error:
+                if error.status != 410:
+                    self._break(error)
+                    return
+                after = self._catch_up(error)
+                continue
+            except LidoError as error:
+                if not self._is_joined():
+                    self._break(error)
+                return
+            for entry in completions:
+                handle = entry.get("job") or entry.get("map")
+                # What is streamed is settled by its stream.
+                if handle is not None and handle["id"].startswith((JOB, MAP)):
+                    self.settle(handle["id"], handle)
+
+    def _is_joined(self) -> bool:
+        """Whether the feed has ended because the pool has."""
+        with self._changed:
+            return self._state != RUN and self._is_sent and not self._open
+
+    def _catch_up(self, error: ServiceError) -> int:
+        """The feed does not reach back so far: looks at everything that is open. The answer tells
+        where it begins now."""
+        with self._changed:
+            identifiers = list(self._open)
+        problem = getattr(error, "problem", {})
+        jobs = [identifier for identifier in identifiers if identifier.startswith(JOB)]
+        for identifier, handle in zip(jobs, self.service.look_up(jobs)):
+            if handle.get("ready"):
+                self.settle(identifier, handle)
+        for identifier in identifiers:
+            if identifier.startswith(MAP):
+                handle = self.service.look_up_map(identifier)
+                if handle.get("ready"):
+                    self.settle(identifier, handle)
+        return int(problem.get("next", 0))
+
+    def _break(self, error: BaseException) -> None:
+        """The service cannot be heard any more: everything that is open fails, now."""
+        with self._changed:
+            if self._state == TERMINATE:
+                return
+            self._error = error
+            identifiers, streams = list(self._open), list(self._streams)
+        for identifier in identifiers:
+            self.settle(identifier, (False, error))
+        for stream in streams:
+            stream.terminate()
+
+    # The thread that hands out
+
+    def _hand_out(self) -> None:
+        outcome: Any
+        while True:
+            ended = self._ended.get()
+            if ended is None:
+                return
+            if ended.result is None:
+                self.terminate(_EXIT_SECONDS_MAX)
+                return
+            if ended.id in self._open:
+                outcome = ended.outcome
+                if isinstance(outcome, dict):
+                    outcome = self._outcome(ended.id, outcome)
+                ended.result._set(outcome)
+                with self._changed:
+                    self._open.pop(ended.id, None)
+                    if not self._open:
+                        self._changed.notify_all()
+            ended = outcome = None  # Nothing keeps what was handed out.
+
+    def _outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
+        try:
+            if identifier.startswith(MAP):
+                return self._map_outcome(identifier, handle)
+            if handle.get("outcome_omitted"):
+                handle = self.service.job(identifier)
+        except Exception as error:
+            return False, error
+        if "result" in handle:
+            return outcome_of(
+                handle, lambda: codec.decode(handle["result"], self.pickles), self.pickles)
+        return outcome_of(
+            handle, lambda: value_of(self.service.result("jobs", identifier), self.pickles),
+            self.pickles)
+
+    def _map_outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
+        try:
+            values = self.service.result("maps", identifier).json
+        except ServiceError as error:
+            if error.code != "job_failed":
+                return False, error
+            members = getattr(error, "problem", {}).get("error") or handle.get("error") or {
+                "code": handle.get("state", "failed")}
+            return False, failure(
+                members, identifier, handle.get("state") == "cancelled", self.pickles)
+        return True, codec.decode_list(values, self.pickles)
+
+
+_cores: "weakref.WeakSet[PoolCore]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Pools that were left open end with the program, and hold it up for some seconds at most."""
+    for core in list(_cores):
+        core.terminate(_EXIT_SECONDS_MAX)

@@ -1,0 +1,214 @@
+"""The streamed maps of a pool: `imap`, `imap_unordered`, and a `map` of more than fits in a
+request."""
+
+import itertools
+import threading
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+from lido import codec
+from lido.errors import LidoError, ServiceError
+from lido.results import IMapIterator, Outcome, failure
+from lido.streams import MapInput, ResultStream, send_all
+from lido.transport import Transport
+
+__all__ = ["PoolStream", "chunks"]
+
+#: A chunk: how many units it is, and its lines.
+Chunk = Tuple[int, List[bytes]]
+
+
+class PoolStream:
+    """A map whose items are sent by one thread while another reads its results."""
+
+    def __init__(
+        self, transport: Transport, options: Mapping[str, Any], ordered: bool, pickles: bool
+    ) -> None:
+        self.is_sending = True
+        self._source = MapInput(transport, options)
+        self._stream = ResultStream(transport, options["id"], ordered, is_coming=True)
+        self._identifier = str(options["id"])
+        self._pickles = pickles
+        self._input_error: Optional[BaseException] = None
+        self.is_over = False
+        self._changed: Callable[["PoolStream"], None] = lambda _: None
+
+    def start(self, changed: Callable[["PoolStream"], None]) -> None:
+        """Starts both threads; `changed` is called when the input is sent, and when the last result
+        is there."""
+        self._changed = changed
+        for name, target in (("input", self._run_input), ("results", self._run_results)):
+            threading.Thread(target=target, name=f"lido map {name}", daemon=True).start()
+
+    def terminate(self) -> None:
+        """Breaks both off."""
+        self._source.abort()
+        self._stream.close()
+
+    def lift(self) -> None:
+        """Lets it read as much input as there is."""
+
+    # For the kinds
+
+    def send(self, source: MapInput) -> None:
+        """Sends the input, without its end."""
+        raise NotImplementedError
+
+    def receive(self, value: Any, error: Optional[BaseException], is_skipped: bool) -> None:
+        """Takes the next result."""
+        raise NotImplementedError
+
+    def finish(self, error: Optional[BaseException]) -> None:
+        """There are no more; `error` is why, when it is not the end of the input."""
+        raise NotImplementedError
+
+    # The threads
+
+    def _run_input(self) -> None:
+        try:
+            self._source.begin()
+            self.send(self._source)
+            self._source.finish()
+        except (LidoError, OSError) as error:
+            self._input_error = self._input_error or error
+            self._source.abort()
+            if isinstance(error, ServiceError):
+                self._stream.close()  # It was refused: there is nothing to read.
+        finally:
+            self._source.close()
+            self.is_sending = False
+            self._changed(self)
+
+    def _run_results(self) -> None:
+        problem: Optional[BaseException] = None
+        try:
+            for message in self._stream:
+                if "done" in message:
+                    if "error" in message:
+                        problem = self._failure(message["error"])
+                    break
+                self._receive(message)
+        except (LidoError, ValueError) as error:
+            problem = error
+        try:
+            self.finish(self._input_error or problem)
+        finally:
+            self.is_over = True
+            self._changed(self)
+
+    def _receive(self, message: Mapping[str, Any]) -> None:
+        error = message.get("error")
+        if error is not None:
+            is_skipped = error.get("code") == "skipped"
+            self.receive(None, None if is_skipped else self._failure(error), is_skipped)
+            return
+        try:
+            value = codec.decode(message["value"], self._pickles)
+        except Exception as problem:
+            self.receive(None, problem, False)
+            return
+        self.receive(value, None, False)
+
+    def _failure(self, error: Mapping[str, Any]) -> BaseException:
+        return failure(error, self._identifier, False, self._pickles)
+
+
+class IteratorStream(PoolStream):
+    """The stream behind an iterator."""
+
+    def __init__(
+        self, transport: Transport, options: Mapping[str, Any], ordered: bool, pickles: bool,
+        iterator: IMapIterator, source: Iterator[Chunk], is_packed: bool,
+    ) -> None:
+        """`is_packed`: each value is the list of the values of a chunk."""
+        super().__init__(transport, options, ordered, pickles)
+        self._iterator = iterator
+        self._chunks = source
+        self._is_packed = is_packed
+
+    def send(self, source: MapInput) -> None:
+        """Sends chunks while they are wanted. The input's own error is the last result."""
+        while True:
+            try:
+                units, lines = next(self._chunks)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._input_error = error
+                return
+            if not self._iterator._acquire(units):
+                return
+            source.send(lines)
+
+    def receive(self, value: Any, error: Optional[BaseException], is_skipped: bool) -> None:
+        """Hands a value on."""
+        if is_skipped:
+            self._iterator._skip(1)
+        elif error is not None:
+            self._iterator._add(False, error)
+        elif not self._is_packed:
+            self._iterator._add(True, value)
+        else:
+            for place, part in enumerate(value):
+                self._iterator._add(True, part, 1 if place == 0 else 0)
+
+    def finish(self, error: Optional[BaseException]) -> None:
+        """Ends the iterator."""
+        self._iterator._finish(error)
+
+    def terminate(self) -> None:
+        """Ends the iterator, and both threads."""
+        self._iterator._terminate()
+        super().terminate()
+
+    def lift(self) -> None:
+        """Lets it read as much input as there is."""
+        self._iterator._lift()
+
+
+class ListStream(PoolStream):
+    """The stream behind a list that does not fit in one request."""
+
+    def __init__(
+        self, transport: Transport, options: Mapping[str, Any], pickles: bool,
+        items: List[bytes], is_packed: bool, settle: Callable[[Outcome], None],
+    ) -> None:
+        super().__init__(transport, options, True, pickles)
+        self._lines = items
+        self._is_packed = is_packed
+        self._settle = settle
+        self._values: List[Any] = []
+        self._error: Optional[BaseException] = None
+
+    def send(self, source: MapInput) -> None:
+        """Sends all that there is."""
+        send_all(source, self._lines)
+        self._lines = []
+
+    def receive(self, value: Any, error: Optional[BaseException], is_skipped: bool) -> None:
+        """Keeps a value, or the first error."""
+        if error is not None:
+            self._error = self._error or error
+        elif self._error is None and not is_skipped:
+            if self._is_packed:
+                self._values += value
+            else:
+                self._values.append(value)
+
+    def finish(self, error: Optional[BaseException]) -> None:
+        """Hands the whole list, or the error, to the pool."""
+        error = self._error or error
+        self._settle((True, self._values) if error is None else (False, error))
+
+
+def chunks(
+    items: Iterable[Any], size: int, encode: Callable[[List[Any]], List[bytes]]
+) -> Iterator[Chunk]:
+    """Chunks of an input as lines. One in which the input fails is not sent: with multiprocessing
+    it is lost whole."""
+    source = iter(items)
+    while True:
+        part = list(itertools.islice(source, size))
+        if not part:
+            return
+        lines = encode(part)
+        yield len(lines), lines

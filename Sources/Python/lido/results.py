@@ -1,0 +1,266 @@
+"""What a pool answers before it has the values: `multiprocessing.pool`'s results, by name."""
+
+import base64
+import builtins
+import collections
+import pickle
+import sys
+import threading
+import types
+from multiprocessing import TimeoutError
+from multiprocessing.pool import (  # type: ignore[attr-defined]
+    MaybeEncodingError, RemoteTraceback)
+from typing import Any, Callable, Deque, Iterator, List, Mapping, Optional, Tuple
+
+from lido.errors import JobCancelled, JobFailed, PoolTerminated, RemoteError
+
+__all__ = ["ApplyResult", "AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
+
+#: Whether it succeeded, and the value or the error.
+Outcome = Tuple[bool, Any]
+
+
+class ApplyResult:
+    """The handle of `Pool.apply_async`. Any thread may use it."""
+
+    def __init__(
+        self, pool: Any, callback: Optional[Callable[[Any], Any]],
+        error_callback: Optional[Callable[[BaseException], Any]],
+    ) -> None:
+        # A pool that has something to do is not collected.
+        self._pool = pool
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callback = callback
+        self._error_callback = error_callback
+        self._success = False
+        self._value: Any = None
+
+    def ready(self) -> bool:
+        """Whether the call has ended."""
+        return self._event.is_set()
+
+    def successful(self) -> bool:
+        """Whether it ended without an error. Raises `ValueError` before its end."""
+        if not self.ready():
+            raise ValueError(f"{self!r} not ready")
+        return self._success
+
+    def wait(self, timeout: Optional[float] = None) -> None:
+        """Waits for the end, at most `timeout` seconds."""
+        self._event.wait(timeout)
+
+    def get(self, timeout: Optional[float] = None) -> Any:
+        """The value. Raises the call's error, `multiprocessing.TimeoutError`, or `PoolTerminated`
+        once the pool is terminated."""
+        self.wait(timeout)
+        if not self.ready():
+            raise TimeoutError
+        if self._success:
+            return self._value
+        raise self._value
+
+    def _set(self, outcome: Outcome) -> None:
+        """Ends it, the first time. In the pool's thread of results: the callback runs before
+        anybody who waits goes on, and what it raises is the call's error."""
+        if self._event.is_set():
+            return
+        success, value = outcome
+        callback = self._callback if success else self._error_callback
+        if callback is not None:
+            try:
+                callback(value)
+            except Exception as error:
+                if not success:
+                    error.__context__ = value
+                success, value = False, error
+        self._end(success, value)
+
+    def _end(self, success: bool, value: Any) -> None:
+        with self._lock:
+            if self._event.is_set():
+                return
+            self._success, self._value = success, value
+            self._callback = self._error_callback = self._pool = None
+            self._event.set()
+
+    def _terminate(self) -> None:
+        """Ends it without a value and without a callback, from any thread."""
+        self._end(False, PoolTerminated("the pool was terminated before this had a value"))
+
+    __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
+
+
+AsyncResult = ApplyResult
+
+
+class MapResult(ApplyResult):
+    """The handle of `Pool.map_async` and `Pool.starmap_async`."""
+
+
+class IMapIterator:
+    """Values in the order of their items, as they come. Any thread may use it."""
+
+    _is_ordered = True
+
+    def __init__(self, pool: Any, units_max: int) -> None:
+        """`units_max`: how many units of input may be sent or unread. A unit is what is a line of
+        the map: an item, or a chunk for a function without a name."""
+        self._pool = pool
+        self._condition = threading.Condition()
+        # With each outcome, how many units are given back when it is read.
+        self._items: Deque[Tuple[bool, Any, int]] = collections.deque()
+        self._units_max: Optional[int] = units_max
+        self._units_out = 0
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def next(self, timeout: Optional[float] = None) -> Any:
+        """The next value. Raises the error of its item, `multiprocessing.TimeoutError` (the value
+        is not lost), `StopIteration`."""
+        with self._condition:
+            if not self._items and not self._is_over:
+                self._condition.wait_for(lambda: self._items or self._is_over, timeout)
+            if not self._items:
+                if self._is_over:
+                    raise StopIteration
+                raise TimeoutError
+            success, value, units = self._items.popleft()
+            self._give_back(units)
+        if success:
+            return value
+        raise value
+
+    __next__ = next
+
+    def _give_back(self, units: int) -> None:
+        self._units_out -= units
+        if units:
+            self._condition.notify_all()
+
+    # For the threads that feed it
+
+    def _add(self, success: bool, value: Any, units: int = 1) -> None:
+        with self._condition:
+            if not self._is_over:
+                self._items.append((success, value, units))
+                self._condition.notify_all()
+
+    def _skip(self, units: int) -> None:
+        """Units of which there is nothing to read."""
+        with self._condition:
+            self._give_back(units)
+
+    def _finish(self, error: Optional[BaseException] = None) -> None:
+        """No more values come: the end, or one last error."""
+        with self._condition:
+            if self._is_over:
+                return
+            if error is not None:
+                self._items.append((False, error, 0))
+            self._is_over = True
+            self._pool = None
+            self._condition.notify_all()
+
+    def _terminate(self) -> None:
+        """Ends it from any thread: what has come can be read, and then there is an error."""
+        self._finish(PoolTerminated("the pool was terminated before the iteration was over"))
+
+    def _acquire(self, units: int) -> bool:
+        """Waits until that much may be sent; false when nothing is wanted any more."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._is_over or self._units_max is None or self._units_out == 0
+                or self._units_out + units <= self._units_max)
+            self._units_out += units
+            return not self._is_over
+
+    def _lift(self) -> None:
+        """Lets any number of units be sent: who joins the pool may read no more."""
+        with self._condition:
+            self._units_max = None
+            self._condition.notify_all()
+
+
+class IMapUnorderedIterator(IMapIterator):
+    """Values in the order in which they come."""
+
+    _is_ordered = False
+
+
+def outcome_of(
+    handle: Mapping[str, Any], value: Callable[[], Any], pickles: bool
+) -> Outcome:
+    """What a final handle says; `value` fetches and decodes the value."""
+    if handle.get("successful"):
+        try:
+            return True, value()
+        except Exception as error:
+            return False, error
+    return False, failure(
+        handle.get("error") or {"code": handle.get("state", "failed")}, handle.get("id"),
+        handle.get("state") == "cancelled", pickles)
+
+
+def failure(
+    error: Mapping[str, Any], job: Optional[str], is_cancelled: bool, pickles: bool
+) -> BaseException:
+    """A job's error as multiprocessing would raise it: the exception itself, with the worker's
+    traceback as its cause. `pickles`: whether an exception that came as one is opened."""
+    code = error.get("code", "raised")
+    if code == "result_encoding" and len(error.get("args") or ()) == 2:
+        return _unencodable(*error["args"])
+    if code == "pool_terminated":
+        return PoolTerminated(str(error.get("message") or "the pool was terminated"))
+    if is_cancelled or code == "cancelled":
+        exception: BaseException = JobCancelled(error, job)
+    elif code in ("raised", "task_not_found"):
+        exception = (_opened(error) if pickles else None) or _made(error)
+    else:
+        exception = JobFailed(error, job)
+    traceback = error.get("traceback")
+    if traceback:
+        exception.__cause__ = RemoteTraceback(f'\n"""\n{traceback}"""')
+    return exception
+
+
+def _opened(error: Mapping[str, Any]) -> Optional[BaseException]:
+    packed = error.get("pickle")
+    if not isinstance(packed, str):
+        return None
+    try:
+        exception = pickle.loads(base64.b64decode(packed))
+    except Exception:
+        return None  # It could be written and cannot be read: its description is left.
+    return exception if isinstance(exception, BaseException) else None
+
+
+def _made(error: Mapping[str, Any]) -> BaseException:
+    """An exception of a class that this program knows, made of its arguments; otherwise one that
+    describes it."""
+    name, module = str(error.get("type", "Exception")), error.get("module")
+    arguments: Optional[List[Any]] = error.get("args")
+    kind: Any = None
+    if module == "__main__" or module == "__mp_main__":
+        kind = sys.modules.get("__main__")
+    elif isinstance(module, str):
+        kind = builtins if module == "builtins" else sys.modules.get(module)
+    for part in name.split("."):
+        kind = getattr(kind, part, None)
+    if arguments is not None and isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            exception: BaseException = kind(*arguments)
+            return exception
+        except Exception:
+            pass  # Its class wants something else than what it keeps as its arguments.
+    return RemoteError(name, str(error.get("message", "")), module, arguments)
+
+
+def _unencodable(reason: str, value: str) -> BaseException:
+    """The error of a value that could not be sent; its class would quote both once more."""
+    error: BaseException = MaybeEncodingError(None, None)
+    error.exc, error.value = reason, value  # type: ignore[attr-defined]
+    error.args = (reason, value)
+    return error

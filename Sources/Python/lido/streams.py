@@ -1,0 +1,250 @@
+"""Maps whose input is sent while it is read, and whose results are read as they come.
+
+One thread sends and another reads, each over a connection of its own: neither waits for the other,
+and who stops reading stops, through the service, the one who sends.
+"""
+
+import http.client
+import random
+import socket
+import threading
+import time
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+
+from lido import codec
+from lido.errors import JobFailed, ServiceError, Unreachable
+from lido.transport import (
+    RETRY_SECONDS, Transport, chunk, messages, path, problem, query, shut_down)
+
+__all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
+
+#: Items are sent together up to this many bytes when they come fast.
+_PART_BYTES = 1 << 16
+
+
+class MapInput:
+    """Sends the items of a map. `send` and `finish` are for one thread, `abort` for any."""
+
+    def __init__(self, transport: Transport, options: Mapping[str, Any]) -> None:
+        self._transport = transport
+        self._options = options
+        self._connection: Optional[http.client.HTTPConnection] = None
+        self._lock = threading.Lock()
+        self._is_aborted = False
+
+    def begin(self) -> None:
+        """Asks for the map. Raises `Unreachable`; a refusal comes with `send` or `finish`."""
+        give_up = time.monotonic() + RETRY_SECONDS
+        pause = 0.05
+        while True:
+            connection = self._transport.open(timeout=None)
+            try:
+                self._transport.begin(connection, "POST", query("/v1/maps", self._options), {
+                    "Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked"})
+                break
+            except OSError as error:
+                connection.close()
+                # Its id makes a repeat safe: nothing of it has been sent.
+                if time.monotonic() + pause > give_up:
+                    raise Unreachable(f"{self._transport.url}: {error}") from error
+                time.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, 1)
+        with self._lock:
+            self._connection = connection
+            is_aborted = self._is_aborted
+        if is_aborted:
+            self.abort()
+
+    def send(self, items: Iterable[bytes]) -> None:
+        """Sends encoded items. Blocks while the service takes no more. Raises `Unreachable`, or
+        `ServiceError` when the map was refused."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.send(chunk(b"\n".join([*items, b""])))
+        except OSError as error:
+            self._tell(error)
+
+    def finish(self) -> Any:
+        """Ends the input; the handle of the map. Raises like `send`."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            connection.send(b"0\r\n\r\n")
+            return self._answer()
+        except (OSError, http.client.HTTPException) as error:
+            self._tell(error)
+
+    def close(self) -> None:
+        """Closes the connection: for the thread that sends, when it is done."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def abort(self) -> None:
+        """Breaks the input off; what was sent counts. A thread that is in `send` fails."""
+        with self._lock:
+            self._is_aborted = True
+            connection = self._connection
+        shut_down(connection)
+
+    def _answer(self) -> Any:
+        assert self._connection is not None
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status >= 400:
+            raise problem(response.status, response.headers, body)
+        return codec.loads(body)
+
+    def _tell(self, error: Exception) -> None:
+        """Why sending failed: the service may have answered before it closed."""
+        if not self._is_aborted:
+            try:
+                self._answer()
+            except (OSError, http.client.HTTPException, AttributeError):
+                pass  # It said nothing.
+        raise Unreachable(f"{self._transport.url}: the input broke off: {error}") from error
+
+
+def send_all(source: MapInput, items: Sequence[bytes]) -> None:
+    """Sends items that are at hand, many at a time."""
+    part: List[bytes] = []
+    size = 0
+    for item in items:
+        part.append(item)
+        size += len(item)
+        if size >= _PART_BYTES:
+            source.send(part)
+            part, size = [], 0
+    if part:
+        source.send(part)
+
+
+class Window:
+    """How many items may be sent and not be read yet. One thread acquires, another releases."""
+
+    def __init__(self, items_max: int) -> None:
+        self._left = items_max
+        self._is_open = True
+        self._changed = threading.Condition()
+
+    def acquire(self) -> bool:
+        """Waits until there is room for another item; false once the window is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._left > 0 or not self._is_open)
+            self._left -= 1
+            return self._is_open
+
+    def release(self) -> None:
+        """An item was read."""
+        with self._changed:
+            self._left += 1
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing is wanted any more."""
+        with self._changed:
+            self._is_open = False
+            self._changed.notify()
+
+
+class ResultStream:
+    """Reads the results of a map, and goes on where it was when the connection breaks. One thread
+    reads; `close` is for any."""
+
+    def __init__(
+        self, transport: Transport, identifier: str, ordered: bool, after: int = 0,
+        is_coming: bool = False,
+    ) -> None:
+        """`is_coming`: the map is being submitted at this moment, and may not be there yet."""
+        self._transport = transport
+        self._identifier = identifier
+        self._order = "input" if ordered else "completion"
+        self._received = after
+        self._is_coming = is_coming
+        self._is_closed = False
+        self._connection: Optional[http.client.HTTPConnection] = None
+
+    def __iter__(self) -> Iterator[Dict[str, Any]]:
+        """`{"index", "value"}` or `{"index", "error"}` for each item, and last the line with
+        `"done"`. Raises `ServiceError`, `Unreachable`."""
+        give_up: Optional[float] = None
+        pause = 0.01
+        while True:
+            try:
+                for message in self._read():
+                    self._is_coming = False
+                    give_up, pause = None, 0.01
+                    yield message
+                    if message.get("done"):
+                        return
+                error: Exception = Unreachable("the stream of results ended without its last line")
+            except ServiceError as refusal:
+                if refusal.status != 404 or not self._is_coming:
+                    raise
+                error = refusal
+            except (OSError, http.client.HTTPException) as problem:
+                error = problem
+            if self._is_closed:
+                return
+            now = time.monotonic()
+            give_up = now + RETRY_SECONDS if give_up is None else give_up
+            if now + pause > give_up:
+                if isinstance(error, ServiceError):
+                    raise error
+                raise Unreachable(f"{self._transport.url}: {error}") from error
+            time.sleep(pause)
+            pause = min(pause * 2, 1)
+
+    def close(self) -> None:
+        """Ends the reading; the thread that reads gets no more."""
+        self._is_closed = True
+        shut_down(self._connection)
+
+    def _read(self) -> Iterator[Dict[str, Any]]:
+        # No time limit: the next result may take as long as a call does. A service that is gone
+        # closes the connection, and TCP finds out about a machine that is.
+        connection = self._connection = self._transport.open(timeout=None)
+        try:
+            target = query(path("maps", self._identifier, "results"), {
+                "order": self._order, "after": self._received or None})
+            self._transport.begin(connection, "GET", target, {"Accept": "application/x-ndjson"})
+            _keep_alive(connection)
+            if self._is_closed:
+                return
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise problem(response.status, response.headers, response.read())
+            for message in messages(response):
+                if "index" in message:
+                    self._received += 1
+                yield message
+        finally:
+            connection.close()
+
+
+def results(
+    stream: ResultStream, pickles: bool, identifier: str
+) -> Iterator["tuple[int, Any, Optional[JobFailed]]"]:
+    """The index, value and error of each item. Raises `JobFailed` when the map broke off."""
+    for message in stream:
+        if "done" in message:
+            if "error" in message:
+                raise JobFailed(message["error"], identifier)
+            return
+        error = message.get("error")
+        if error is not None:
+            yield message["index"], None, JobFailed(error, identifier)
+        else:
+            yield message["index"], codec.decode(message["value"], pickles), None
+
+
+def _keep_alive(connection: http.client.HTTPConnection) -> None:
+    sock = connection.sock
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,281 @@
+"""Requests to a service over kept-alive connections, one per thread."""
+
+import http.client
+import json
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+import weakref
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from lido import codec
+from lido.errors import ServiceError, Unreachable
+
+__all__ = ["Answer", "Transport", "default_url"]
+
+#: What a connection may take to open, and an answer to begin beyond the wait that was asked for.
+SECONDS_MAX = 60.0
+
+#: The longest wait that a request asks for; the service allows 60 s.
+WAIT_MAX = 30.0
+
+#: How long a request that is safe to repeat is repeated while the service cannot be reached.
+RETRY_SECONDS = 10.0
+
+_BROKEN = (http.client.HTTPException, OSError)
+
+
+def default_url() -> str:
+    """`LIDO_URL`, or where a service listens by default."""
+    return os.environ.get("LIDO_URL") or "http://127.0.0.1:8080"
+
+
+class Answer:
+    """A whole answer. `headers` are those of `http.client`."""
+
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return codec.loads(self.body)
+
+
+class Kept:
+    """A connection that is closed when nobody keeps it: its thread, or the transport, is gone."""
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self.connection = connection
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+class Transport:
+    """Where a service is, and how to speak to it. Any thread may use it, and so may the children of
+    a fork."""
+
+    def __init__(
+        self, url: Optional[str] = None, token: Optional[str] = None,
+        retry_seconds: float = RETRY_SECONDS, seconds_max: float = SECONDS_MAX,
+    ) -> None:
+        """`url` is `LIDO_URL` by default, `token` is `LIDO_TOKEN`. Raises `ValueError`."""
+        self.given = url, token
+        self._seconds_max = seconds_max
+        self.url = url or default_url()
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not the address of a service: {self.url!r}")
+        self._host = parts.hostname
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._is_secure = parts.scheme == "https"
+        self._prefix = parts.path.rstrip("/")
+        self._retry_seconds = retry_seconds
+        self._headers = {"Accept": "application/json"}
+        token = token or os.environ.get("LIDO_TOKEN")
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._local = threading.local()
+        self._open: "weakref.WeakSet[http.client.HTTPConnection]" = weakref.WeakSet()
+        self._is_aborted = False
+
+    def abort(self) -> None:
+        """Ends every request that goes on, in whichever thread, and all later ones: they raise
+        `Unreachable`."""
+        self._is_aborted = True
+        for connection in list(self._open):
+            shut_down(connection)
+
+    def close(self) -> None:
+        """Closes the connection of this thread."""
+        self._local.kept = None
+
+    def close_all(self) -> None:
+        """Closes the connections of all threads, none of which may be in the middle of a
+        request."""
+        for connection in list(self._open):
+            connection.close()
+
+    def request(
+        self, method: str, target: str, body: Optional[bytes] = None,
+        headers: Optional[Mapping[str, str]] = None, wait: float = 0, is_safe: bool = False,
+    ) -> Answer:
+        """Sends a request and reads its answer.
+
+        One that `is_safe` (a GET, or one whose repeat changes nothing) is repeated while the
+        connection breaks, for some seconds. `wait` are the seconds that the service was asked to
+        take. Raises `ServiceError` for an answer of 400 and above, `Unreachable`.
+        """
+        answer = self._exchange(method, target, body, headers, wait, is_safe or method == "GET")
+        if answer.status >= 400:
+            raise problem(answer.status, answer.headers, answer.body)
+        return answer
+
+    def json(
+        self, method: str, target: str, body: Optional[bytes] = None,
+        headers: Optional[Mapping[str, str]] = None, wait: float = 0, is_safe: bool = False,
+    ) -> Any:
+        """`request`, and its answer as JSON; None when there is none."""
+        answer = self.request(method, target, body, headers, wait, is_safe)
+        return answer.json if answer.body else None
+
+    def open(self, timeout: Optional[float] = SECONDS_MAX) -> http.client.HTTPConnection:
+        """A connection of its own, for a stream. `timeout` None is none."""
+        if self._is_secure:
+            return http.client.HTTPSConnection(
+                self._host, self._port, timeout=timeout, context=ssl.create_default_context())
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+
+    def begin(
+        self, connection: http.client.HTTPConnection, method: str, target: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Sends the head of a request, to whose body `connection.send` adds."""
+        connection.putrequest(method, self._prefix + target)
+        for name, value in {**self._headers, **headers}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+
+    # One exchange
+
+    def _exchange(
+        self, method: str, target: str, body: Optional[bytes],
+        headers: Optional[Mapping[str, str]], wait: float, is_safe: bool,
+    ) -> Answer:
+        all_headers = {**self._headers, **(headers or {})}
+        if body is not None:
+            all_headers.setdefault("Content-Type", "application/json")
+        give_up: Optional[float] = None  # Counted from the first failure: a wait may be long.
+        pause = 0.05
+        while True:
+            connection, is_fresh = self._connection(self._seconds_max + wait)
+            is_sent = False
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                if self._is_aborted:
+                    raise ConnectionAbortedError("aborted")
+                is_sent = True
+                connection.request(method, self._prefix + target, body, all_headers)
+                response = connection.getresponse()
+                return Answer(response.status, response.headers, response.read())
+            except _BROKEN as error:
+                self.close()
+                # A request that was not sent can be sent again whatever it is; and a connection
+                # that was kept may have been closed by the service just before it was used.
+                may_repeat = (is_safe or not is_sent) and not self._is_aborted
+                now = time.monotonic()
+                give_up = now + self._retry_seconds if give_up is None else give_up
+                if not may_repeat or (is_fresh and now + pause > give_up):
+                    raise Unreachable(f"{self.url}: {type(error).__name__}: {error}") from error
+            except BaseException:
+                self.close()  # Interrupted in the middle: what comes next is not the next answer.
+                raise
+            if is_fresh:
+                time.sleep(pause * random.uniform(0.5, 1))
+                pause = min(pause * 2, 1)
+
+    def _connection(self, timeout: float) -> Tuple[http.client.HTTPConnection, bool]:
+        """The connection of this thread and process, and whether it was not used before."""
+        kept: Optional[Kept] = getattr(self._local, "kept", None)
+        if kept is not None and kept.process == os.getpid():
+            connection = kept.connection
+            connection.timeout = timeout
+            if connection.sock is not None:
+                connection.sock.settimeout(timeout)
+            return connection, connection.sock is None
+        connection = self.open(timeout)
+        self._open.add(connection)
+        self._local.kept = Kept(connection)
+        return connection, True
+
+
+def shut_down(connection: Optional[http.client.HTTPConnection]) -> None:
+    """Ends a connection under whichever thread uses it."""
+    sock = None if connection is None else connection.sock
+    if sock is not None:
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # It has ended by itself.
+
+
+def problem(status: int, headers: Any, body: bytes) -> ServiceError:
+    """An answer of 400 and above as an exception."""
+    members: Any = {}
+    try:
+        members = json.loads(body)
+    except ValueError:
+        members = {"detail": body[:400].decode("utf-8", "replace")}
+    if not isinstance(members, dict):
+        members = {"detail": str(members)}
+    error = ServiceError(
+        status, str(members.get("code", "http_error")),
+        str(members.get("detail") or members.get("title") or ""), members.get("errors"),
+        seconds(headers.get("Retry-After")))
+    error.problem = members  # type: ignore[attr-defined]
+    return error
+
+
+def seconds(text: Optional[str]) -> Optional[float]:
+    """What a `Retry-After` says; None for a date, which the service never sends."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def path(*parts: str) -> str:
+    """A path of the service, its parts quoted."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def query(target: str, members: Mapping[str, Any]) -> str:
+    """A target with a query of what is not None."""
+    given = {
+        name: ("true" if value else "false") if isinstance(value, bool) else value
+        for name, value in members.items() if value is not None}
+    return f"{target}?{urlencode(given, doseq=True)}" if given else target
+
+
+def joined(members: Mapping[str, bytes]) -> bytes:
+    """An object of values that are JSON text already."""
+    parts = [codec.encode(name) + b":" + text for name, text in members.items()]
+    return b"{" + b",".join(parts) + b"}"
+
+
+def options(members: Mapping[str, Any]) -> Dict[str, bytes]:
+    """Options of a submission as JSON text, those that are None left out."""
+    return {
+        name: json.dumps(value).encode() for name, value in members.items() if value is not None}
+
+
+def chunk(body: bytes) -> bytes:
+    """A part of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+def messages(response: http.client.HTTPResponse) -> Iterator[Any]:
+    """The JSON values of a streamed answer, one a line. Raises when it broke off within one:
+    `http.client.IncompleteRead`, `OSError`."""
+    rest = b""
+    while True:
+        part = response.read1(1 << 16)
+        if not part:
+            if rest:
+                raise http.client.IncompleteRead(rest)
+            return
+        if b"\n" not in part:
+            rest += part
+            continue
+        whole, _, rest = (rest + part).rpartition(b"\n")
+        # All at once: that takes a third of the time.
+        yield from codec.loads(b"[" + whole.replace(b"\n", b",") + b"]")

@@ -1,0 +1,372 @@
+#!/usr/bin/env python3
+"""`lido.Client`, against the test double; what the service has already also against LIDO_BIN.
+
+    [LIDO_BIN=.build/release/lido] python3 Tests/Python/client_tests.py [-v] [NAME …]
+"""
+
+import functools
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
+sys.path[:0] = [HERE, SOURCES]
+
+import lido  # noqa: E402
+import worker_functions as functions  # noqa: E402
+from double.service import Service  # noqa: E402
+
+SECONDS_MAX = 20
+
+
+class ClientTest(unittest.TestCase):
+    """One test double, two workers."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service(folders=[HERE], modules=["worker_functions"])
+        cls.client = lido.Client(cls.service.url)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.close()
+        cls.service.end()
+
+    def requests(self, before):
+        """The requests since so many."""
+        return self.service.requests[before:]
+
+    def test_jobs(self):
+        job = self.client.submit("registered", [1])
+        self.assertEqual(job.result(SECONDS_MAX), 2)
+        self.assertTrue(job.wait()["successful"])
+        self.assertEqual(self.client.apply(functions.add, 1, y=5), 6)
+        self.assertEqual(self.client.result(job.id), 2)
+        job.delete()
+        with self.assertRaises(lido.ServiceError) as caught:
+            self.client.job(job.id)
+        self.assertEqual((caught.exception.status, caught.exception.code), (404, "not_found"))
+
+    def test_a_job_that_fails(self):
+        job = self.client.submit(functions.fail_at_three, [3], wait=SECONDS_MAX)
+        self.assertEqual(job.handle["state"], "failed")
+        with self.assertRaises(lido.JobFailed) as caught:
+            job.result()
+        error = caught.exception
+        self.assertEqual((error.code, error.type, error.job), ("raised", "KeyError", job.id))
+        self.assertIn("fail_at_three", error.traceback)
+        job = self.client.submit(functions.die)
+        with self.assertRaises(lido.JobFailed) as caught:
+            job.result(SECONDS_MAX)
+        self.assertEqual((caught.exception.code, caught.exception.signal), ("signalled", 9))
+
+    def test_cancel_and_timeout(self):
+        job = self.client.submit(functions.rest, [60])
+        with self.assertRaises(TimeoutError):
+            job.result(0.05)
+        self.assertFalse(job.wait(0)["ready"])
+        job.cancel()
+        with self.assertRaises(lido.JobCancelled):
+            job.result(SECONDS_MAX)
+        with self.assertRaises(lido.ServiceError) as caught:
+            job.cancel()
+        self.assertEqual(caught.exception.status, 409)
+
+    def test_values_that_json_does_not_have(self):
+        with self.assertRaises(lido.EncodingError):
+            self.client.submit(functions.pair, [(1, 2)])
+        job = self.client.submit(functions.pair, [{1, 2}], pickle=True)
+        self.assertEqual(job.result(SECONDS_MAX), ({1, 2}, {1, 2}))
+        with self.assertRaises(ValueError):
+            self.client.submit(lambda: 1)
+
+    def test_many_at_once(self):
+        before = len(self.service.requests)
+        jobs = self.client.submit_many(
+            [{"task": "registered", "args": [n]} for n in range(100)]
+            + [{"task": "registered", "args": [1], "pool": "none"}])
+        self.assertEqual(self.requests(before), ["POST /v1/jobs"])
+        self.assertEqual([job.result(SECONDS_MAX) for job in jobs[:100]], list(range(1, 101)))
+        self.assertEqual((jobs[100].status, jobs[100].code), (404, "not_found"))
+
+    def test_a_repeat_after_a_lost_answer_is_the_same_job(self):
+        self.client.job(self.client.submit("registered", [1]).id)
+        count = len(self.service.jobs)
+        self.service.breaks = 2
+        job = self.client.submit("registered", [41])
+        self.assertEqual(job.result(SECONDS_MAX), 42)
+        self.assertEqual(len(self.service.jobs), count + 1)
+
+    def test_a_service_that_is_not_there(self):
+        client = lido.Client("http://127.0.0.1:9")
+        client.transport._retry_seconds = 0.1
+        with self.assertRaises(lido.Unreachable):
+            client.job("a")
+        with self.assertRaises(ValueError):
+            lido.Client("localhost:80")
+
+    def test_a_connection_per_thread_is_kept(self):
+        made = []
+        original = self.client.transport.open
+
+        def count(timeout):
+            made.append(threading.current_thread())
+            return original(timeout)
+        self.client.transport.open = count
+        self.addCleanup(delattr, self.client.transport, "open")
+
+        def work():
+            for number in range(5):
+                self.client.apply("registered", number)
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS_MAX)
+        self.assertEqual(len(made), len(set(made)))
+        self.assertEqual(len(made), 4)
+
+    def test_map(self):
+        self.assertEqual(self.client.map(functions.square, range(100)), [n * n for n in range(100)])
+        self.assertEqual(self.client.map(functions.add, [(1, 2), [3]], star=True), [3, 4])
+        self.assertEqual(self.client.map("registered", []), [])
+        with self.assertRaises(lido.JobFailed) as caught:
+            self.client.map(functions.fail_at_three, range(8), chunksize=2)
+        self.assertEqual(caught.exception.type, "KeyError")
+
+    def test_a_map_that_is_larger_than_a_request(self):
+        items = ["x" * 100_000 + str(number) for number in range(60)]
+        before = len(self.service.requests)
+        values = self.client.map("builtins:len", items, pickle=True, chunksize=4)
+        self.assertEqual(values, [len(item) for item in items])
+        self.assertIn("/results", "".join(self.requests(before)))
+
+    def test_streams(self):
+        self.assertEqual(
+            list(self.client.stream(functions.square, range(50))), [n * n for n in range(50)])
+        self.assertEqual(
+            sorted(self.client.stream(functions.square, range(50), ordered=False, chunksize=7)),
+            [n * n for n in range(50)])
+        found = list(self.client.stream_items(functions.fail_at_three, range(5), chunksize=1))
+        self.assertEqual([(index, value) for index, value, error in found if not error],
+                         [(0, 0), (1, 1), (2, 2), (4, 4)])
+        self.assertEqual(found[3][2].type, "KeyError")
+        with self.assertRaises(lido.JobFailed):
+            list(self.client.stream(functions.fail_at_three, range(5), chunksize=1))
+
+    def test_a_stream_without_an_end(self):
+        taken = []
+
+        def numbers():
+            for number in itertools.count():
+                taken.append(number)
+                yield number
+        stream = self.client.stream(functions.square, numbers(), chunksize=1, buffersize=4)
+        self.assertEqual([next(stream) for _ in range(100)], [n * n for n in range(100)])
+        # What was read, what may be out, and one that waits to be sent.
+        self.assertLessEqual(len(taken), 100 + 4 + 1)
+        stream.close()
+
+    def test_an_input_that_fails(self):
+        def numbers():
+            yield from range(3)
+            raise RuntimeError("no more")
+        stream = self.client.stream(functions.square, numbers(), chunksize=1)
+        values = []
+        with self.assertRaises(RuntimeError):
+            for value in stream:
+                values.append(value)
+        self.assertEqual(values, [0, 1, 4])
+
+    def test_a_stream_that_is_refused(self):
+        with self.assertRaises(lido.ServiceError) as caught:
+            list(self.client.stream("registered", range(3), pool="none"))
+        self.assertEqual(caught.exception.status, 404)
+
+    def test_a_stream_of_results_goes_on_after_a_break(self):
+        identifier = "broken-stream"
+        self.service.breaks = 0
+        self.client.map(functions.square, range(10_000), id=identifier)
+        self.service.breaks = 2
+        found = list(self.client.map_results(identifier))
+        self.assertEqual([value for _, value, _ in found], [n * n for n in range(10_000)])
+        self.assertEqual(self.service.breaks, 0)
+        rest = list(self.client.map_results(identifier, after=9990))
+        self.assertEqual([index for index, _, _ in rest], list(range(9990, 10_000)))
+        self.assertTrue(self.client.map_handle(identifier)["successful"])
+        self.client.delete_map(identifier)
+
+
+@unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
+class ServiceCase(unittest.TestCase):
+    """The service itself."""
+
+    configuration = None
+    process = None
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        place = functools.partial(os.path.join, folder.name)
+        arguments = ["--listen", "127.0.0.1:0", "--port-file", place("port"),
+                     "--data", place("data")]
+        if cls.configuration is not None:
+            with open(place("lido.yaml"), "w", encoding="utf-8") as file:
+                file.write(cls.configuration)
+            arguments += ["--config", place("lido.yaml")]
+        with open(place("log"), "wb") as log:
+            cls.process = subprocess.Popen(
+                [os.environ["LIDO_BIN"], "serve", *arguments], stdout=log, stderr=log)
+        cls.addClassCleanup(cls.end)
+        waiting = threading.Event()
+        for _ in range(400):
+            if os.path.exists(place("port")) and os.path.getsize(place("port")):
+                break
+            if cls.process.poll() is not None:
+                with open(place("log"), encoding="utf-8") as file:
+                    raise unittest.SkipTest(f"this service does not start so: {file.read()}")
+            waiting.wait(0.05)
+        with open(place("port"), encoding="utf-8") as file:
+            cls.client = lido.Client(f"http://127.0.0.1:{file.read().strip()}")
+
+    @classmethod
+    def end(cls):
+        """Ends the service."""
+        cls.process.send_signal(signal.SIGTERM)
+        cls.process.wait(SECONDS_MAX)
+
+
+class ServiceTest(ServiceCase):
+    """Its built-in tasks."""
+
+    def test_jobs(self):
+        self.assertEqual(self.client.apply("square", 7), 49)
+        job = self.client.submit("factorial", [3000], wait=SECONDS_MAX, tags=["a"])
+        self.assertGreater(job.result().bit_length(), 9000)
+        self.assertEqual(job.handle["tags"], ["a"])
+        job.delete()
+        with self.assertRaises(lido.ServiceError) as caught:
+            self.client.job(job.id)
+        self.assertEqual(caught.exception.status, 410)
+        with self.assertRaises(lido.JobFailed) as caught:
+            self.client.apply("fail", "so")
+        self.assertEqual(caught.exception.code, "raised")
+        self.assertIsInstance(self.client.logs(self.client.submit("echo", [1]).id), str)
+
+    def test_every_value_comes_back(self):
+        for value in (1.0, -0.0, 1e300, 5e-324, 10 ** 400, "é\u2028\0\"\\", [], {}, [None, True],
+                      {"a": {"b": [1, 2.5]}}, {"pickle": 1}):
+            echoed = self.client.apply("echo", value)
+            self.assertEqual((repr(echoed), type(echoed)), (repr(value), type(value)))
+
+    def test_refusals(self):
+        with self.assertRaises(lido.ServiceError) as caught:
+            self.client.submit("no such task")
+        self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_task"))
+        with self.assertRaises(lido.ServiceError) as caught:
+            self.client.submit("square", [1], max_attempts=0)
+        self.assertEqual(caught.exception.errors[0]["pointer"], "/max_attempts")
+
+    def test_many_cancel_and_repeat(self):
+        jobs = self.client.submit_many(
+            [{"task": "square", "args": [n]} for n in range(1000)] + [{"task": "nap"}])
+        self.assertEqual([job.result(SECONDS_MAX) for job in jobs[:-1]],
+                         [n * n for n in range(1000)])
+        self.assertEqual(jobs[-1].code, "unknown_task")
+        job = self.client.submit("sleep", [60], id="rest")
+        self.assertEqual(self.client.submit("sleep", [60], id="rest").id, job.id)
+        job.cancel(grace=0)
+        with self.assertRaises(lido.JobCancelled):
+            job.result(SECONDS_MAX)
+
+    def test_maps(self):
+        try:
+            self.assertEqual(self.client.map("square", range(20)), [n * n for n in range(20)])
+        except lido.ServiceError as error:
+            self.assertEqual(error.status, 404)
+            self.skipTest("this service has no maps")
+        with self.assertRaises(lido.JobFailed):
+            self.client.map("square", [1, "x"])
+        self.assertEqual(sum(map(len, self.client.map("echo", ["x" * 100_000] * 60))), 6_000_000)
+        stream = self.client.stream("square", itertools.count(), chunksize=1, buffersize=8)
+        self.assertEqual([next(stream) for _ in range(300)], [n * n for n in range(300)])
+        stream.close()
+        found = list(self.client.stream_items("square", [1, 2, "x", 4, 5, 6], chunksize=3))
+        self.assertEqual([value for _, value, _ in found], [1, 4, None, 16, 25, 36])
+        with self.assertRaises(lido.ServiceError):
+            list(self.client.stream("no such task", range(3)))
+
+
+class ServiceWorkersTest(ServiceCase):
+    """Its pools of Python workers."""
+
+    configuration = f"""
+allow_pickle: true
+pools:
+  default: {{ processes: 1 }}
+  python: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 2,
+            allow_pickle: true, allow_main: true, maxtasksperchild: 100,
+            environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
+  plain: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 1,
+           environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
+"""
+
+    def result(self, task, *args, pool="plain", **members):
+        """The value of a job."""
+        return self.client.submit(task, args, pool=pool, **members).result(SECONDS_MAX)
+
+    def test_calls(self):
+        self.assertEqual(self.result("registered", 1), 2)
+        self.assertEqual(self.result(functions.square, 10 ** 5000), 10 ** 10000)
+        self.assertEqual(self.result(functions.pair, {1}, pool="python", pickle=True), ({1}, {1}))
+        self.assertEqual(self.result(of_the_script, 3, pool="python", pickle=True), (3,))
+        self.assertEqual(self.result("math:factorial", 5, pool="python"), 120)
+        jobs = self.client.submit_many(
+            {"task": functions.square, "args": [n], "pool": "python"} for n in range(1000))
+        self.assertEqual(
+            [job.result(SECONDS_MAX) for job in jobs], [n * n for n in range(1000)])
+
+    def test_errors(self):
+        for task, args, code, kind in (
+                ("math:factorial", [5], "raised", "TaskNotFound"),
+                (functions.fail_at_three, [3], "raised", "KeyError"),
+                (functions.unencodable, [], "result_encoding", "MaybeEncodingError"),
+                (functions.die, [], "signalled", None), (functions.leave, [3], "exited", None)):
+            with self.assertRaises(lido.JobFailed) as caught:
+                self.result(task, *args)
+            self.assertEqual(caught.exception.code, code)
+            self.assertIn(kind, (None, caught.exception.type))
+        for task, options in ((of_the_script, {}), (functions.pair, {"pickle": True})):
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.result(task, 1, **options)
+            self.assertEqual(caught.exception.status, 422)
+
+    def test_events_logs_and_cancel(self):
+        job = self.client.submit(functions.tells_slowly, [3], pool="plain")
+        events = list(job.events())
+        self.assertTrue(events[-1].data["ready"])
+        self.assertIn({"value": 1}, [event.data for event in events if event.type == "item"])
+        job = self.client.submit(functions.prints, ["hello"], pool="plain")
+        job.wait(SECONDS_MAX)
+        self.assertEqual(self.client.logs(job.id, stream="stdout"), "hello")
+        job = self.client.submit(functions.loops, pool="plain")
+        while job.wait(0)["state"] != "running":
+            job.wait(0.05)
+        job.cancel()
+        with self.assertRaises(lido.JobCancelled):
+            job.result(SECONDS_MAX)
+
+
+def of_the_script(x):
+    return (x,)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs the tests of Sources/Python, and goes on after one that fails.
+#
+#   PYTHON     the interpreter (default python3)
+#   LIDO_BIN   the service: client_tests.py then uses it, too
+#   LIDO_URL   a running service with a Python pool: own_pool_tests.py and example_tests.py use it
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+failed=()
+for script in codec_tests worker_tests client_tests pool_tests own_pool_tests example_tests; do
+  echo "$script"
+  PYTHONDONTWRITEBYTECODE=1 timeout --kill-after=10 300 "${PYTHON:-python3}" "$script.py" ||
+    failed+=("$script")
+done
+echo "tests of Python: ${failed[*]:-nothing failed}"
+[ ${#failed[@]} -eq 0 ]

@@ -1,0 +1,214 @@
+"""Functions that the tests call in workers."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import lido
+
+CALLS = []
+SETTINGS = {}
+
+
+def square(x):
+    return x * x
+
+
+def add(x, y=1):
+    return x + y
+
+
+def pair(x):
+    return x, x
+
+
+def set_up(**_):
+    raise TypeError("never called so")
+
+
+def initialize(*args):
+    if args == ("fail",):
+        raise ValueError("no set-up today")
+    SETTINGS["args"] = args
+
+
+def settings(_=None):
+    return SETTINGS.get("args")
+
+
+class Trouble(Exception):
+    """Can be pickled, and not be read again."""
+
+    def __init__(self, first, second):
+        super().__init__(first)
+        self.second = second
+
+
+def trouble(x):
+    raise Trouble(x, 2)
+
+
+def fail_at_three(x):
+    if x == 3:
+        raise KeyError("three", x)
+    return x
+
+
+def unencodable(_=None):
+    return lambda: 1
+
+
+def leave(code):
+    sys.exit(code)
+
+
+def interrupt(_=None):
+    raise KeyboardInterrupt
+
+
+def die(number=signal.SIGKILL):
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def pid(_=None):
+    return os.getpid()
+
+
+def append(path, text):
+    """Appends a line, and answers how many calls this process has had."""
+    CALLS.append(text)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+    return len(CALLS)
+
+
+def prints(text):
+    print(text, end="")
+    return len(text)
+
+
+def rest(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def rest_and_square(x):
+    time.sleep(0.005)
+    return x * x
+
+
+def wait_for(path):
+    """Opens a FIFO: goes on when somebody writes."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def long_text(count):
+    return "x" * count
+
+
+def raises_long(count):
+    raise ValueError("x" * count)
+
+
+def surrogate(_=None):
+    raise ValueError("\ud800 is half a character")
+
+
+def leaves_child(_=None):
+    """A program and a forked child that outlive the call; their pids."""
+    program = subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL)
+    child = os.fork()
+    if child == 0:
+        time.sleep(30)
+        os._exit(0)
+    return [program.pid, child]
+
+
+def open_descriptors(pid_):
+    return sorted(
+        os.readlink(f"/proc/{pid_}/fd/{name}") for name in os.listdir(f"/proc/{pid_}/fd"))
+
+
+def leaves_a_mark(path):
+    try:
+        lido.item("begun")
+        time.sleep(60)
+    finally:
+        time.sleep(0.1)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("cleaned up")
+
+
+def ends_a_child():
+    """The exit codes of a child of multiprocessing, and of one that was forked by hand."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join()
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return [process.exitcode, -os.WTERMSIG(os.waitpid(child, 0)[1])]
+
+
+def tells(count):
+    for number in range(count):
+        lido.progress(number / count, f"{number} done")
+    lido.progress(1)
+    return lido.current_job().attempt
+
+
+def tells_at_length():
+    lido.progress(0, "é" * 100_000)
+    lido.progress("x" * 10_000)
+
+
+def tells_slowly(count):
+    for number in range(count):
+        time.sleep(0.2)
+        lido.item(number)
+    return count
+
+
+def tells_in_threads(count):
+    threads = [
+        threading.Thread(target=lido.item, args=["x" * 100_000]) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count
+
+
+def loops():
+    """Until it is cancelled, in a loop that swallows every Exception."""
+    while True:
+        try:
+            time.sleep(0.001)
+        except Exception:
+            pass
+
+
+@lido.task
+def registered(x):
+    return x + 1
+
+
+@lido.task(name="count-down")
+def count_down(number):
+    while number > 0:
+        yield number
+        number -= 1
+    return "lift-off"
+
+
+def lazily(number):
+    yield number
