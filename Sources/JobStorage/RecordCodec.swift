@@ -83,8 +83,8 @@
 // was made: the journal took nothing just then. Of a map also one whose client heard nothing since
 // the service ended before all its items were there. Its id is none that was dropped.
 //
-// Version 1 has no job_withdrawn; versions 1 and 2 have no record of a map, no member of a chunk, no
-// encoding, no main, and of an error no args, module, pickle, item and values. Nothing else is
+// Version 1 has no job_withdrawn; versions 1 and 2 have no record of a map, no member of a chunk,
+// no encoding, no main, and of an error no args, module, pickle, item and values. Nothing else is
 // different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment

@@ -38,7 +38,7 @@ import Testing
     #expect(answer("plain", nil, args: "[123456789]") == .accepted(1, isReplay: false))
   }
 
-  @Test func `a map meets the same rules, chunk by chunk, and its chunks have its options`() throws {
+  @Test func `a map meets the same rules chunk by chunk, and its chunks have its options`() throws {
     func answer(_ pool: String, chunkSize: Int, _ options: JobOptions? = nil) -> Answer? {
       var map = MapTests.document(10, chunkSize: chunkSize, options)
       map.pool = pool

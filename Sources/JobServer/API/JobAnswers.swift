@@ -132,20 +132,10 @@ enum JobAnswers {
         status: 422, code: .unknownTask,
         detail: "the pool '\(pool)' does not know a task named '\(task)'",
         mistakes: [.init(detail: "not a task of this pool", pointer: "/task")])
-    case .pickleNotAllowed(let pool):
-      notAllowed(
-        .pickleNotAllowed, at: "/encoding",
-        "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for the "
-          + "service (--allow-pickle); send values that JSON can hold")
-    case .mainNotAllowed(let pool):
-      notAllowed(
-        .mainNotAllowed, at: "/main",
-        "the pool '\(pool)' runs no function of a script: put it into a module that the workers "
-          + "import, or set 'allow_main: true' there, on the same file system")
+    case .pickleNotAllowed(let pool): pickleNotAllowed(pool)
+    case .mainNotAllowed(let pool): mainNotAllowed(pool)
     case .argumentsTooLarge(let pool, let bytesMax):
-      Problem(
-        status: 413, code: .payloadTooLarge,
-        detail: "the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
+      tooLarge("the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
     case .poolNotRunning(let pool, let reason):
       Problem(
         status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
@@ -159,12 +149,14 @@ enum JobAnswers {
         status: 503, code: .queueFull,
         detail: "the queue is full; at the present rate there is room in about \(seconds) s",
         retryAfter: seconds)
-    case .payloadTooLarge(let bytesMax): tooLarge(bytesMax)
+    case .payloadTooLarge(let bytesMax):
+      tooLarge(
+        "arguments and options of all open jobs together may have \(bytesMax) bytes; this "
+          + "submission alone has more")
     case .tooManyChunks(let jobsMax):
-      Problem(
-        status: 413, code: .payloadTooLarge,
-        detail: "at most \(jobsMax) jobs may be open; the chunks of this map alone are more: "
-          + "give a larger chunksize")
+      tooLarge(
+        "at most \(jobsMax) jobs may be open; the chunks of this map alone are more: give a "
+          + "larger chunksize")
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,
@@ -198,11 +190,22 @@ enum JobAnswers {
       mistakes: [.init(detail: "not allowed here", pointer: pointer)])
   }
 
-  private static func tooLarge(_ bytesMax: Int) -> Problem {
-    Problem(
-      status: 413, code: .payloadTooLarge,
-      detail: "arguments and options of all open jobs together may have \(bytesMax) bytes; "
-        + "this submission alone has more")
+  private static func pickleNotAllowed(_ pool: String) -> Problem {
+    notAllowed(
+      .pickleNotAllowed, at: "/encoding",
+      "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for the "
+        + "service (--allow-pickle); send values that JSON can hold")
+  }
+
+  private static func mainNotAllowed(_ pool: String) -> Problem {
+    notAllowed(
+      .mainNotAllowed, at: "/main",
+      "the pool '\(pool)' runs no function of a script: put it into a module that the workers "
+        + "import, or set 'allow_main: true' there, on the same file system")
+  }
+
+  private static func tooLarge(_ detail: String) -> Problem {
+    Problem(status: 413, code: .payloadTooLarge, detail: detail)
   }
 
   private static let draining = Problem(
