@@ -23,6 +23,7 @@ from lido_process import (
 #: What http-api.md promises, and what an operator needs besides.
 FAMILIES = {
     "counter": {
+        "lido_maps_submitted_total", "lido_map_items_total",
         "lido_jobs_submitted_total", "lido_jobs_finished_total", "lido_job_failures_total",
         "lido_job_retries_total", "lido_job_interruptions_total", "lido_refusals_total",
         "lido_worker_exits_total", "lido_fork_server_exits_total", "lido_journal_failures_total",
@@ -35,6 +36,7 @@ FAMILIES = {
         "lido_build_info", "lido_ready", "lido_read_only", "lido_draining", "lido_jobs",
         "lido_queue_oldest_job_age_seconds", "lido_workers", "lido_pool_broken",
         "lido_turn_longest_seconds",
+        "lido_maps_open",
         "lido_open_jobs_max", "lido_open_bytes", "lido_open_bytes_max", "lido_retained_bytes",
         "lido_retained_bytes_max", "lido_retained_jobs_max", "lido_journal_bytes",
         "lido_journal_pending_records", "lido_snapshot_bytes", "lido_job_log_bytes",
