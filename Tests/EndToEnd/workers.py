@@ -14,7 +14,7 @@ import time
 from checks import Checks
 from lido_process import (
     MARK, Service, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
-from line_workers import job_events
+from line_workers import job_events, maps_of_workers
 from line_workers.asking import pids, resident, submit
 from line_workers.events import Events
 
@@ -458,7 +458,7 @@ def in_shell(checks):
 
 
 PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers,
-         a_worker_killed_again_and_again, *job_events.PARTS, pickle_and_main, the_fork_server_dies,
+         a_worker_killed_again_and_again, *job_events.PARTS, *maps_of_workers.PARTS, pickle_and_main, the_fork_server_dies,
          a_crash_of_the_service]
 
 
@@ -479,7 +479,7 @@ def main():
                 checks.equal("SIGTERM ends it", service.terminate(15), 0)
                 checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
                             [], service.left())
-        others = [events_with_sync, pickle_is_forbidden_later, stops_reading, bad_beginnings,
+        others = [maps_of_workers.whole_chunks, events_with_sync, pickle_is_forbidden_later, stops_reading, bad_beginnings,
                   in_shell]
         checks.run(*(part for part in others if is_wanted(part)))
     finally:

@@ -12,8 +12,8 @@ import time
 
 CHANNEL = socket.socket(fileno=3)
 LINES = CHANNEL.makefile("rb")
-TASKS = ["square", "show", "write", "say", "raise", "wait", "size", "count", "hog", "deep",
-         "misbehave", "pid", "retire", "end", "idle_writer"]
+TASKS = ["square", "divide", "show", "write", "say", "raise", "wait", "size", "count", "hog",
+         "deep", "misbehave", "pid", "retire", "end", "idle_writer"]
 
 
 def send(text):
@@ -35,6 +35,13 @@ class Raised(Exception):
 def square(_call, _message, number):
     """A number of any length."""
     return number * number
+
+
+def divide(_call, _message, dividend, divisor):
+    """One that fails for some arguments only."""
+    if divisor == 0:
+        raise Raised({"type": "ZeroDivisionError", "message": "by zero", "module": "builtins"})
+    return dividend // divisor
 
 
 def show(_call, message, *_):
@@ -179,7 +186,8 @@ def misbehave(call, _message, how):
     MISDEEDS[how](call)
 
 
-RUN = {"square": square, "show": show, "write": write, "say": tell, "raise": fail, "wait": wait,
+RUN = {"square": square, "divide": divide, "show": show, "write": write, "say": tell,
+       "raise": fail, "wait": wait,
        "size": size, "count": count, "hog": hog, "deep": deep, "misbehave": misbehave,
        "pid": lambda call, message: os.getpid(), "retire": retire, "end": end,
        "idle_writer": idle_writer}
