@@ -56,7 +56,7 @@ simulate() {
   LIDO_FIRST=1 timeout --kill-after=5 900 "$program" 1 "$seeds" >"$scratch/out" 2>&1 || status=$?
   if [ "$status" -eq 0 ]; then return 1; fi
   if [ "$status" -eq 124 ]; then echo "a simulation that hangs" && return; fi
-  grep -hE 'FAILED|TRAPPED' "$scratch/out" | head -n 1 | cut -c 1-200
+  grep -m 1 -E 'FAILED|TRAPPED' "$scratch/out" | cut -c 1-200
 }
 
 # test_units: prints the first unit test that fails; fails if none does. Those that compare times
@@ -69,7 +69,7 @@ test_units() {
     --filter "$units" --skip GrowthTests --package-path "$scratch/tree" \
     --scratch-path "$scratch/units" >"$scratch/out" 2>&1 || status=$?
   if [ "$status" -eq 0 ]; then return 1; fi
-  grep -hE 'recorded an issue|rror: ' "$scratch/out" | head -n 1 | cut -c 1-200 ||
+  grep -m 1 -E 'recorded an issue|rror: ' "$scratch/out" | cut -c 1-200 ||
     echo "unit tests that end with exit code $status"
 }
 
