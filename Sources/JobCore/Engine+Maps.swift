@@ -21,6 +21,9 @@ extension Engine {
       /// Requests that ask for the same meanwhile.
       var repeats: [RequestID] = []
 
+      /// All who wait for an answer.
+      var requests: [RequestID] { [request] + repeats }
+
       /// What all of them hear once there is no more to come.
       var answers: [Effect] {
         [.answer(request, .accepted(map, isReplay: false))]
@@ -163,6 +166,9 @@ extension Engine {
   }
 
   // MARK: Items
+
+  /// Maps whose clients wait until the whole document is in the journal.
+  public var unansweredMaps: [MapNumber] { mapWork.documents.map(\.map) }
 
   mutating func workOnMaps(at moment: Moment, _ turn: inout Turn) {
     if !mapWork.documents.isEmpty { cutDocument(at: moment, &turn) }
@@ -388,7 +394,11 @@ extension Engine {
   /// know of are ended, since their slots have room for others now.
   mutating func withdrawMap(_ number: MapNumber, at moment: Moment, _ turn: inout Turn) {
     guard let map = store.map(number) else { return }
-    mapWork.documents.removeAll { $0.map == number }
+    if let place = mapWork.documents.firstIndex(where: { $0.map == number }) {
+      for request in mapWork.documents.remove(at: place).requests {
+        turn.effects.append(.answer(request, .refused(.readOnly)))
+      }
+    }
     mapWork.cancelled.removeAll { $0.map == number }
     mapWork.taken[number] = nil
     let calls = runningChunks(of: number).compactMap { call(of: $0.number) }

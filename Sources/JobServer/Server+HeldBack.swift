@@ -46,7 +46,10 @@ extension Server {
     var effects = turn.effects
     turn.reset()
     var withdrawn: Set<JobNumber> = []
-    if !engine.isWritable { effects = answerAtOnce(effects, &withdrawn) }
+    if !engine.isWritable {
+      effects = answerAtOnce(effects, &withdrawn)
+      withdrawn.formUnion(engine.unansweredMaps)
+    }
     heldBack.append(HeldBack(sequence: sequence, deed: .effects(effects), jobs: jobs))
     guard !withdrawn.isEmpty else { return }
     for number in withdrawn.sorted() {

@@ -274,12 +274,44 @@ def many_submissions(checks, sync):
             checks.equal("… which are there after a kill and a start", len(all_jobs(http)), 21)
 
 
+def maps(checks, sync, count, room):
+    """A map that does not fit is refused at once, whatever of it runs, and leaves nothing."""
+    document = {"task": "square", "items": list(range(count)), "chunksize": 1, "id": "squares"}
+    with Service("--processes", 2, "--sync", sync) as service:
+        with service.connection() as http:
+            http.submit("square", 7, id="before", target="/v1/jobs?wait=5")
+            before = resource.prlimit(service.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (room, before[1]))
+            for what in ("that finds the disk full", "after it"):
+                response, took = timed(lambda: http.post("/v1/maps?wait=10", document))
+                check_problem(checks, f"sync {sync}: a map of {count} chunks {what}", response,
+                              503, "read_only")
+                checks.at_most("… in time", took, 2_000, "ms")
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, before)
+            wait_until(lambda: http.get("/readyz").status == 200, 5)
+            checks.equal("with room again it is not there, and its id is free",
+                         http.get("/v1/maps/squares").status, 404)
+            checks.equal("… nor are its chunks", [job["id"] for job in all_jobs(http)],
+                         ["before"])
+        service.kill()
+        service.start()
+        with service.connection(timeout=30) as http:
+            checks.equal("… also after a kill and a start",
+                         ([job["id"] for job in all_jobs(http)],
+                          http.get("/v1/maps/squares").status), (["before"], 404))
+            response = http.post("/v1/maps?wait=20", document)
+            checks.equal("… and it can be sent again", response.status, 200)
+            checks.equal("… with the right list", http.get("/v1/maps/squares/result").json,
+                         [number * number for number in range(count)])
+
+
 def main():
     checks = Checks(seconds_max=100)
     checks.run(
         (read_only_and_back, "50"), (read_only_and_back, "always"), (read_only_and_back, "never"),
         (ended_while_full, "kill -9"), (ended_while_full, "SIGTERM"), drained_with_room_in_time,
-        file_size_limit, (many_submissions, "50"), (many_submissions, "always"))
+        file_size_limit, (many_submissions, "50"), (many_submissions, "always"),
+        (maps, "50", 100, 8_192), (maps, "50", 3_000, 400_000), (maps, "always", 3_000, 400_000))
     return checks.finish()
 
 

@@ -319,6 +319,19 @@ import Testing
     try rig.crash()
   }
 
+  @Test func `who waits for a document hears when it is withdrawn`() throws {
+    var rig = Rig()
+    let document = MapTests.document(1_500, chunkSize: 1, id: "m")
+    rig.handle(.mapReceived(document, request: 1))
+    rig.handle(.mapReceived(document, request: 2))
+    #expect(rig.engine.unansweredMaps == [1])
+    let turn = rig.handle(.submissionWithdrawn(1))
+    #expect(turn.records == [.mapWithdrawn(1)])
+    #expect(turn.answer(to: 1) == .refused(.readOnly))
+    #expect(turn.answer(to: 2) == .refused(.readOnly))
+    #expect(rig.engine.unansweredMaps.isEmpty && rig.pass(0).records.isEmpty)
+  }
+
   @Test(arguments: MapStage.allCases)
   func `a withdrawn map leaves nothing, whatever its stage`(stage: MapStage) throws {
     var store = try MapTests.store(in: stage)
