@@ -458,8 +458,8 @@ def in_shell(checks):
 
 
 PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers,
-         a_worker_killed_again_and_again, *job_events.PARTS, *maps_of_workers.PARTS, pickle_and_main, the_fork_server_dies,
-         a_crash_of_the_service]
+         a_worker_killed_again_and_again, *job_events.PARTS, *maps_of_workers.PARTS, pickle_and_main,
+         the_fork_server_dies, a_crash_of_the_service]
 
 
 def main():
@@ -479,8 +479,8 @@ def main():
                 checks.equal("SIGTERM ends it", service.terminate(15), 0)
                 checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
                             [], service.left())
-        others = [maps_of_workers.whole_chunks, events_with_sync, pickle_is_forbidden_later, stops_reading, bad_beginnings,
-                  in_shell]
+        others = [maps_of_workers.whole_chunks, events_with_sync, pickle_is_forbidden_later,
+                  stops_reading, bad_beginnings, in_shell]
         checks.run(*(part for part in others if is_wanted(part)))
     finally:
         status = checks.finish()

@@ -85,8 +85,10 @@ def wait(call, _message, seconds, path=None):
         except socket.timeout:
             pass
         if path and heard:
-            with open(path, "w", encoding="utf-8") as file:
+            # SIGKILL may come at any moment: the file is whole, or that of before.
+            with open(path + ".new", "w", encoding="utf-8") as file:
                 file.write(" ".join(sorted(heard)))
+            os.replace(path + ".new", path)
     return heard
 
 
