@@ -105,9 +105,11 @@ def lifetime(checks, _service, http):
     again = run(http, "pid", pool="bounded")
     checks.that("one that retires has a successor", again["result"] != job["result"], "another",
                 again)
-    gone = [worker for worker in http.get("/v1/pools/bounded/workers").json["workers"]
-            if worker["pid"] == job["result"]]
-    checks.equal("… and has ended well", [worker.get("exitcode") for worker in gone], [0])
+    # Its successor may run before it has ended.
+    gone = wait_until(lambda: [
+        worker for worker in http.get("/v1/pools/bounded/workers").json["workers"]
+        if worker["pid"] == job["result"] and "exitcode" in worker], 5)
+    checks.equal("… and has ended well", [worker["exitcode"] for worker in gone or []], [0])
     job = run(http, "end", 9, pool="python")
     found = job["error"]["code"], job["error"]["exitcode"]
     checks.equal("one that ends in a call loses that call", found, ("exited", 9))
@@ -458,8 +460,8 @@ def in_shell(checks):
 
 
 PARTS = [calls, lifetime, logs, limits, cancelling, misdeeds, answers_twice, killed_workers,
-         a_worker_killed_again_and_again, *job_events.PARTS, *maps_of_workers.PARTS, pickle_and_main,
-         the_fork_server_dies, a_crash_of_the_service]
+         a_worker_killed_again_and_again, *job_events.PARTS, *maps_of_workers.PARTS,
+         pickle_and_main, the_fork_server_dies, a_crash_of_the_service]
 
 
 def main():
