@@ -45,9 +45,11 @@ enum QueueDeathScenarios {
   static func recovering(_: ForkServer) throws {
     let rig = Rig(capacity: 0)
     let sleeper = Forked { while true { rig.get() } }
-    // Some instruction at which the mutex is held: the first one that makes a recovery.
+    // Some instruction at which the mutex is held: the first one that makes a recovery. The way there
+    // is the same each time only while nobody else is on it.
     var holding = 0
     while rig.recoveries == 0 {
+      waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
       holding += 1
       check(step(holding) { rig.put() } == nil, "the mutex is never held")
       rig.put()
