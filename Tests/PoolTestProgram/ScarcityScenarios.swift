@@ -50,6 +50,8 @@ enum ScarcityScenarios {
   /// Who passes a callback hears that there is no thread for it.
   static func noThread() throws {
     try Pool.with(processes: 1) { pool in
+      // The supervisor's first memory: while glibc makes an arena, more is mapped than stays.
+      try check(try pool.apply(Tasks.square, 1), equals: 1)
       let size = ProcessFiles.contents(of: "/proc/self/statm")?.split(separator: " ").first
       let bytes = (size.flatMap { UInt($0) } ?? 0) * UInt(sysconf(Int32(_SC_PAGESIZE)))
       try limited(RLIMIT_AS, to: bytes + 4 << 20) {

@@ -45,8 +45,8 @@ enum QueueDeathScenarios {
   static func recovering(_: ForkServer) throws {
     let rig = Rig(capacity: 0)
     let sleeper = Forked { while true { rig.get() } }
-    // Some instruction at which the mutex is held: the first one that makes a recovery. The way there
-    // is the same each time only while nobody else is on it.
+    // Some instruction at which the mutex is held: the first one that makes a recovery. The way
+    // there is the same each time only while nobody else is on it.
     var holding = 0
     while rig.recoveries == 0 {
       waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
