@@ -337,8 +337,9 @@ def the_fork_server_dies(checks, service, http):
     checks.equal("there is one fork server", len(forks), 1)
     os.kill(forks[0].pid, signal.SIGKILL)
     handle = finished(http, job)
-    checks.equal("when it dies, what ran runs again",
-                 (handle["state"], handle.get("interruptions")), ("succeeded", 1))
+    # Twice, if it was handed to the other worker before that was seen to be gone as well.
+    checks.that("when it dies, what ran runs again", handle["state"] == "succeeded"
+                and handle.get("interruptions") in (1, 2), "succeeded after 1 or 2 losses", handle)
     checks.that("… in new workers", wait_until(
         lambda: len(pids(http, "python")) == 2 and not pids(http, "python") & before, 5), "others",
         before)
