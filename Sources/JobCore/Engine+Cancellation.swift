@@ -54,6 +54,12 @@ extension Engine {
     ready[Int(pool.index)].entryBecameStale { [store] in store[$0]?.state != .queued }
   }
 
+  /// The same of so many.
+  mutating func entriesBecameStale(_ count: Int, in pool: Name) {
+    guard count > 0 else { return }
+    ready[Int(pool.index)].entriesBecameStale(count)
+  }
+
   /// Ends the worker of a running job. A job that is only next in line is ended when it comes to
   /// the front: its worker runs another's call until then.
   mutating func cancelRunning(_ job: Job, _ grace: Milliseconds, _ turn: inout Turn) {

@@ -103,7 +103,9 @@ extension Engine {
       }
       if free != pool.freeCredit { broken.append("the free credit of \(pool.name) is wrong") }
     }
-    if deadlines.count != store.count(of: .scheduled) + limited {
+    var left = 0
+    store.forEachDropped { if deadlines.contains($0) { left += 1 } }
+    if deadlines.count != store.count(of: .scheduled) + limited + left {
       broken.append("\(deadlines.count) deadlines, some of them for nothing")
     }
     let alone = held.filter { store[$0].map(isOnLastChance) ?? false }

@@ -33,6 +33,16 @@ extension Engine {
       broken += brokenInvariants(of: map, jobsByMap[map.number] ?? [])
       return true
     }
+    var left = 0
+    store.forEachDropped { number in
+      if store[number] != nil { broken.append("job \(number) of a dropped map is held") }
+      left += 1
+    }
+    // Some may have been released before their map was dropped.
+    if store.droppedCount > left { broken.append("the count of what dropped maps left is wrong") }
+    if !store.hasDropped, store.droppedBytes != 0 || store.droppedCount != 0 {
+      broken.append("something is left of dropped maps of which nothing is")
+    }
     for document in mapWork.documents where store.map(document.map)?.stage != .taking {
       broken.append("map \(document.map) takes no items and has some to come")
     }
@@ -50,6 +60,10 @@ extension Engine {
     let ended = jobs.filter { $0.state.isFinal }
     expect(items == map.items, "the items are wrong")
     expect(jobs.count + map.releasedChunks == map.chunkCount, "the count of chunks is wrong")
+    expect(
+      JobState.allCases.allSatisfy { state in
+        jobs.count { $0.state == state } == map.chunkCount(of: state)
+      }, "the states of its chunks are wrong")
     expect(open.count == map.openChunks, "the count of open chunks is wrong")
     expect(open.reduce(0) { $0 + $1.submittedBytes } == map.openBytes, "its open bytes are wrong")
     expect(ended.reduce(0) { $0 + $1.retainedBytes } == map.endedBytes, "its bytes are wrong")

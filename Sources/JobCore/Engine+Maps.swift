@@ -9,6 +9,8 @@ extension Engine {
   public static let heldBytesMax = 16 << 20
   /// Chunks of one map that one event makes, or ends, at most.
   static let chunksPerTurnMax = 1_000
+  /// Bytes of dropped chunks after which no more of them are given back in the same turn.
+  static let bytesGivenBackMax = 8 << 20
 
   /// What is under way with maps; nothing of it is durable.
   struct MapWork: Equatable, Sendable {
@@ -401,23 +403,35 @@ extension Engine {
     }
     mapWork.cancelled.removeAll { $0.map == number }
     mapWork.taken[number] = nil
-    let calls = runningChunks(of: number).compactMap { call(of: $0.number) }
-    for id in calls {
-      _ = take(id, at: moment, &turn)
-      turn.effects.append(.endCall(id, grace: 0))
-    }
-    let open = map.chunks.compactMap { store[$0.job] }.filter { !$0.state.isFinal }
-    for job in open {
-      deadlines.remove(job.number)
-      lastChances.remove(job.number)
+    let running = runningChunks(of: number)
+    for call in running.compactMap({ call(of: $0.number) }) {
+      _ = take(call, at: moment, &turn)
+      turn.effects.append(.endCall(call, grace: 0))
     }
     emit(.mapWithdrawn(number), &turn)
-    for job in open {
-      if job.state == .queued { entryBecameStale(in: job.pool) }
-      turn.effects.append(.jobChanged(job.number))
-    }
+    if !lastChances.isEmpty { lastChances = lastChances.filter { store[$0] != nil } }
+    entriesBecameStale(map.chunkCount(of: .queued), in: map.pool)
+    for job in running { turn.effects.append(.jobChanged(job.number)) }
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
+  }
+
+  /// Gives back some of what dropped maps have left. Who waits for a chunk that had not ended hears
+  /// that it is gone.
+  mutating func giveBackDropped(_ turn: inout Turn) {
+    let open = store.giveBackDropped(
+      atMost: limits.forgottenPerTurnMax, bytesMax: Engine.bytesGivenBackMax)
+    for number in open {
+      deadlines.remove(number)
+      turn.effects.append(.jobChanged(number))
+    }
+    // As many entries at least as jobs of maps that were withdrawn.
+    guard !open.isEmpty else { return }
+    for line in ready.indices {
+      for _ in 0...open.count / NumberQueue.pieceSize {
+        ready[line].sweep { [store] in store[$0]?.state != .queued }
+      }
+    }
   }
 
   /// Decides on the maps that a crash of the service has left without the rest of their items.

@@ -140,6 +140,8 @@ public struct Engine: Sendable {
 
   /// The next moment at which `timePassed` has something to do.
   public func nextDeadline(at moment: Moment) -> Instant? {
+    // Also while the journal takes nothing: it leads to no record.
+    if store.hasDropped { return moment.instant }
     guard isWritable else { return nil }
     if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty {
       return moment.instant
@@ -154,6 +156,7 @@ public struct Engine: Sendable {
   }
 
   private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
+    if store.hasDropped { giveBackDropped(&turn) }
     guard isWritable else { return }
     var budget = limits.forgottenPerTurnMax
     while budget > 0, let number = deadlines.popDue(at: moment.instant) {
@@ -161,6 +164,8 @@ public struct Engine: Sendable {
       switch store[number]?.state {
       case .scheduled: retryDue(number, &turn)
       case .running: timeLimitPassed(number, &turn)
+      // A chunk of a map that was withdrawn.
+      case nil: continue
       default: preconditionFailure("job \(number) has a deadline in a state that has none")
       }
     }

@@ -187,6 +187,8 @@ public struct JobMap: Equatable, Sendable {
   // What follows from its chunks.
   /// What has become of its items.
   public internal(set) var items = ItemCounts()
+  /// How many of its chunks that are held are in each state, by `JobState.index`.
+  var chunkStates = SIMD8<Int32>()
   /// How many chunks it has had.
   public internal(set) var chunkCount = 0
   /// Its chunks that are not final.
@@ -247,6 +249,15 @@ public struct JobMap: Equatable, Sendable {
   /// Bytes that its held chunks cost, as that bound counts them.
   public var heldBytes: Int {
     openBytes + endedBytes + (chunkCount - releasedChunks) * JobMap.chunkOverhead
+  }
+
+  /// How many of its chunks are in a state.
+  func chunkCount(of state: JobState) -> Int { Int(chunkStates[Int(state.index)]) }
+
+  /// Counts a chunk that goes from one state to another; nil: it comes, or it goes.
+  mutating func recountChunk(from: JobState?, to: JobState?) {
+    if let from { chunkStates[Int(from.index)] -= 1 }
+    if let to { chunkStates[Int(to.index)] += 1 }
   }
 
   /// Chunks that stand in `chunks` no more.

@@ -85,10 +85,11 @@ extension JobStore {
 
   /// Counts the items of a restored chunk by the state in which it is now.
   mutating func restoreCounts(of number: JobNumber, _ chunk: ChunkPlace) {
-    guard let counts = table[number]?.itemCounts else { return }
+    guard let job = table[number] else { return }
     maps.update(chunk.map) { map in
       map.items.queued -= chunk.count
-      map.items += counts
+      map.items += job.itemCounts
+      map.recountChunk(from: .queued, to: job.state)
     }
   }
 
@@ -138,7 +139,7 @@ extension JobStore {
     guard let chunk = submitted.options?.chunk else { return true }
     guard let map = maps[chunk.map] else { return false }
     return map.stage.allows(.chunkSubmitted) && chunk.count > 0 && chunk.first == map.items.all
-      && submitted.options?.idempotencyKey == nil
+      && submitted.options?.idempotencyKey == nil && submitted.pool == names[map.pool]
   }
 
   private mutating func insert(_ created: MapCreated) {
@@ -156,6 +157,7 @@ extension JobStore {
       map.openChunks += 1
       map.openBytes += job.submittedBytes
       map.items.queued += chunk.count
+      map.recountChunk(from: nil, to: .queued)
       let place = JobMap.Place(job: job.number, first: chunk.first, count: chunk.count)
       // Behind the others, but where a snapshot has them in the order in which they ended.
       var index = map.chunks.count
@@ -214,6 +216,7 @@ extension JobStore {
       map.endedBytes -= job.retainedBytes
       map.releasedChunks += 1
       map.releasedItems += job.itemCounts
+      map.recountChunk(from: job.state, to: nil)
       while let first = map.chunks.first, table[first.job] == nil { map.chunks.removeFirst() }
       while let first = map.ended.first, table[first.job] == nil { map.ended.removeFirst() }
     }
@@ -246,13 +249,15 @@ extension JobStore {
   }
 
   /// Takes a map out, with its chunks, its id and its key. The ids of chunks are not remembered.
+  /// However many chunks it has, this takes no longer: see `JobStore+Dropped.swift`.
   private mutating func drop(_ map: JobMap) {
-    for place in map.chunks {
-      if let job = table[place.job] { drop(job) }
-    }
     maps.remove(map.number)
     ids.remove(JobStore.hash(map.id), map.number)
     if let key = map.options?.idempotencyKey { keys.remove(JobStore.hash(key), map.number) }
+    for state in JobState.allCases where map.chunkCount(of: state) > 0 {
+      discount(map.pool, state, map.chunkCount(of: state))
+    }
+    dropChunks(of: map)
   }
 
   // MARK: Comparing
@@ -286,6 +291,7 @@ extension JobStore {
     result.releasedChunks = map.releasedChunks
     result.items = map.items
     result.chunkCount = map.chunkCount
+    result.chunkStates = map.chunkStates
     result.openChunks = map.openChunks
     result.openBytes = map.openBytes
     result.endedBytes = map.endedBytes

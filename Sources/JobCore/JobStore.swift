@@ -1,3 +1,5 @@
+import DequeModule
+
 /// Every job and every map that the service holds: the durable state, and nothing else.
 ///
 /// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
@@ -17,6 +19,10 @@ public struct JobStore: Equatable, Sendable {
   public internal(set) var finishedCount = 0
   /// The maps; see `JobStore+Maps.swift`.
   var maps = MapTable()
+  /// Maps that were dropped, while their chunks are being given back; see `JobStore+Dropped.swift`.
+  var dropped: Deque<DroppedMap> = []
+  /// Bytes that those chunks hold.
+  public internal(set) var droppedBytes = 0
 
   var table = JobTable()
   /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
@@ -249,6 +255,7 @@ public struct JobStore: Equatable, Sendable {
       maps.update(map) { map in
         map.items -= before
         map.items += after
+        map.recountChunk(from: from, to: to)
         map.version &+= 1
       }
     }
@@ -256,10 +263,7 @@ public struct JobStore: Equatable, Sendable {
 
   /// Counts a job of `pool` that goes from one state to another; nil: it comes, or it goes.
   mutating func recount(_ pool: Name, from: JobState?, to: JobState?) {
-    if let from {
-      counts[Int(from.index)] -= 1
-      poolCounts[place(of: from, pool: pool)] -= 1
-    }
+    if let from { discount(pool, from, 1) }
     if let to {
       counts[Int(to.index)] += 1
       let place = place(of: to, pool: pool)
@@ -269,6 +273,12 @@ public struct JobStore: Equatable, Sendable {
       }
       poolCounts[place] += 1
     }
+  }
+
+  /// Counts jobs of `pool` no more that are in a state.
+  mutating func discount(_ pool: Name, _ state: JobState, _ number: Int) {
+    counts[Int(state.index)] -= number
+    poolCounts[place(of: state, pool: pool)] -= number
   }
 
   /// Where a pool's number of jobs in a state is kept.
@@ -345,7 +355,7 @@ public struct JobStore: Equatable, Sendable {
     guard
       lhs.nextNumber == rhs.nextNumber, lhs.openBytes == rhs.openBytes,
       lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
-      lhs.ids.count == rhs.ids.count, lhs.keys.count == rhs.keys.count,
+      lhs.heldIDs == rhs.heldIDs, lhs.keys.count == rhs.keys.count,
       lhs.forgotten == rhs.forgotten, lhs.finishedCount == rhs.finishedCount,
       lhs.hasSameMaps(as: rhs)
     else { return false }
@@ -373,8 +383,11 @@ public struct JobStore: Equatable, Sendable {
       keyCount += 1
       if number(ofKey: key) != job.number { isIndexed = false }
     }
-    return isIndexed && ids.count == table.count + maps.count && keys.count == keyCount
+    return isIndexed && heldIDs == table.count + maps.count && keys.count == keyCount
   }
+
+  /// How many ids are those of jobs and maps that are held.
+  private var heldIDs: Int { ids.count - table.hiddenCount }
 
   private func renamed(to other: NameTable) -> JobTable {
     guard names != other else { return table }

@@ -14,19 +14,28 @@ struct JobTable: Equatable, Sendable {
   private var pages: ContiguousArray<Page?> = []
   /// The page number of `pages[0]`.
   private var firstPage: JobNumber = 0
+  /// How many jobs are held; without what is hidden.
   private(set) var count = 0
+
+  /// Maps whose chunks are not held any more, though they are still here.
+  private var hiddenMaps: Set<MapNumber> = []
+  /// Whether there are any.
+  private var hides = false
+  /// How many chunks of such maps are still here.
+  private(set) var hiddenCount = 0
 
   /// The job with `number`, or nil if it is not held. Inlined, so that whoever looks at one member
   /// does not pay for a copy of all.
   @inline(__always)
   subscript(number: JobNumber) -> Job? {
-    guard let index = pageIndex(of: number) else { return nil }
+    guard let index = pageIndex(of: number), !hides || !isHidden(number) else { return nil }
     return pages[index]?.jobs[Int(number % JobTable.pageSize)]
   }
 
   /// The brief of the job with `number`, without a copy of the job.
   func brief(of number: JobNumber) -> JobBrief? {
-    guard let index = pageIndex(of: number), pages[index] != nil else { return nil }
+    guard let index = pageIndex(of: number), pages[index] != nil, !hides || !isHidden(number)
+    else { return nil }
     return pages[index].unsafelyUnwrapped.jobs.withUnsafeBufferPointer { jobs in
       guard let job = jobs.baseAddress.unsafelyUnwrapped[Int(number % JobTable.pageSize)] else {
         return nil
@@ -38,7 +47,7 @@ struct JobTable: Equatable, Sendable {
   /// The id of the job with `number`, without a copy of the job.
   @inline(__always)
   func id(of number: JobNumber) -> JobID? {
-    guard let index = pageIndex(of: number) else { return nil }
+    guard let index = pageIndex(of: number), !hides || !isHidden(number) else { return nil }
     return pages[index]?.jobs[Int(number % JobTable.pageSize)]?.id
   }
 
@@ -72,7 +81,7 @@ struct JobTable: Equatable, Sendable {
     return change(&pages[index]!.jobs[Int(number % JobTable.pageSize)]!)
   }
 
-  /// Takes a held job out.
+  /// Takes out a job that is held.
   mutating func remove(_ number: JobNumber) -> Job? {
     guard let index = pageIndex(of: number), pages[index] != nil else { return nil }
     let slot = Int(number % JobTable.pageSize)
@@ -82,6 +91,44 @@ struct JobTable: Equatable, Sendable {
     count -= 1
     if pages[index]!.count == 0 { giveBack(index) }
     return job
+  }
+
+  // MARK: Hiding
+
+  /// From now on the chunks of a map, `count` of which are here, are not held; `removeHidden` takes
+  /// them out one after the other. O(1).
+  mutating func hide(chunksOf map: MapNumber, count hidden: Int) {
+    hiddenMaps.insert(map)
+    hides = true
+    count -= hidden
+    hiddenCount += hidden
+  }
+
+  /// Takes a chunk of a hidden map out, if it is still here.
+  mutating func removeHidden(_ number: JobNumber) -> Job? {
+    guard let job = remove(number) else { return nil }
+    count += 1
+    hiddenCount -= 1
+    return job
+  }
+
+  /// Forgets a hidden map, of which no chunk is here any more.
+  mutating func endHiding(_ map: MapNumber) {
+    hiddenMaps.remove(map)
+    hides = !hiddenMaps.isEmpty
+  }
+
+  /// Whether the job with `number`, if there is one, is a chunk of a hidden map.
+  @inline(never)
+  private func isHidden(_ number: JobNumber) -> Bool {
+    guard let index = pageIndex(of: number),
+      let chunk = pages[index]?.jobs[Int(number % JobTable.pageSize)]?.options?.chunk
+    else { return false }
+    return hiddenMaps.contains(chunk.map)
+  }
+
+  private func isHidden(_ job: Job) -> Bool {
+    hides && job.options?.chunk.map { hiddenMaps.contains($0.map) } ?? false
   }
 
   private mutating func giveBack(_ index: Int) {
@@ -103,7 +150,7 @@ struct JobTable: Equatable, Sendable {
     for index in pages.indices {
       guard let page = pages[index], page.count > 0 else { continue }
       for slot in page.jobs.indices {
-        if let job = page.jobs[slot] { body(job) }
+        if let job = page.jobs[slot], !isHidden(job) { body(job) }
       }
     }
   }
@@ -117,7 +164,7 @@ struct JobTable: Equatable, Sendable {
     while index >= 0 {
       if let page = pages[index] {
         while slot >= 0 {
-          if let job = page.jobs[slot], !body(job) { return }
+          if let job = page.jobs[slot], !isHidden(job), !body(job) { return }
           slot -= 1
         }
       }

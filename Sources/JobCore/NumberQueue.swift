@@ -6,7 +6,8 @@ import DequeModule
 /// never shrinks; this grows by a piece and gives each back once it is through. Entries that hold
 /// no more are taken out a piece at a time, too.
 struct NumberQueue: Sendable {
-  private static let pieceSize = 512
+  /// Entries of a piece that is full.
+  static let pieceSize = 512
 
   private var pieces: Deque<ContiguousArray<JobNumber>> = []
   /// Entries of the first piece that are gone.

@@ -47,8 +47,17 @@ struct ReadyQueue: Equatable, Sendable {
   /// Counts an entry as stale. While more than half are, each further one takes some out.
   mutating func entryBecameStale(isStale: (JobNumber) -> Bool) {
     staleCount += 1
-    if staleCount > 64, staleCount > numbers.count / 2 {
-      staleCount -= numbers.sweepPiece(isStale: isStale)
-    }
+    sweep(isStale: isStale)
+  }
+
+  /// Counts so many entries as stale; `sweep` is to follow.
+  mutating func entriesBecameStale(_ count: Int) {
+    staleCount += count
+  }
+
+  /// Takes some stale entries out, if more than half of all are.
+  mutating func sweep(isStale: (JobNumber) -> Bool) {
+    guard staleCount > 64, staleCount > numbers.count / 2 else { return }
+    staleCount -= numbers.sweepPiece(isStale: isStale)
   }
 }

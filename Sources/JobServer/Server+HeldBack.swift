@@ -54,7 +54,7 @@ extension Server {
     guard !withdrawn.isEmpty else { return }
     for number in withdrawn.sorted() {
       if let map = engine.store.map(number) {
-        metrics.noteWithdrawal(of: map, engine.store)
+        metrics.noteWithdrawal(of: map)
       } else if let job = engine.store.brief(of: number) {
         metrics.noteWithdrawal(job)
       }

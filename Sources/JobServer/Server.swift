@@ -193,8 +193,9 @@ final class Server {
   /// Housekeeping after a turn: memory that nobody needs goes back, a piece a turn; then the turn
   /// is counted.
   private func endTurn() {
-    let payloadBytes = engine.store.openBytes + engine.store.finishedBytes
-    if memoryReturn.isDue(jobs: engine.store.count, payloadBytes: payloadBytes) {
+    let store = engine.store
+    let bytes = store.openBytes + store.finishedBytes + store.droppedBytes
+    if memoryReturn.isDue(jobs: store.count + store.droppedCount, payloadBytes: bytes) {
       SystemMemory.giveBack()
     }
     metrics.noteTurn(from: now.instant, to: SystemClock.monotonicNanoseconds)

@@ -277,6 +277,8 @@ public struct Recovery {
       }
       do throws(JobStore.Misfit) {
         try store.apply(record)
+        // Nobody waits meanwhile.
+        if store.hasDropped { store.giveBackDropped() }
       } catch {
         return (.misfit, Recovery.reason(error))
       }

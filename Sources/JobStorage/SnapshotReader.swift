@@ -184,9 +184,13 @@ struct SnapshotReader {
       } else {
         let job = try decoder.job(text)
         number = job.submitted.number
-        let map = job.submitted.options?.chunk?.map
-        if let map, store.map(map) == nil {
-          throw .content("job \(number) is a chunk of map \(map), which is not there")
+        if let number = job.submitted.options?.chunk?.map {
+          let map = store.map(number)
+          guard map.map({ store.names[$0.pool] == job.submitted.pool }) ?? false else {
+            throw .content(
+              "job \(job.submitted.number) is a chunk of map \(number), which is not there, or of"
+                + " another pool")
+          }
         }
         if isFree(number, job.submitted.id, in: store) { return store.restore(job) }
       }

@@ -150,11 +150,9 @@ struct Metrics {
   }
 
   /// The same of a map, with its chunks that have not ended.
-  mutating func noteWithdrawal(of map: JobMap, _ store: JobStore) {
+  mutating func noteWithdrawal(of map: JobMap) {
     mapsCreated -= 1
-    for place in map.chunks {
-      if let job = store.brief(of: place.job), !job.state.isFinal { noteWithdrawal(job) }
-    }
+    tasks[tasks.place(map.task, map.pool)].submitted -= map.openChunks
   }
 
   /// Counts a wish that the engine refused.

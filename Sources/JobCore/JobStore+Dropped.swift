@@ -1,0 +1,75 @@
+public import DequeModule
+
+/// What a dropped map leaves behind.
+///
+/// A map is dropped by one record, with however many chunks. To take a million jobs out of their
+/// tables takes a second, and nobody is to wait for that: so the record takes the map out, and with
+/// it, for whoever looks, all its chunks; what they hold is given back in slices by whoever has the
+/// time. When that happens shows in nothing but memory: two stores are equal if they hold the same.
+extension JobStore {
+  /// A map that was dropped.
+  struct DroppedMap: Sendable {
+    let number: MapNumber
+    /// Its chunks by input; some may have been released before.
+    let chunks: Deque<JobMap.Place>
+    /// The first of them that was not given back.
+    var next = 0
+  }
+
+  /// Whether anything is left of maps that were dropped.
+  public var hasDropped: Bool { !dropped.isEmpty }
+
+  /// How many jobs there still are of maps that were dropped.
+  public var droppedCount: Int { table.hiddenCount }
+
+  /// The chunks of a map that was dropped, as long as not all of them were given back.
+  public func chunks(ofDropped number: MapNumber) -> Deque<JobMap.Place>? {
+    dropped.last { $0.number == number }?.chunks
+  }
+
+  /// Calls `body` for each chunk of a dropped map that was not given back. For tests.
+  func forEachDropped(_ body: (JobNumber) -> Void) {
+    for map in dropped {
+      for place in map.chunks[map.next...] { body(place.job) }
+    }
+  }
+
+  /// Lets go of the chunks of a map that is dropped.
+  mutating func dropChunks(of map: JobMap) {
+    let held = map.chunkCount - map.releasedChunks
+    guard held > 0 else { return }
+    table.hide(chunksOf: map.number, count: held)
+    droppedBytes += map.openBytes + map.endedBytes
+    dropped.append(DroppedMap(number: map.number, chunks: map.chunks))
+  }
+
+  /// Gives back what some chunks of dropped maps hold, and answers which of these were not final
+  /// when their map was dropped.
+  ///
+  /// - Parameters:
+  ///   - budget: how many chunks at most.
+  ///   - bytesMax: the bytes after which it ends, as large ones cost time as well.
+  @discardableResult
+  public mutating func giveBackDropped(
+    atMost budget: Int = .max, bytesMax: Int = .max
+  ) -> [JobNumber] {
+    var open: [JobNumber] = []
+    var (budget, bytes) = (budget, 0)
+    while budget > 0, bytes < bytesMax, let map = dropped.first {
+      guard map.next < map.chunks.count else {
+        table.endHiding(map.number)
+        dropped.removeFirst()
+        continue
+      }
+      dropped[0].next += 1
+      budget -= 1
+      guard let job = table.removeHidden(map.chunks[map.next].job) else { continue }
+      ids.remove(JobStore.hash(job.id), job.number)
+      let held = job.state.isFinal ? job.retainedBytes : job.submittedBytes
+      bytes += held
+      droppedBytes -= held
+      if !job.state.isFinal { open.append(job.number) }
+    }
+    return open
+  }
+}
