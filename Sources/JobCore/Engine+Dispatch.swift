@@ -34,11 +34,9 @@ extension Engine {
       return
     }
     while let number = nextQueued(in: line) {
-      if !mapWork.cancelled.isEmpty, isOfCancelledMap(number) {
-        ready[line].removeFirst()
-        end(number, .cancelled, at: moment, &turn)
-        continue
-      }
+      // It is ended with the others of its map, a slice a turn, and what stands behind them starts
+      // then: all at once they would keep the loop.
+      if !mapWork.cancelled.isEmpty, isOfCancelledMap(number) { return }
       let isExclusive = rule(of: number)?.isExclusive ?? false
       guard let index = chooseSlot(pool: pool, isExclusive: isExclusive) else { return }
       ready[line].removeFirst()

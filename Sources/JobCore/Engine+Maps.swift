@@ -180,7 +180,9 @@ extension Engine {
   /// Makes jobs of the next items of the oldest document.
   private mutating func cutDocument(at moment: Moment, _ turn: inout Turn) {
     var document = mapWork.documents[0]
-    guard let map = store.map(document.map) else { preconditionFailure("its map is not final") }
+    guard let map = store.map(document.map)?.withoutPlaces else {
+      preconditionFailure("its map is not final")
+    }
     for _ in 0..<Engine.chunksPerTurnMax where document.next < document.items.count {
       let end = min(document.next + map.chunkSize, document.items.count)
       let args = document.items.array(of: document.next..<end)
@@ -223,7 +225,9 @@ extension Engine {
   mutating func takeItems(
     _ chunks: [ChunkInput], of number: MapNumber, at moment: Moment, _ turn: inout Turn
   ) {
-    guard let map = store.map(number), map.stage == .taking, !map.isCancelRequested else { return }
+    guard let map = store.map(number)?.withoutPlaces, map.stage == .taking,
+      !map.isCancelRequested
+    else { return }
     var first = map.items.all
     for chunk in chunks {
       add(chunk, to: map, first, at: moment, &turn)

@@ -197,6 +197,8 @@ public struct JobMap: Equatable, Sendable {
   public internal(set) var openBytes = 0
   /// Bytes that ended chunks hold.
   public internal(set) var endedBytes = 0
+  /// The chunk that failed first, in the order in which they ended; it may have been released.
+  public internal(set) var firstFailed: JobNumber?
   /// Its chunks in the order of input, without those that were released before the first held one.
   public internal(set) var chunks: Deque<Place> = []
   /// Its ended chunks in the order in which they ended, likewise.
@@ -213,6 +215,15 @@ public struct JobMap: Equatable, Sendable {
     chunkSize = created.chunkSize
     statedTotal = created.total
     createdAt = created.at
+  }
+
+  /// The map without what its chunks are: of many that is large, and is copied when the map changes
+  /// while it is held.
+  var withoutPlaces: JobMap {
+    var map = self
+    map.chunks = []
+    map.ended = []
+    return map
   }
 
   /// How far it is.

@@ -166,6 +166,11 @@ extension JobStore {
     }
   }
 
+  /// Notes the first chunk of a map that failed.
+  mutating func noteFailed(_ number: JobNumber, of map: MapNumber) {
+    maps.update(map) { if $0.firstFailed == nil { $0.firstFailed = number } }
+  }
+
   /// Moves the weight of a chunk that has become final.
   mutating func settle(
     _ chunk: ChunkPlace, _ number: JobNumber, _ submitted: Int, _ retained: Int, _ line: Int?

@@ -306,11 +306,14 @@ public struct JobStore: Equatable, Sendable {
   ///
   /// - Parameter line: of a chunk that a snapshot holds: the items that ended before it.
   private mutating func settle(_ number: JobNumber, line: Int? = nil) {
-    let (submitted, retained, chunk) = table.update(number) {
-      ($0.submittedBytes, $0.retainedBytes, $0.options?.chunk)
+    let (submitted, retained, chunk, state) = table.update(number) {
+      ($0.submittedBytes, $0.retainedBytes, $0.options?.chunk, $0.state)
     }
     openBytes -= submitted
-    if let chunk { return settle(chunk, number, submitted, retained, line) }
+    if let chunk {
+      if state == .failed { noteFailed(number, of: chunk.map) }
+      return settle(chunk, number, submitted, retained, line)
+    }
     finishedBytes += retained
     finishedCount += 1
     finishOrder.append(number)

@@ -71,6 +71,8 @@ final class Server {
   var callNews: [JobNumber: CallNews] = [:]
   /// Who reads results of maps as they come.
   var mapReaders = MapReaders()
+  /// Lists of results that are being gathered.
+  var resultLists: [MapResultList] = []
   /// Maps whose items are arriving.
   var mapInputs: [MapInput] = []
   var memoryReturn = MemoryReturn()
@@ -186,6 +188,7 @@ final class Server {
     release()
     for pool in pools { pool.flush() }
     endWaits()
+    gatherResults()
     advancePhase()
     if let fatal { throw fatal }
   }
@@ -216,7 +219,7 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
-    if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
+    if hasBulkWork || !inbox.isEmpty || !resultLists.isEmpty { consider(nanoseconds) }
     consider(mapInputDeadline?.nanoseconds)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))

@@ -6,7 +6,7 @@ import Testing
 /// Maps after a crash: what recovery builds equals what was live.
 @Suite struct MapRecoveryTests {
   /// A store that is built of what a snapshot of `store` holds.
-  private func restored(_ store: JobStore) -> JobStore {
+  static func restored(_ store: JobStore) -> JobStore {
     var result = JobStore()
     result.restore(nextNumber: store.nextNumber, forgotten: store.forgotten.hashes)
     var maps: [RestoredMap] = []
@@ -46,7 +46,7 @@ import Testing
         try act(&rig, &streams, random.below(9), random.below(5))
       }
       #expect(try replayed(rig.journal) == rig.store)
-      let aside = restored(rig.store)
+      let aside = MapRecoveryTests.restored(rig.store)
       #expect(aside == rig.store)
       let engine = Rig(store: aside)
       #expect(engine.engine.brokenInvariants() == [])
@@ -98,9 +98,9 @@ import Testing
     rig.handle(.resultsTaken(number, .completion, chunks: 1))
     let map = try #require(rig.map(number))
     #expect(map.releasedChunks == 1 && map.chunks.count == 2 && map.ended.count == 1)
-    #expect(restored(rig.store) == rig.store)
+    #expect(MapRecoveryTests.restored(rig.store) == rig.store)
     #expect(try replayed(rig.journal) == rig.store)
-    #expect(restored(rig.store).map(number)?.ended.first?.first == 1)
+    #expect(MapRecoveryTests.restored(rig.store).map(number)?.ended.first?.first == 1)
   }
 
   @Test func `a document that was not taken whole is gone after a crash`() throws {

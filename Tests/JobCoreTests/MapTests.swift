@@ -254,7 +254,52 @@ import Testing
     var turn = Turn()
     rig.engine.emit(.mapCancelRequested(third.number), &turn)
     #expect(rig.ready(0, credit: 5).isEmpty)
+    #expect(rig.map(third.number)?.state == .queued)
+    let job = try rig.square()
+    #expect(rig.pass(0).dispatched.map(\.job) == [job])
     #expect(rig.map(third.number)?.state == .cancelled)
+  }
+
+  @Test func `no turn ends more chunks of a cancelled map than its slice`() throws {
+    var rig = Rig()
+    rig.handle(.mapReceived(MapTests.document(3_500, chunkSize: 1), request: 1))
+    while !rig.engine.unansweredMaps.isEmpty { rig.pass(0) }
+    rig.ready(0, credit: 2)
+    let map = try #require(rig.map(1))
+    let other = try rig.square()
+    func ended(_ turn: Turn) -> Int {
+      turn.records.count { if case .jobEnded = $0 { true } else { false } }
+    }
+    let turn = rig.handle(.mapCancelReceived(1, grace: 0, request: 8))
+    #expect(ended(turn) <= Engine.chunksPerTurnMax)
+    // The worker ends at once, and its slot has room.
+    for place in map.chunks.prefix(2) {
+      let call = try #require(rig.call(of: place.job))
+      #expect(ended(rig.handle(.callLost(call, .workerExited(exitcode: -9)))) == 1)
+    }
+    var turns = 0
+    while rig.map(1)?.stage != .final {
+      turns += 1
+      #expect(ended(rig.pass(0)) <= Engine.chunksPerTurnMax)
+    }
+    #expect(turns == 3)
+    #expect(rig.store[other]?.state == .running)
+    try rig.crash()
+  }
+
+  @Test func `the chunk that failed first is known, after a snapshot as well`() throws {
+    var rig = Rig()
+    let map = try rig.acceptMap(MapTests.document(4, chunkSize: 1))
+    rig.ready(0, credit: 4)
+    #expect(rig.map(map.number)?.firstFailed == nil)
+    try rig.succeed(map.chunks[3].job)
+    for place in [map.chunks[2], map.chunks[0]] {
+      let call = try #require(rig.call(of: place.job))
+      rig.handle(.callRaised(call, MapTests.failure))
+      #expect(rig.map(map.number)?.firstFailed == map.chunks[2].job)
+    }
+    try rig.succeed(map.chunks[1].job)
+    #expect(MapRecoveryTests.restored(rig.store).map(map.number)?.firstFailed == map.chunks[2].job)
   }
 
   @Test func `a cancelled map cannot have an attempt more`() throws {

@@ -121,6 +121,11 @@ enum MapAnswers {
   /// The error of the chunk that failed first, in the order in which they ended, and the index of
   /// its item.
   static func firstError(of map: JobMap, in engine: Engine) -> (JobError, item: Int)? {
+    // Nearly always it is known; of a map of many chunks a search takes its time.
+    let first = map.firstFailed.flatMap { engine.store[$0] }
+    if let first, case .error(let error) = first.ending, let chunk = first.options?.chunk {
+      return (error, chunk.first + (error.item ?? 0))
+    }
     for place in map.ended {
       if let job = engine.store[place.job], case .error(let error) = job.ending,
         let chunk = job.options?.chunk
@@ -134,30 +139,27 @@ enum MapAnswers {
   // MARK: The result
 
   /// The list of all results in the order of the items, or why there is none: Python's `get()`.
+  ///
+  /// - Parameter lists: gets the list of a map of many chunks, whose results are still to be
+  ///   gathered.
   static func result(
-    of map: JobMap, in engine: Engine, _ preferenceApplied: String?
+    of map: JobMap, in engine: Engine, _ preferenceApplied: String?,
+    gathering lists: inout [MapResultList]
   ) -> HTTPResponse {
     var headers: HTTPHeaders = ["Vary": "Prefer"]
     if let preferenceApplied { headers.add("Preference-Applied", preferenceApplied) }
     if let refusal = refusal(of: map, in: engine) { return JobAnswers.problem(refusal, headers) }
-    var texts: [String] = []
-    var bytes = 2
-    texts.reserveCapacity(map.chunks.count)
-    for place in map.chunks {
-      guard case .result(let text)? = engine.store[place.job]?.ending else { continue }
-      texts.append(text)
-      bytes += text.utf8.count
-    }
-    if bytes <= wholeMax {
-      var body: [UInt8] = []
-      body.reserveCapacity(bytes)
-      MapResultList.append(texts[...], to: &body, isFirst: true)
+    let body = ResponseStream(bufferBytesMax: MapResultList.bufferBytes)
+    let list = MapResultList(map.chunks, to: body)
+    if !list.gather(from: engine.store) {
+      lists.append(list)
+    } else if let whole = list.whole(atMost: wholeMax) {
       return HTTPResponse(
-        status: 200, contentType: "application/json", headers: headers, body: body)
+        status: 200, contentType: "application/json", headers: headers, body: whole)
     }
+    list.begin()
     return HTTPResponse(
-      status: 200, contentType: "application/json", headers: headers,
-      stream: MapResultList.stream(texts))
+      status: 200, contentType: "application/json", headers: headers, stream: body)
   }
 
   private static func refusal(of map: JobMap, in engine: Engine) -> Problem? {
@@ -190,76 +192,5 @@ enum MapAnswers {
     }
     refusal.jobError = String(decoding: writer.bytes, as: UTF8.self)
     return refusal
-  }
-}
-
-/// The texts of all chunks as one JSON array, sent as fast as the client takes it. It holds on to
-/// the texts, so that it is whole whatever becomes of the map.
-final class MapResultList {
-  /// What is buffered for a client.
-  private static let bufferBytes = 256 << 10
-
-  private let texts: [String]
-  private let body: ResponseStream
-  private var next = 0
-  private var piece: [UInt8] = []
-  private var sent = 0
-
-  /// A body that is sent from now on.
-  static func stream(_ texts: [String]) -> ResponseStream {
-    let body = ResponseStream(bufferBytesMax: bufferBytes)
-    let list = MapResultList(texts, body)
-    // Held by what it feeds, until that is over.
-    body.onWritable = { list.feed() }
-    list.feed()
-    return body
-  }
-
-  private init(_ texts: [String], _ body: ResponseStream) {
-    self.texts = texts
-    self.body = body
-  }
-
-  /// Writes until the buffer is full.
-  private func feed() {
-    while true {
-      if sent == piece.count {
-        guard next < texts.count else { return body.finish() }
-        piece.removeAll(keepingCapacity: true)
-        sent = 0
-        let isFirst = next == 0
-        let first = next
-        var bytes = 0
-        while next < texts.count, bytes < MapResultList.bufferBytes {
-          bytes += texts[next].utf8.count
-          next += 1
-        }
-        MapResultList.append(
-          texts[first..<next], to: &piece, isFirst: isFirst, isLast: next == texts.count)
-      }
-      let end = min(piece.count, sent + MapResultList.bufferBytes)
-      let isTaken = piece.withUnsafeBytes {
-        body.write(UnsafeRawBufferPointer(rebasing: $0[sent..<end]))
-      }
-      sent = end
-      if !isTaken { return }
-    }
-  }
-
-  /// Appends arrays without their brackets, and those of the list where they belong.
-  static func append(
-    _ texts: ArraySlice<String>, to bytes: inout [UInt8], isFirst: Bool, isLast: Bool = true
-  ) {
-    bytes.append(isFirst ? UInt8(ascii: "[") : UInt8(ascii: ","))
-    var isFirstText = true
-    for text in texts {
-      if !isFirstText { bytes.append(UInt8(ascii: ",")) }
-      isFirstText = false
-      var text = text
-      text.withUTF8 {
-        bytes.append(contentsOf: UnsafeBufferPointer(rebasing: $0.dropFirst().dropLast()))
-      }
-    }
-    if isLast { bytes.append(UInt8(ascii: "]")) }
   }
 }

@@ -121,7 +121,8 @@ extension Server {
     to goal: Waiters.Goal, _ map: JobMap, _ presentation: Presentation
   ) -> HTTPResponse {
     goal == .result
-      ? MapAnswers.result(of: map, in: engine, presentation.preferenceApplied)
+      ? MapAnswers.result(
+        of: map, in: engine, presentation.preferenceApplied, gathering: &resultLists)
       : MapAnswers.handle(of: map, in: engine, presentation)
   }
 
