@@ -3,9 +3,10 @@ public import DequeModule
 /// What a dropped map leaves behind.
 ///
 /// A map is dropped by one record, with however many chunks. To take a million jobs out of their
-/// tables takes a second, and nobody is to wait for that: so the record takes the map out, and with
-/// it, for whoever looks, all its chunks; what they hold is given back in slices by whoever has the
-/// time. When that happens shows in nothing but memory: two stores are equal if they hold the same.
+/// tables takes half a second, and nobody is to wait for that: so the record takes the map out and
+/// hides all its chunks, which is a bit for each; what they hold is given back in slices by whoever
+/// has the time. When that is shows in nothing but memory: two stores are equal if they hold the
+/// same.
 extension JobStore {
   /// A map that was dropped.
   struct DroppedMap: Sendable {
@@ -22,6 +23,12 @@ extension JobStore {
   /// How many jobs there still are of maps that were dropped.
   public var droppedCount: Int { table.hiddenCount }
 
+  /// How many jobs memory holds: those, and what is held.
+  public var residentCount: Int { table.count + table.hiddenCount }
+
+  /// Bytes that they hold.
+  public var bytes: Int { openBytes + finishedBytes + droppedBytes }
+
   /// The chunks of a map that was dropped, as long as not all of them were given back.
   public func chunks(ofDropped number: MapNumber) -> Deque<JobMap.Place>? {
     dropped.last { $0.number == number }?.chunks
@@ -36,9 +43,8 @@ extension JobStore {
 
   /// Lets go of the chunks of a map that is dropped.
   mutating func dropChunks(of map: JobMap) {
-    let held = map.chunkCount - map.releasedChunks
-    guard held > 0 else { return }
-    table.hide(chunksOf: map.number, count: held)
+    guard map.chunkCount > map.releasedChunks else { return }
+    for place in map.chunks { table.hide(place.job) }
     droppedBytes += map.openBytes + map.endedBytes
     dropped.append(DroppedMap(number: map.number, chunks: map.chunks))
   }
@@ -57,7 +63,6 @@ extension JobStore {
     var (budget, bytes) = (budget, 0)
     while budget > 0, bytes < bytesMax, let map = dropped.first {
       guard map.next < map.chunks.count else {
-        table.endHiding(map.number)
         dropped.removeFirst()
         continue
       }

@@ -254,7 +254,8 @@ extension JobStore {
   }
 
   /// Takes a map out, with its chunks, its id and its key. The ids of chunks are not remembered.
-  /// However many chunks it has, this takes no longer: see `JobStore+Dropped.swift`.
+  /// However many chunks it has, this takes no more than some ns for each: see
+  /// `JobStore+Dropped.swift`.
   private mutating func drop(_ map: JobMap) {
     maps.remove(map.number)
     ids.remove(JobStore.hash(map.id), map.number)

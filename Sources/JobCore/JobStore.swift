@@ -28,7 +28,8 @@ public struct JobStore: Equatable, Sendable {
   /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
   var ids = NumberTable()
   var keys = NumberTable()
-  private var counts = [Int](repeating: 0, count: JobState.allCases.count)
+  /// How many jobs are in each state, by its index.
+  private var counts = SIMD8<Int>()
   /// The same for each pool: as many numbers, at the place of the pool's name.
   private var poolCounts: [Int] = []
   private static let stateCount = JobState.allCases.count

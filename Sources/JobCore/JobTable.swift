@@ -8,38 +8,44 @@ struct JobTable: Equatable, Sendable {
 
   private struct Page: Equatable {
     var jobs: ContiguousArray<Job?>
+    /// How many there are, hidden ones included.
     var count = 0
+    /// A bit for each that is hidden.
+    var hidden = SIMD4<UInt64>()
+
+    @inline(__always)
+    func isHidden(_ slot: Int) -> Bool {
+      hidden[slot >> 6] >> UInt64(slot & 63) & 1 != 0
+    }
   }
 
   private var pages: ContiguousArray<Page?> = []
   /// The page number of `pages[0]`.
   private var firstPage: JobNumber = 0
+  /// Pages at the front that hold nothing any more.
+  private var emptyCount = 0
   /// How many jobs are held; without what is hidden.
   private(set) var count = 0
-
-  /// Maps whose chunks are not held any more, though they are still here.
-  private var hiddenMaps: Set<MapNumber> = []
-  /// Whether there are any.
-  private var hides = false
-  /// How many chunks of such maps are still here.
+  /// How many jobs are still here that are not held any more.
   private(set) var hiddenCount = 0
 
   /// The job with `number`, or nil if it is not held. Inlined, so that whoever looks at one member
   /// does not pay for a copy of all.
   @inline(__always)
   subscript(number: JobNumber) -> Job? {
-    guard let index = pageIndex(of: number), !hides || !isHidden(number) else { return nil }
-    return pages[index]?.jobs[Int(number % JobTable.pageSize)]
+    guard let index = pageIndex(of: number) else { return nil }
+    let slot = Int(number % JobTable.pageSize)
+    if hiddenCount > 0, pages[index]?.isHidden(slot) ?? false { return nil }
+    return pages[index]?.jobs[slot]
   }
 
   /// The brief of the job with `number`, without a copy of the job.
   func brief(of number: JobNumber) -> JobBrief? {
-    guard let index = pageIndex(of: number), pages[index] != nil, !hides || !isHidden(number)
-    else { return nil }
+    guard let index = pageIndex(of: number), pages[index] != nil else { return nil }
+    let slot = Int(number % JobTable.pageSize)
+    if hiddenCount > 0, pages[index].unsafelyUnwrapped.isHidden(slot) { return nil }
     return pages[index].unsafelyUnwrapped.jobs.withUnsafeBufferPointer { jobs in
-      guard let job = jobs.baseAddress.unsafelyUnwrapped[Int(number % JobTable.pageSize)] else {
-        return nil
-      }
+      guard let job = jobs.baseAddress.unsafelyUnwrapped[slot] else { return nil }
       return JobBrief(job)
     }
   }
@@ -47,8 +53,10 @@ struct JobTable: Equatable, Sendable {
   /// The id of the job with `number`, without a copy of the job.
   @inline(__always)
   func id(of number: JobNumber) -> JobID? {
-    guard let index = pageIndex(of: number), !hides || !isHidden(number) else { return nil }
-    return pages[index]?.jobs[Int(number % JobTable.pageSize)]?.id
+    guard let index = pageIndex(of: number) else { return nil }
+    let slot = Int(number % JobTable.pageSize)
+    if hiddenCount > 0, pages[index]?.isHidden(slot) ?? false { return nil }
+    return pages[index]?.jobs[slot]?.id
   }
 
   /// Adds a job whose number is not held. Numbers may come in any order, but a page far below the
@@ -63,6 +71,7 @@ struct JobTable: Equatable, Sendable {
     }
     while page >= firstPage + JobNumber(pages.count) { pages.append(nil) }
     let index = Int(page - firstPage)
+    if index < emptyCount { emptyCount = index }
     if pages[index] == nil {
       pages[index] = Page(jobs: ContiguousArray(repeating: nil, count: Int(JobTable.pageSize)))
     }
@@ -95,48 +104,36 @@ struct JobTable: Equatable, Sendable {
 
   // MARK: Hiding
 
-  /// From now on the chunks of a map, `count` of which are here, are not held; `removeHidden` takes
-  /// them out one after the other. O(1).
-  mutating func hide(chunksOf map: MapNumber, count hidden: Int) {
-    hiddenMaps.insert(map)
-    hides = true
-    count -= hidden
-    hiddenCount += hidden
+  /// From now on the job with `number`, if it is here, is not held, until `removeHidden` takes it
+  /// out: a bit is set, which takes no time, while taking a job out means to free what it holds.
+  mutating func hide(_ number: JobNumber) {
+    guard let index = pageIndex(of: number) else { return }
+    let slot = Int(number % JobTable.pageSize)
+    guard pages[index]?.jobs[slot] != nil else { return }
+    pages[index]!.hidden[slot >> 6] |= 1 << UInt64(slot & 63)
+    count -= 1
+    hiddenCount += 1
   }
 
-  /// Takes a chunk of a hidden map out, if it is still here.
+  /// Takes out a hidden job, if it is still here.
   mutating func removeHidden(_ number: JobNumber) -> Job? {
-    guard let job = remove(number) else { return nil }
+    guard let index = pageIndex(of: number), pages[index] != nil else { return nil }
+    let slot = Int(number % JobTable.pageSize)
+    guard pages[index]!.isHidden(slot) else { return nil }
+    pages[index]!.hidden[slot >> 6] &= ~(1 << UInt64(slot & 63))
     count += 1
     hiddenCount -= 1
-    return job
-  }
-
-  /// Forgets a hidden map, of which no chunk is here any more.
-  mutating func endHiding(_ map: MapNumber) {
-    hiddenMaps.remove(map)
-    hides = !hiddenMaps.isEmpty
-  }
-
-  /// Whether the job with `number`, if there is one, is a chunk of a hidden map.
-  @inline(never)
-  private func isHidden(_ number: JobNumber) -> Bool {
-    guard let index = pageIndex(of: number),
-      let chunk = pages[index]?.jobs[Int(number % JobTable.pageSize)]?.options?.chunk
-    else { return false }
-    return hiddenMaps.contains(chunk.map)
-  }
-
-  private func isHidden(_ job: Job) -> Bool {
-    hides && job.options?.chunk.map { hiddenMaps.contains($0.map) } ?? false
+    return remove(number)
   }
 
   private mutating func giveBack(_ index: Int) {
     pages[index] = nil
-    guard index == 0 else { return }
-    let empty = pages.firstIndex { $0 != nil } ?? pages.count
-    pages.removeFirst(empty)
-    firstPage += JobNumber(empty)
+    while emptyCount < pages.count, pages[emptyCount] == nil { emptyCount += 1 }
+    // Not one after the other: all behind them move up.
+    guard 4 * emptyCount > pages.count else { return }
+    pages.removeFirst(emptyCount)
+    firstPage += JobNumber(emptyCount)
+    emptyCount = 0
   }
 
   private func pageIndex(of number: JobNumber) -> Int? {
@@ -150,7 +147,7 @@ struct JobTable: Equatable, Sendable {
     for index in pages.indices {
       guard let page = pages[index], page.count > 0 else { continue }
       for slot in page.jobs.indices {
-        if let job = page.jobs[slot], !isHidden(job) { body(job) }
+        if let job = page.jobs[slot], !page.isHidden(slot) { body(job) }
       }
     }
   }
@@ -164,7 +161,7 @@ struct JobTable: Equatable, Sendable {
     while index >= 0 {
       if let page = pages[index] {
         while slot >= 0 {
-          if let job = page.jobs[slot], !isHidden(job), !body(job) { return }
+          if let job = page.jobs[slot], !page.isHidden(slot), !body(job) { return }
           slot -= 1
         }
       }

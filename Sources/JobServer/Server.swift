@@ -196,9 +196,7 @@ final class Server {
   /// Housekeeping after a turn: memory that nobody needs goes back, a piece a turn; then the turn
   /// is counted.
   private func endTurn() {
-    let store = engine.store
-    let bytes = store.openBytes + store.finishedBytes + store.droppedBytes
-    if memoryReturn.isDue(jobs: store.count + store.droppedCount, payloadBytes: bytes) {
+    if memoryReturn.isDue(jobs: engine.store.residentCount, payloadBytes: engine.store.bytes) {
       SystemMemory.giveBack()
     }
     metrics.noteTurn(from: now.instant, to: SystemClock.monotonicNanoseconds)
