@@ -141,15 +141,15 @@ class Functions:
     def _not_of_its_module(self, name: str, module_name: str, function: Any) -> str:
         owner = getattr(function, "__module__", None) or "no module"
         return (
-            f"{name!r} is of {owner}, which {module_name} has only imported, and this pool runs the "
-            f"functions of the modules that lido.yaml names ({self._known()}); define one in "
+            f"{name!r} is of {owner}, which {module_name} has only imported, and this pool runs "
+            f"the functions of the modules that lido.yaml names ({self._known()}); define one in "
             f"{module_name} that calls it, register it there (lido.task), or {_OPEN}")
 
     def _not_named(self, name: str, module_name: str) -> str:
         return (
-            f"{name!r} cannot be called: this pool runs the functions of the modules that lido.yaml "
-            f"names ({self._known()}), and {module_name} is none of them; add it there, as in "
-            f"`worker: [python3, -m, lido.worker, ..., {module_name}]`, or {_OPEN}")
+            f"{name!r} cannot be called: this pool runs the functions of the modules that "
+            f"lido.yaml names ({self._known()}), and {module_name} is none of them; add it there, "
+            f"as in `worker: [python3, -m, lido.worker, ..., {module_name}]`, or {_OPEN}")
 
     def _known(self) -> str:
         return ", ".join(self._modules) or "none"
@@ -171,8 +171,8 @@ class Functions:
 
 
 _OPEN = (
-    "add --any-module there, with which clients may call every function that the worker can import, "
-    "as in pools with allow_pickle or allow_main")
+    "add --any-module there, with which clients may call every function that the worker can "
+    "import, as in pools with allow_pickle or allow_main")
 
 
 def _load(place: str) -> types.ModuleType:
