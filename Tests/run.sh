@@ -40,7 +40,7 @@ build_release() {
   local arguments=(-c release --static-swift-stdlib --scratch-path "$scratch") folder
   swift build "${arguments[@]}" --product lido
   swift build "${arguments[@]}" --product ServiceTestProgram
-  swift build "${arguments[@]}" --package-path Sources/Examples/MyTasks
+  swift build "${arguments[@]}" --package-path Sources/Examples/MyTasks --product mytasks
   folder=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)
   export LIDO_BIN=$folder/lido LIDO_TEST_BIN=$folder/ServiceTestProgram
   export LIDO_TEMPLATE_BIN=$folder/mytasks
