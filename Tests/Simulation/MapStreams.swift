@@ -35,8 +35,9 @@ final class SimulatedInput {
       // The end of the body is one of the last line, too; but not of one that breaks off.
       let isLast = index == ticket.items.count - 1
       if isLast, fate == .whole, !ticket.space.isEmpty { break }
-      bytes += Array(chance.percent(10) ? "\r\n \n".utf8 : "\n".utf8)
+      bytes += Array(chance.percent(10) ? "\r\n".utf8 : "\n".utf8)
       if fate != .hasBadLine || index < badLine { ends.append(bytes.count) }
+      if chance.percent(10) { bytes += Array(" \n".utf8) }
     }
     if fate == .hasBadLine, badLine == ticket.items.count { bytes += Array("nothing\n".utf8) }
     if fate == .breaksOff { bytes = Array(bytes.prefix(chance.within(0...bytes.count))) }

@@ -227,17 +227,36 @@ extension Simulation {
   /// Once nothing bad happens any more: who is held back gets a reader, or leaves if nobody knows
   /// its map.
   func helpInputs() {
-    for input in inputs where input.stream.isHeld && !input.isOver {
-      guard !readers.contains(where: { $0.ticket === input.ticket }) else { continue }
-      guard let number = number(of: input.ticket), let map = life?.server.engine.store.map(number)
-      else {
-        breakOff(input)
-        continue
-      }
-      let line = map.firstLine(in: .completion)
-      wishes.append(.map(.read(MapRead(input.ticket, .completion, after: line))))
+    for input in inputs where input.stream.isHeld && !input.isOver && !help(input.ticket) {
+      breakOff(input)
     }
     inputs.removeAll { $0.isOver }
+    for request in outstanding {
+      if case .map(.open(let ticket, _)) = request.wish,
+        !inputs.contains(where: { $0.number == request.number })
+      {
+        _ = help(ticket)
+      }
+    }
+  }
+
+  /// Reads the results of a map if nobody does; false if nobody can.
+  private func help(_ ticket: MapTicket) -> Bool {
+    guard let server = life?.server else { return true }
+    if readers.contains(where: { $0.ticket === ticket && $0.map == number(of: ticket) }) {
+      return true
+    }
+    // By its tag, should it have no name that the client knows.
+    var found: JobMap?
+    server.engine.store.descendMaps(below: .max) { map in
+      if map.options?.tags.first == ticket.tag { found = map }
+      return found == nil
+    }
+    guard let map = found else { return server.phase != .ready }
+    if ticket.name == nil { ticket.id = "\(map.id)" }
+    let line = map.firstLine(in: .completion)
+    wishes.append(.map(.read(MapRead(ticket, .completion, after: line))))
+    return true
   }
 
   /// The connections of streams are gone.
