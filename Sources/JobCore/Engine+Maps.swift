@@ -272,21 +272,38 @@ extension Engine {
     if isWritable { relieve(number, &turn) }
   }
 
-  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much.
+  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much, or all
+  /// that is open together does.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
-    guard let taken = mapWork.taken[number] else { return }
     for _ in 0..<limits.chunksPerTurnMax {
-      guard let map = store.map(number), map.heldBytes >= limits.mapBytesMax else { return }
-      if map.chunksGone < taken.input, let first = map.chunks.first,
-        store.state(of: first.job)?.isFinal == true
-      {
-        emit(.chunkReleased(first.job), &turn)
-      } else if map.endedGone < taken.completion, let first = map.ended.first {
-        emit(.chunkReleased(first.job), &turn)
-      } else {
-        return
-      }
+      guard let map = store.map(number), let chunk = releasable(of: map),
+        map.heldBytes >= limits.mapBytesMax || store.openBytes >= limits.openBytesMax
+      else { return }
+      emit(.chunkReleased(chunk), &turn)
     }
+  }
+
+  /// The oldest chunk of a map that a reader has taken.
+  private func releasable(of map: JobMap) -> JobNumber? {
+    guard let taken = mapWork.taken[map.number] else { return nil }
+    if map.chunksGone < taken.input, let first = map.chunks.first,
+      store.state(of: first.job)?.isFinal == true
+    {
+      return first.job
+    }
+    return map.endedGone < taken.completion ? map.ended.first?.job : nil
+  }
+
+  /// Whether what readers have taken of maps is to make room for others.
+  var hasReliefWork: Bool {
+    guard !mapWork.taken.isEmpty, store.openBytes >= limits.openBytesMax else { return false }
+    return mapWork.taken.keys.contains { store.map($0).flatMap(releasable(of:)) != nil }
+  }
+
+  /// Makes room for others, the oldest map first.
+  mutating func relieveMaps(_ turn: inout Turn) {
+    guard hasReliefWork else { return }
+    for number in mapWork.taken.keys.sorted() { relieve(number, &turn) }
   }
 
   // MARK: The end
