@@ -33,12 +33,12 @@ struct CompletionFeeds {
   /// `append`. What is kept can so be read from the beginning after a restart, too.
   ///
   /// - Parameter now: the wall clock. Should it have been set back since then, places are counted
-  ///   from the latest moment at which something that is kept has ended.
+  ///   from behind the latest moment at which something that is kept has ended.
   mutating func begin(at now: Timestamp, _ store: JobStore) {
     var latest = now
     store.forEachFinished { number, pool, finishedAt in
       append(number, of: pool, in: store.names)
-      latest = max(latest, finishedAt)
+      latest = max(latest, finishedAt + 1)
     }
     let base = FeedPlace(min(max(latest, 0), CompletionFeeds.momentMax)) * 1_000
     for index in rows.indices { rows[index].feed.shift(by: base) }
