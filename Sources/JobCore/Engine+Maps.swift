@@ -189,7 +189,7 @@ extension Engine {
       emit(.mapInputEnded(document.map, nil, at: max(moment.timestamp, map.createdAt)), &turn)
       turn.effects += document.answers
     }
-    turn.effects.append(.jobChanged(document.map))
+    tellChange(of: document.map, &turn)
     dispatch(ofMap: map, at: moment, &turn)
   }
 
@@ -234,12 +234,18 @@ extension Engine {
     if let map = store.map(number), map.stage == .taking {
       emit(.mapInputEnded(number, error, at: max(moment.timestamp, map.createdAt)), &turn)
       mapWork.taken[number] = nil
-      turn.effects.append(.jobChanged(number))
+      tellChange(of: number, &turn)
     }
     guard let request else { return }
     let answer: Answer =
       store.map(number) == nil ? .refused(.unknownJob) : .taken(number)
     turn.effects.append(.answer(request, answer))
+  }
+
+  /// Wakes who waits for a map whose input went on, or has ended: it may be final by that.
+  private func tellChange(of number: MapNumber, _ turn: inout Turn) {
+    let isFinal = store.map(number)?.stage == .final
+    turn.effects.append(isFinal ? .jobEnded(number) : .jobChanged(number))
   }
 
   /// Whether more items of a map may come: not while its chunks hold too much that nobody has

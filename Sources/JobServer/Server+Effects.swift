@@ -33,6 +33,9 @@ extension Server {
     case .endCall(let call, let grace):
       pools[call.slot.pool].end(call, graceMilliseconds: grace, at: now.instant)
     case .jobChanged(let number): jobChanged(number)
+    case .jobEnded(let number):
+      jobChanged(number)
+      noteCompletion(of: number)
     case .finishDrain: if isDraining { phase = .closing }
     }
   }

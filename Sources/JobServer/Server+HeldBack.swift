@@ -183,7 +183,8 @@ extension Server {
         perform(isSayable(answer) ? effect : .answer(request, .refused(.readOnly)))
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
-      case .dispatch, .endCall, .jobChanged, .finishDrain: kept.append(effect)
+      case .jobEnded(let number) where withdrawn.contains(number): break
+      case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain: kept.append(effect)
       }
     }
     return kept

@@ -95,6 +95,9 @@ final class Simulation {
   var checkedSequence: UInt64 = 0
   var checkedAnswers = 0
   var wishes: [Wish] = []
+  /// Who reads the feeds of pools.
+  private(set) lazy var feedReaders = SimulatedFeedReader.some(of: plan, seed: seed)
+  var feedPlaces = FeedPlaces()
 
   init(seed: UInt64, isTold: Bool = false) {
     self.seed = seed
@@ -280,6 +283,7 @@ final class Simulation {
     }
     if life.fileSystem.isDead { return die(armedDeath) }
     check(life.server)
+    readFeeds(life)
     if life.server.phase == .stopped { shutDown(life) }
   }
 
