@@ -9,6 +9,9 @@ public enum Effect: Equatable, Sendable {
   /// The handle of a job, or of a map, changed: wake whoever waits for it. That the job of a chunk
   /// changed says that its map did.
   case jobChanged(JobNumber)
+  /// The same, as the job or the map has become final: it is the next completion of its pool. Once
+  /// for each, in the order of the records; a chunk is none, it is told of by `jobChanged`.
+  case jobEnded(JobNumber)
   /// Nothing runs any more: the drain is complete.
   case finishDrain
 }

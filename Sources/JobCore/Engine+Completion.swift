@@ -96,7 +96,12 @@ extension Engine {
     emit(.jobEnded(number, outcome, at: momentOfEnd(of: number, at: moment)), &turn)
     if !lastChances.isEmpty { lastChances.remove(number) }
     drainRate.jobEnded(at: moment.instant)
-    turn.effects.append(.jobChanged(number))
+    if store.mapCount > 0, let chunk = store[number]?.options?.chunk {
+      turn.effects.append(.jobChanged(number))
+      if store.map(chunk.map)?.stage == .final { turn.effects.append(.jobEnded(chunk.map)) }
+    } else {
+      turn.effects.append(.jobEnded(number))
+    }
     finishDrainIfIdle(&turn)
   }
 

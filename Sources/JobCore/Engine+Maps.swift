@@ -4,11 +4,6 @@ import DequeModule
 extension Engine {
   /// Items of a chunk at most, where they come one after the other and nothing else was asked for.
   public static let streamedChunkMax = 1_000
-  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
-  /// input waits for a reader (`mayTakeItems`).
-  public static let heldBytesMax = 16 << 20
-  /// Chunks of one map that one event makes, or ends, at most.
-  static let chunksPerTurnMax = 1_000
   /// Bytes of dropped chunks after which no more of them are given back in the same turn.
   static let bytesGivenBackMax = 8 << 20
 
@@ -183,7 +178,7 @@ extension Engine {
     guard let map = store.map(document.map)?.withoutPlaces else {
       preconditionFailure("its map is not final")
     }
-    for _ in 0..<Engine.chunksPerTurnMax where document.next < document.items.count {
+    for _ in 0..<limits.chunksPerTurnMax where document.next < document.items.count {
       let end = min(document.next + map.chunkSize, document.items.count)
       let args = document.items.array(of: document.next..<end)
       add(
@@ -198,7 +193,7 @@ extension Engine {
       emit(.mapInputEnded(document.map, nil, at: max(moment.timestamp, map.createdAt)), &turn)
       turn.effects += document.answers
     }
-    turn.effects.append(.jobChanged(document.map))
+    tellChange(of: document.map, &turn)
     dispatch(ofMap: map, at: moment, &turn)
   }
 
@@ -245,12 +240,18 @@ extension Engine {
     if let map = store.map(number), map.stage == .taking {
       emit(.mapInputEnded(number, error, at: max(moment.timestamp, map.createdAt)), &turn)
       mapWork.taken[number] = nil
-      turn.effects.append(.jobChanged(number))
+      tellChange(of: number, &turn)
     }
     guard let request else { return }
     let answer: Answer =
       store.map(number) == nil ? .refused(.unknownJob) : .taken(number)
     turn.effects.append(.answer(request, answer))
+  }
+
+  /// Wakes who waits for a map whose input went on, or has ended: it may be final by that.
+  private func tellChange(of number: MapNumber, _ turn: inout Turn) {
+    let isFinal = store.map(number)?.stage == .final
+    turn.effects.append(isFinal ? .jobEnded(number) : .jobChanged(number))
   }
 
   /// Whether more items of a map may come: not while its chunks hold too much that nobody has
@@ -263,9 +264,14 @@ extension Engine {
     guard
       isWritable, store.openCount < limits.openJobsMax, store.openBytes < limits.openBytesMax
     else { return false }
-    guard map.heldBytes >= Engine.heldBytesMax else { return true }
+    guard map.heldBytes >= limits.mapBytesMax else { return true }
     let taken = mapWork.taken[number] ?? MapWork.Taken()
     return map.chunkCount - max(taken.input, taken.completion) < bufferSize
+  }
+
+  /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
+  public func argumentBytesMax(ofMap number: MapNumber) -> Int? {
+    store.map(number).flatMap { poolRules[store.names[$0.pool]]?.argumentBytesMax }
   }
 
   // MARK: Readers
@@ -283,21 +289,41 @@ extension Engine {
     if isWritable { relieve(number, &turn) }
   }
 
-  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much.
+  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much, or all
+  /// that is open together does.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
-    guard let taken = mapWork.taken[number] else { return }
-    for _ in 0..<Engine.chunksPerTurnMax {
-      guard let map = store.map(number), map.heldBytes >= Engine.heldBytesMax else { return }
-      if map.chunksGone < taken.input, let first = map.chunks.first,
-        store.state(of: first.job)?.isFinal == true
-      {
-        emit(.chunkReleased(first.job), &turn)
-      } else if map.endedGone < taken.completion, let first = map.ended.first {
-        emit(.chunkReleased(first.job), &turn)
-      } else {
-        return
+    for _ in 0..<limits.chunksPerTurnMax {
+      // Nothing holds the map while it changes: its places would be copied for every chunk.
+      let chunk: JobNumber? = store.map(number).flatMap { map in
+        map.heldBytes >= limits.mapBytesMax || store.openBytes >= limits.openBytesMax
+          ? releasable(of: map) : nil
       }
+      guard let chunk else { return }
+      emit(.chunkReleased(chunk), &turn)
     }
+  }
+
+  /// The oldest chunk of a map that a reader has taken.
+  private func releasable(of map: JobMap) -> JobNumber? {
+    guard let taken = mapWork.taken[map.number] else { return nil }
+    if map.chunksGone < taken.input, let first = map.chunks.first,
+      store.state(of: first.job)?.isFinal == true
+    {
+      return first.job
+    }
+    return map.endedGone < taken.completion ? map.ended.first?.job : nil
+  }
+
+  /// Whether what readers have taken of maps is to make room for others.
+  var hasReliefWork: Bool {
+    guard !mapWork.taken.isEmpty, store.openBytes >= limits.openBytesMax else { return false }
+    return mapWork.taken.keys.contains { store.map($0).flatMap(releasable(of:)) != nil }
+  }
+
+  /// Makes room for others, the oldest map first.
+  mutating func relieveMaps(_ turn: inout Turn) {
+    guard hasReliefWork else { return }
+    for number in mapWork.taken.keys.sorted() { relieve(number, &turn) }
   }
 
   // MARK: The end
@@ -352,7 +378,7 @@ extension Engine {
 
   /// Ends some of the chunks of cancelled maps that no slot holds.
   private mutating func cancelChunks(at moment: Moment, _ turn: inout Turn) {
-    var budget = Engine.chunksPerTurnMax
+    var budget = limits.chunksPerTurnMax
     while budget > 0, let (number, last) = mapWork.cancelled.first {
       guard let places = store.map(number)?.chunks else {
         mapWork.cancelled.removeFirst()

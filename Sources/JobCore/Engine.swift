@@ -143,7 +143,7 @@ public struct Engine: Sendable {
     // Also while the journal takes nothing: it leads to no record.
     if store.hasDropped { return moment.instant }
     guard isWritable else { return nil }
-    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty {
+    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty || hasReliefWork {
       return moment.instant
     }
     let retention = store.oldestFinishedAt.map { finishedAt in
@@ -170,6 +170,7 @@ public struct Engine: Sendable {
       }
     }
     if !mapWork.isEmpty { workOnMaps(at: moment, &turn) }
+    relieveMaps(&turn)
     failJobsOfBrokenPools(at: moment, &turn)
     applyRetention(at: moment, &turn)
     dispatchAll(at: moment, &turn)

@@ -119,6 +119,18 @@ public struct JobStore: Equatable, Sendable {
     table.descend(below: bound, while: body)
   }
 
+  /// Calls `body` for each finished job and map that is held, in the order in which they finished:
+  /// its number, its pool, and when that was. A chunk is none of them, as it goes with its map.
+  public func forEachFinished(_ body: (JobNumber, Name, Timestamp) -> Void) {
+    for number in finishOrder.entries {
+      if let (pool, at) = table[number].map({ ($0.pool, $0.endedOrDueAt) }) {
+        body(number, pool, at)
+      } else if let map = maps[number] {
+        body(number, map.pool, map.finishedAt)
+      }
+    }
+  }
+
   /// Calls `body` for each open job, by number.
   public func forEachOpen(_ body: (Job) -> Void) {
     table.forEachAscending { if !$0.state.isFinal { body($0) } }

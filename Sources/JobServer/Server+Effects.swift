@@ -33,6 +33,9 @@ extension Server {
     case .endCall(let call, let grace):
       pools[call.slot.pool].end(call, graceMilliseconds: grace, at: now.instant)
     case .jobChanged(let number): jobChanged(number)
+    case .jobEnded(let number):
+      jobChanged(number)
+      noteCompletion(of: number)
     case .finishDrain: if isDraining { phase = .closing }
     }
   }
@@ -74,7 +77,8 @@ extension Server {
         tellAccepted(request.response, of: number, presentation)
       }
     case .opened(let number):
-      request.input?.map = number
+      request.input?.open(
+        number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
@@ -130,7 +134,7 @@ extension Server {
     dropNews(of: number)
     if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number) else { return }
+    guard waiters.count > 0, engine.store.map(number) == nil, isDurable(number) else { return }
     wake(number)
   }
 
@@ -161,8 +165,13 @@ extension Server {
   private func tellAccepted(
     _ client: PendingResponse, of number: JobNumber, _ presentation: Presentation
   ) {
-    if !engine.isWritable, !isDurable(number), let job = engine.store[number] {
-      return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+    if !engine.isWritable, !isDurable(number) {
+      if let job = engine.store[number] {
+        return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+      }
+      if let map = engine.store.map(number) {
+        return client.resume(with: MapAnswers.handle(of: map.asAccepted, in: engine, presentation))
+      }
     }
     tell(client, of: number, .final, presentation)
   }

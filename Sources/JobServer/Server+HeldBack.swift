@@ -31,9 +31,16 @@ extension Server {
     settings.sync == .always ? storage.syncedSequence : storage.appendedSequence
   }
 
-  /// Whether all that memory knows of a job is durable.
+  /// Whether all that memory knows of a job is durable; of a map, also of its chunks. O(its chunks,
+  /// or the jobs that are not, whichever are fewer).
   func isDurable(_ number: JobNumber) -> Bool {
-    undurable.isEmpty || undurable[number] == nil
+    if undurable.isEmpty { return true }
+    if undurable[number] != nil { return false }
+    guard engine.store.mapCount > 0, let map = engine.store.map(number) else { return true }
+    if map.chunks.count <= undurable.count {
+      return map.chunks.allSatisfy { undurable[$0.job] == nil }
+    }
+    return undurable.keys.allSatisfy { engine.store[$0]?.options?.chunk?.map != number }
   }
 
   /// Keeps the effects of the turn until its records are durable. While the journal takes nothing
@@ -180,7 +187,8 @@ extension Server {
         perform(isSayable(answer) ? effect : .answer(request, .refused(.readOnly)))
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
-      case .dispatch, .endCall, .jobChanged, .finishDrain: kept.append(effect)
+      case .jobEnded(let number) where withdrawn.contains(number): break
+      case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain: kept.append(effect)
       }
     }
     return kept

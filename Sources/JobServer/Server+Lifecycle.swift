@@ -32,8 +32,11 @@ extension Server {
 
   /// Decides what becomes of the jobs that were running when the service was cut off.
   func recover() throws(StorageError) {
+    completions.begin(at: now.timestamp, engine.store)
+    let found = engine.store.finishedCount
     engine.recover(at: now, &turn)
     noteRecords(from: 0)
+    tellEnds(after: found)
     try commit()
     warnOfJobsWithoutPool()
   }
@@ -250,6 +253,7 @@ extension Server {
       closingBegunAt = now.instant
       for pool in pools { pool.terminate(at: now.instant) }
       for waiter in waiters.removeAll() { waitIsOver(waiter) }
+      endCompletionWaits()
     }
     if let deadline = closingDeadline, deadline <= now.instant.nanoseconds {
       log.error("the end took too long; what is left is ended by force")

@@ -118,7 +118,9 @@ extension Server {
       http?.connectionsMax ?? 0)
     page.single(
       "lido_http_streams", .gauge, "Answers that are being streamed.", http?.streamCount ?? 0)
-    page.single("lido_waiting_requests", .gauge, "Requests that wait for jobs.", waiters.count)
+    page.single(
+      "lido_waiting_requests", .gauge, "Requests that wait for jobs, or for completions of a pool.",
+      waiters.count + completionWaiters.count)
   }
 }
 

@@ -48,6 +48,9 @@ final class Server {
   /// Requests with many submissions, which are decided one a turn.
   var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
+  /// What has ended, pool by pool, and who waits for the next.
+  var completions = CompletionFeeds()
+  var completionWaiters = CompletionWaiters()
   /// The last wish to wait that was read: clients utter the same again and again.
   var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
 
@@ -189,6 +192,7 @@ final class Server {
     for pool in pools { pool.flush() }
     endWaits()
     gatherResults()
+    passCompletions()
     advancePhase()
     if let fatal { throw fatal }
   }
@@ -217,6 +221,7 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
+    consider(completionsDeadline)
     if hasBulkWork || !inbox.isEmpty || !resultLists.isEmpty { consider(nanoseconds) }
     consider(mapInputDeadline?.nanoseconds)
     consider(storageDeadline?.nanoseconds)

@@ -48,6 +48,7 @@ extension Effect {
     case .dispatch: "dispatch"
     case .endCall(_, let grace): "endCall(\(grace))"
     case .jobChanged: "changed"
+    case .jobEnded: "ended"
     case .finishDrain: "finishDrain"
     }
   }

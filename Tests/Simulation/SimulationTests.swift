@@ -59,6 +59,6 @@ import Testing
     "failed interrupted", "failed initializer_failed", "cancelled", "cancel of a running job",
     "dropped", "replayed", "mismatch", "refused: read_only", "refused: draining",
     "refused: queue_full", "connections lost", "status 204", "status 410",
-    "status 424",
+    "status 424", "feed: completions", "feed: all", "feed: gone",
   ]
 }

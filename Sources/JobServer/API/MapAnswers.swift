@@ -37,8 +37,11 @@ enum MapAnswers {
       status: status, contentType: "application/json", headers: headers, body: writer.bytes)
   }
 
-  /// Appends the handle of a map: in every state the same members.
-  static func write(_ map: JobMap, of engine: Engine, to writer: inout JSONWriter) {
+  /// Appends the handle of a map: in every state the same members. An error of more than
+  /// `errorBytesMax` is left out, and the handle says so.
+  static func write(
+    _ map: JobMap, of engine: Engine, errorBytesMax: Int = .max, to writer: inout JSONWriter
+  ) {
     writer.beginObject()
     writer.member("id", id: map.id)
     writer.member("task", string: engine.store.names[map.task])
@@ -65,7 +68,7 @@ enum MapAnswers {
       writer.member("finished_at", moment: map.finishedAt)
       writer.member("expires_at", moment: map.finishedAt + engine.limits.retentionAge)
     }
-    writeError(of: map, in: engine, to: &writer)
+    writeError(of: map, in: engine, errorBytesMax, to: &writer)
     writer.member("result_url", string: "/v1/maps/\(map.id)/result")
     writer.member("results_url", string: "/v1/maps/\(map.id)/results")
     writer.endObject()
@@ -99,12 +102,13 @@ enum MapAnswers {
 
   /// Why items are missing, or the error of the chunk that failed first.
   private static func writeError(
-    of map: JobMap, in engine: Engine, to writer: inout JSONWriter
+    of map: JobMap, in engine: Engine, _ bytesMax: Int, to writer: inout JSONWriter
   ) {
     if let error = map.inputError {
       writer.name("error")
       write(error, to: &writer)
     } else if map.items.failed > 0, let (error, _) = firstError(of: map, in: engine) {
+      if error.bytes > bytesMax { return writer.member("outcome_omitted", bool: true) }
       writer.name("error")
       HandleWriter.write(error, to: &writer)
     }

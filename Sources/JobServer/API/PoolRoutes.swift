@@ -23,10 +23,11 @@ extension Server {
         try server.requireQuery(request, [])
         return .now(server.listWorkers(of: try server.pool(request)))
       },
+      completionsOperation,
     ]
   }
 
-  private func pool(_ request: HTTPRequest) throws(Problem) -> any PoolDriver {
+  func pool(_ request: HTTPRequest) throws(Problem) -> any PoolDriver {
     let name = request.parameters[0]
     guard let pool = pools.first(where: { $0.name == name }) else {
       throw Problem(

@@ -57,6 +57,8 @@ struct Problem: Error, Equatable {
   var acceptEncoding: String?
   /// The error of the job that a result was asked of: JSON text.
   var jobError: String?
+  /// Where a feed goes on that does not reach back far enough.
+  var next: FeedPlace?
 
   /// A request that is wrong as a whole.
   static func invalid(_ detail: String) -> Problem {
@@ -97,6 +99,7 @@ struct Problem: Error, Equatable {
       writer.endArray()
     }
     if includesRetryAfter { writer.memberIfPresent("retry_after", integer: retryAfter) }
+    writer.memberIfPresent("next", integer: next)
     if let jobError { writer.member("error", text: jobError) }
     writer.endObject()
   }
