@@ -1,3 +1,4 @@
+import DequeModule
 import JSON
 import JobCore
 import JobStorage
@@ -62,7 +63,7 @@ extension Server {
     }
   }
 
-  /// The logs of jobs that are dropped go with them.
+  /// The logs of jobs that are dropped go with them; those of the chunks of a map in slices.
   func dropLogs(of records: [Record]) {
     guard logs.bytes > 0 || !callNews.isEmpty else { return }
     for record in records {
@@ -70,10 +71,36 @@ extension Server {
       case .jobForgotten(let number), .chunkReleased(let number):
         logs.remove(number)
         callNews[number] = nil
-      case .mapForgotten(let number), .mapWithdrawn(let number): dropLogs(ofMap: number)
+      case .mapForgotten(let number), .mapWithdrawn(let number):
+        guard let chunks = engine.store.chunks(ofDropped: number) else { continue }
+        chunksWithLogs.append((chunks, 0))
       default: break
       }
     }
+  }
+
+  /// Chunks of dropped maps whose logs are looked for in one turn.
+  private static let chunksPerTurnMax = 4_096
+  /// Jobs whose files the background removes without a pause, in which something else could have
+  /// its turn: it takes a millisecond or two.
+  private static let removedTogetherMax = 128
+
+  /// Housekeeping: the logs of a map's chunks go, and files that are not wanted any more.
+  func passLogs() {
+    var budget = Server.chunksPerTurnMax
+    while budget > 0, let (chunks, next) = chunksWithLogs.first {
+      let end = logs.bytes > 0 ? min(next + budget, chunks.count) : chunks.count
+      if logs.bytes > 0 {
+        for place in chunks[next..<end] { logs.remove(place.job) }
+      }
+      budget -= end - next
+      if end == chunks.count { chunksWithLogs.removeFirst() } else { chunksWithLogs[0].next = end }
+    }
+    guard logs.hasUnwanted, storage.mayRemove else { return }
+    for late in logs.unwantedAreGone() where engine.store.brief(of: late.job) != nil {
+      keep(late.log, of: late.job, late.stream)
+    }
+    storage.remove(logs.takeUnwanted(atMost: Server.removedTogetherMax))
   }
 
   /// A piece of what a job's last attempt wrote to a stream so far, and how many bytes that was;

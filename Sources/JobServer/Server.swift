@@ -61,6 +61,8 @@ final class Server {
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
   let logs: LogFolder
+  /// Chunks of maps that were dropped and may have logs, and which of them is looked at next.
+  var chunksWithLogs: Deque<(chunks: Deque<JobMap.Place>, next: Int)> = []
   /// How many logs were dropped since one could be kept.
   var logsDropped = 0
   /// What calls of tasks with limits use.
@@ -193,6 +195,7 @@ final class Server {
     endWaits()
     gatherResults()
     passCompletions()
+    passLogs()
     advancePhase()
     if let fatal { throw fatal }
   }
@@ -222,7 +225,9 @@ final class Server {
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
     consider(completionsDeadline)
-    if hasBulkWork || !inbox.isEmpty || !resultLists.isEmpty { consider(nanoseconds) }
+    if hasBulkWork || !inbox.isEmpty || !resultLists.isEmpty || !chunksWithLogs.isEmpty {
+      consider(nanoseconds)
+    }
     consider(mapInputDeadline?.nanoseconds)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))

@@ -352,6 +352,16 @@ public final class JobStorage {
     schedule.failed(took: nanoseconds, at: instant)
   }
 
+  /// Whether the background has neither files to remove nor a segment to seal: then it may be asked
+  /// to remove some, of which it does not know.
+  public var mayRemove: Bool { journal.isBackgroundFree }
+
+  /// Removes other files in this order, in the background. Not too many at once, as a seal waits
+  /// until they are gone. Does not block.
+  public func remove(_ paths: [String]) {
+    journal.remove(paths)
+  }
+
   /// Why an old file could not be removed, told once after `drainSyncs`; the next snapshot tries
   /// again.
   public func takeRemovalFailure() -> StorageError? { journal.takeRemovalFailure() }

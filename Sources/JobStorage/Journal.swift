@@ -251,6 +251,11 @@ final class Journal {
     startList()
   }
 
+  /// Whether no list of steps runs or waits.
+  var isBackgroundFree: Bool {
+    running == nil && removals.isEmpty && !(seal?.isWanted ?? false)
+  }
+
   /// Why a file could not be removed, told once.
   func takeRemovalFailure() -> StorageError? {
     defer { removalFailure = nil }

@@ -6,7 +6,8 @@ public import JobCore
 ///
 /// They are for people and not part of what was promised: nothing is synced, a log that does not
 /// fit on the disk is not kept, and when all of them together pass a bound the oldest go. For the
-/// thread of the loop only; each call blocks for the system calls on one file.
+/// thread of the loop only; each call blocks for the system calls on one file at most. The files of
+/// many logs that go together are removed by others: see `takeUnwanted`.
 ///
 /// A file is one line, `{"log":1,"count":9000,"head":4096}`, and then the bytes: the first `head`
 /// of them are the log's beginning, the rest its end. `count` is how many were written.
@@ -23,6 +24,23 @@ public final class LogFolder {
   private var order: Deque<JobNumber> = []
   /// Bytes of all files.
   public private(set) var bytes = 0
+  /// Jobs whose files are to be removed, in this order; those that `unwantedJobs` lacks are not.
+  private var unwanted: Deque<JobNumber> = []
+  private var unwantedJobs: Set<JobNumber> = []
+  /// Jobs whose files somebody is removing.
+  private var leaving: Set<JobNumber> = []
+  /// Logs of those, which can be kept when that is done.
+  private var late: [Late] = []
+
+  /// A log that is to be kept once the file in its place has been removed.
+  public struct Late: Equatable {
+    /// What is to be kept.
+    public var log: JobLog
+    /// Whose it is.
+    public var job: JobNumber
+    /// Which of the job's.
+    public var stream: JobLog.Stream
+  }
 
   /// Opens the folder, made if it is not there, and removes the files of jobs that are not held.
   ///
@@ -56,7 +74,12 @@ public final class LogFolder {
   public func keep(
     _ log: JobLog, of job: JobNumber, _ stream: JobLog.Stream
   ) throws(StorageError) {
-    remove(job, stream)
+    guard !leaving.contains(job) else {
+      late.removeAll { $0.job == job && $0.stream == stream }
+      return late.append(Late(log: log, job: job, stream: stream))
+    }
+    if unwantedJobs.remove(job) != nil { try removeFiles(of: job) }
+    removeFile(job, stream)
     guard log.count > 0 else { return }
     let file = name(of: job, stream)
     let line = #"{"log":1,"count":\#(log.count),"head":\#(log.head.count)}"# + "\n"
@@ -113,18 +136,48 @@ public final class LogFolder {
     }
   }
 
-  /// Drops what is kept of a job.
+  /// Drops what is kept of a job. Its files are unwanted from now on, and still there.
   public func remove(_ job: JobNumber) {
-    guard sizes[job] != nil else { return }
-    for stream in JobLog.Stream.allCases { remove(job, stream) }
+    if !late.isEmpty { late.removeAll { $0.job == job } }
+    guard let streams = sizes.removeValue(forKey: job) else { return }
+    for size in streams.values { bytes -= size }
+    tidyOrder()
+    unwanted.append(job)
+    unwantedJobs.insert(job)
+  }
+
+  // MARK: Files that are removed by others
+
+  /// Whether there are files to remove, or an end of a removal to be told.
+  public var hasUnwanted: Bool { !unwanted.isEmpty || !leaving.isEmpty }
+
+  /// The files of some jobs whose logs were dropped, for somebody else to remove: a thousand would
+  /// keep the loop for milliseconds. Names that are not there are among them.
+  ///
+  /// - Parameter countMax: how many jobs at most.
+  public func takeUnwanted(atMost countMax: Int) -> [String] {
+    precondition(leaving.isEmpty, "the end of the removal before was not told")
+    var paths: [String] = []
+    while leaving.count < countMax, let job = unwanted.popFirst() {
+      guard unwantedJobs.remove(job) != nil else { continue }
+      leaving.insert(job)
+      for stream in JobLog.Stream.allCases { paths.append(name(of: job, stream)) }
+    }
+    return paths
+  }
+
+  /// The files that were taken last are removed, or can't be: answers the logs that waited for it.
+  public func unwantedAreGone() -> [Late] {
+    leaving.removeAll(keepingCapacity: true)
+    defer { late = [] }
+    return late
+  }
+
+  private func removeFiles(of job: JobNumber) throws(StorageError) {
+    for stream in JobLog.Stream.allCases { try fileSystem.remove(name(of: job, stream)) }
   }
 
   // MARK: Files
-
-  /// Removes the files of all jobs that `isMeant` names; it is asked about each that has some.
-  public func removeAll(where isMeant: (JobNumber) -> Bool) {
-    for job in order where sizes[job] != nil && isMeant(job) { remove(job) }
-  }
 
   private func name(of job: JobNumber, _ stream: JobLog.Stream) -> String {
     let digits = String(job)
@@ -196,13 +249,17 @@ public final class LogFolder {
     bytes += size
   }
 
-  private func remove(_ job: JobNumber, _ stream: JobLog.Stream) {
+  private func removeFile(_ job: JobNumber, _ stream: JobLog.Stream) {
     guard let size = sizes[job]?[stream] else { return }
     try? fileSystem.remove(name(of: job, stream))
     bytes -= size
     sizes[job]?[stream] = nil
     guard sizes[job]?.isEmpty == true else { return }
     sizes[job] = nil
+    tidyOrder()
+  }
+
+  private func tidyOrder() {
     while let first = order.first, sizes[first] == nil { order.removeFirst() }
     if order.count > 2 * sizes.count + 64 { order.removeAll { sizes[$0] == nil } }
   }

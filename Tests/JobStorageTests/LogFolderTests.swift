@@ -97,6 +97,59 @@ import Testing
     #expect(!logs.holds(1) && logs.holds(2))
   }
 
+  /// Removes the files that are not wanted any more, as the background does.
+  private func remove(_ paths: [String]) throws {
+    for path in paths { try disk.remove(path) }
+  }
+
+  @Test func `one large log drops many small ones without a call on the disk`() throws {
+    let logs = try folder(bytesMax: 2_000)
+    for job in JobNumber(1)...40 { try logs.keep(log("text"), of: job, .stderr) }
+    #expect(!logs.hasUnwanted)
+    try logs.keep(log(String(repeating: "x", count: 1_950)), of: 41, .stderr)
+    #expect((1...40).allSatisfy { !logs.holds($0) } && logs.bytes < 2_000)
+    #expect(disk.files.count == 41)
+    for left in [31, 21, 11, 1] {
+      let paths = logs.takeUnwanted(atMost: 10)
+      #expect(paths.count == 20)
+      try remove(paths)
+      #expect(logs.unwantedAreGone() == [])
+      #expect(disk.files.count == left)
+    }
+    #expect(!logs.hasUnwanted)
+  }
+
+  @Test func `a log in the place of one that is to be removed is not removed with it`() throws {
+    let logs = try folder()
+    for job in JobNumber(1)...2 { try logs.keep(log("first"), of: job, .stderr) }
+    for job in JobNumber(1)...2 { logs.remove(job) }
+    try logs.keep(log("out"), of: 1, .stdout)
+    #expect(logs.log(of: 1, .stderr) == nil && disk.files.count == 2)
+    try remove(logs.takeUnwanted(atMost: 10))
+    #expect(logs.unwantedAreGone() == [])
+    #expect(logs.log(of: 1, .stdout) == log("out") && disk.files.count == 1)
+    logs.remove(1)
+    try remove(logs.takeUnwanted(atMost: 10))
+    #expect(disk.files.isEmpty)
+  }
+
+  @Test func `a log in the place of one that is being removed waits until that is over`() throws {
+    let logs = try folder()
+    for job in JobNumber(1)...2 { try logs.keep(log("first"), of: job, .stderr) }
+    for job in JobNumber(1)...2 { logs.remove(job) }
+    let paths = logs.takeUnwanted(atMost: 10)
+    try logs.keep(log("second"), of: 1, .stderr)
+    try logs.keep(log("third"), of: 1, .stderr)
+    try logs.keep(log("dropped"), of: 2, .stderr)
+    logs.remove(2)
+    #expect(!logs.holds(1) && logs.hasUnwanted)
+    try remove(paths)
+    let late = logs.unwantedAreGone()
+    #expect(late == [.init(log: log("third"), job: 1, stream: .stderr)])
+    for one in late { try logs.keep(one.log, of: one.job, one.stream) }
+    #expect(logs.log(of: 1, .stderr) == log("third") && !logs.hasUnwanted)
+  }
+
   @Test func `on a full disk nothing half is kept`() throws {
     let logs = try folder()
     disk.capacity = 50

@@ -192,11 +192,6 @@ extension Server {
     }
     throw Problem(status: 404, code: .notFound, detail: "there is no map \(id)")
   }
-
-  /// The logs of a map's chunks go with it.
-  func dropLogs(ofMap number: MapNumber) {
-    logs.removeAll { $0 > number && engine.store[$0] == nil }
-  }
 }
 
 extension Server.Filter {
