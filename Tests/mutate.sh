@@ -2,6 +2,8 @@
 # Breaks the code on purpose, one line at a time, and asks who notices: first the simulated service
 # (Tests/Simulation), then, for what that lets pass, the unit tests. Prints for each mutation by
 # which seed or test it was caught; exits 1 if one is caught by nobody, or does not apply any more.
+# What notices must have nothing to say of the code as it is: that is looked at first. Who does not
+# come to an end has not noticed anything.
 #
 #   Tests/mutate.sh [NAME...]     those only; without a name, all
 #
@@ -48,36 +50,67 @@ open(path, "w").write(text.replace(old, new, 1))
 PYTHON
 }
 
-# simulate: prints the seed that notices; fails if none does.
+# is_timeout STATUS: whether timeout(1) has ended a program.
+is_timeout() { [ "$1" -eq 124 ] || [ "$1" -eq 137 ]; }
+
+# simulate: prints the seed that notices; fails with 1 if none does, and with 2 if it does not end.
 simulate() {
   local program status=0
   program=$(LIDO_SIMULATION=1 swift build "${simulation[@]}" --package-path "$scratch/tree" \
     --scratch-path "$scratch/build" --show-bin-path)/Simulation
   LIDO_FIRST=1 timeout --kill-after=5 900 "$program" 1 "$seeds" >"$scratch/out" 2>&1 || status=$?
   if [ "$status" -eq 0 ]; then return 1; fi
-  if [ "$status" -eq 124 ]; then echo "a simulation that hangs" && return; fi
-  grep -m 1 -E 'FAILED|TRAPPED' "$scratch/out" | cut -c 1-200
+  if is_timeout "$status"; then return 2; fi
+  grep -m 1 -E 'FAILED|TRAPPED' "$scratch/out" | cut -c 1-200 ||
+    echo "a simulation that ends with exit code $status"
 }
 
-# test_units: prints the first unit test that fails; fails if none does. Those that compare times
-# are left out, as other builds may be running.
-test_units() {
-  local status=0
+# build_units: the unit tests of the copy as it is.
+build_units() {
   swift build --build-tests --package-path "$scratch/tree" \
-    --scratch-path "$scratch/units" >"$scratch/log" 2>&1 || return 1
+    --scratch-path "$scratch/units" >"$scratch/log" 2>&1
+}
+
+# run_units: their exit status; what they print is in $scratch/out. Those that compare times are
+# left out, as other builds may be running.
+run_units() {
   timeout --kill-after=5 900 swift test --skip-build --disable-xctest \
     --filter "$units" --skip GrowthTests --package-path "$scratch/tree" \
-    --scratch-path "$scratch/units" >"$scratch/out" 2>&1 || status=$?
-  if [ "$status" -eq 0 ]; then return 1; fi
+    --scratch-path "$scratch/units" >"$scratch/out" 2>&1
+}
+
+# test_units: prints the first unit test that fails; fails if none does.
+test_units() {
+  local status=0
+  build_units || return 1
+  run_units || status=$?
+  if [ "$status" -eq 0 ] || is_timeout "$status"; then return 1; fi
   grep -m 1 -E 'recorded an issue|rror: ' "$scratch/out" | cut -c 1-200 ||
     echo "unit tests that end with exit code $status"
 }
 
+# check_unbroken: whoever finds fault with the copy as it is would find it with every mutation.
+check_unbroken() {
+  local by status=0
+  build && build_units || { cat "$scratch/log" && return 1; }
+  by=$(simulate) || status=$?
+  case $status in
+    0) say "the simulation fails without a mutation: $by" && return 1 ;;
+    2) say "the simulation does not come to its end without a mutation" && return 1 ;;
+  esac
+  if ! run_units; then
+    say "the unit tests fail without a mutation:"
+    grep -E 'recorded an issue|rror: ' "$scratch/out" | head -n 5 || tail -n 3 "$scratch/out"
+    return 1
+  fi
+}
+
 caught=0
 missed=()
-say "building the copy"
+say "the copy as it is"
 copy
-build || { cat "$scratch/log" && exit 1; }
+check_unbroken || exit 1
+say "nothing is wrong with it"
 while IFS= read -r line <&3; do
   line=${line//\\|/$'\x01'}
   IFS='|' read -r name file from to <<<"$line"
