@@ -7,6 +7,7 @@ import time
 
 from http_connection import Broken, Connection
 from ledger import FINAL, Wish
+from map_deeds import MapDeeds
 
 #: How many of its jobs a client lets be open.
 OPEN_MAX = 60
@@ -20,8 +21,9 @@ class Unanswered(Exception):
     """The end of the script came first."""
 
 
-class Client(threading.Thread):
-    """Submits, waits, looks, cancels and deletes; outlives every crash."""
+class Client(MapDeeds, threading.Thread):
+    """Submits, waits, looks, cancels and deletes; outlives every crash. The part that has to do
+    with maps is `MapDeeds`."""
 
     def __init__(self, number, service, ledger, folder, seed):
         super().__init__(daemon=True)
@@ -33,6 +35,8 @@ class Client(threading.Thread):
         self._count = 0
         self._open = []
         self._final = []
+        self._open_maps = []
+        self._final_maps = []
         #: Set when no more is to be begun.
         self.is_over = threading.Event()
         #: Set when nothing is to be waited for any more.
@@ -40,11 +44,14 @@ class Client(threading.Thread):
 
     def run(self):
         deeds = [(self._single, 40), (self._bulk, 8), (self._waiting, 12), (self._look, 20),
-                 (self._look_at_result, 6), (self._cancel, 6), (self._twice, 5)]
+                 (self._look_at_result, 6), (self._cancel, 6), (self._twice, 5),
+                 (self._document, 4), (self._lines, 4), (self._look_at_map, 6), (self._follow, 5),
+                 (self._cancel_map, 1)]
         try:
             while not self.is_over.is_set():
                 self._random.choices([d for d, _ in deeds], [w for _, w in deeds])[0]()
                 self._leave_room()
+                self._leave_room_for_maps()
         except Unanswered:
             self._ledger.fault(f"client {self._number} got no answer before the end")
         except Exception as error:  # pylint: disable=broad-except
@@ -52,9 +59,12 @@ class Client(threading.Thread):
         self._http.close()
 
     def gone(self):
-        """Every job of this client is to be final: looks at those that it has not been told of."""
+        """Every job and map of this client is to be final: looks at those that it has not been told
+        of."""
         for wish in list(self._open):
             self._get(wish)
+        for wish in list(self._open_maps):
+            self._get_map(wish)
 
     # Submissions
 
@@ -63,9 +73,7 @@ class Client(threading.Thread):
         plan = self._random
         self._count += 1
         name = f"c{self._number}-{self._count}"
-        order = {
-            "folder": self._folder, "name": name, "end": "return", "failures": 0, "filling": "",
-            "letters": 0, "milliseconds": plan.choice([0, 0, 0, 1, 2, 5, 10, 30])}
+        order = self._order(name, plan.choice([0, 0, 0, 1, 2, 5, 10, 30]))
         options = {}
         kind = plan.random()
         if kind < 0.04:
@@ -93,6 +101,10 @@ class Client(threading.Thread):
         self._ledger.add(wish)
         self._ledger.count("jobs meant")
         return wish
+
+    def _order(self, name, milliseconds):
+        return {"folder": self._folder, "name": name, "end": "return", "failures": 0, "filling": "",
+                "letters": 0, "milliseconds": milliseconds}
 
     def _single(self):
         self._submit(self._wish())
@@ -225,9 +237,13 @@ class Client(threading.Thread):
             self._drop(self._final[0])
 
     def _drop(self, wish):
+        self._drop_at(wish, f"/v1/jobs/{wish.id}")
+        self._forget(wish)
+
+    def _drop_at(self, wish, target):
         wish.is_being_deleted = True
         while True:
-            response = self._try(lambda: self._http.delete(f"/v1/jobs/{wish.id}"))
+            response = self._try(lambda: self._http.delete(target))
             if response is None:
                 continue
             if response.status == 503:
@@ -238,7 +254,6 @@ class Client(threading.Thread):
                 self._ledger.fault(f"DELETE of {wish.name}: {response}")
             break
         self._ledger.count("deleted")
-        self._forget(wish)
 
     def _forget(self, wish):
         wish.is_being_deleted = wish.is_deleted = True

@@ -73,8 +73,13 @@ class Wish:
 
     def answer(self):
         """The result that is right."""
-        return {"name": self.name, "fillingBytes": len(self.order["filling"]),
-                "letters": "y" * self.order["letters"]}
+        return answer_to(self.order)
+
+
+def answer_to(order):
+    """What `torture` answers to an order that it can follow."""
+    return {"name": order["name"], "fillingBytes": len(order["filling"]),
+            "letters": "y" * order["letters"]}
 
 
 class Ledger:
@@ -83,6 +88,7 @@ class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.wishes = {}
+        self.maps = {}
         self.faults = []
         self.counts = {}
         self.began = time.monotonic()
@@ -107,8 +113,13 @@ class Ledger:
         with self.lock:
             self.wishes[wish.name] = wish
 
+    def add_map(self, wish):
+        """Likewise."""
+        with self.lock:
+            self.maps[wish.name] = wish
+
     def acknowledge(self, wish, handle):
-        """The service has said that it has the job."""
+        """The service has said that it has the job, or the map."""
         with self.lock:
             known, wish.id = wish.id, handle["id"]
         if known not in (None, wish.id):
@@ -145,12 +156,20 @@ class Ledger:
     def expected(self):
         """The jobs that have to be there from now on, until they are deleted, and what was told of
         each by now: by id."""
+        return self._expected(self.wishes)
+
+    def expected_maps(self):
+        """The same of maps."""
+        return self._expected(self.maps)
+
+    def _expected(self, wishes):
         with self.lock:
-            return {wish.id: (wish, wish.told) for wish in self.wishes.values()
+            return {wish.id: (wish, wish.told) for wish in wishes.values()
                     if wish.id and not wish.is_being_deleted}
 
     def compare(self, wish, told, handle, where):
-        """A handle of a list with what was told of its job before the list was asked for."""
+        """A handle of a list with what was told of its job, or map, before the list was asked
+        for."""
         if handle["tags"] != [wish.name]:
             self.fault(f"{where}: {wish.id} is {wish.name}, not {handle['tags']}")
         if told and (handle["state"], handle.get("finished_at")) != told[2:]:

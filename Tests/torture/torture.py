@@ -18,6 +18,7 @@ from clients import Client
 from http_connection import Broken
 from ledger import FINAL, Ledger
 from lido_process import NotReady, free_port, pages, temporary_folder, wait_until
+from map_deeds import map_pages
 from target import FolderChecks, Target
 
 CLIENTS = 5
@@ -33,6 +34,8 @@ DEEDS = {
 TORN = 0.1
 #: How many jobs are asked for after each start: as many as a request line has room for.
 SAMPLE = 120
+#: How many maps.
+SAMPLE_OF_MAPS = 5
 #: Every so many kills the whole list is compared.
 WHOLE_EVERY = 40
 
@@ -55,6 +58,8 @@ class Torture:
         self._done = dict.fromkeys(DEEDS, 0)
         self._kills = self._starts = 0
         self._said = 0.0
+        #: The number of kills at which the whole list is compared again.
+        self._whole_at = WHOLE_EVERY
 
     def run(self):
         """All of it. Whether nothing was wrong."""
@@ -138,10 +143,8 @@ class Torture:
             self._start()
         self._service.check_ended(resumed)
         self._compare_sample()
-        if self._kills // WHOLE_EVERY > self._said_whole:
+        if self._kills >= self._whole_at:
             self._compare_whole()
-
-    _said_whole = 0
 
     def _flags(self):
         return ["--sync", self._plan.choice(["50", "50", "never", "always"])]
@@ -186,6 +189,7 @@ class Torture:
             if response.status != 200:
                 self._ledger.fault(f"{len(ids)} jobs asked for by id: {response}")
                 return
+            self._compare_maps_of_sample(http)
         self._ledger.count("comparisons of a sample")
         for identifier, item in zip(ids, response.json["jobs"]):
             wish, told = expected[identifier]
@@ -194,9 +198,20 @@ class Torture:
             elif not wish.is_being_deleted:
                 self._ledger.fault(f"after a start: {wish.name} is lost: {item}")
 
+    def _compare_maps_of_sample(self, http):
+        expected = self._ledger.expected_maps()
+        for identifier in self._plan.sample(sorted(expected), min(SAMPLE_OF_MAPS, len(expected))):
+            wish, told = expected[identifier]
+            response = http.get(f"/v1/maps/{identifier}")
+            if response.status == 200:
+                self._ledger.compare(wish, told, response.json, "after a start")
+            elif not wish.is_being_deleted:
+                self._ledger.fault(f"after a start: map {wish.name} is lost: {response}")
+
     def _compare_whole(self, is_last=False):
         """Every job is there that has to be, and once; at the end no other, and all are final."""
-        self._said_whole = self._kills // WHOLE_EVERY
+        self._whole_at = self._kills + WHOLE_EVERY
+        self._compare_maps(is_last)
         expected = self._ledger.expected()
         with self._ledger.lock:
             deleted = {w.id for w in self._ledger.wishes.values() if w.is_deleted}
@@ -221,6 +236,29 @@ class Torture:
             self._ledger.fault(f"deleted and there again: {sorted(back)[:5]}")
         if is_last:
             self._compare_exactly(jobs, expected)
+
+    def _compare_maps(self, is_last):
+        """The same of maps."""
+        expected = self._ledger.expected_maps()
+        with self._ledger.lock:
+            deleted = {w.id for w in self._ledger.maps.values() if w.is_deleted and w.id}
+        with self._service.connection() as http:
+            maps = map_pages(http)
+        self._ledger.count("maps in comparisons of all", len(maps))
+        for identifier, (wish, told) in expected.items():
+            if identifier in maps:
+                self._ledger.compare(wish, told, maps[identifier], "in the list of maps")
+            elif not wish.is_being_deleted:
+                self._ledger.fault(f"in the list: map {wish.name}, {identifier} is lost")
+        back = deleted & set(maps)
+        if back:
+            self._ledger.fault(f"maps deleted and there again: {sorted(back)[:5]}")
+        for identifier, one in maps.items() if is_last else ():
+            if one["state"] not in FINAL:
+                self._ledger.fault(f"stuck: {one}")
+            wish = self._ledger.maps.get(one["tags"][0])
+            if identifier not in expected and (wish is None or not wish.is_unknown):
+                self._ledger.fault(f"nobody was told of {one}")
 
     def _compare_exactly(self, jobs, expected):
         unknown = 0
@@ -249,10 +287,11 @@ class Torture:
             return
         def is_idle():
             with self._service.connection() as http:
-                return not any(http.get(f"/v1/jobs?state={state}&limit=1").json["jobs"]
-                               for state in ("scheduled", "queued", "running"))
+                return not any(
+                    http.get(f"/v1/{what}?state={state}&limit=1").json[what]
+                    for state in ("scheduled", "queued", "running") for what in ("jobs", "maps"))
         if not wait_until(is_idle, 60):
-            self._ledger.fault("jobs are stuck")
+            self._ledger.fault("jobs, or maps, are stuck")
         for client in self._clients:
             client.gone()
         self._compare_whole(is_last=True)
