@@ -52,6 +52,7 @@ import Testing
     "start failed: callFailed", "snapshot", "snapshot passed over", "compactor killed",
     "compactor not started",
     "fork server lost", "fork server not replaced", "pool breaks", "clock jumped", "client left",
+    "feed: completions", "feed: all", "feed: gone",
     "hung", "answered late", "answered twice", "answered while it was ended", "assigned too late",
     "ended on request", "lost: not started", "lost: exited", "lost: signalled",
     "lost: interrupted", "lost: protocol broken", "lost: out of memory", "revoked interrupted",
@@ -59,6 +60,6 @@ import Testing
     "failed interrupted", "failed initializer_failed", "cancelled", "cancel of a running job",
     "dropped", "replayed", "mismatch", "refused: read_only", "refused: draining",
     "refused: queue_full", "connections lost", "status 204", "status 410",
-    "status 424", "feed: completions", "feed: all", "feed: gone",
+    "status 424",
   ]
 }

@@ -25,7 +25,7 @@ extension Server {
       limit: try Server.limit(in: request.query), preferenceApplied: wait.applied)
     let feed = feed(of: wish.pool)
     let place = wish.after ?? feed.lastGone
-    guard feed.reaches(back: place) || wish.after == nil else { throw Server.gone(wish, feed) }
+    guard feed.reaches(back: place) else { throw Server.gone(wish, feed) }
     guard wait.milliseconds > 0, feed.index(after: place) == feed.count else {
       let (response, undurable) = response(to: wish)
       guard let undurable else { return .now(response) }
@@ -66,7 +66,7 @@ extension Server {
   private func response(to wish: CompletionWish) -> (HTTPResponse, undurable: JobNumber?) {
     let feed = feed(of: wish.pool)
     let place = wish.after ?? feed.lastGone
-    guard feed.reaches(back: place) || wish.after == nil else {
+    guard feed.reaches(back: place) else {
       return (JobAnswers.problem(Server.gone(wish, feed)), nil)
     }
     let page = CompletionPage(

@@ -26,6 +26,7 @@ ROUTES = {
     "/v1/pools": {"get"},
     "/v1/pools/{name}": {"get"},
     "/v1/pools/{name}/workers": {"get"},
+    "/v1/pools/{name}/completions": {"get"},
     "/livez": {"get"},
     "/readyz": {"get"},
     "/healthz": {"get"},
