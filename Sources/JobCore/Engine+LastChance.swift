@@ -24,7 +24,12 @@ extension Engine {
   mutating func dispatchAroundLastChances(at moment: Moment, _ turn: inout Turn) {
     guard isWritable, !isDraining else { return }
     let isOneRunning = lastChances.contains { store.state(of: $0) == .running }
-    let next = lastChances.filter { store.state(of: $0) == .queued && hasRoom(for: $0) }.min()
+    var next = nextOnLastChance
+    while !mapWork.cancelled.isEmpty, let chunk = next, isOfCancelledMap(chunk) {
+      if let line = store[chunk].map({ Int($0.pool.index) }) { ready[line].remove(chunk) }
+      end(chunk, .cancelled, at: moment, &turn)
+      next = nextOnLastChance
+    }
     isHolding = isOneRunning || next != nil
     guard isHolding else {
       for pool in pools.indices { fill(pool: pool, at: moment, &turn) }
@@ -36,6 +41,11 @@ extension Engine {
     else { return }
     ready[line].remove(next)
     start(next, in: SlotID(pool: pool, index: index), isExclusive: true, at: moment, &turn)
+  }
+
+  /// The oldest job on its last chance that could run.
+  private var nextOnLastChance: JobNumber? {
+    lastChances.filter { store.state(of: $0) == .queued && hasRoom(for: $0) }.min()
   }
 
   /// What follows from an event for the starts that are held back: a job on its last chance may

@@ -4,11 +4,6 @@ import DequeModule
 extension Engine {
   /// Items of a chunk at most, where they come one after the other and nothing else was asked for.
   public static let streamedChunkMax = 1_000
-  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
-  /// input waits for a reader (`mayTakeItems`).
-  public static let heldBytesMax = 16 << 20
-  /// Chunks of one map that one event makes, or ends, at most.
-  static let chunksPerTurnMax = 1_000
 
   /// What is under way with maps; nothing of it is durable.
   struct MapWork: Equatable, Sendable {
@@ -179,7 +174,7 @@ extension Engine {
   private mutating func cutDocument(at moment: Moment, _ turn: inout Turn) {
     var document = mapWork.documents[0]
     guard let map = store.map(document.map) else { preconditionFailure("its map is not final") }
-    for _ in 0..<Engine.chunksPerTurnMax where document.next < document.items.count {
+    for _ in 0..<limits.chunksPerTurnMax where document.next < document.items.count {
       let end = min(document.next + map.chunkSize, document.items.count)
       let args = document.items.array(of: document.next..<end)
       add(
@@ -257,7 +252,7 @@ extension Engine {
     guard
       isWritable, store.openCount < limits.openJobsMax, store.openBytes < limits.openBytesMax
     else { return false }
-    guard map.heldBytes >= Engine.heldBytesMax else { return true }
+    guard map.heldBytes >= limits.mapBytesMax else { return true }
     let taken = mapWork.taken[number] ?? MapWork.Taken()
     return map.chunkCount - max(taken.input, taken.completion) < bufferSize
   }
@@ -280,8 +275,8 @@ extension Engine {
   /// Drops chunks that a reader has taken, the oldest first, while the map holds too much.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
     guard let taken = mapWork.taken[number] else { return }
-    for _ in 0..<Engine.chunksPerTurnMax {
-      guard let map = store.map(number), map.heldBytes >= Engine.heldBytesMax else { return }
+    for _ in 0..<limits.chunksPerTurnMax {
+      guard let map = store.map(number), map.heldBytes >= limits.mapBytesMax else { return }
       if map.chunksGone < taken.input, let first = map.chunks.first,
         store.state(of: first.job)?.isFinal == true
       {
@@ -346,7 +341,7 @@ extension Engine {
 
   /// Ends some of the chunks of cancelled maps that no slot holds.
   private mutating func cancelChunks(at moment: Moment, _ turn: inout Turn) {
-    var budget = Engine.chunksPerTurnMax
+    var budget = limits.chunksPerTurnMax
     while budget > 0, let (number, last) = mapWork.cancelled.first {
       guard let places = store.map(number)?.chunks else {
         mapWork.cancelled.removeFirst()

@@ -271,6 +271,17 @@ public struct JobMap: Equatable, Sendable {
     return low
   }
 
+  /// The map as it was when all its items had come and nothing had happened to them.
+  public var asAccepted: JobMap {
+    var map = self
+    map.items = ItemCounts()
+    map.items.queued = items.all
+    map.isCancelRequested = false
+    map.finishedAt = 0
+    map.version = 1
+    return map
+  }
+
   /// The map as what is looked at most of a job.
   public var brief: JobBrief {
     JobBrief(

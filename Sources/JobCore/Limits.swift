@@ -18,6 +18,11 @@ public struct Limits: Equatable, Sendable {
   /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
   /// slices.
   public var forgottenPerTurnMax = 1_000
+  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its input
+  /// waits for a reader (`Engine.mayTakeItems`), and what readers have taken is dropped.
+  public var mapBytesMax = 16 << 20
+  /// Chunks of maps that one event makes, or ends, at most.
+  public var chunksPerTurnMax = 1_000
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000
   /// … up to this.

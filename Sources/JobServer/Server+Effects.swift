@@ -130,7 +130,7 @@ extension Server {
     dropNews(of: number)
     if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number) else { return }
+    guard waiters.count > 0, engine.store.map(number) == nil, isDurable(number) else { return }
     wake(number)
   }
 
@@ -161,8 +161,13 @@ extension Server {
   private func tellAccepted(
     _ client: PendingResponse, of number: JobNumber, _ presentation: Presentation
   ) {
-    if !engine.isWritable, !isDurable(number), let job = engine.store[number] {
-      return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+    if !engine.isWritable, !isDurable(number) {
+      if let job = engine.store[number] {
+        return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+      }
+      if let map = engine.store.map(number) {
+        return client.resume(with: MapAnswers.handle(of: map.asAccepted, in: engine, presentation))
+      }
     }
     tell(client, of: number, .final, presentation)
   }

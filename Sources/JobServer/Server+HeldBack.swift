@@ -31,9 +31,12 @@ extension Server {
     settings.sync == .always ? storage.syncedSequence : storage.appendedSequence
   }
 
-  /// Whether all that memory knows of a job is durable.
+  /// Whether all that memory knows of a job is durable; of a map, also of its chunks. O(chunks).
   func isDurable(_ number: JobNumber) -> Bool {
-    undurable.isEmpty || undurable[number] == nil
+    if undurable.isEmpty { return true }
+    if undurable[number] != nil { return false }
+    guard engine.store.mapCount > 0, let map = engine.store.map(number) else { return true }
+    return map.chunks.allSatisfy { undurable[$0.job] == nil }
   }
 
   /// Keeps the effects of the turn until its records are durable. While the journal takes nothing

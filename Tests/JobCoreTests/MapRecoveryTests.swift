@@ -87,7 +87,7 @@ import Testing
     var rig = Rig()
     let number = try rig.openMap(MapTests.stream())
     rig.ready(0, credit: 2)
-    let large = "[\"" + String(repeating: "x", count: Engine.heldBytesMax) + "\"]"
+    let large = "[\"" + String(repeating: "x", count: Limits().mapBytesMax) + "\"]"
     rig.handle(
       .itemsReceived(
         number, [ChunkInput(count: 2, args: "[1,2]"), ChunkInput(count: 1, args: "[3]")]))

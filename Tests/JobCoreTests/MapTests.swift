@@ -102,7 +102,7 @@ import Testing
     let turn = rig.handle(
       .mapReceived(MapTests.document(2_500, chunkSize: 1), request: 7))
     #expect(turn.answer(to: 7) == nil)
-    #expect(turn.records.count == 1 + Engine.chunksPerTurnMax)
+    #expect(turn.records.count == 1 + Limits().chunksPerTurnMax)
     #expect(rig.engine.nextDeadline(at: rig.moment) == rig.moment.instant)
     #expect(rig.pass(0).answer(to: 7) == nil)
     #expect(rig.pass(0).answer(to: 7) == .accepted(1, isReplay: false))
@@ -204,7 +204,7 @@ import Testing
   func `what a reader has taken is released when the map holds too much`(order: MapOrder) throws {
     var rig = Rig()
     let number = try rig.openMap(MapTests.stream(chunkSize: 1))
-    let large = "\"" + String(repeating: "x", count: Engine.heldBytesMax / 4) + "\""
+    let large = "\"" + String(repeating: "x", count: Limits().mapBytesMax / 4) + "\""
     rig.ready(0)
     for index in 0..<5 {
       #expect(rig.engine.mayTakeItems(number, bufferSize: 4) == (index < 4))

@@ -59,7 +59,7 @@ struct Handle {
     return handle
   }
 
-  private static func readCode(_ json: inout JSONReader) throws(JSONError) -> String {
+  static func readCode(_ json: inout JSONReader) throws(JSONError) -> String {
     var code = ""
     try json.beginObject()
     while let name = try json.nextMember() {

@@ -54,7 +54,9 @@ extension Server {
     let map = engine.store[number].map { $0.options?.chunk?.map } ?? number
     guard let map else { return }
     for reader in mapReaders.all(of: map) { feed(reader) }
-    if map != number, waiters.count > 0, undurable.isEmpty { wake(map) }
+    guard waiters.count > 0, engine.store.map(map) != nil else { return }
+    // While the journal takes nothing, who waits goes on waiting for what can be told.
+    if engine.isWritable || isDurable(map) { wake(map) }
   }
 
   /// Sends what there is, as far as the client takes it, and ends if no more can come.
@@ -73,7 +75,7 @@ extension Server {
         reader.sendGone()
         return end(reader, isWhole: false)
       } else {
-        guard map.stage == .final, undurable.isEmpty else { return }
+        guard map.stage == .final, isDurable(map.number) else { return }
         reader.sendLast(of: map)
         return end(reader, isWhole: true)
       }
