@@ -257,6 +257,11 @@ extension Engine {
     return map.chunkCount - max(taken.input, taken.completion) < bufferSize
   }
 
+  /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
+  public func argumentBytesMax(ofMap number: MapNumber) -> Int? {
+    store.map(number).flatMap { poolRules[store.names[$0.pool]]?.argumentBytesMax }
+  }
+
   // MARK: Readers
 
   mutating func resultsTaken(

@@ -66,12 +66,14 @@ struct ServeCommand: ParsableCommand {
     }
     do {
       let settings = try SettingSources.join(flags: flags, environment: Environment.variables)
+      try settings.checkInitializers(known: ServiceProgram.initializerNames)
       let door = try Door.open(settings, variable: ServiceProgram.tokensGiven)
       try ServiceProgram.serve(settings, door, forkServer)
     } catch let error as SettingError {
       // Not as a `ValidationError`: that is told with the usage of the whole program, in which no
       // setting is named.
-      ServiceProgram.tell("Error: \(error)\nSee 'lido serve --help' for every setting.\n")
+      let help = "See '\(ServiceProgram.name) serve --help' for every setting."
+      ServiceProgram.tell("Error: \(error)\n\(help)\n")
       throw ExitCode.validationFailure
     } catch is ServiceProgram.Told {
       throw ExitCode.failure
@@ -82,7 +84,7 @@ struct ServeCommand: ParsableCommand {
 /// The whole command line.
 struct RootCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lido",
+    commandName: ServiceProgram.name,
     abstract: "A public pool for your processes: Python's multiprocessing over HTTP.",
     version: Server.version,
     subcommands: [ServeCommand.self, CheckCommand.self, SnapshotCommand.self])

@@ -74,7 +74,8 @@ extension Server {
         tellAccepted(request.response, of: number, presentation)
       }
     case .opened(let number):
-      request.input?.map = number
+      request.input?.open(
+        number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from time import sleep  # noqa: F401 - a function that this module has only imported
 
 import lido
 

@@ -152,6 +152,21 @@ class WorkerTest(unittest.TestCase):
             self.assertIn(part, error["message"])
         self.assertEqual(worker.value("registered", 1), 2)
 
+    def test_what_a_name_that_may_not_be_called_needs(self):
+        worker = self.ready()
+        message = worker.error("operator:floordiv")["message"]
+        for part in ("(worker_functions)", "operator is none of them",
+                     "`worker: [python3, -m, lido.worker, ..., operator]`", "--any-module"):
+            self.assertIn(part, message)
+        message = worker.error("worker_functions:sleep")["message"]
+        for part in ("is of time, which worker_functions has only imported", "lido.task"):
+            self.assertIn(part, message)
+        # What a module's __all__ names is its own, wherever it is written: here in C.
+        worker = self.worker("operator", "worker_functions")
+        self.assertIn("ready", worker.receive())
+        self.assertEqual(worker.value("operator:floordiv", 17, 5), 3)
+        self.assertEqual(worker.error("operator:_abs")["type"], "TaskNotFound")
+
     def test_any_module(self):
         worker = self.ready("--any-module", "worker_functions")
         self.assertEqual(worker.value("math:factorial", 5), 120)

@@ -112,7 +112,9 @@ extension Server {
   // MARK: Once a turn
 
   /// When items that wait for others are handed on.
-  var mapInputDeadline: Instant? { mapInputs.compactMap(\.flushAt).min() }
+  var mapInputDeadline: Instant? {
+    mapInputs.contains(where: \.isNew) ? now.instant : mapInputs.compactMap(\.flushAt).min()
+  }
 
   /// Hands on the items that came, as far as there is room, and holds back who sends more.
   func handleMapInputs() {
@@ -123,6 +125,7 @@ extension Server {
 
   private func handle(_ input: MapInput) {
     guard !input.isOver, let number = input.map else { return }
+    input.isNew = false
     guard let map = engine.store.map(number), map.stage == .taking else {
       return answerEnded(input, number)
     }

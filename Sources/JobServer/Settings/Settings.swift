@@ -16,6 +16,12 @@ struct Settings: Equatable, Sendable {
     var runsPrograms = false
     /// The program that its workers are; nil: they are this one.
     var worker: WorkerProgramSettings?
+    /// The initializer of this program that each worker runs before its first call.
+    var initializer: String?
+    /// What that is called with, a JSON array.
+    var initializerArguments = "[]"
+    /// Where it is named.
+    var initializerPlace = ""
   }
 
   var host = "127.0.0.1"
@@ -55,6 +61,19 @@ struct Settings: Equatable, Sendable {
         argumentBytesMax: worker.argumentBytesMax)
     }
     return rules
+  }
+
+  /// Refuses an initializer of a pool that no worker could run.
+  ///
+  /// - Parameter known: those that this program was written with.
+  func checkInitializers(known: Set<String>) throws(SettingError) {
+    for pool in pools {
+      guard let name = pool.initializer, !known.contains(name) else { continue }
+      let names = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
+      throw SettingError(
+        source: pool.initializerPlace,
+        reason: "initializer: this program has none of the name '\(name)' (it has: \(names))")
+    }
   }
 
   /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.

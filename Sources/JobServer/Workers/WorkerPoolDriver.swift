@@ -44,6 +44,8 @@ final class WorkerPoolDriver: PoolDriver {
     settings.callsPerWorkerMax = configured.maxTasksPerChild
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
+    workers.initializer = configured.initializer
+    workers.initializerArguments = configured.initializerArguments
     workers.resultBytesMax = configuration.bodyBytesMax
     for task in configuration.tasks where task.program == nil {
       workers.openFilesMax[task.name] = task.openFilesMax.map { UInt32(clamping: $0) }

@@ -126,20 +126,40 @@ class Functions:
                 raise TaskNotFound(f"{module_name} has no {qualname!r}") from None
         if not callable(found):
             raise TaskNotFound(f"{name!r} is not a function")
-        if not is_main and not self._may_run(found):
-            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+        if not is_main and not self._may_run(module, qualname, found):
+            raise TaskNotFound(self._not_of_its_module(name, module_name, found))
         function: Callable[..., Any] = found
         return function
 
-    def _may_run(self, function: Any) -> bool:
-        return self.is_open or getattr(function, "__module__", None) in self._modules
+    def _may_run(self, module: Any, qualname: str, function: Any) -> bool:
+        """What a module has only imported is not its own (`from os import system`), unless it says
+        so: its `__all__`, as that of `operator`, names what is written elsewhere."""
+        return (
+            self.is_open or getattr(function, "__module__", None) in self._modules
+            or qualname in getattr(module, "__all__", ()))
+
+    def _not_of_its_module(self, name: str, module_name: str, function: Any) -> str:
+        owner = getattr(function, "__module__", None) or "no module"
+        return (
+            f"{name!r} is of {owner}, which {module_name} has only imported, and this pool runs "
+            f"the functions of the modules that lido.yaml names ({self._known()}); define one in "
+            f"{module_name} that calls it, register it there (lido.task), or {_OPEN}")
+
+    def _not_named(self, name: str, module_name: str) -> str:
+        return (
+            f"{name!r} cannot be called: this pool runs the functions of the modules that "
+            f"lido.yaml names ({self._known()}), and {module_name} is none of them; add it there, "
+            f"as in `worker: [python3, -m, lido.worker, ..., {module_name}]`, or {_OPEN}")
+
+    def _known(self) -> str:
+        return ", ".join(self._modules) or "none"
 
     def _module(self, name: str, module_name: str) -> types.ModuleType:
         module = self._modules.get(module_name)
         if module is not None:
             return module
         if not self.is_open:
-            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+            raise TaskNotFound(self._not_named(name, module_name))
         try:
             return importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -151,8 +171,8 @@ class Functions:
 
 
 _OPEN = (
-    "name the module on the worker's command line, or give that --any-module, which pools with "
-    "allow_pickle or allow_main do not need")
+    "add --any-module there, with which clients may call every function that the worker can "
+    "import, as in pools with allow_pickle or allow_main")
 
 
 def _load(place: str) -> types.ModuleType:
