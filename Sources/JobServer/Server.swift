@@ -53,7 +53,7 @@ final class Server {
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
-  /// Jobs of which memory knows more than is durable, with the last record that is not.
+  /// Jobs and maps of which memory knows more than is durable, with the last record that is not.
   var undurable: [JobNumber: UInt64] = [:]
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
