@@ -214,9 +214,20 @@ extension JobStore {
       map.endedBytes -= job.retainedBytes
       map.releasedChunks += 1
       map.releasedItems += job.itemCounts
-      while let first = map.chunks.first, table[first.job] == nil { map.chunks.removeFirst() }
-      while let first = map.ended.first, table[first.job] == nil { map.ended.removeFirst() }
+      let held = map.chunkCount - map.releasedChunks
+      JobStore.dropReleased(from: &map.chunks, held: held) { table[$0] != nil }
+      JobStore.dropReleased(from: &map.ended, held: held - map.openChunks) { table[$0] != nil }
     }
+  }
+
+  /// Drops places of released chunks: those at the front at once, the others when they are more
+  /// than the chunks that are held, so that what is dropped one by one in the other order costs
+  /// nothing for long.
+  private static func dropReleased(
+    from places: inout Deque<JobMap.Place>, held: Int, isHeld: (JobNumber) -> Bool
+  ) {
+    while let first = places.first, !isHeld(first.job) { places.removeFirst() }
+    if places.count > 2 * held + 16 { places.removeAll { !isHeld($0.job) } }
   }
 
   private mutating func forgetMap(_ number: MapNumber, _ record: Record) throws(Misfit) {
