@@ -26,10 +26,16 @@ extension Engine {
       }
     }
 
-    /// How many chunks readers have taken, in each order.
+    /// How many lines the reader that is furthest has been sent, and has surely received.
+    struct Read: Equatable, Sendable {
+      var sent = 0
+      var received = 0
+    }
+
+    /// What was read in each order.
     struct Taken: Equatable, Sendable {
-      var input = 0
-      var completion = 0
+      var input = Read()
+      var completion = Read()
     }
 
     var documents: [Document] = []
@@ -253,8 +259,15 @@ extension Engine {
       isWritable, store.openCount < limits.openJobsMax, store.openBytes < limits.openBytesMax
     else { return false }
     guard map.heldBytes >= limits.mapBytesMax else { return true }
-    let taken = mapWork.taken[number] ?? MapWork.Taken()
-    return map.chunkCount - max(taken.input, taken.completion) < bufferSize
+    return chunksOut(of: map) < bufferSize
+  }
+
+  /// Chunks of a map that wait, run, or have ended and were sent to nobody.
+  private func chunksOut(of map: JobMap) -> Int {
+    let taken = mapWork.taken[map.number] ?? MapWork.Taken()
+    let input = map.chunks.count - JobMap.count(before: taken.input.sent, in: map.chunks)
+    let completion = map.ended.count - JobMap.count(before: taken.completion.sent, in: map.ended)
+    return min(input, map.openChunks + completion)
   }
 
   /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
@@ -265,28 +278,28 @@ extension Engine {
   // MARK: Readers
 
   mutating func resultsTaken(
-    _ number: MapNumber, _ order: MapOrder, _ chunks: Int, _ turn: inout Turn
+    _ number: MapNumber, _ order: MapOrder, _ read: MapWork.Read, _ turn: inout Turn
   ) {
     guard let map = store.map(number), map.statedTotal == nil, map.stage == .taking else { return }
     var taken = mapWork.taken[number] ?? MapWork.Taken()
     switch order {
-    case .input: taken.input = max(taken.input, chunks)
-    case .completion: taken.completion = max(taken.completion, chunks)
+    case .input: taken.input.goOn(to: read)
+    case .completion: taken.completion.goOn(to: read)
     }
     mapWork.taken[number] = taken
     if isWritable { relieve(number, &turn) }
   }
 
-  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much.
+  /// Drops chunks that a reader has received, the oldest first, while the map holds too much.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
     guard let taken = mapWork.taken[number] else { return }
     for _ in 0..<limits.chunksPerTurnMax {
       guard let map = store.map(number), map.heldBytes >= limits.mapBytesMax else { return }
-      if map.chunksGone < taken.input, let first = map.chunks.first,
+      if let first = map.chunks.first, first.end <= taken.input.received,
         store.state(of: first.job)?.isFinal == true
       {
         emit(.chunkReleased(first.job), &turn)
-      } else if map.endedGone < taken.completion, let first = map.ended.first {
+      } else if let first = map.ended.first, first.end <= taken.completion.received {
         emit(.chunkReleased(first.job), &turn)
       } else {
         return
@@ -440,5 +453,14 @@ extension Engine {
         emit(.mapInputEnded(map.number, error, at: max(moment.timestamp, map.createdAt)), &turn)
       }
     }
+  }
+}
+
+extension Engine.MapWork.Read {
+  /// Takes over how far a reader is. What nobody was sent nobody has received, whatever a client
+  /// says.
+  fileprivate mutating func goOn(to read: Engine.MapWork.Read) {
+    sent = max(sent, read.sent)
+    received = max(received, min(read.received, sent))
   }
 }

@@ -146,6 +146,9 @@ public struct JobMap: Equatable, Sendable {
     public let first: Int
     /// Its items.
     public let count: Int
+
+    /// Items before the next chunk in this order.
+    public var end: Int { first + count }
   }
 
   // What the client gave.
@@ -242,32 +245,28 @@ public struct JobMap: Equatable, Sendable {
 
   /// What a chunk costs beside its texts, as the bound of a map whose items come one after the
   /// other counts it.
-  static let chunkOverhead = 512
+  public static let chunkOverhead = 512
 
   /// Bytes that its held chunks cost, as that bound counts them.
   public var heldBytes: Int {
     openBytes + endedBytes + (chunkCount - releasedChunks) * JobMap.chunkOverhead
   }
 
-  /// Chunks that stand in `chunks` no more.
-  public var chunksGone: Int { chunkCount - chunks.count }
-
-  /// Chunks that stand in `ended` no more.
-  public var endedGone: Int { chunkCount - openChunks - ended.count }
-
   /// The place in `places` of the chunk that holds the item with this index in their order; nil: it
   /// was released, or is not there yet.
   public static func index(ofItem item: Int, in places: Deque<Place>) -> Int? {
+    let index = count(before: item, in: places)
+    guard index < places.count, places[index].first <= item else { return nil }
+    return index
+  }
+
+  /// How many of `places` end before the item with this index in their order.
+  static func count(before item: Int, in places: Deque<Place>) -> Int {
     var (low, high) = (0, places.count)
     while low < high {
       let middle = (low + high) / 2
-      if places[middle].first + places[middle].count <= item {
-        low = middle + 1
-      } else {
-        high = middle
-      }
+      if places[middle].end <= item { low = middle + 1 } else { high = middle }
     }
-    guard low < places.count, places[low].first <= item else { return nil }
     return low
   }
 

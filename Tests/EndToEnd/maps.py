@@ -256,6 +256,54 @@ def breaking_off(checks, service, http):
     checks.that("and are let go", wait_until(lambda: streams(http) == 0, 5), 0, streams(http))
 
 
+def reconnecting(checks, service, http):
+    """A slow reader loses its connection while the map holds more than it may."""
+    count, text = 30_000, "x" * 2_000
+
+    def write():
+        upload = Upload(service, "task=echo&id=slow")
+        for start in range(0, count, 500):
+            upload.send(*(f'"{n} {text}"' for n in range(start, start + 500)))
+        upload.end()
+        upload.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_until(lambda: http.get("/v1/maps/slow").status == 200, 10)
+    received, wrong, releases = 0, 0, 0
+    # Each reads some, and then no more until the service can do nothing either.
+    for more in 3_000, 1, 5_000, 6_000, count:
+        reader = Reader(service, "slow", f"?after={received}", buffer=1 << 20)
+        if reader.status != 200:
+            break
+        for _ in range(min(more, count - received)):
+            line = reader.line()
+            wrong += line != {"index": received, "value": f"{received} {text}"}
+            received += 1
+        if received < count:
+            idle(http, "slow")
+        releases += http.get("/v1/maps/slow/results?after=0").status == 410
+        reader.close()
+    if received == count:
+        writer.join()
+    checks.equal("a reader that comes again finds what it has not read", (received, wrong),
+                 (count, 0))
+    checks.that("although much was dropped", releases > 0, "a 410 before it", releases)
+    http.post("/v1/maps/slow/cancel", {})
+    writer.join()
+
+
+def idle(http, identifier):
+    """Waits until nothing more becomes of a map."""
+    done = -1
+    while True:
+        now = http.get(f"/v1/maps/{identifier}").json["items"]["done"]
+        if now == done:
+            return
+        done = now
+        time.sleep(0.3)
+
+
 def streams(http):
     for line in http.get("/metrics").text.splitlines():
         if line.startswith("lido_http_streams "):
@@ -430,6 +478,7 @@ def main():
         checks.run((lines_in, service, http))
         checks.run((breaking_off, service, http))
         checks.run((cancelling, service, http))
+        checks.run((reconnecting, service, http))
     checks.run(full_queue)
     checks.run(programs)
     checks.run(killed_workers)

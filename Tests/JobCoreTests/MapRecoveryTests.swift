@@ -95,7 +95,7 @@ import Testing
     try rig.succeed(places[1].job, large)
     try rig.succeed(places[0].job, "[1,4]")
     // In the order of completion the second chunk comes first, and so goes first.
-    rig.handle(.resultsTaken(number, .completion, chunks: 1))
+    rig.handle(.resultsTaken(number, .completion, sent: 1, received: 1))
     let map = try #require(rig.map(number))
     #expect(map.releasedChunks == 1 && map.chunks.count == 2 && map.ended.count == 1)
     #expect(restored(rig.store) == rig.store)

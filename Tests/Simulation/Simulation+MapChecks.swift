@@ -40,7 +40,17 @@ extension Simulation {
       return
     }
     let taken = engine.mapWork.taken[number] ?? Engine.MapWork.Taken()
-    let out = book.chunks.count - max(taken.input, taken.completion)
+    // What was sent in neither order.
+    var line = 0
+    let sent = Set(
+      book.ended.prefix { place in
+        line += book.chunks[place].count
+        return line <= taken.completion.sent
+      })
+    let out = book.chunks.indices.count { place in
+      book.chunks[place].first + book.chunks[place].count > taken.input.sent
+        && !sent.contains(place)
+    }
     if book.heldBytes >= engine.limits.mapBytesMax { note("lines taken for their buffer") }
     if book.heldBytes >= engine.limits.mapBytesMax, out >= input.bufferSize {
       fail("map \(number) holds \(book.heldBytes) bytes, \(out) chunks are out, and it takes more")
