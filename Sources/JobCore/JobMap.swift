@@ -86,6 +86,24 @@ public struct InputError: Equatable, Sendable {
   }
 }
 
+/// The error of a chunk, without the values of the items before it.
+public struct ChunkError: Equatable, Sendable {
+  /// The error; its `item` counts within the chunk.
+  public var error: JobError
+  /// The index of the chunk's first item.
+  public var first: Int
+
+  /// Takes the error of the chunk that begins at an item.
+  public init(_ error: JobError, first: Int) {
+    self.error = error
+    self.error.values = nil
+    self.first = first
+  }
+
+  /// The index of the item that failed; of the first one if nobody knows which it was.
+  public var item: Int { first + (error.item ?? 0) }
+}
+
 /// How far a map is, as the rules of its records see it.
 public enum MapStage: String, CaseIterable, Sendable {
   /// Items may still come.
@@ -186,6 +204,8 @@ public struct JobMap: Equatable, Sendable {
   public internal(set) var releasedItems = ItemCounts()
   /// How many chunks were released.
   public internal(set) var releasedChunks = 0
+  /// The error of the chunk that failed first, if that was released.
+  public internal(set) var releasedError: ChunkError?
 
   // What follows from its chunks.
   /// What has become of its items.
@@ -198,6 +218,8 @@ public struct JobMap: Equatable, Sendable {
   public internal(set) var openBytes = 0
   /// Bytes that ended chunks hold.
   public internal(set) var endedBytes = 0
+  /// The chunk that failed first, while it is held.
+  var firstFailed: JobNumber?
   /// Its chunks in the order of input, without those that were released before the first held one.
   public internal(set) var chunks: Deque<Place> = []
   /// Its ended chunks in the order in which they ended, likewise.
@@ -238,7 +260,10 @@ public struct JobMap: Equatable, Sendable {
   public var effectiveOptions: JobOptions { options ?? .defaults }
 
   /// Bytes that it holds of its own.
-  var ownBytes: Int { (options?.bytes ?? 0) + (inputError?.message.utf8.count ?? 0) }
+  var ownBytes: Int {
+    (options?.bytes ?? 0) + (inputError?.message.utf8.count ?? 0)
+      + (releasedError?.error.bytes ?? 0)
+  }
 
   /// Bytes that retention counts once it is final: its own, and those of its chunks.
   public var retainedBytes: Int { ownBytes + endedBytes }
