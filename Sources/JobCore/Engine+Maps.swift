@@ -290,21 +290,41 @@ extension Engine {
     if isWritable { relieve(number, &turn) }
   }
 
-  /// Drops chunks that a reader has received, the oldest first, while the map holds too much.
+  /// Drops chunks that a reader has received, the oldest first, while the map holds too much; and
+  /// those that it was sent, while all that is open together does.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
-    guard let taken = mapWork.taken[number] else { return }
     for _ in 0..<limits.chunksPerTurnMax {
-      guard let map = store.map(number), map.heldBytes >= limits.mapBytesMax else { return }
-      if let first = map.chunks.first, first.end <= taken.input.received,
-        store.state(of: first.job)?.isFinal == true
-      {
-        emit(.chunkReleased(first.job), &turn)
-      } else if let first = map.ended.first, first.end <= taken.completion.received {
-        emit(.chunkReleased(first.job), &turn)
-      } else {
-        return
-      }
+      guard let map = store.map(number), let chunk = releasable(of: map) else { return }
+      emit(.chunkReleased(chunk), &turn)
     }
+  }
+
+  /// The chunk of a map that is to be dropped next, if one is. Where nobody has room any more, what
+  /// a client may not have received yet must not keep all others waiting.
+  private func releasable(of map: JobMap) -> JobNumber? {
+    let isFull = store.openBytes >= limits.openBytesMax
+    guard isFull || map.heldBytes >= limits.mapBytesMax, let taken = mapWork.taken[map.number]
+    else { return nil }
+    let input = isFull ? taken.input.sent : taken.input.received
+    if let first = map.chunks.first, first.end <= input,
+      store.state(of: first.job)?.isFinal == true
+    {
+      return first.job
+    }
+    let completion = isFull ? taken.completion.sent : taken.completion.received
+    return map.ended.first.flatMap { $0.end <= completion ? $0.job : nil }
+  }
+
+  /// Whether what readers have taken of maps is to make room for others.
+  var hasReliefWork: Bool {
+    guard !mapWork.taken.isEmpty, store.openBytes >= limits.openBytesMax else { return false }
+    return mapWork.taken.keys.contains { store.map($0).flatMap(releasable(of:)) != nil }
+  }
+
+  /// Makes room for others, the oldest map first.
+  mutating func relieveMaps(_ turn: inout Turn) {
+    guard hasReliefWork else { return }
+    for number in mapWork.taken.keys.sorted() { relieve(number, &turn) }
   }
 
   // MARK: The end

@@ -9,6 +9,8 @@ extension Engine {
     store.forEachOpen { if $0.state == .running { running.append($0) } }
     for job in running { rescue(job, at: moment, &turn) }
     rescueMaps(at: moment, &turn)
+    // Who asks for one of them before this is durable waits until it is.
+    for record in turn.records { turn.effects.append(.jobChanged(record.job)) }
 
     var open: [JobNumber] = []
     open.reserveCapacity(store.openCount)

@@ -141,7 +141,7 @@ public struct Engine: Sendable {
   /// The next moment at which `timePassed` has something to do.
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
-    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty {
+    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty || hasReliefWork {
       return moment.instant
     }
     let retention = store.oldestFinishedAt.map { finishedAt in
@@ -165,6 +165,7 @@ public struct Engine: Sendable {
       }
     }
     if !mapWork.isEmpty { workOnMaps(at: moment, &turn) }
+    relieveMaps(&turn)
     failJobsOfBrokenPools(at: moment, &turn)
     applyRetention(at: moment, &turn)
     dispatchAll(at: moment, &turn)

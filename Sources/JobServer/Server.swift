@@ -184,6 +184,7 @@ final class Server {
     // 6. One write to the journal, then one a worker; then who has waited long enough.
     try commit()
     release()
+    answerEndedInputs()
     for pool in pools { pool.flush() }
     endWaits()
     advancePhase()

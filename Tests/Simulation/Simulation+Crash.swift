@@ -201,7 +201,7 @@ extension Simulation {
     die(.killed)
   }
 
-  private func becomeCalm() {
+  func becomeCalm() {
     isCalm = true
     disk.capacity = .max
     world.brokenPool = nil
@@ -225,10 +225,11 @@ extension Simulation {
     guard let server = life?.server else { return "there is no service" }
     var jobs: [String] = []
     server.engine.store.forEachOpen { jobs.append("\($0.number) \($0.state)") }
+    let readers = readers.map { "\($0.ticket.tag)/\($0.map) by \($0.order) at \($0.line)" }
     return """
       phase \(server.phase), jobs \(jobs.prefix(5)), \(server.heldBack.count) held back, \
       \(outstanding.count) requests, writable: \(server.engine.isWritable), \
-      \(server.engine.store.openMapCount) maps, \(inputs.count) inputs, \(readers.count) readers
+      \(server.engine.store.openMapCount) maps, \(inputs.count) inputs, \(readers) read
       """
   }
 }

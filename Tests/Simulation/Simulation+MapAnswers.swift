@@ -35,7 +35,7 @@ extension Simulation {
     case .drop(let ticket):
       switch response.status {
       case 204:
-        ticket.standing = .dropped
+        ticket.standing = ticket.mayCome ? .unsure : .dropped
         ticket.droppedAt = sequence
       case 409: break
       default: hearOfNone(response, ticket)
@@ -83,7 +83,12 @@ extension Simulation {
       if ticket.timesSent == 1 { fail("map \(ticket.marker) is a replay of nothing") }
     }
     accept(ticket, handle)
-    hear(of: ticket, response)
+    // While the journal takes nothing, who submits may be shown the map as it was accepted.
+    if response.tag?.version == 1, life?.server.engine.isWritable == false {
+      note("map told as it was accepted")
+    } else {
+      hear(of: ticket, response)
+    }
     // A document is a replay only once it is whole; lines may be those of a body that broke off.
     let isWhole = !ticket.isCancelAsked && (!ticket.isStreamed || !isReplay)
     guard isWhole, ticket.standing == .accepted, response.tag?.number == ticket.number else {

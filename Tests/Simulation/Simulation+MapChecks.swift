@@ -158,7 +158,9 @@ extension Simulation {
 
   /// Once nothing is due, nobody waits for what is there.
   func checkWaits(of server: Server) {
-    guard server.undurable.isEmpty, server.heldBack.isEmpty, server.inbox.isEmpty else { return }
+    guard server.phase == .ready, server.undurable.isEmpty, server.heldBack.isEmpty,
+      server.inbox.isEmpty
+    else { return }
     let store = server.engine.store
     for request in outstanding where request.response() != nil {
       switch request.wish {

@@ -126,9 +126,7 @@ extension Server {
   private func handle(_ input: MapInput) {
     guard !input.isOver, let number = input.map else { return }
     input.isNew = false
-    guard let map = engine.store.map(number), map.stage == .taking else {
-      return answerEnded(input, number)
-    }
+    guard let map = engine.store.map(number), map.stage == .taking else { return }
     if isDraining || phase == .closing {
       input.end(InputError(.interrupted, "the service ended while items came"))
     }
@@ -166,12 +164,24 @@ extension Server {
     }
   }
 
-  /// The map takes no more items: it was cancelled, or it is not there any more.
-  private func answerEnded(_ input: MapInput, _ number: MapNumber) {
-    guard let map = engine.store.map(number) else {
-      return answer(input, JobAnswers.readOnly)
+  /// Answers whose map takes no more items: it was cancelled, or it is not there any more. To be
+  /// called while the turn holds no records: that the map has ended must be durable.
+  func answerEndedInputs() {
+    guard !mapInputs.isEmpty else { return }
+    for input in mapInputs where !input.isOver {
+      guard let number = input.map else { continue }
+      guard let map = engine.store.map(number) else {
+        answer(input, JobAnswers.readOnly)
+        continue
+      }
+      guard map.stage != .taking else { continue }
+      if isDurable(number) {
+        answer(input, MapAnswers.handle(of: map, in: engine, input.presentation))
+      } else if !engine.isWritable {
+        answer(input, JobAnswers.readOnly)
+      }
     }
-    answer(input, MapAnswers.handle(of: map, in: engine, input.presentation))
+    mapInputs.removeAll { $0.isOver }
   }
 
   private func answer(_ input: MapInput, _ problem: Problem) {
@@ -181,7 +191,7 @@ extension Server {
   private func answer(_ input: MapInput, _ answer: HTTPResponse) {
     input.isOver = true
     if let response = input.response {
-      tell(answer, to: response)
+      response.resume(with: answer)
     } else {
       input.stream.refuse(with: answer)
     }
