@@ -255,11 +255,14 @@ extension Engine {
   ///   were not taken.
   public func mayTakeItems(_ number: MapNumber, bufferSize: Int) -> Bool {
     guard let map = store.map(number), map.stage == .taking else { return true }
-    guard
-      isWritable, store.openCount < limits.openJobsMax, store.openBytes < limits.openBytesMax
-    else { return false }
+    guard hasRoomForItems else { return false }
     guard map.heldBytes >= limits.mapBytesMax else { return true }
     return chunksOut(of: map) < bufferSize
+  }
+
+  /// Whether there is room for another chunk, of whatever map.
+  public var hasRoomForItems: Bool {
+    isWritable && store.openCount < limits.openJobsMax && store.openBytes < limits.openBytesMax
   }
 
   /// Chunks of a map that wait, run, or have ended and were sent to nobody.
@@ -324,7 +327,12 @@ extension Engine {
   /// Makes room for others, the oldest map first.
   mutating func relieveMaps(_ turn: inout Turn) {
     guard hasReliefWork else { return }
-    for number in mapWork.taken.keys.sorted() { relieve(number, &turn) }
+    for number in mapWork.taken.keys.sorted() {
+      let before = turn.records.count
+      relieve(number, &turn)
+      // Who sends its items may have room now.
+      if turn.records.count > before { turn.effects.append(.jobChanged(number)) }
+    }
   }
 
   // MARK: The end

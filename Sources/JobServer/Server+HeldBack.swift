@@ -49,6 +49,7 @@ extension Server {
     if !engine.isWritable {
       effects = answerAtOnce(effects, &withdrawn)
       withdrawn.formUnion(engine.unansweredMaps)
+      mapInputs.markAllEnded()
     }
     heldBack.append(HeldBack(sequence: sequence, deed: .effects(effects), jobs: jobs))
     guard !withdrawn.isEmpty else { return }

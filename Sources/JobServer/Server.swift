@@ -72,7 +72,7 @@ final class Server {
   /// Who reads results of maps as they come.
   var mapReaders = MapReaders()
   /// Maps whose items are arriving.
-  var mapInputs: [MapInput] = []
+  var mapInputs = MapInputs()
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -217,7 +217,7 @@ final class Server {
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
     if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
-    consider(mapInputDeadline?.nanoseconds)
+    consider(mapInputDeadline)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)

@@ -12,8 +12,9 @@ import threading
 import time
 
 from checks import Checks
+from crowd import cpu_seconds
 from lido_process import Service
-from maps import Reader, finished, lines_of, submit
+from maps import Reader, Upload, finished, lines_of, submit
 from preload import SLOW_DISK, preloaded
 
 #: How long each fdatasync takes, in seconds.
@@ -85,6 +86,18 @@ def streams(checks, service, http):
     checks.at_most("… soon", time.monotonic() - began, SOON, "s")
 
 
+def waiting_for_a_map(checks, service):
+    """Items that came before their map is on the disk wait without a turn."""
+    upload = Upload(service, "task=square&id=early")
+    upload.send(1, 2, 3)
+    before = cpu_seconds(service)
+    time.sleep(0.8)
+    checks.at_most("CPU time while items wait for their map", cpu_seconds(service) - before, 0.3,
+                   "s")
+    checks.equal("they are not lost", upload.end()[0], 202)
+    upload.close()
+
+
 def deletes(checks, service, http):
     checks.equal("a DELETE", http.delete("/v1/maps/read").status, 204)
     checks.equal("… is known to all", http.get("/v1/maps/read").status, 410)
@@ -93,16 +106,20 @@ def deletes(checks, service, http):
 def main():
     checks = Checks(90)
     library = preloaded(SLOW_DISK % int(DELAY * 1e9), "slow")
+    slower = preloaded(SLOW_DISK % int(0.99e9), "slower")
     if library is None:
         checks.skip("maps and a slow disk", "there is no C compiler")
         sys.exit(checks.finish())
+    with Service("--sync", "always", environment={"LD_PRELOAD": slower}) as service:
+        checks.run((waiting_for_a_map, service))
     environment = {"LD_PRELOAD": library}
     with Service("--processes", 2, "--sync", "always", environment=environment) as service:
         with service.connection(60) as http, Others(service, 4) as others:
             checks.run((waits, service, http))
             checks.run((streams, service, http))
             checks.run((deletes, service, http))
-        checks.that("others were at work all the time", others.jobs > 50, "more than 50", others.jobs)
+        checks.that("others were at work all the time", others.jobs > 50, "more than 50",
+                    others.jobs)
     sys.exit(checks.finish())
 
 

@@ -31,7 +31,7 @@ extension Simulation {
   /// Items come only while the map does not hold too much, or few of its chunks are out.
   private func checkRoom(of number: MapNumber) {
     guard let life, let book = world.books[number], book.created.total == nil,
-      let input = life.server.mapInputs.first(where: { $0.map == number })
+      let input = life.server.mapInputs[number]
     else { return }
     let engine = life.server.engine
     // Who sends no more items gets rid of what it has.

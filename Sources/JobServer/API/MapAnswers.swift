@@ -1,3 +1,4 @@
+import DequeModule
 import HTTPServer
 import JSON
 import JobCore

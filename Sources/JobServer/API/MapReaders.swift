@@ -33,6 +33,7 @@ extension Server {
     guard undurable.isEmpty || engine.isWritable else { throw JobAnswers.readOnly }
     if line > 0, map.mayRelease {
       inbox.append(.resultsTaken(map.number, order, sent: 0, received: line))
+      inputChanged(of: map.number)
     }
     return try speak(read(map.number, order, from: line), of: nil, later)
   }
@@ -58,6 +59,7 @@ extension Server {
   func mapChanged(_ number: JobNumber) {
     let map = engine.store[number].map { $0.options?.chunk?.map } ?? number
     guard let map else { return }
+    inputChanged(of: map)
     for reader in mapReaders.all(of: map) { feed(reader) }
     guard waiters.count > 0, engine.store.map(map) != nil else { return }
     // While the journal takes nothing, who waits goes on waiting for what can be told.
@@ -93,6 +95,7 @@ extension Server {
     inbox.append(
       .resultsTaken(
         map.number, reader.order, sent: reader.line, received: reader.trail.received))
+    inputChanged(of: map.number)
   }
 
   private func end(_ reader: MapReader, isWhole: Bool) {
