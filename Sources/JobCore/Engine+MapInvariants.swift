@@ -50,6 +50,9 @@ extension Engine {
     let ended = jobs.filter { $0.state.isFinal }
     expect(items == map.items, "the items are wrong")
     expect(jobs.count + map.releasedChunks == map.chunkCount, "the count of chunks is wrong")
+    let failed = map.ended.first { store.state(of: $0.job) == .failed }?.job
+    expect(
+      map.firstFailed == (map.releasedError == nil ? failed : nil), "the first error is wrong")
     expect(open.count == map.openChunks, "the count of open chunks is wrong")
     expect(open.reduce(0) { $0 + $1.submittedBytes } == map.openBytes, "its open bytes are wrong")
     expect(ended.reduce(0) { $0 + $1.retainedBytes } == map.endedBytes, "its bytes are wrong")

@@ -87,8 +87,8 @@ public struct Engine: Sendable {
       takeItems(chunks, of: map, at: moment, &turn)
     case .inputEnded(let map, let error, let request):
       endInput(of: map, error, request, at: moment, &turn)
-    case .resultsTaken(let map, let order, let chunks):
-      resultsTaken(map, order, chunks, &turn)
+    case .resultsTaken(let map, let order, let sent, let received):
+      resultsTaken(map, order, MapWork.Read(sent: sent, received: received), &turn)
     case .mapCancelReceived(let map, let grace, let request):
       cancelMap(map, grace, request, at: moment, &turn)
     case .mapForgetReceived(let map, let request):

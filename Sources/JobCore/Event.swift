@@ -61,8 +61,8 @@ public enum Event: Equatable, Sendable {
   case itemsReceived(MapNumber, [ChunkInput])
   /// No more items of a map will come; `error` says why some are missing.
   case inputEnded(MapNumber, InputError?, request: RequestID?)
-  /// A reader has taken the results of so many chunks of a map in its order.
-  case resultsTaken(MapNumber, MapOrder, chunks: Int)
+  /// A reader of a map has been sent so many lines in its order, and has surely received so many.
+  case resultsTaken(MapNumber, MapOrder, sent: Int, received: Int)
   /// Somebody asks that a map be ended: what waits is dropped, what runs is ended as by
   /// `cancelReceived`.
   case mapCancelReceived(MapNumber, grace: Milliseconds, request: RequestID)

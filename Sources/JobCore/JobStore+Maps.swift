@@ -34,6 +34,16 @@ extension JobStore {
   /// Whether a key is that of a job or a map.
   func isTaken(key: String) -> Bool { number(ofKey: key) != nil || mapNumber(ofKey: key) != nil }
 
+  /// The error of the chunk of a map that failed first, in the order in which they ended; nil: none
+  /// has failed. O(1).
+  public func firstError(of map: JobMap) -> ChunkError? {
+    if let released = map.releasedError { return released }
+    guard let job = map.firstFailed.flatMap({ table[$0] }), let chunk = job.options?.chunk,
+      case .error(let error) = job.ending
+    else { return nil }
+    return ChunkError(error, first: chunk.first)
+  }
+
   /// Calls `body` for each map below `bound` from the newest down, until it answers false.
   public func descendMaps(below bound: MapNumber, while body: (JobMap) -> Bool) {
     maps.descend(below: bound, while: body)
@@ -78,6 +88,7 @@ extension JobStore {
       map.releasedChunks = restored.releasedChunks
       map.items = restored.releasedItems
       map.chunkCount = restored.releasedChunks
+      map.releasedError = restored.releasedError
     }
     guard restored.finishedAt != 0, let map = maps[restored.created.number] else { return }
     retain(map)
@@ -168,7 +179,9 @@ extension JobStore {
   mutating func settle(
     _ chunk: ChunkPlace, _ number: JobNumber, _ submitted: Int, _ retained: Int, _ line: Int?
   ) {
+    let isFailed = table[number]?.state == .failed
     let isFinal = maps.update(chunk.map) { map in
+      if isFailed, map.firstFailed == nil, map.releasedError == nil { map.firstFailed = number }
       map.openChunks -= 1
       map.openBytes -= submitted
       map.endedBytes += retained
@@ -214,9 +227,24 @@ extension JobStore {
       map.endedBytes -= job.retainedBytes
       map.releasedChunks += 1
       map.releasedItems += job.itemCounts
-      while let first = map.chunks.first, table[first.job] == nil { map.chunks.removeFirst() }
-      while let first = map.ended.first, table[first.job] == nil { map.ended.removeFirst() }
+      if map.firstFailed == number, case .error(let error) = job.ending {
+        map.firstFailed = nil
+        map.releasedError = ChunkError(error, first: chunk.first)
+      }
+      let held = map.chunkCount - map.releasedChunks
+      JobStore.dropReleased(from: &map.chunks, held: held) { table[$0] != nil }
+      JobStore.dropReleased(from: &map.ended, held: held - map.openChunks) { table[$0] != nil }
     }
+  }
+
+  /// Drops places of released chunks: those at the front at once, the others when they are more
+  /// than the chunks that are held, so that what is dropped one by one in the other order costs
+  /// nothing for long.
+  private static func dropReleased(
+    from places: inout Deque<JobMap.Place>, held: Int, isHeld: (JobNumber) -> Bool
+  ) {
+    while let first = places.first, !isHeld(first.job) { places.removeFirst() }
+    if places.count > 2 * held + 16 { places.removeAll { !isHeld($0.job) } }
   }
 
   private mutating func forgetMap(_ number: MapNumber, _ record: Record) throws(Misfit) {
@@ -284,6 +312,8 @@ extension JobStore {
     result.version = map.version
     result.releasedItems = map.releasedItems
     result.releasedChunks = map.releasedChunks
+    result.releasedError = map.releasedError
+    result.firstFailed = map.firstFailed
     result.items = map.items
     result.chunkCount = map.chunkCount
     result.openChunks = map.openChunks

@@ -77,8 +77,7 @@ extension Server {
         tellAccepted(request.response, of: number, presentation)
       }
     case .opened(let number):
-      request.input?.open(
-        number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
+      if let input = request.input { opened(input, number) }
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:

@@ -56,7 +56,7 @@ final class Server {
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
-  /// Jobs of which memory knows more than is durable, with the last record that is not.
+  /// Jobs and maps of which memory knows more than is durable, with the last record that is not.
   var undurable: [JobNumber: UInt64] = [:]
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
@@ -75,7 +75,7 @@ final class Server {
   /// Who reads results of maps as they come.
   var mapReaders = MapReaders()
   /// Maps whose items are arriving.
-  var mapInputs: [MapInput] = []
+  var mapInputs = MapInputs()
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -187,6 +187,7 @@ final class Server {
     // 6. One write to the journal, then one a worker; then who has waited long enough.
     try commit()
     release()
+    answerEndedInputs()
     for pool in pools { pool.flush() }
     endWaits()
     passCompletions()
@@ -221,7 +222,7 @@ final class Server {
     consider(waiters.nextDeadline)
     consider(completionsDeadline)
     if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
-    consider(mapInputDeadline?.nanoseconds)
+    consider(mapInputDeadline)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)

@@ -306,6 +306,9 @@ extension RecordFields {
       seen.contains(.releasedSucceeded) ? released.succeeded : 0
     restored.releasedItems.failed = seen.contains(.releasedFailed) ? released.failed : 0
     restored.releasedItems.skipped = seen.contains(.releasedSkipped) ? released.skipped : 0
+    if seen.contains(.error), seen.contains(.first) {
+      restored.releasedError = ChunkError(error, first: first)
+    }
     return restored
   }
 }

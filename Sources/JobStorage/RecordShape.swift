@@ -195,7 +195,7 @@ struct RecordShape: Sendable {
     .snapshotMap, "map",
     mapMembers + [.star, .total] + optionMembers + [
       .version, .cancelRequested, .inputEndedAt, .inputError, .endedAt, .releasedChunks,
-      .releasedSucceeded, .releasedFailed, .releasedSkipped,
+      .releasedSucceeded, .releasedFailed, .releasedSkipped, .error, .first,
     ],
     required: mapMembers + [.version])
 

@@ -172,6 +172,10 @@ extension JSONWriter {
       member("released_succeeded", integer: map.releasedItems.succeeded)
       member("released_failed", integer: map.releasedItems.failed)
       member("released_skipped", integer: map.releasedItems.skipped)
+      if let failed = map.releasedError {
+        member(error: failed.error)
+        member("first", integer: failed.first)
+      }
     }
     endObject()
   }

@@ -191,3 +191,17 @@ import Testing
     }
   }
 }
+
+/// What a worker says of a chunk that failed.
+@Suite struct ChunkErrorTests {
+  @Test func `the values before an error may be as deep as values may be`() {
+    for depth in [1, 62, 64] {
+      let value = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+      let text = #"{"type":"E","message":"m","item":1,"values":[\#(value)]}"#
+      let error = RaisedErrorReader.read(text)
+      #expect(error.type == "E" && error.item == 1 && error.values == "[\(value)]")
+    }
+    let deep = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
+    #expect(RaisedErrorReader.read(#"{"values":\#(deep)}"#).type == "ProtocolError")
+  }
+}

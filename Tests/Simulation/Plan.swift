@@ -15,7 +15,7 @@ struct Plan {
     case loseForkServer, refuseCompactor, failCompactor, breakPool, jumpClock, lookAround
   }
 
-  let settings: Settings
+  var settings: Settings
   let segmentBytesMax: Int
   /// Whether retention drops jobs whenever it likes, as far as clients can know.
   let isRetentionTight: Bool

@@ -35,7 +35,7 @@ extension Simulation {
     case .drop(let ticket):
       switch response.status {
       case 204:
-        ticket.standing = .dropped
+        ticket.standing = ticket.mayCome ? .unsure : .dropped
         ticket.droppedAt = sequence
       case 409: break
       default: hearOfNone(response, ticket)

@@ -204,6 +204,7 @@ extension Simulation {
     note("input broken off")
     input.isOver = true
     input.stream.close()
+    input.ticket.mayCome = true
     if let place = outstanding.firstIndex(where: { $0.number == input.number }) {
       loseMap(.open(input.ticket, wait: false))
       outstanding.remove(at: place)
@@ -265,6 +266,7 @@ extension Simulation {
       loseSubmission(of: ticket)
       ticket.wasRefusedUnwritten = false
     }
+    for ticket in mapTickets { ticket.mayCome = false }
     if !inputs.isEmpty { note("inputs lost") }
     if !readers.isEmpty { note("readers lost") }
     inputs = []
