@@ -368,10 +368,10 @@ class Pool:
         self, members: Dict[str, Any], lines: List[bytes], is_packed: bool, result: MapResult
     ) -> None:
         identifier: str = members["id"]
-        self._core.open(identifier, result)
-        self._core.begin_stream(ListStream(
+        stream = ListStream(
             self._service.transport, members, self._pickles, lines, is_packed,
-            lambda outcome: self._core.settle(identifier, outcome)))
+            lambda outcome: self._core.settle(identifier, outcome))
+        self._core.begin_stream(stream, result)
 
     def _packed(self, route: Route, items: List[Any], star: bool) -> bytes:
         return codec.encode((route.packed, star, items), True)

@@ -60,6 +60,7 @@ class PoolCore:
         self._streams: Set[PoolStream] = set()
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
+        self._is_over = False  # The thread of results takes no more.
         self._error: Optional[BaseException] = None
         self._threads = [
             threading.Thread(target=target, name=f"lido pool {name}", daemon=True)
@@ -85,32 +86,36 @@ class PoolCore:
             self.settle(submission.id, (False, error))
 
     def fail(self, result: ApplyResult, error: BaseException) -> None:
-        """Ends a result that was never submitted, in the thread of results."""
+        """Ends a result that was never submitted: in the thread of results, or here when that has
+        ended, since another thread has closed or terminated the pool meanwhile."""
         key = f"failed-{id(result)}"
         with self._changed:
-            self._open[key] = result
-        self.settle(key, (False, error))
+            state, is_over = self._state, self._is_over
+            if not is_over:
+                self._open[key] = result
+                self._ended.put(Ended(key, result, (False, error)))
+        if is_over and state == TERMINATE:
+            result._terminate()
+        elif is_over:
+            result._set((False, error))
 
     def settle(self, identifier: str, outcome: Union[Outcome, Dict[str, Any]]) -> None:
         """Ends a result: an outcome, or a handle whose value is still to be had."""
         with self._changed:
+            # What is open has a thread of results: who ends that takes it out first.
             result = self._open.get(identifier)
-        if result is not None:
-            self._ended.put(Ended(identifier, result, outcome))
+            if result is not None:
+                self._ended.put(Ended(identifier, result, outcome))
 
-    def open(self, identifier: str, result: ApplyResult) -> None:
-        """Expects that a result is settled; raises `ValueError` when the pool does not run."""
-        with self._changed:
-            if self._state != RUN:
-                raise ValueError("Pool not running")
-            self._open[identifier] = result
-
-    def begin_stream(self, stream: PoolStream) -> None:
-        """Runs a streamed map; raises `ValueError` when the pool does not run."""
+    def begin_stream(self, stream: PoolStream, result: Optional[ApplyResult] = None) -> None:
+        """Runs a streamed map, which settles the result if there is one; raises `ValueError` when
+        the pool does not run."""
         with self._changed:
             if self._state != RUN:
                 raise ValueError("Pool not running")
             self._streams.add(stream)
+            if result is not None:
+                self._open[stream.identifier] = result
         stream.start(self._stream_changed)
 
     def _stream_changed(self, stream: PoolStream) -> None:
@@ -140,6 +145,7 @@ class PoolCore:
             if self._state == TERMINATE:
                 return
             self._state = TERMINATE
+            self._is_over = True
             if os.getpid() != self._process:
                 return  # A copy in a child of a fork: the pool is its parent's.
             self._pending.clear()
@@ -172,12 +178,17 @@ class PoolCore:
             # Each look waits for some seconds, unless the service does not take the time.
             time.sleep(0.05)
         self.service.end_feed()
-        self._ended.put(None)
+        self._end_results()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
         self.service.transport.close_all()
         _cores.discard(self)
+
+    def _end_results(self) -> None:
+        with self._changed:
+            self._is_over = True
+            self._ended.put(None)
 
     # The thread that submits
 
