@@ -7,8 +7,11 @@ Against the test double.
 """
 
 import os
+import signal
 import sys
+import threading
 import unittest
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
@@ -17,6 +20,7 @@ sys.path[:0] = [HERE, SOURCES]
 import lido  # noqa: E402
 import worker_functions as functions  # noqa: E402
 from double.service import Service  # noqa: E402
+from lido.pool_core import _end_all  # noqa: E402
 
 SECONDS_MAX = 20
 
@@ -101,6 +105,47 @@ class EndTest(PoolCase):
             # And what is told of it is told.
             pool._core.fail(lido.results.ApplyResult(pool, None, told.append), KeyError(1))
             self.assertEqual([type(error) for error in told], [KeyError])
+
+
+class ForkTest(PoolCase):
+    """Children of the program."""
+
+    def test_a_child_that_was_forked_while_a_lock_was_held(self):
+        pool = self.pool()
+        pool.apply(functions.square, (3,))
+        held, release = threading.Event(), threading.Event()
+
+        def hold():
+            with pool._core._changed:
+                held.set()
+                release.wait(SECONDS_MAX)
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(SECONDS_MAX)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of forks with threads: that is the point.
+            child = os.fork()
+        if child == 0:
+            signal.alarm(SECONDS_MAX)
+            try:
+                self.use(pool)
+                pool.close()
+                pool.join()
+                _end_all()  # As at the end of every program.
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        release.set()
+        holder.join()
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def use(self, pool):
+        """What a child can do with its parent's pool."""
+        for call in (pool.apply_async, pool.map_async, pool.imap):
+            with self.assertRaises(ValueError):
+                call(functions.square, [1])
+        pool.terminate()
 
 
 def _unpicklable():

@@ -260,7 +260,8 @@ class Pool:
             self._pickles = False
 
     def _check_running(self) -> None:
-        if self._state != RUN:
+        # Nothing of it runs in a child of a fork, and its locks may be held there for ever.
+        if self._state != RUN or self._process != os.getpid():
             raise ValueError("Pool not running")
 
     def _identifier(self, kind: str) -> str:

@@ -128,6 +128,8 @@ class PoolCore:
 
     def close(self) -> None:
         """No more is submitted; the service is told when what was is with it."""
+        if os.getpid() != self._process:
+            return
         with self._changed:
             if self._state == RUN:
                 self._state = CLOSE
@@ -141,13 +143,15 @@ class PoolCore:
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
         is asked."""
+        if os.getpid() != self._process:
+            # A copy in a child of a fork: the pool is its parent's, and so is whoever held the lock.
+            self._state = TERMINATE
+            return
         with self._changed:
             if self._state == TERMINATE:
                 return
             self._state = TERMINATE
             self._is_over = True
-            if os.getpid() != self._process:
-                return  # A copy in a child of a fork: the pool is its parent's.
             self._pending.clear()
             results, streams = list(self._open.values()), list(self._streams)
             self._open.clear()
@@ -168,7 +172,10 @@ class PoolCore:
             _cores.discard(self)
 
     def join(self) -> None:
-        """Waits until all has ended: results, callbacks, workers."""
+        """Waits until all has ended: results, callbacks, workers. In a child of a fork there is
+        nothing to wait for."""
+        if os.getpid() != self._process:
+            return
         with self._changed:
             for stream in self._streams:
                 stream.lift()
