@@ -19,6 +19,7 @@ sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
 import worker_functions as functions  # noqa: E402
+from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.pool_core import _end_all  # noqa: E402
 
@@ -105,6 +106,146 @@ class EndTest(PoolCase):
             # And what is told of it is told.
             pool._core.fail(lido.results.ApplyResult(pool, None, told.append), KeyError(1))
             self.assertEqual([type(error) for error in told], [KeyError])
+
+
+class FeedTest(PoolCase):
+    """The feed of completions does not tell what is waited for. Each has a service of its own."""
+
+    def setUp(self):
+        self.service = Service(folders=[HERE])
+        self.addCleanup(self.service.end)
+        self.asked = 0
+
+    def answer_feed(self, refused, times=None):
+        """Refuses so many requests of the feed, or all."""
+        def refuse(_method, path):
+            self.service.changed.notify_all()
+            if path.endswith("/completions"):
+                self.asked += 1
+                if times is None or self.asked <= times:
+                    raise refused
+        self.service.refuse = refuse
+        # Whoever waits already goes on.
+        for pool in self.service.pools.values():
+            pool.wakes += 1
+        with self.service.changed:
+            self.service.changed.notify_all()
+
+    def submit_later(self, pool):
+        """Results of a map and a job that the service hears of when the event is set."""
+        go = threading.Event()
+        original = pool._core._submit
+
+        def submit(batch):
+            go.wait(SECONDS_MAX)
+            original(batch)
+        pool._core._submit = submit
+        found = pool.map_async(functions.square, [1, 2]), pool.apply_async(functions.square, (3,))
+        return go, found
+
+    def test_a_feed_that_has_turned_while_a_map_is_on_its_way(self):
+        pool = self.pool()
+        go, (whole, one) = self.submit_later(pool)
+        self.answer_feed(Refused(410, "gone", "too long ago", next=0), 1)
+        self.until(lambda: "maps/" in "".join(self.service.requests) or self.asked > 1)
+        go.set()
+        self.assertEqual((whole.get(SECONDS_MAX), one.get(SECONDS_MAX)), ([1, 4], 9))
+
+    def test_what_has_ended_before_the_feed_begins_again(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.rest, (0.1,))
+        whole = pool.map_async(functions.square, [1, 2])
+        self.answer_feed(Refused(410, "gone", "too long ago", next=10_000))
+        self.assertEqual(result.get(SECONDS_MAX), 0.1)
+        self.assertEqual(whole.get(SECONDS_MAX), [1, 4])
+
+    def test_a_feed_that_is_always_behind_is_not_asked_all_the_time(self):
+        pool = self.pool()
+        self.answer_feed(Refused(410, "gone", "too long ago", next=0))
+        threading.Event().wait(0.7)
+        self.assertLess(self.asked, 12)
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_what_was_dropped_fails(self):
+        pool = self.pool()
+        results = [pool.apply_async(functions.rest, (60,)), pool.map_async(functions.rest, [60])]
+        self.until(lambda: self.service.jobs and self.service.maps)
+        self.service.jobs.clear()
+        self.service.maps.clear()
+        self.answer_feed(Refused(410, "gone", "too long ago", next=0), 1)
+        for result in results:
+            with self.assertRaises(lido.ServiceError) as caught:
+                result.get(SECONDS_MAX)
+            self.assertEqual(caught.exception.status, 404)
+
+    def test_a_service_that_is_busy(self):
+        pool = self.pool()
+        self.answer_feed(Refused(503, "queue_full", "later"), 1)
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_answers_that_nobody_understands(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.rest, (60,))
+        pool._service.completions = lambda after: ([{"seq": 1, "job": {}}], 1)
+        self.answer_feed(Refused(410, "gone", "too long ago", next=0), 1)
+        with self.assertRaises(KeyError):
+            result.get(SECONDS_MAX)
+        with self.assertRaises(KeyError):
+            pool.apply(functions.square, (3,))
+
+    def test_an_answer_to_a_submission_that_nobody_understands(self):
+        pool = self.pool()
+        pool._service.submit = lambda bodies: [{}]
+        with self.assertRaises(KeyError):
+            pool.apply_async(functions.square, (3,)).get(SECONDS_MAX)
+        pool.close()
+        pool.join()
+
+    def test_callbacks_that_want_the_thread_to_end(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.square, (3,), callback=sys.exit)
+        with self.assertRaises(SystemExit):
+            result.get(SECONDS_MAX)
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_a_pool_that_the_service_ends(self):
+        pool = self.pool()
+        results = [pool.apply_async(functions.rest, (60,)), pool.map_async(functions.rest, [60])]
+        self.until(lambda: self.service.jobs and self.service.maps)
+        with self.service.changed:
+            self.double(pool).terminate()
+        for result in results:
+            with self.assertRaises(lido.PoolTerminated):
+                result.get(SECONDS_MAX)
+        pool._core._threads[1].join(SECONDS_MAX)
+        self.assertFalse(pool._core._threads[1].is_alive())
+        with self.assertRaises(lido.ServiceError) as caught:
+            pool.apply(functions.square, (3,))
+        self.assertEqual(caught.exception.code, "pool_not_running")
+
+    def test_a_pool_that_the_service_has_forgotten(self):
+        pool = self.pool()
+        lost = pool.apply_async(functions.rest, (60,))
+        done = pool.map_async(functions.square, [1, 2])
+        self.until(lambda: self.service.jobs and self.service.maps)
+        with self.service.changed:
+            self.double(pool).terminate()
+            del self.service.pools[pool._service.name]
+            self.service.jobs.clear()
+            self.service.changed.notify_all()
+        with self.assertRaises((lido.ServiceError, lido.PoolTerminated)):
+            lost.get(SECONDS_MAX)
+        with self.assertRaises(lido.PoolTerminated):
+            done.get(SECONDS_MAX)
+        with self.assertRaises(lido.ServiceError):
+            pool.apply(functions.square, (3,))
+        pool.close()
+        pool.join()
+
+    def until(self, is_so):
+        """Waits under the lock of the double."""
+        with self.service.changed:
+            self.assertTrue(self.service.changed.wait_for(is_so, SECONDS_MAX))
 
 
 class ForkTest(PoolCase):

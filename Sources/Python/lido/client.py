@@ -14,7 +14,7 @@ from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
 from lido.streams import MapInput, ResultStream, Window, results, send_all
 from lido.transport import (
-    RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query)
+    RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query, refusal)
 
 __all__ = ["Client", "Event", "SubmittedJob"]
 
@@ -424,13 +424,6 @@ def submission(
 def _arguments(items: Iterable[Any], star: bool) -> List[Any]:
     """Items as a list. Spread over arguments, a tuple is as good as a list."""
     return [list(item) for item in items] if star else list(items)
-
-
-def refusal(error: Mapping[str, Any]) -> ServiceError:
-    """An error in the place of a handle."""
-    return ServiceError(
-        int(error.get("status", 400)), str(error.get("code", "invalid_request")),
-        str(error.get("detail", "")), error.get("errors"), error.get("retry_after"))
 
 
 def failed(error: ServiceError, identifier: str) -> JobFailed:

@@ -12,10 +12,11 @@ import weakref
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
 
 from lido import codec
-from lido.errors import LidoError, ServiceError
-from lido.pool_service import SUBMISSIONS_MAX, PoolService, value_of
+from lido.errors import LidoError, PoolTerminated, ServiceError
+from lido.pool_service import SUBMISSIONS_MAX, CompletionReader, PoolService, value_of
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
+from lido.transport import refusal
 
 #: How the ids of jobs, of maps that are one document, and of streamed maps begin.
 JOB, MAP, STREAM = "job-", "map-", "stream-"
@@ -24,6 +25,9 @@ RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
 
 #: How long submissions that the service refuses for now (503) are tried again.
 _BUSY_SECONDS_MAX = 300.0
+
+#: So many of what is open are looked up at once, the oldest of it.
+_LOOKED_UP_MAX = 10_000
 
 #: How long a pool that was left open may hold up the end of the program.
 _EXIT_SECONDS_MAX = 5.0
@@ -56,6 +60,7 @@ class PoolCore:
         self._changed = threading.Condition()
         self._pending: Deque[Submission] = collections.deque()
         self._is_sent = False  # All submissions, and the request to close.
+        self._sending: List[Submission] = []
         self._open: Dict[str, ApplyResult] = {}
         self._streams: Set[PoolStream] = set()
         # What has ended: a handle of the feed, or what is known here.
@@ -181,6 +186,8 @@ class PoolCore:
                 stream.lift()
             self._changed.wait_for(lambda: self._state == TERMINATE or (
                 self._is_sent and not self._open and not self._streams))
+        if self._error is not None and self._state == CLOSE:
+            self.service.close()  # The thread that submits may have ended before it did so.
         while not self.service.is_joined():
             # Each look waits for some seconds, unless the service does not take the time.
             time.sleep(0.05)
@@ -196,6 +203,7 @@ class PoolCore:
         with self._changed:
             self._is_over = True
             self._ended.put(None)
+            self._changed.notify_all()
 
     # The thread that submits
 
@@ -206,9 +214,10 @@ class PoolCore:
                 if batch is None:
                     break
                 self._submit(batch)
+                self._sending = batch = []
             if self._state == CLOSE:
                 self.service.close()
-        except LidoError as error:
+        except BaseException as error:
             self._break(error)
         finally:
             with self._changed:
@@ -223,7 +232,7 @@ class PoolCore:
                 or (self._state == CLOSE and not any(s.is_sending for s in self._streams)))
             if not self._pending:
                 return None
-            batch = [self._pending.popleft()]
+            batch = self._sending = [self._pending.popleft()]
             size = len(batch[0].body)
             while (
                 not batch[0].is_map and self._pending and not self._pending[0].is_map
@@ -270,10 +279,7 @@ class PoolCore:
         for submission, entry in zip(batch, found):
             if "state" in entry:
                 continue
-            members = entry["error"]
-            error = ServiceError(
-                members.get("status", 400), members.get("code", "refused"),
-                members.get("detail", ""), members.get("errors"), members.get("retry_after"))
+            error = refusal(entry["error"])
             if error.status == 503 and error.retry_after is not None:
                 again.append(submission)
                 pause, last = error.retry_after, error
@@ -284,47 +290,58 @@ class PoolCore:
     # The thread that hears of what ended
 
     def _listen(self) -> None:
-        after = 0
-        while self._state != TERMINATE:
-            try:
-                completions, after = self.service.completions(after)
-            except ServiceError as error:
-                if error.status != 410:
-                    self._break(error)
+        feed = CompletionReader(self.service)
+        refused = 0.0
+        try:
+            while self._state != TERMINATE:
+                try:
+                    self._hear(feed)
+                    refused, pause = 0.0, feed.pause
+                except ServiceError as error:
+                    # The service says when to come again.
+                    if error.status not in (429, 503) or refused > _BUSY_SECONDS_MAX:
+                        raise
+                    pause = error.retry_after or 1.0
+                    refused += pause
+                if feed.is_over and not feed.is_behind:
                     return
-                after = self._catch_up(error)
-                continue
-            except LidoError as error:
-                if not self._is_joined():
-                    self._break(error)
-                return
-            for entry in completions:
-                handle = entry.get("job") or entry.get("map")
-                # What is streamed is settled by its stream.
-                if handle is not None and handle["id"].startswith((JOB, MAP)):
-                    self.settle(handle["id"], handle)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_over, pause)
+        except BaseException as error:
+            if not self._is_done():
+                self._break(error)
 
-    def _is_joined(self) -> bool:
-        """Whether the feed has ended because the pool has."""
-        with self._changed:
-            return self._state != RUN and self._is_sent and not self._open
+    def _hear(self, feed: CompletionReader) -> None:
+        """Hears once of what has ended. What the feed may have passed over is looked up."""
+        for handle in [] if feed.is_behind else feed.read():
+            # What is streamed is settled by its stream.
+            if handle["id"].startswith((JOB, MAP)):
+                self.settle(handle["id"], handle)
+        if feed.is_behind:
+            self._look_up(feed.is_over)
+            feed.is_behind = False
 
-    def _catch_up(self, error: ServiceError) -> int:
-        """The feed does not reach back so far: looks at everything that is open. The answer tells
-        where it begins now."""
+    def _look_up(self, is_over: bool) -> None:
+        """Looks at everything that is open. What was submitted and is not there has no outcome any
+        more; what is not submitted yet is heard of later. `is_over`: nothing more will end."""
         with self._changed:
-            identifiers = list(self._open)
-        problem = getattr(error, "problem", {})
-        jobs = [identifier for identifier in identifiers if identifier.startswith(JOB)]
-        for identifier, handle in zip(jobs, self.service.look_up(jobs)):
+            pending = {submission.id for submission in self._pending}
+            coming = {submission.id for submission in self._sending}
+            wanted = [name for name in self._open if name not in pending][:_LOOKED_UP_MAX]
+        for identifier, handle in self.service.look_up(
+                [name for name in wanted if name.startswith(JOB)],
+                [name for name in wanted if name.startswith(MAP)]):
             if handle.get("ready"):
                 self.settle(identifier, handle)
-        for identifier in identifiers:
-            if identifier.startswith(MAP):
-                handle = self.service.look_up_map(identifier)
-                if handle.get("ready"):
-                    self.settle(identifier, handle)
-        return int(problem.get("next", 0))
+            elif "state" not in handle and identifier not in coming:
+                self.settle(identifier, (False, refusal(handle["error"])))
+            elif is_over and identifier not in coming:
+                self.settle(identifier, (False, PoolTerminated("the service ended the pool")))
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to hear of, since the pool ends."""
+        with self._changed:
+            return self._state != RUN and self._is_sent and not self._open
 
     def _break(self, error: BaseException) -> None:
         """The service cannot be heard any more: everything that is open fails, now."""
@@ -341,7 +358,6 @@ class PoolCore:
     # The thread that hands out
 
     def _hand_out(self) -> None:
-        outcome: Any
         while True:
             ended = self._ended.get()
             if ended is None:
@@ -350,21 +366,28 @@ class PoolCore:
                 self.terminate(_EXIT_SECONDS_MAX)
                 return
             if ended.id in self._open:
-                outcome = ended.outcome
-                if isinstance(outcome, dict):
-                    outcome = self._outcome(ended.id, outcome)
-                ended.result._set(outcome)
+                self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)
                     if not self._open:
                         self._changed.notify_all()
-            ended = outcome = None  # Nothing keeps what was handed out.
+            ended = None  # Nothing keeps what was handed out.
+
+    def _hand(self, ended: Ended, result: ApplyResult) -> None:
+        try:
+            outcome = ended.outcome
+            if isinstance(outcome, dict):
+                outcome = self._outcome(ended.id, outcome)
+            result._set(outcome)
+        except BaseException as error:
+            # A callback, or a pickle that was opened, wants this thread to end: it is not its own.
+            result._end(False, error)
 
     def _outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:
             if identifier.startswith(MAP):
                 return self._map_outcome(identifier, handle)
-            if handle.get("outcome_omitted"):
+            if handle.get("outcome_omitted") and not handle.get("successful"):
                 handle = self.service.job(identifier)
         except Exception as error:
             return False, error
