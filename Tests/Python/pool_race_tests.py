@@ -289,6 +289,31 @@ class ForkTest(PoolCase):
         pool.terminate()
 
 
+class ThreadTest(PoolCase):
+    """Threads of pools that are closed, and not joined."""
+
+    def test_they_end_when_all_is_done(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.square, (3,))
+        values = pool.imap(functions.square, range(3))
+        lines = pool.map_async(len, ["x" * (pool._service.body_bytes_max // 2)] * 3)
+        pool.close()
+        self.assert_ended(pool._core)
+        self.assertEqual((result.get(0), list(values), len(lines.get(0))), (9, [0, 1, 4], 3))
+        pool.join()
+
+    def test_they_end_when_nothing_was_asked(self):
+        pool = self.pool()
+        pool.close()
+        self.assert_ended(pool._core)
+
+    def test_they_end_when_the_last_thing_fails(self):
+        pool = self.pool()
+        pool.map_async(unpicklable, [1])
+        pool.close()
+        self.assert_ended(pool._core)
+
+
 def _unpicklable():
     return lambda: 1
 

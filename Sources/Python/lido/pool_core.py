@@ -128,6 +128,7 @@ class PoolCore:
             if stream.is_over:
                 self._streams.discard(stream)
             self._changed.notify_all()
+        self._end_if_done()
 
     # The end
 
@@ -199,6 +200,18 @@ class PoolCore:
         self.service.transport.close_all()
         _cores.discard(self)
 
+    def _end_if_done(self) -> None:
+        """Ends the threads of a pool that is closed, once there is nothing left for them: whoever
+        closed it may never join it."""
+        with self._changed:
+            if self._is_over or self._state != CLOSE or not self._is_sent:
+                return
+            if self._open or self._streams:
+                return
+            self._end_results()
+        self.service.end_feed()
+        _cores.discard(self)
+
     def _end_results(self) -> None:
         with self._changed:
             self._is_over = True
@@ -223,6 +236,7 @@ class PoolCore:
             with self._changed:
                 self._is_sent = True
                 self._changed.notify_all()
+            self._end_if_done()
 
     def _take(self) -> Optional[List[Submission]]:
         """What is to be sent together: one map, or jobs; None when there is no more."""
@@ -371,6 +385,7 @@ class PoolCore:
                     self._open.pop(ended.id, None)
                     if not self._open:
                         self._changed.notify_all()
+                self._end_if_done()
             ended = None  # Nothing keeps what was handed out.
 
     def _hand(self, ended: Ended, result: ApplyResult) -> None:
