@@ -6,12 +6,14 @@ Against the test double.
     python3 Tests/Python/pool_race_tests.py [-v] [NAME …]
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
 import unittest
 import warnings
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
@@ -106,6 +108,47 @@ class EndTest(PoolCase):
             # And what is told of it is told.
             pool._core.fail(lido.results.ApplyResult(pool, None, told.append), KeyError(1))
             self.assertEqual([type(error) for error in told], [KeyError])
+
+
+class CreationTest(PoolCase):
+    """Pools that begin badly."""
+
+    def test_an_answer_that_is_lost(self):
+        self.service.breaks = 2  # Of /info, and the pool.
+        pool = self.pool()
+        self.assertEqual(self.double(pool).options["idle_timeout"], 600)
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_a_pool_that_is_still_starting(self):
+        with self.patched(lambda handle: {**handle, "state": "starting"}, 3):
+            pool = self.pool()
+        self.assertEqual(pool.apply(functions.square, (3,)), 9)
+
+    def test_a_pool_that_is_forgotten(self):
+        pool = self.pool()
+        pool.close()
+        pool.join()
+        del self.service.pools[pool._service.name]
+        self.assertEqual(pool._pool, [])
+        pool.terminate()
+        pool.join()
+
+    @contextlib.contextmanager
+    def patched(self, change, times):
+        """Changes so many handles of pools."""
+        from lido.pool_service import Transport
+        original = Transport.json
+
+        def json(transport, method, target, *arguments, **further):
+            nonlocal times
+            answer = original(transport, method, target, *arguments, **further)
+            if target.startswith("/v1/pools") and times > 0:
+                times -= 1
+                answer = change(answer)
+            return answer
+        with mock.patch.object(Transport, "json", json):
+            yield
+        self.assertEqual(times, 0)
 
 
 class FeedTest(PoolCase):

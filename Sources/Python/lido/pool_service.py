@@ -23,6 +23,13 @@ _WAIT_MIN = 1.0
 #: The longest pause between answers of the feed that come at once and bring nothing.
 _PAUSE_MAX = 5.0
 
+#: A pool of which nobody asks anything for so long is ended by the service, as its program is gone;
+#: the feed is asked all the time.
+_IDLE_SECONDS_MAX = 600
+
+#: How long the workers may take to get ready: the service has a shorter limit of its own.
+_START_SECONDS_MAX = 600.0
+
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
 
@@ -48,18 +55,26 @@ class PoolService:
         members = options({
             "name": self.name, "template": template, "processes": processes,
             "initializer": initializer, "maxtasksperchild": maxtasksperchild, "main": main,
-            "allow_pickle": allow_pickle or None})
+            "allow_pickle": allow_pickle or None, "idle_timeout": _IDLE_SECONDS_MAX})
         if initializer is not None:
             members["initargs"] = initargs
         limits = self.transport.json("GET", "/v1/info").get("limits", {})
         self.body_bytes_max = max(
             1, limits.get("body_bytes_max", _BODY_BYTES_MAX) - _MARGIN)
         try:
-            self.handle = self.transport.json("POST", "/v1/pools", joined(members), is_safe=True)
+            self.handle = self.transport.json(
+                "POST", "/v1/pools", joined(members), {"Idempotency-Key": self.name},
+                wait=_START_SECONDS_MAX, is_safe=True)
         except ServiceError as error:
             # The name is nobody else's: an earlier try of this request has made it.
             if error.code != "conflict":
                 raise
+            self.handle = self.transport.json("GET", path("pools", self.name))
+        pause = 0.02
+        while self.handle["state"] == "starting":
+            # The answer to an earlier try, which would have waited, was lost.
+            time.sleep(pause)
+            pause = min(2 * pause, 1)
             self.handle = self.transport.json("GET", path("pools", self.name))
 
     def submit(self, bodies: Sequence[bytes]) -> List[Dict[str, Any]]:
@@ -111,8 +126,13 @@ class PoolService:
         return handle
 
     def workers(self) -> List[Dict[str, Any]]:
-        """The workers that live."""
-        found = self.transport.json("GET", path("pools", self.name, "workers"))["workers"]
+        """The workers that live; none when the pool is forgotten."""
+        try:
+            found = self.transport.json("GET", path("pools", self.name, "workers"))["workers"]
+        except ServiceError as error:
+            if error.status not in (404, 410):
+                raise
+            found = []
         return [worker for worker in found if worker["state"] != "gone"]
 
     def close(self) -> None:
