@@ -171,6 +171,11 @@ def tells_at_length():
     lido.progress("x" * 10_000)
 
 
+def tells_a_lot(count):
+    lido.item("x" * count)
+    time.sleep(60)
+
+
 def tells_slowly(count):
     for number in range(count):
         time.sleep(0.2)

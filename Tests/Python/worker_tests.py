@@ -87,6 +87,17 @@ class Worker:
         line = self.line()
         return None if line is None else codec.loads(line)
 
+    def begun(self, text):
+        """Waits for the beginning of the next line, which is longer than the socket holds."""
+        while len(self.rest) < 1000:
+            self.rest += self.channel.recv(1000)
+        assert self.rest.startswith(text), self.rest[:100]
+
+    def flush(self):
+        """Waits until it has read what was sent to it: more is sent than the socket holds."""
+        for _ in range(100):
+            self.send(news="x" * 10_000)
+
     def begin(self, task, *args, **members):
         """Sends a call; its number."""
         self.number += 1
@@ -346,6 +357,23 @@ class WorkerTest(unittest.TestCase):
         worker.begin("worker_functions:rest", 60)
         os.kill(worker.process.pid, signal.SIGINT)
         self.assertEqual(worker.process.wait(SECONDS_MAX), 1)
+
+    def test_signals_in_the_middle_of_a_line(self):
+        """The line goes out whole first, whether it is the function's or the answer."""
+        worker = self.ready(line_bytes_max=64 << 20)
+        number = worker.begin("worker_functions:tells_a_lot", 8 << 20)
+        worker.begun(b'{"item"')
+        worker.send(cancel=number)
+        worker.flush()
+        self.assertEqual(len(worker.receive()["value"]), 8 << 20)
+        self.assertEqual(worker.receive()["error"]["type"], "Cancelled")
+        number = worker.begin("worker_functions:long_text", 8 << 20)
+        worker.begun(b'{"return"')
+        os.kill(worker.process.pid, signal.SIGTERM)
+        worker.flush()
+        self.assertEqual(len(worker.receive()["value"]), 8 << 20)
+        self.assertIsNone(worker.receive())
+        self.assertEqual(worker.process.wait(SECONDS_MAX), -signal.SIGTERM)
 
     def test_terminate(self):
         # The function cleans up, its call is answered, and the process ends.
