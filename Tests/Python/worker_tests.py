@@ -469,6 +469,37 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual(worker.value("__main__:name", main=path), "changed")
         self.assertIn("cannot read", worker.error("__main__:name", main=path + "x")["message"])
 
+    def test_scripts_that_take_turns(self):
+        """Each is loaded once, while they are few; none stays for ever when they are many."""
+        text = """
+            import gc, types
+            count = 0
+            class Thing:
+                pass
+            def counted():
+                global count
+                count += 1
+                return count
+            def scripts():
+                gc.collect()
+                return sum(
+                    type(one) is types.ModuleType and one.__name__ == "__mp_main__"
+                    for one in gc.get_objects())
+            def things():
+                return Thing()
+            """
+        paths = [self.script(text) for _ in range(20)]
+        worker = self.ready(allow_main=True, encoding="pickle")
+        for expected in range(1, 4):
+            for path in paths[:2]:
+                self.assertEqual(worker.value("__main__:counted", main=path), expected)
+                # What is pickled is of the script that is called.
+                worker.value("__main__:things", main=path, encoding="pickle")
+        for path in paths:
+            worker.value("__main__:counted", main=path)
+            os.utime(path, (1, 1))
+        self.assertLessEqual(worker.value("__main__:scripts", main=paths[0]), 9)
+
     def test_a_script_without_a_guard_makes_no_pool(self):
         path = self.script("import lido\ndef f(): pass\nlido.Pool(1)\n")
         worker = self.ready(allow_main=True)
