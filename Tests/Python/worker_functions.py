@@ -116,6 +116,12 @@ def raises_long(count):
     raise ValueError("x" * count)
 
 
+def raises_when_negative(count):
+    if count < 0:
+        raises_long(-count)
+    return long_text(count)
+
+
 def surrogate(_=None):
     raise ValueError("\ud800 is half a character")
 

@@ -281,6 +281,15 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual((error["type"], error["message"][:3]), ("ValueError", "xxx"))
         answer = worker.call("worker_functions:raises_long", items=[200_000])
         self.assertEqual((answer["item"], answer["values"]), (0, []))
+        # Which item it was is told while the values before it fit.
+        answer = worker.call(
+            "worker_functions:raises_when_negative", items=[7, 8, -200_000, 9], encoding="pickle")
+        self.assertEqual((answer["item"], answer["values"]), (2, ["x" * 7, "x" * 8]))
+        self.assertNotIn("pickle", answer["error"])
+        answer = worker.call(
+            "worker_functions:raises_when_negative", items=[60_000, 60_000, -1, 9])
+        self.assertEqual((answer["item"], "values" in answer), (2, False))
+        self.assertIn("item 2 of a chunk", answer["error"]["message"])
 
     def test_initializer(self):
         worker = self.ready(
