@@ -117,6 +117,12 @@ def raises_long(count):
     raise ValueError("x" * count)
 
 
+def raises_when_negative(count):
+    if count < 0:
+        raises_long(-count)
+    return long_text(count)
+
+
 def surrogate(_=None):
     raise ValueError("\ud800 is half a character")
 
@@ -170,6 +176,11 @@ def tells(count):
 def tells_at_length():
     lido.progress(0, "é" * 100_000)
     lido.progress("x" * 10_000)
+
+
+def tells_a_lot(count):
+    lido.item("x" * count)
+    time.sleep(60)
 
 
 def tells_slowly(count):

@@ -30,7 +30,7 @@ def raised(
     members = described(error, pickles)
     if code != "raised":
         members["code"] = code
-    return _line(number, members, item, values)
+    return _line(number, members, item, [] if item is not None and values is None else values)
 
 
 def unencodable(
@@ -91,11 +91,17 @@ def bounded(number: int, line: bytes, bytes_max: Optional[int]) -> bytes:
             f"{bytes_max}"}
         return _line(number, error, None, None)
     members = codec.loads(line)
+    item, values = members.get("item"), members.get("values")
     error = {
         key: value[:_TOLD_MAX // 8] if type(value) is str else value
         for key, value in members["error"].items() if key not in ("args", "pickle")}
-    is_chunk = "item" in members
-    return _line(number, error, 0 if is_chunk else None, [] if is_chunk else None)
+    texts = None if values is None else [codec.encode(value) for value in values]
+    line = _line(number, error, item, texts)
+    if len(line) <= bytes_max or not texts:
+        return line
+    # Without the values before it the service does not believe which item it was: the message says.
+    error["message"] += f" (item {item} of a chunk, before which the values are too long)"
+    return _line(number, error, item, None)
 
 
 def check_length(line: bytes, bytes_max: Optional[int]) -> None:
@@ -148,7 +154,9 @@ def _line(
 ) -> bytes:
     place = b""
     if item is not None:
-        place = b',"item":%d,"values":[%b]' % (item, b",".join(values or []))
+        place = b',"item":%d' % item
+    if values is not None:
+        place += b',"values":[%b]' % b",".join(values)
     return b'{"raise":%d%b,"error":%b}\n' % (number, place, codec.encode(_printable(error)))
 
 
