@@ -207,21 +207,25 @@ public struct Recovery {
     ofBegun first: UInt64, _ path: String
   ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?) {
     let lines = try LineReader(path, fileSystem)
-    var wrong = 0
-    var failure: StorageError?
-    do throws(StorageError) {
-      _ = try header(lines, path, first)
-      guard let line = try lines.next() else { return (.nothing, nil) }
-      if line.isTerminated, RecordCodec.isWhole(line.bytes) { return (.records, nil) }
-      wrong = line.offset
-      failure = StorageError(
-        .damaged, path: path, line: line.number, reason: "its checksum is wrong")
-    } catch {
-      guard error.code == .damaged else { throw error }
-      failure = error
+    while let line = try lines.next() {
+      let wholeness = line.wholeness
+      if wholeness == .whole {
+        guard line.number == 1 else { return (.records, nil) }
+        do throws(StorageError) {
+          try header(line, path, first)
+        } catch  where error.code == .damaged {
+          return (.damaged, error)
+        }
+        continue
+      }
+      let rest = try rest(of: path, after: line.offset).0
+      if wholeness == .torn, rest == .nothing { return (.nothing, nil) }
+      return (
+        .damaged,
+        StorageError(.damaged, path: path, line: line.number, reason: Recovery.wrongChecksum)
+      )
     }
-    guard try fileSystem.size(path) > 0 else { return (.nothing, nil) }
-    return try rest(of: path, after: wrong).0 == .wholeLines ? (.damaged, failure) : (.nothing, nil)
+    return (.nothing, nil)
   }
 
   private mutating func replay(
@@ -229,7 +233,13 @@ public struct Recovery {
   ) throws(StorageError) {
     let path = isBegun ? directory.begun(first) : directory.segment(first)
     let lines = try LineReader(path, fileSystem)
-    let headerLength = try header(lines, path, first)
+    guard let opening = try lines.next(), opening.wholeness == .whole else {
+      throw StorageError(
+        .damaged, path: path, line: 1,
+        reason: "the first line of the segment was not written whole, or is damaged")
+    }
+    try header(opening, path, first)
+    let headerLength = lines.bytesRead
     var length = headerLength
     var tornBytes = 0
     while let line = try lines.next() {
@@ -248,27 +258,29 @@ public struct Recovery {
         tornBytes: tornBytes))
   }
 
-  /// Reads the first line of a segment and answers its length.
+  /// Reads the first line of a segment, which is whole.
   private mutating func header(
-    _ lines: LineReader, _ path: String, _ first: UInt64
-  ) throws(StorageError) -> Int {
-    var reason = "the first line of the segment was not written whole, or is damaged"
-    if let line = try lines.next(), line.isTerminated, RecordCodec.isWhole(line.bytes) {
-      do throws(RecordDecoder.Unreadable) {
-        let header = try decoder.header(line.bytes)
-        if header.first == first { return lines.bytesRead }
-        reason = "the segment begins with record \(header.first), not with the one in its name"
-      } catch {
-        throw StorageError(error, path: path, line: 1)
+    _ line: LineReader.Line, _ path: String, _ first: UInt64
+  ) throws(StorageError) {
+    do throws(RecordDecoder.Unreadable) {
+      let header = try decoder.header(line.bytes)
+      guard header.first == first else {
+        throw .content(
+          "the segment begins with record \(header.first), not with the one in its name")
       }
+    } catch {
+      throw StorageError(error, path: path, line: 1)
     }
-    throw StorageError(.damaged, path: path, line: 1, reason: reason)
   }
+
+  private static let wrongChecksum = "the line is damaged: its checksum is wrong"
 
   /// Applies the record of a line, or says what is wrong with the line.
   private mutating func apply(_ line: LineReader.Line) -> (RecoveryTable.LineFault, String)? {
-    guard line.isTerminated, RecordCodec.isWhole(line.bytes) else {
-      return (.torn, "the line is damaged: its checksum is wrong")
+    switch line.wholeness {
+    case .whole: break
+    case .torn: return (.torn, Recovery.wrongChecksum)
+    case .altered: return (.altered, Recovery.wrongChecksum)
     }
     do throws(RecordDecoder.Unreadable) {
       let (sequence, record) = try decoder.record(line.bytes)
@@ -306,8 +318,8 @@ public struct Recovery {
       let tornBytes = size - line.offset
       report.tornBytes += tornBytes
       report.notes.append(
-        "\(path), line \(line.number): the last \(tornBytes) bytes are not of a whole"
-          + " record; whoever sent it was never told that it was taken; dropped")
+        "\(path), line \(line.number): the last \(tornBytes) bytes are of a write that was cut"
+          + " off, and were never known to be on the disk; dropped")
       return tornBytes
     case .refuse(let code):
       throw StorageError(code, path: path, line: line.number, reason: reason)

@@ -59,8 +59,10 @@ enum RecoveryTable {
     case header
     /// The first line is of a version that this program does not know.
     case version
-    /// No line feed, or the checksum is wrong: not written whole, or damaged.
+    /// Its end, or a part of it, never came to the disk (`Wholeness`).
     case torn
+    /// It was written whole, and is not what was written any more.
+    case altered
     /// The checksum is right and the sequence number is not the next.
     case sequence
     /// The checksum is right and the content cannot be read.
@@ -98,12 +100,15 @@ enum RecoveryTable {
     // A segment has its name only once its first line is on the disk.
     (.header, nil, nil, .refuse(.damaged)),
     (.version, nil, nil, .refuse(.unknownVersion)),
-    // The one damage that is to be expected: the write was cut off, so nobody was told of it.
+    // The one damage that is to be expected: the write was cut off, by the end of the process before
+    // anybody was told of it, or by a loss of power before it was said to be on the disk.
     (.torn, .live, .nothing, .dropTail),
     // What was written later is there: the line was once whole.
     (.torn, .live, .wholeLines, .refuse(.damaged)),
     // A segment is synced before the next one is begun.
     (.torn, .sealed, nil, .refuse(.damaged)),
+    // No crash does that, and whoever sent it may have been told that it was taken.
+    (.altered, nil, nil, .refuse(.damaged)),
     (.sequence, nil, nil, .refuse(.gap)),
     (.content, nil, nil, .refuse(.damaged)),
     (.misfit, nil, nil, .refuse(.damaged)),
@@ -136,7 +141,7 @@ enum RecoveryTable {
     case nothing
     /// Records, from the first line on.
     case records
-    /// Whole lines behind one that is not.
+    /// Lines that are not what was written, or whole lines behind one that is not.
     case damaged
   }
 
