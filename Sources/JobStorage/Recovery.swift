@@ -71,6 +71,7 @@ public struct Recovery {
     try recovery.chooseStart(contents, into: empty, through: through)
     try recovery.replay(contents.segments, through: through)
     for first in contents.begun { try recovery.take(begun: first) }
+    try recovery.checkUnread(contents.segments)
     recovery.report.lastSequence = recovery.expected - 1
     recovery.report.jobs = recovery.store.count
     return recovery
@@ -137,7 +138,9 @@ public struct Recovery {
     of sequence: UInt64, _ contents: DataDirectory.Contents, _ through: UInt64?
   ) -> RecoveryTable.Reach {
     if sequence == through { return .covered }
-    if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
+    if contents.segments.isEmpty, contents.begun.isEmpty, contents.snapshots.isEmpty {
+      return .covered
+    }
     // The journal is sealed before a snapshot, so a segment begins right behind each of them; a
     // loss of power may have taken the name that it got then, and left that of the snapshot.
     let next = sequence + 1
@@ -183,9 +186,7 @@ public struct Recovery {
   private mutating func take(begun first: UInt64) throws(StorageError) {
     let path = directory.begun(first)
     let (content, failure) = try content(ofBegun: first, path)
-    let joint: RecoveryTable.Joint =
-      first == expected ? .follows : first > expected ? .beyond : .behind
-    switch RecoveryTable.decision(content, joint) {
+    switch RecoveryTable.decision(content, joint(of: first)) {
     case .goOn: try replay(segment: first, .live, isBegun: true)
     case .leaveOut:
       leftOut.append(first)
@@ -200,6 +201,23 @@ public struct Recovery {
           code, path: path,
           reason: "it begins with record \(first), which the journal before it holds already")
     }
+  }
+
+  private func joint(of first: UInt64) -> RecoveryTable.Joint {
+    first == expected ? .follows : first > expected ? .beyond : .behind
+  }
+
+  /// Refuses when there are segments behind the state that was begun with, and the first of all was
+  /// not among them: none of them was read.
+  private func checkUnread(_ segments: [UInt64]) throws(StorageError) {
+    let next = report.snapshotSequence + 1
+    guard !segments.contains(next), let first = segments.first(where: { $0 > next }) else {
+      return
+    }
+    throw StorageError(
+      RecoveryTable.decision(unread: joint(of: first)), path: directory.segment(first),
+      reason: "it begins with record \(first), and what is before it has not the name of a segment"
+        + " and ends with \(expected - 1)")
   }
 
   /// What a begun segment holds, and what is wrong with it.

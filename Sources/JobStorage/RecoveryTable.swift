@@ -181,6 +181,25 @@ enum RecoveryTable {
     (.damaged, .behind, .refuse(.damaged)),
   ]
 
+  // MARK: Segments that nothing leads to
+
+  /// Why not to start when the segment after the state to begin with was only begun and others have
+  /// their names behind it, by how the first of them stands to the end of what was read. A segment
+  /// gets its name when the names of those before it are on the disk, so no crash leaves this.
+  static let unread: [(Joint, StorageError.Code)] = [
+    // Records are missing between the two.
+    (.beyond, .gap),
+    // None are, but nobody has written it so.
+    (.follows, .damaged),
+    (.behind, .damaged),
+  ]
+
+  /// Looks up a segment that was not read.
+  static func decision(unread joint: Joint) -> StorageError.Code {
+    for row in unread where row.0 == joint { return row.1 }
+    preconditionFailure("no row for \(joint)")
+  }
+
   /// Looks a begun segment up.
   static func decision(_ content: Begun, _ joint: Joint) -> BegunDecision {
     for row in begun where row.0 == content && row.1 ?? joint == joint {

@@ -160,6 +160,26 @@ struct RecoveryTests {
     #expect(code == .damaged && line == 11)
   }
 
+  @Test(arguments: [
+    (14, .gap), (11, .damaged), (5, .damaged),
+  ] as [(UInt64, StorageError.Code)])
+  func `a segment with a name behind one that was only begun stops the start`(
+    first: UInt64, code: StorageError.Code
+  ) throws {
+    let records = Story(seed: 5, count: 20).records
+    let fileSystem = MemoryFileSystem()
+    fileSystem.files[directory.begun(1)] = segment(1, records[..<10])
+    #expect(refusal(fileSystem) == nil)
+    fileSystem.files[directory.segment(first)] = segment(first, records[(Int(first) - 1)...])
+    #expect(try #require(refusal(fileSystem)) == (code, nil))
+  }
+
+  @Test func `a segment that was begun behind one that has gone stops the start`() throws {
+    let fileSystem = MemoryFileSystem()
+    fileSystem.files[directory.begun(11)] = segment(11, Story(seed: 5, count: 20).records[10...])
+    #expect(try #require(refusal(fileSystem)) == (.gap, nil))
+  }
+
   @Test func `a line in the wrong place stops the start`() throws {
     let records = Story(seed: 6, count: 10).records
     let fileSystem = MemoryFileSystem()
@@ -223,6 +243,9 @@ struct RecoveryTests {
         let rows = RecoveryTable.begun.count { $0.0 == content && $0.1 ?? joint == joint }
         #expect(rows == 1, "\(content), \(joint)")
       }
+    }
+    for joint in RecoveryTable.Joint.allCases {
+      #expect(RecoveryTable.unread.count { $0.0 == joint } == 1, "\(joint)")
     }
   }
 
