@@ -185,12 +185,13 @@ public struct Recovery {
   /// leaves it out, or refuses.
   private mutating func take(begun first: UInt64) throws(StorageError) {
     let path = directory.begun(first)
-    let (content, failure) = try content(ofBegun: first, path)
+    let (content, failure, tornBytes) = try content(ofBegun: first, path)
     switch RecoveryTable.decision(content, joint(of: first)) {
     case .goOn: try replay(segment: first, .live, isBegun: true)
     case .leaveOut:
       leftOut.append(first)
-      guard content != .nothing else { return }
+      if content == .nothing { return }
+      guard content != .cutOff else { return noteCutOff(tornBytes, path) }
       report.notes.append(
         "\(path): the power was lost while the journal went on in it, and the end of the segment"
           + " before it is not on the disk; whoever sent what it holds was never told that it is;"
@@ -220,30 +221,38 @@ public struct Recovery {
         + " and ends with \(expected - 1)")
   }
 
-  /// What a begun segment holds, and what is wrong with it.
+  private mutating func noteCutOff(_ tornBytes: Int, _ path: String) {
+    report.tornBytes += tornBytes
+    report.notes.append(
+      "\(path): the first \(tornBytes) bytes that were written to it are of a write that was cut"
+        + " off, and were never known to be on the disk; left out")
+  }
+
+  /// What a begun segment holds, what is wrong with it, and if it was cut off in its first record,
+  /// or before, how many bytes there are of that.
   private mutating func content(
     ofBegun first: UInt64, _ path: String
-  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?) {
+  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?, tornBytes: Int) {
     let lines = try LineReader(path, fileSystem)
     while let line = try lines.next() {
       let wholeness = line.wholeness
       if wholeness == .whole {
-        guard line.number == 1 else { return (.records, nil) }
+        guard line.number == 1 else { return (.records, nil, 0) }
         do throws(StorageError) {
           try header(line, path, first)
         } catch  where error.code == .damaged {
-          return (.damaged, error)
+          return (.damaged, error, 0)
         }
         continue
       }
-      let rest = try rest(of: path, after: line.offset).0
-      if wholeness == .torn, rest == .nothing { return (.nothing, nil) }
+      let (rest, size) = try rest(of: path, after: line.offset)
+      if wholeness == .torn, rest == .nothing { return (.cutOff, nil, size - line.offset) }
       return (
         .damaged,
-        StorageError(.damaged, path: path, line: line.number, reason: Recovery.wrongChecksum)
+        StorageError(.damaged, path: path, line: line.number, reason: Recovery.wrongChecksum), 0
       )
     }
-    return (.nothing, nil)
+    return (.nothing, nil, 0)
   }
 
   private mutating func replay(

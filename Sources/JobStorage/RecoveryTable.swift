@@ -137,8 +137,11 @@ enum RecoveryTable {
   /// What a begun segment holds. While the segment before it is being synced, the live one has the
   /// name `….jsonl.begun`, and nothing in it is promised to survive a loss of power.
   enum Begun: CaseIterable {
-    /// No whole record, and nothing was told of what was cut off.
+    /// No record was written to it.
     case nothing
+    /// The first thing that is wrong with it was cut off, and no whole record is before that or
+    /// behind it.
+    case cutOff
     /// Records, from the first line on.
     case records
     /// Lines that are not what was written, or whole lines behind one that is not.
@@ -169,6 +172,8 @@ enum RecoveryTable {
   static let begun: [(Begun, Joint?, BegunDecision)] = [
     // The service ended, or ran out of disk, when it had begun it.
     (.nothing, nil, .leaveOut),
+    // In the midst of its first write; a synced segment, whatever its name, has whole records.
+    (.cutOff, nil, .leaveOut),
     // A death of the process loses nothing that was written.
     (.records, .follows, .goOn),
     // Only a loss of power takes the end of the segment before it; then none of these records was

@@ -160,9 +160,10 @@ struct RecoveryTests {
     #expect(code == .damaged && line == 11)
   }
 
-  @Test(arguments: [
-    (14, .gap), (11, .damaged), (5, .damaged),
-  ] as [(UInt64, StorageError.Code)])
+  @Test(
+    arguments: [
+      (14, .gap), (11, .damaged), (5, .damaged),
+    ] as [(UInt64, StorageError.Code)])
   func `a segment with a name behind one that was only begun stops the start`(
     first: UInt64, code: StorageError.Code
   ) throws {

@@ -264,6 +264,9 @@ struct SealTests {
       let records = max(lines.count { $0 <= cut } - 1, 0)
       #expect(recovery?.store == story.states[10 + records], "cut at \(cut)")
       #expect(recovery?.leftOut == (records == 0 ? [11] : []), "cut at \(cut)")
+      let end = cut < lines[0] ? 0 : lines.last { $0 <= cut } ?? 0
+      #expect(recovery?.report.tornBytes == cut - end, "cut at \(cut)")
+      #expect(recovery?.report.notes.count == (cut > end ? 1 : 0), "cut at \(cut)")
     }
     // Damaged before a line that is whole, and in the last one, and in its line feed.
     for place in [3, lines[0] + 3, whole.count - 3, whole.count - 1] {
