@@ -48,20 +48,29 @@ struct FolderCheckTests {
   @Test func `every byte of every file counts`() throws {
     let fileSystem = try folder()
     let live = directory.segment(21)
-    let lastLine = try #require(
-      fileSystem.files[live]!.bytes.dropLast().lastIndex(of: UInt8(ascii: "\n")))
     for (path, node) in fileSystem.files where path != directory.lock {
       for index in node.bytes.indices {
         node.bytes[index] ^= 0x10
         let check = try check(fileSystem)
         let faulty = check.files.filter { $0.fault != nil }.map(\.path)
         #expect(faulty == [path], "byte \(index) of \(path)")
-        let isVital = path == live && index <= lastLine
+        let isVital = path == live
         #expect(check.verdict == (isVital ? .refused : .blemished), "byte \(index) of \(path)")
-        #expect(check.files.contains(where: \.isTorn) == (path == live && !isVital))
+        #expect(check.files.filter(\.isTorn).isEmpty)
         node.bytes[index] ^= 0x10
       }
     }
+  }
+
+  @Test func `a last record that is cut off is torn, and no damage`() throws {
+    let fileSystem = try folder()
+    let node = try #require(fileSystem.files[directory.segment(21)])
+    node.bytes.removeLast()
+    let check = try check(fileSystem)
+    #expect(check.verdict == .blemished)
+    #expect(check.files.filter(\.isTorn).map(\.path) == [directory.segment(21)])
+    let recovery = try check.recovery.get()
+    #expect(recovery.store == story.states[29])
   }
 
   @Test func `a segment that is missing is told by recovery`() throws {
