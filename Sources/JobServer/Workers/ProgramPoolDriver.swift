@@ -39,10 +39,9 @@ final class ProgramPoolDriver: LoggingPoolDriver {
   private static let outOfMemoryAdjustment: Int32 = 500
 
   init(
-    index: Int, settings: Settings, environment: [String: String], forkServer: ForkServer,
-    reactor: Reactor
+    index: Int, _ configured: Settings.Pool, settings: Settings, environment: [String: String],
+    forkServer: ForkServer, reactor: Reactor
   ) throws {
-    let configured = settings.pools[index]
     self.index = index
     self.configured = configured
     processes = configured.processes ?? CPUCount.usable
