@@ -18,6 +18,12 @@ public struct Limits: Equatable, Sendable {
   /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
   /// slices.
   public var forgottenPerTurnMax = 1_000
+  /// Pools that clients created and that are not joined, at most.
+  public var poolsMax = 64
+  /// Workers of such a pool at most.
+  public var poolProcessesMax = 256
+  /// Such pools that are joined are kept this long, in milliseconds, unless their place is needed.
+  public var joinedPoolAge: Milliseconds = 600_000
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000
   /// … up to this.

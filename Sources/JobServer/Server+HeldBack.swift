@@ -180,7 +180,9 @@ extension Server {
         perform(isSayable(answer) ? effect : .answer(request, .refused(.readOnly)))
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
-      case .dispatch, .endCall, .jobChanged, .finishDrain: kept.append(effect)
+      case .dispatch, .endCall, .jobChanged, .finishDrain, .startPool, .resizePool, .closePool,
+        .terminatePool, .dropPool, .poolChanged:
+        kept.append(effect)
       }
     }
     return kept
@@ -192,6 +194,8 @@ extension Server {
     case .accepted(let number, _), .cancelled(let number), .opened(let number),
       .taken(let number):
       isDurable(number)
+    // A pool whose record waits is there all the same: the next try of its client finds it.
+    case .pool, .poolCreated: undurable.isEmpty
     case .forgotten: false
     case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal),
       .refused(.unknownJob):

@@ -16,7 +16,8 @@ extension Server {
     }
   }
 
-  private static func driver(
+  /// What runs the calls of one pool.
+  static func driver(
     of pool: Settings.Pool, at index: Int, _ settings: Settings, _ forkServer: ForkServer,
     _ reactor: Reactor
   ) throws -> any PoolDriver {

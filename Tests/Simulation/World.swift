@@ -111,7 +111,7 @@ final class World {
     switch held.ending {
     case .cancelled: expected = (number, ["cancelled"])
     case .timedOut: expected = (number, failure(job, .timedOut))
-    case .passed: expected = (number, ["failed"])
+    case .passed, .poolTerminated: expected = (number, ["failed"])
     case nil: expected = (number, words(job))
     }
   }
@@ -182,6 +182,9 @@ final class World {
     case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
       .mapWithdrawn:
       fail("\(record) where nobody asks for maps")
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      fail("\(record) where nobody asks for pools")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
@@ -234,6 +237,13 @@ final class World {
     case .chunkReleased: "chunk_released"
     case .mapForgotten: "map_forgotten"
     case .mapWithdrawn: "map_withdrawn"
+    case .poolCreated: "pool_created"
+    case .poolResized: "pool_resized"
+    case .poolPaused: "pool_paused"
+    case .poolResumed: "pool_resumed"
+    case .poolClosed: "pool_closed"
+    case .poolTerminated: "pool_terminated"
+    case .poolRemoved: "pool_removed"
     }
   }
 }

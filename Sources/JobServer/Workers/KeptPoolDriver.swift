@@ -18,7 +18,9 @@ struct KeptPoolBooks {
   private(set) var isEnded = false
   /// Whether it has had a worker that takes calls.
   private(set) var hasHadReadyWorker = false
+  /// Whether its workers are to end, and whether at once.
   var isEnding = false
+  var isTerminating = false
   /// What no report tells: calls that come back without having been assigned.
   var events: [Event] = []
   fileprivate var exits: [WorkerExit] = []
@@ -64,9 +66,11 @@ struct KeptPoolBooks {
     case .poolBroke(let reason):
       brokenReason = reason
       return .poolBroke(pool: index, reason: reason)
+    case .poolStarted:
+      return .poolStarted(pool: index)
     case .poolEnded:
       isEnded = true
-      return nil
+      return .poolEnded(pool: index)
     }
   }
 
@@ -120,6 +124,9 @@ extension KeptPoolDriver {
 
   var nextDeadline: UInt64? { pool.nextDeadline }
 
+  /// Whether events wait that no descriptor announces.
+  var hasEvents: Bool { !books.events.isEmpty || pool.hasReports }
+
   func takeExits() -> [WorkerExit] {
     guard !books.exits.isEmpty else { return [] }
     defer { books.exits.removeAll() }
@@ -137,8 +144,18 @@ extension KeptPoolDriver {
     pool.flush()
   }
 
+  func resize(to processes: Int, at instant: Instant) {
+    pool.resize(to: processes, at: instant.nanoseconds)
+  }
+
+  func close(at instant: Instant) {
+    books.isEnding = true
+    pool.close(at: instant.nanoseconds)
+  }
+
   func terminate(at instant: Instant) {
-    guard !books.isEnding else { return }
+    guard !books.isTerminating else { return }
+    books.isTerminating = true
     books.isEnding = true
     pool.terminate(grace: 1_000_000_000, at: instant.nanoseconds)
   }

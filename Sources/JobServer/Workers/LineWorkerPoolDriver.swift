@@ -31,12 +31,14 @@ final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
     books = KeptPoolBooks(index: index, configured, settings)
     var poolSettings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     poolSettings.callsPerWorkerMax = configured.maxTasksPerChild
+    poolSettings.startsWhole = configured.startsWhole
     var workers = LineWorkerSettings(arguments: program.arguments)
     workers.name = configured.name
     workers.environment = program.environment(in: environment)
     workers.folder = program.directory
     workers.initializer = program.initializer
     workers.initializerArguments = program.initializerArguments
+    workers.main = program.main
     workers.allowsPickle = program.allowsPickle && settings.allowsPickle
     workers.allowsMain = program.allowsMain
     workers.readyMax = UInt64(program.readyTimeout) * 1_000_000
@@ -54,8 +56,6 @@ final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
       pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
     }
   }
-
-  var hasEvents: Bool { !books.events.isEmpty || pool.hasReports }
 
   /// Whether it has had a ready worker, or never will.
   var isSettled: Bool { hasAnnounced || brokenReason != nil }

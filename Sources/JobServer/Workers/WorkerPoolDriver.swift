@@ -19,6 +19,7 @@ final class WorkerPoolDriver: KeptPoolDriver {
     books = KeptPoolBooks(index: index, configured, configuration)
     var settings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     settings.callsPerWorkerMax = configured.maxTasksPerChild
+    settings.startsWhole = configured.startsWhole
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
     workers.resultBytesMax = configuration.bodyBytesMax
@@ -34,9 +35,6 @@ final class WorkerPoolDriver: KeptPoolDriver {
       pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
     }
   }
-
-  /// Whether events wait that no descriptor announces.
-  var hasEvents: Bool { !books.events.isEmpty }
 
   /// Whether it has had a ready worker, or never will.
   var isSettled: Bool { (hasAnnounced && books.hasHadReadyWorker) || brokenReason != nil }

@@ -24,6 +24,9 @@ public protocol KeptWorkerPool: AnyObject {
   /// The earliest time at which `deadlineReached` has something to do; nil: never.
   var nextDeadline: UInt64? { get }
 
+  /// Whether it has reports that were not taken.
+  var hasReports: Bool { get }
+
   /// How many further calls may be assigned to a slot at this moment.
   func room(in slot: Int) -> Int
   /// The process of a slot's worker; 0 while it has none.
