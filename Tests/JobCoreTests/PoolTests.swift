@@ -75,7 +75,7 @@ struct PoolTests {
   @Test func `the number of pools is bounded, and joined ones do not count`() {
     var rig = Rig(limits: Limits { $0.poolsMax = 2 })
     rig.create(.plain("a"))
-    rig.create(.plain("b"))
+    rig.create(.plain("b"), at: 2)
     #expect(
       rig.handle(.poolCreateReceived(.plain("c"), request: 1)).answer(to: 1)
         == .refused(.tooManyPools(2)))

@@ -78,25 +78,6 @@ struct FormatFixtureTests {
 
   private static func folder(_ version: Int) -> String { "\(fixtures)/v\(version)" }
 
-  @Test func `TEMPORARY writes version 3`() throws {
-    let directory = DataDirectory(path: "/tmp/p7a-v3")
-    let disk = POSIXFileSystem()
-    let all = Self.records(3)
-    let count = Self.snapshotCount(3)
-    for (first, range) in [(0, 0..<count), (count, count..<all.count)] {
-      var encoder = RecordEncoder()
-      encoder.appendHeader(first: UInt64(first + 1), createdAt: 1_767_225_600_001)
-      for place in range { encoder.append(all[place], sequence: UInt64(place + 1)) }
-      let file = try disk.open(directory.segment(UInt64(first + 1)), for: .creating)
-      try encoder.bytes.withUnsafeBytes { bytes in _ = try disk.append(file, bytes) }
-      disk.close(file)
-    }
-    var store = JobStore()
-    for record in all[..<count] { try store.apply(record) }
-    _ = try SnapshotWriter.write(
-      store, sequence: UInt64(count), createdAt: 1_767_225_660_000, into: directory, disk)
-  }
-
   @Test(arguments: RecordCodec.versions)
   func `a folder of each version is restored: snapshot and journal`(version: Int) throws {
     let recovery = try Recovery.read(Self.folder(version))
