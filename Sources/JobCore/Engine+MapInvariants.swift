@@ -29,9 +29,18 @@ extension Engine {
       }
     }
     if retained != store.finishedCount { broken.append("the count of what is retained is wrong") }
+    var counts: [Name: (held: Int, open: Int)] = [:]
     store.descendMaps(below: .max) { map in
       broken += brokenInvariants(of: map, jobsByMap[map.number] ?? [])
+      counts[map.pool, default: (0, 0)].held += 1
+      counts[map.pool, default: (0, 0)].open += map.stage == .final ? 0 : 1
       return true
+    }
+    for (pool, count) in counts
+    where store.heldMapCount(pool: pool) != count.held
+      || store.openMapCount(pool: pool) != count.open
+    {
+      broken.append("the counts of maps of pool \(store.names[pool]) are wrong")
     }
     for document in mapWork.documents where store.map(document.map)?.stage != .taking {
       broken.append("map \(document.map) takes no items and has some to come")

@@ -71,6 +71,7 @@ extension Engine {
     case .failure(let refused):
       turn.effects.append(.answer(request, .refused(refused.reason)))
     case .success(let pool):
+      noteNamed(submission.pool, pool, at: moment)
       create(submission, pool, request, at: moment, &turn)
     }
   }
@@ -162,7 +163,7 @@ extension Engine {
       return submission.chunkSize ?? Engine.streamedChunkMax
     }
     if items.count == 0 { return 0 }
-    let workers = pool < poolSizes.count ? max(poolSizes[pool], 1) : 1
+    let workers = max(pools[pool].processes, 1)
     return submission.chunkSize ?? (items.count - 1) / (4 * workers) + 1
   }
 
@@ -215,7 +216,7 @@ extension Engine {
 
   private mutating func dispatch(ofMap map: JobMap, at moment: Moment, _ turn: inout Turn) {
     let name = store.names[map.pool]
-    guard let pool = pools.firstIndex(where: { $0.name == name }) else { return }
+    guard let pool = poolIndex(named: name) else { return }
     dispatch(pool: pool, at: moment, &turn)
   }
 
@@ -281,7 +282,7 @@ extension Engine {
 
   /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
   public func argumentBytesMax(ofMap number: MapNumber) -> Int? {
-    store.map(number).flatMap { poolRules[store.names[$0.pool]]?.argumentBytesMax }
+    store.map(number).flatMap { rule(ofPool: Int($0.pool.index)).argumentBytesMax }
   }
 
   // MARK: Readers
@@ -372,7 +373,7 @@ extension Engine {
   }
 
   /// Forgets the rest of a map's document; its client hears of the map as it is.
-  private mutating func endDocument(_ number: MapNumber, _ turn: inout Turn) {
+  mutating func endDocument(_ number: MapNumber, _ turn: inout Turn) {
     guard let place = mapWork.documents.firstIndex(where: { $0.map == number }) else { return }
     turn.effects += mapWork.documents.remove(at: place).answers
   }

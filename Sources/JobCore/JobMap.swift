@@ -72,6 +72,8 @@ public struct InputError: Equatable, Sendable {
     case cancelled
     /// The service ended while items came.
     case interrupted
+    /// The pool was terminated.
+    case poolTerminated = "pool_terminated"
   }
 
   /// Why, in one stable word.

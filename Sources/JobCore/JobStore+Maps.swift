@@ -14,6 +14,24 @@ extension JobStore {
     return count
   }
 
+  /// How many maps of a pool are held, final or not.
+  func heldMapCount(pool: Name) -> Int {
+    Int(pool.index) < mapCounts.count ? mapCounts[Int(pool.index)].held : 0
+  }
+
+  /// How many maps of a pool are not final.
+  public func openMapCount(pool: Name) -> Int {
+    Int(pool.index) < mapCounts.count ? mapCounts[Int(pool.index)].open : 0
+  }
+
+  /// Counts a map that comes, becomes final, or goes.
+  private mutating func count(_ map: JobMap, held: Int, open: Int) {
+    let place = Int(map.pool.index)
+    while mapCounts.count <= place { mapCounts.append(MapCounts()) }
+    mapCounts[place].held += held
+    mapCounts[place].open += open
+  }
+
   /// The map with a number.
   public func map(_ number: MapNumber) -> JobMap? { maps[number] }
 
@@ -154,8 +172,9 @@ extension JobStore {
 
   private mutating func insert(_ created: MapCreated) {
     let map = JobMap(
-      created, task: names.intern(created.task), pool: names.intern(created.pool))
+      created, task: names.intern(created.task, isTask: true), pool: names.intern(created.pool))
     maps.insert(map)
+    count(map, held: 1, open: 1)
     ids.insert(JobStore.hash(map.id), map.number)
     if let key = map.options?.idempotencyKey { keys.insert(JobStore.hash(key), map.number) }
   }
@@ -211,6 +230,7 @@ extension JobStore {
 
   /// Enters a final map among what retention counts; its chunks' bytes are counted already.
   private mutating func retain(_ map: JobMap) {
+    count(map, held: 0, open: -1)
     finishedBytes += map.ownBytes
     finishedCount += 1
     finishOrder.append(map.number)
@@ -275,6 +295,7 @@ extension JobStore {
 
   /// Takes a map out, with its chunks, its id and its key. The ids of chunks are not remembered.
   private mutating func drop(_ map: JobMap) {
+    count(map, held: -1, open: map.finishedAt == 0 ? -1 : 0)
     for place in map.chunks {
       if let job = table[place.job] { drop(job) }
     }

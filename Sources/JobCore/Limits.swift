@@ -23,6 +23,12 @@ public struct Limits: Equatable, Sendable {
   public var mapBytesMax = 16 << 20
   /// Chunks of maps that one event makes, or ends, at most.
   public var chunksPerTurnMax = 1_000
+  /// Pools that clients created and that are not joined, at most.
+  public var poolsMax = 64
+  /// Workers of such a pool at most.
+  public var poolProcessesMax = 256
+  /// Such pools that are joined are kept this long, in milliseconds, unless their place is needed.
+  public var joinedPoolAge: Milliseconds = 600_000
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000
   /// … up to this.

@@ -199,7 +199,9 @@ extension Server {
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
       case .jobEnded(let number) where withdrawn.contains(number): break
-      case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain: kept.append(effect)
+      case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain, .startPool, .resizePool,
+        .closePool, .terminatePool, .dropPool, .poolChanged:
+        kept.append(effect)
       }
     }
     return kept
@@ -211,6 +213,8 @@ extension Server {
     case .accepted(let number, _), .cancelled(let number), .opened(let number),
       .taken(let number):
       isDurable(number)
+    // A pool whose record waits is there all the same: the next try of its client finds it.
+    case .pool, .poolCreated: undurable.isEmpty
     case .forgotten: false
     case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal),
       .refused(.unknownJob):

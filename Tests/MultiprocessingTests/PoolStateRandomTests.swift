@@ -98,6 +98,7 @@ struct SimulatedWorkers {
       #expect(
         !started || wasStarted.contains(call) || !pool.settings.hasClaims,
         "call \(call) has not run and counts as lost")
+    case .poolStarted: Issue.record("nobody asked for that")
     case .poolBroke: break
     case .poolEnded: ended += 1
     }

@@ -178,6 +178,8 @@ enum JobAnswers {
       Problem(
         status: 409, code: .conflict,
         detail: "the job is a chunk of map '\(id)' and goes with that")
+    case .poolExists, .poolMismatch, .tooManyPools, .poolNotStarted, .noSuchPool, .tooManyNames:
+      PoolAnswers.problem(of: refusal)
     }
   }
 
@@ -190,14 +192,16 @@ enum JobAnswers {
       mistakes: [.init(detail: "not allowed here", pointer: pointer)])
   }
 
-  private static func pickleNotAllowed(_ pool: String) -> Problem {
+  /// A pool has no pickle, which a submission or the pool's own creation asks for.
+  static func pickleNotAllowed(_ pool: String, at pointer: String = "/encoding") -> Problem {
     notAllowed(
-      .pickleNotAllowed, at: "/encoding",
+      .pickleNotAllowed, at: pointer,
       "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for the "
         + "service (--allow-pickle); send values that JSON can hold")
   }
 
-  private static func mainNotAllowed(_ pool: String) -> Problem {
+  /// A pool loads no script of a client's.
+  static func mainNotAllowed(_ pool: String) -> Problem {
     notAllowed(
       .mainNotAllowed, at: "/main",
       "the pool '\(pool)' runs no function of a script: put it into a module that the workers "

@@ -193,7 +193,7 @@ extension Server {
       let id = engine.store.map(number).map(\.id)
       let what = id.map { "; the items before it are those of map \($0)" } ?? ""
       answer(input, .invalid(error.message + what, at: ""))
-    case .brokenOff, .cancelled: input.isOver = true
+    case .brokenOff, .cancelled, .poolTerminated: input.isOver = true
     }
   }
 
