@@ -1,5 +1,6 @@
 """Functions that the tests call in workers."""
 
+import contextvars
 import multiprocessing
 import os
 import signal
@@ -197,6 +198,32 @@ def tells_in_threads(count):
     for thread in threads:
         thread.join()
     return count
+
+
+WAKE = threading.Event()
+LEFT = []
+
+
+def leaves_a_thread():
+    """A thread of this job's context that speaks now, and again when the next job says so."""
+    begun = threading.Event()
+
+    def speak():
+        lido.item(lido.current_job().id)
+        begun.set()
+        WAKE.wait()
+        lido.item("of another job")
+        lido.progress(1)
+        LEFT.append(lido.current_job().id)
+    LEFT.append(threading.Thread(target=contextvars.copy_context().run, args=[speak]))
+    LEFT[0].start()
+    begun.wait()
+
+
+def wakes_the_thread():
+    WAKE.set()
+    LEFT[0].join()
+    return LEFT[1]
 
 
 def loops():

@@ -271,6 +271,14 @@ class WorkerTest(unittest.TestCase):
             self.assertEqual(worker.receive(), {"item": number, "value": "x" * 100_000})
         self.assertEqual(worker.receive(), {"return": number, "value": 20})
 
+    def test_a_thread_that_outlives_its_job(self):
+        worker = self.ready()
+        number = worker.begin("worker_functions:leaves_a_thread")
+        self.assertEqual(worker.receive(), {"item": number, "value": "j"})
+        self.assertEqual(worker.receive()["return"], number)
+        number = worker.begin("worker_functions:wakes_the_thread")
+        self.assertEqual(worker.receive(), {"return": number, "value": "j"})
+
     def test_lines_that_are_too_long(self):
         worker = self.ready(line_bytes_max=100_000, encoding="pickle")
         self.assertEqual(len(worker.value("worker_functions:long_text", 90_000)), 90_000)
