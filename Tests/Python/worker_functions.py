@@ -3,6 +3,7 @@
 import contextvars
 import multiprocessing
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -121,6 +122,18 @@ def raises_when_negative(count):
     if count < 0:
         raises_long(-count)
     return long_text(count)
+
+
+def opens(path):
+    return pathlib.Path(path).stat()
+
+
+def renames(path, other):
+    os.rename(path, other)
+
+
+def looks_at_bytes(path):
+    os.stat(path.encode())
 
 
 def surrogate(_=None):

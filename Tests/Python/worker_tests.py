@@ -190,6 +190,15 @@ class WorkerTest(unittest.TestCase):
         self.assertNotIn("lido/worker.py", trace)
         self.assertNotIn("pickle", worker.error("worker_functions:trouble", [1]))
         self.assertIn("\\ud800", worker.error("worker_functions:surrogate")["message"])
+        self.assertEqual(
+            worker.error("worker_functions:opens", "/no/file")["args"],
+            [2, "No such file or directory", "/no/file"])
+        self.assertEqual(
+            worker.error("worker_functions:renames", "/no/a", "/no/b")["args"],
+            [2, "No such file or directory", "/no/a", None, "/no/b"])
+        self.assertEqual(
+            worker.error("worker_functions:looks_at_bytes", "/no/file")["args"],
+            [2, "No such file or directory"])
         error = worker.error("worker_functions:square")
         self.assertEqual(error["type"], "TypeError")
 
