@@ -4,7 +4,7 @@
 #
 # A task is a function: its arguments are a JSON array on stdin, what it writes to stdout is its
 # result (nothing: null; several values: their list), what it writes to stderr the log of its job,
-# and if it fails, so does the job. jq 1.6 rounds integers beyond 2^53; jq 1.7 passes them on exactly.
+# and if it fails, so does the job. jq 1.6 rounds integers beyond 2^53; jq 1.7 keeps them.
 set -eu
 
 task_sum() { jq add; }
