@@ -1,7 +1,9 @@
 """Functions that the tests call in workers."""
 
+import contextvars
 import multiprocessing
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -123,6 +125,18 @@ def raises_when_negative(count):
     return long_text(count)
 
 
+def opens(path):
+    return pathlib.Path(path).stat()
+
+
+def renames(path, other):
+    os.rename(path, other)
+
+
+def looks_at_bytes(path):
+    os.stat(path.encode())
+
+
 def surrogate(_=None):
     raise ValueError("\ud800 is half a character")
 
@@ -198,6 +212,32 @@ def tells_in_threads(count):
     for thread in threads:
         thread.join()
     return count
+
+
+WAKE = threading.Event()
+LEFT = []
+
+
+def leaves_a_thread():
+    """A thread of this job's context that speaks now, and again when the next job says so."""
+    begun = threading.Event()
+
+    def speak():
+        lido.item(lido.current_job().id)
+        begun.set()
+        WAKE.wait()
+        lido.item("of another job")
+        lido.progress(1)
+        LEFT.append(lido.current_job().id)
+    LEFT.append(threading.Thread(target=contextvars.copy_context().run, args=[speak]))
+    LEFT[0].start()
+    begun.wait()
+
+
+def wakes_the_thread():
+    WAKE.set()
+    LEFT[0].join()
+    return LEFT[1]
 
 
 def loops():

@@ -205,6 +205,15 @@ class WorkerTest(unittest.TestCase):
         self.assertNotIn("lido/worker.py", trace)
         self.assertNotIn("pickle", worker.error("worker_functions:trouble", [1]))
         self.assertIn("\\ud800", worker.error("worker_functions:surrogate")["message"])
+        self.assertEqual(
+            worker.error("worker_functions:opens", "/no/file")["args"],
+            [2, "No such file or directory", "/no/file"])
+        self.assertEqual(
+            worker.error("worker_functions:renames", "/no/a", "/no/b")["args"],
+            [2, "No such file or directory", "/no/a", None, "/no/b"])
+        self.assertEqual(
+            worker.error("worker_functions:looks_at_bytes", "/no/file")["args"],
+            [2, "No such file or directory"])
         error = worker.error("worker_functions:square")
         self.assertEqual(error["type"], "TypeError")
 
@@ -285,6 +294,14 @@ class WorkerTest(unittest.TestCase):
         for _ in range(20):
             self.assertEqual(worker.receive(), {"item": number, "value": "x" * 100_000})
         self.assertEqual(worker.receive(), {"return": number, "value": 20})
+
+    def test_a_thread_that_outlives_its_job(self):
+        worker = self.ready()
+        number = worker.begin("worker_functions:leaves_a_thread")
+        self.assertEqual(worker.receive(), {"item": number, "value": "j"})
+        self.assertEqual(worker.receive()["return"], number)
+        number = worker.begin("worker_functions:wakes_the_thread")
+        self.assertEqual(worker.receive(), {"return": number, "value": "j"})
 
     def test_lines_that_are_too_long(self):
         worker = self.ready(line_bytes_max=100_000, encoding="pickle")

@@ -1,10 +1,11 @@
 """What a worker says of a call that has ended: lines of the worker protocol."""
 
 import base64
+import os
 import pickle
 import sys
 import traceback
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from lido import codec, tasks
 from lido.cancellation import Cancelled
@@ -52,12 +53,13 @@ def described(error: BaseException, pickles: bool) -> Dict[str, Any]:
     members: Dict[str, Any] = {
         "type": kind.__qualname__, "module": kind.__module__, "message": _message(error),
         "traceback": _trace(error)}
-    try:
-        arguments = list(error.args)
-        codec.encode(arguments)
-        members["args"] = arguments
-    except Exception:
-        pass  # What JSON cannot hold is left out: the message tells of it.
+    for arguments in _arguments(error):
+        try:
+            codec.encode(arguments)
+            members["args"] = arguments
+            break
+        except Exception:
+            pass  # What JSON cannot hold is left out: the message tells of it.
     if pickles and not isinstance(error, Cancelled):
         try:
             members["pickle"] = base64.b64encode(
@@ -165,6 +167,16 @@ def _printable(error: Dict[str, Any]) -> Dict[str, Any]:
     return {
         key: value.encode("utf-8", "backslashreplace").decode() if type(value) is str else value
         for key, value in error.items()}
+
+
+def _arguments(error: BaseException) -> Iterator[List[Any]]:
+    """The arguments of which an exception can be made again, the best first."""
+    if isinstance(error, OSError) and type(error).__reduce__ is OSError.__reduce__:
+        # It keeps the names of files elsewhere.
+        reduced: Any = error.__reduce__()
+        yield [
+            os.fspath(part) if isinstance(part, os.PathLike) else part for part in reduced[1]]
+    yield list(error.args)
 
 
 def _trace(error: BaseException) -> str:

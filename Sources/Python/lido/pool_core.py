@@ -26,7 +26,7 @@ RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
 #: How long submissions that the service refuses for now (503) are tried again.
 _BUSY_SECONDS_MAX = 300.0
 
-#: So many of what is open are looked up at once, the oldest of it.
+#: So many of what is open are looked up when nothing has ended for a while.
 _LOOKED_UP_MAX = 10_000
 
 #: How long a pool that was left open may hold up the end of the program.
@@ -150,7 +150,8 @@ class PoolCore:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
         is asked."""
         if os.getpid() != self._process:
-            # A copy in a child of a fork: the pool is its parent's, and so is whoever held the lock.
+            # A copy in a child of a fork: the pool is its parent's, and the lock may be held for
+            # ever.
             self._state = TERMINATE
             return
         with self._changed:
@@ -332,16 +333,17 @@ class PoolCore:
             if handle["id"].startswith((JOB, MAP)):
                 self.settle(handle["id"], handle)
         if feed.is_behind:
-            self._look_up(feed.is_over)
+            self._look_up(feed.is_over, _LOOKED_UP_MAX if feed.is_idle else None)
             feed.is_behind = False
 
-    def _look_up(self, is_over: bool) -> None:
-        """Looks at everything that is open. What was submitted and is not there has no outcome any
-        more; what is not submitted yet is heard of later. `is_over`: nothing more will end."""
+    def _look_up(self, is_over: bool, count_max: Optional[int]) -> None:
+        """Looks at what is open, the oldest of it or everything. What was submitted and is not
+        there has no outcome any more; what is not submitted yet is heard of later. `is_over`:
+        nothing more will end."""
         with self._changed:
             pending = {submission.id for submission in self._pending}
             coming = {submission.id for submission in self._sending}
-            wanted = [name for name in self._open if name not in pending][:_LOOKED_UP_MAX]
+            wanted = [name for name in self._open if name not in pending][:count_max]
         for identifier, handle in self.service.look_up(
                 [name for name in wanted if name.startswith(JOB)],
                 [name for name in wanted if name.startswith(MAP)]):

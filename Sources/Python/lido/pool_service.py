@@ -181,6 +181,8 @@ class CompletionReader:
         self._vain = 0  # So many answers in a row came at once and brought nothing.
         #: Whether something may have been passed over: what is open is to be looked up.
         self.is_behind = False
+        #: Whether that is only since nothing has ended for a while.
+        self.is_idle = False
         #: Whether the pool is joined, or forgotten: nothing comes any more.
         self.is_over = False
 
@@ -197,7 +199,7 @@ class CompletionReader:
         except ServiceError as error:
             if error.status not in (404, 410):
                 raise
-            self.is_behind = True
+            self.is_behind, self.is_idle = True, False
             place = getattr(error, "problem", {}).get("next")
             if place is None:
                 self.is_over = True  # The whole pool is not there.
@@ -208,8 +210,9 @@ class CompletionReader:
         # What ended long ago may have been dropped by now, and then the feed tells nothing of it.
         self.is_behind = not entries
         if entries or time.monotonic() - began > _WAIT_MIN:
-            self._vain = 0
+            self._vain, self.is_idle = 0, True
         else:
+            self.is_idle = False
             # It ends waits when the pool is joined.
             self._vain = min(self._vain + 1, 20)
             self.is_over = self._service.is_joined(0)

@@ -250,8 +250,8 @@ class ResultStream:
         shut_down(self._connection)
 
     def _read(self) -> Iterator[Dict[str, Any]]:
-        # No time limit once it is open: the next result may take as long as a call does. A service that is gone
-        # closes the connection, and TCP finds out about a machine that is.
+        # No time limit once it is open: the next result may take as long as a call does. A service
+        # that is gone closes the connection, and TCP finds out about a machine that is.
         connection = self._connection = opened(self._transport, self._connect_seconds)
         try:
             target = query(path("maps", self._identifier, "results"), {

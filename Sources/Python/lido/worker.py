@@ -193,6 +193,7 @@ class Worker:
         self._is_answering = True
         try:
             tasks.teller = call
+            tasks.teller_of_context.set(call)
             self._running = number
             if self._unwanted == number or self._is_ending:
                 self._give_up()
@@ -206,7 +207,9 @@ class Worker:
             self._running = None
             self._leave(error)
         finally:
+            call.is_over = True
             tasks.teller = None
+            tasks.teller_of_context.set(None)
         self._unwanted = None
         text = answers.bounded(number, text, self.line_bytes_max)
         answers.flush_output()
@@ -255,6 +258,8 @@ class Call:
         self._worker = worker
         self._message = message
         self.number: int = message["call"]
+        #: Whether its function has ended: what threads that outlive it say is nobody's.
+        self.is_over = False
         self.is_chunk = "items" in message
         self.pickles = message.get("encoding") == "pickle"
         self.job = tasks.Job(
@@ -369,14 +374,17 @@ class Call:
 
     def progress(self, value: Optional[float], message: Optional[str]) -> None:
         """Tells how far it is."""
-        self._worker.channel.send(answers.progress(self.number, value, message))
+        line = answers.progress(self.number, value, message)
+        if not self.is_over:
+            self._worker.channel.send(line)
 
     def item(self, value: Any) -> None:
         """Tells a value before the result."""
         text = codec.encode(value, self.pickles)
         line = b'{"item":%d,"value":%b}\n' % (self.number, text)
         answers.check_length(line, self._worker.line_bytes_max)
-        self._worker.channel.send(line)
+        if not self.is_over:
+            self._worker.channel.send(line)
 
     def is_cancelled(self) -> bool:
         """Whether it is to be given up."""

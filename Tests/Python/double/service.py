@@ -282,8 +282,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # The tests wake who waits, to have the next request.
             wakes = pool.wakes
             self.service.wait(
-                lambda: len(pool.completions) > after or pool.state == "joined" or pool.wakes > wakes,
-                wait)
+                lambda: len(pool.completions) > after or pool.state == "joined"
+                or pool.wakes > wakes, wait)
             entries = pool.completions[after:after + 1000]
             return 200, {"next": after + len(entries), "completions": [
                 {"seq": after + place + 1, owner.kind: owner.handle}
