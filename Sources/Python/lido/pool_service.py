@@ -19,6 +19,10 @@ _MARGIN = 1 << 16
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
 
+#: After so many seconds without a request of this program the service ends its pool: it was killed,
+#: or its machine is gone. While it lives, its feed asks all the time.
+_IDLE_SECONDS = 600
+
 
 class PoolService:
     """A pool as a resource of a service. Any thread may use it."""
@@ -41,14 +45,17 @@ class PoolService:
         members = options({
             "name": self.name, "template": template, "processes": processes,
             "initializer": initializer, "maxtasksperchild": maxtasksperchild, "main": main,
-            "allow_pickle": allow_pickle or None})
+            "allow_pickle": allow_pickle or None, "idle_timeout": _IDLE_SECONDS})
         if initializer is not None:
             members["initargs"] = initargs
         limits = self.transport.json("GET", "/v1/info").get("limits", {})
         self.body_bytes_max = max(
             1, limits.get("body_bytes_max", _BODY_BYTES_MAX) - _MARGIN)
         try:
-            self.handle = self.transport.json("POST", "/v1/pools", joined(members), is_safe=True)
+            # The key lets a repeat hear what the first try does, while the pool is being made, too.
+            self.handle = self.transport.json(
+                "POST", "/v1/pools", joined(members), {"Idempotency-Key": self.name},
+                is_safe=True)
         except ServiceError as error:
             # The name is nobody else's: an earlier try of this request has made it.
             if error.code != "conflict":
