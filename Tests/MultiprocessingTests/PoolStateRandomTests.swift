@@ -64,6 +64,7 @@ struct SimulatedWorkers {
     }
     pool.reports.removeAll()
     pool.checkInvariants()
+    #expect(pool.slots.count <= 5, "more slots than were ever wanted at once")
   }
 
   mutating func perform(_ action: PoolAction) {

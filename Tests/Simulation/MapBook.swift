@@ -166,6 +166,9 @@ struct MapBooks {
     case .jobForgotten(let number), .jobWithdrawn(let number):
       return places[number] == nil ? nil : "chunk \(number) goes without its map"
     case .jobQueued, .cancelRequested: return nil
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      return nil
     }
   }
 
