@@ -1,5 +1,6 @@
 import Glibc
 import JobCore
+import JobStorage
 import Testing
 
 @testable import HTTPServer
