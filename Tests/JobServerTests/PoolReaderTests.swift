@@ -86,8 +86,8 @@ struct PoolReaderTests {
     (#"{"allow_pickle":"yes"}"#, "/allow_pickle"),
   ])
   func `a mistake is refused at its place`(text: String, pointer: String) throws {
-    let problem = try #require(problem(text))
-    #expect(problem.status == 400 && problem.mistakes.map(\.pointer) == [pointer])
+    let found = try #require(problem(text))
+    #expect(found.status == 400 && found.mistakes.map(\.pointer) == [pointer])
   }
 
   @Test(arguments: [
@@ -97,9 +97,9 @@ struct PoolReaderTests {
   func `what the configuration does not have is another refusal`(
     text: String, code: Problem.Code, pointer: String
   ) throws {
-    let problem = try #require(problem(text))
-    #expect(problem.status == 422 && problem.code == code)
-    #expect(problem.mistakes.map(\.pointer) == [pointer])
+    let found = try #require(problem(text))
+    #expect(found.status == 422 && found.code == code)
+    #expect(found.mistakes.map(\.pointer) == [pointer])
   }
 
   @Test func `too many arguments of an initializer are refused`() throws {
