@@ -30,7 +30,7 @@ struct PoolEndTests {
     try rig.succeed(jobs[0])
     #expect(rig.store[jobs[1]]?.state == .running)
     let last = try rig.succeed(jobs[1])
-    #expect(last.inWords == "ended(succeeded) > changed closePool(\(pool))")
+    #expect(last.inWords == "ended(succeeded) > ended closePool(\(pool))")
     #expect(rig.engine.stage(ofPool: pool) == .closing)
     #expect(rig.handle(.poolEnded(pool: pool)).inWords == "> poolChanged")
     #expect(rig.engine.stage(ofPool: pool) == .joined)
