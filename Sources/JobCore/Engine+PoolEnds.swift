@@ -222,8 +222,25 @@ extension Engine {
     poolWork.ending -= 1
     pools[pool].stage = .joined
     pools[pool].end.joinedAt = moment.instant
-    if pools[pool].specification != nil { poolWork.joined += 1 }
     turn.effects.append(.poolChanged(pool))
+    guard pools[pool].specification != nil else { return }
+    poolWork.joined += 1
+    if poolWork.joined > limits.joinedPoolsMax { dropOldestPool(&turn) }
+  }
+
+  /// Drops the created pool that was joined before all others, and answers its position.
+  @discardableResult
+  mutating func dropOldestPool(_ turn: inout Turn) -> Int {
+    var oldest: (at: Instant, pool: Int)?
+    for pool in pools.indices where pools[pool].specification != nil {
+      guard let instant = pools[pool].end.joinedAt else { continue }
+      if oldest.map({ instant < $0.at }) ?? true { oldest = (instant, pool) }
+    }
+    guard let oldest else {
+      preconditionFailure("the number of pools that are not joined is bounded")
+    }
+    dropPool(oldest.pool, &turn)
+    return oldest.pool
   }
 
   /// Drops a created pool that is joined.
@@ -251,7 +268,12 @@ extension Engine {
   /// When `passPoolTime` has something to do; nil: never.
   func poolDeadline(at moment: Moment) -> Instant? {
     guard !poolWork.isEmpty else { return nil }
-    return pools.indices.compactMap { poolDeadline($0, at: moment) }.min()
+    var earliest: Instant?
+    for pool in pools.indices {
+      guard let due = poolDeadline(pool, at: moment) else { continue }
+      earliest = earliest.map { min($0, due) } ?? due
+    }
+    return earliest
   }
 
   private func poolDeadline(_ pool: Int, at moment: Moment) -> Instant? {

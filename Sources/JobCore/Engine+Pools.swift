@@ -73,6 +73,7 @@ extension Engine {
       return turn.effects.append(.answer(request, .refused(refusal)))
     }
     if specification.name.isEmpty { specification.name = newPoolName(at: moment) }
+    if let joined = poolIndex(named: specification.name) { dropPool(joined, &turn) }
     let index = vacantPlace(&turn)
     let rule = poolRules[specification.template] ?? PoolRule()
     pools[index] = PoolEntry(
@@ -102,12 +103,19 @@ extension Engine {
   private func whyNotCreated(_ specification: PoolSpecification) -> Refusal? {
     if isDraining { return .draining }
     if !isWritable { return .readOnly }
-    if poolIndex(named: specification.name) != nil { return .poolExists(specification.name) }
+    if let pool = poolIndex(named: specification.name), !isDroppable(pool) {
+      return .poolExists(specification.name)
+    }
     let created = pools.count { $0.specification != nil && $0.stage != .joined }
     if created >= limits.poolsMax || configuredPools + created >= Engine.poolsMax {
       return .tooManyPools(created)
     }
     return store.names.isNearlyFull ? .tooManyNames : nil
+  }
+
+  /// Whether a pool is there to be looked at only.
+  private func isDroppable(_ pool: Int) -> Bool {
+    pools[pool].stage == .joined && pools[pool].specification != nil
   }
 
   private mutating func newPoolName(at moment: Moment) -> String {
@@ -125,17 +133,7 @@ extension Engine {
       pools.append(.vacant)
       return pools.count - 1
     }
-    let joined = pools.indices.compactMap { place -> (at: Instant, place: Int)? in
-      guard pools[place].specification != nil, let instant = pools[place].end.joinedAt else {
-        return nil
-      }
-      return (instant, place)
-    }
-    guard let oldest = joined.min(by: { $0.at < $1.at })?.place else {
-      preconditionFailure("the number of pools that are not joined is bounded")
-    }
-    dropPool(oldest, &turn)
-    return oldest
+    return dropOldestPool(&turn)
   }
 
   /// All workers of a pool are ready for the first time.

@@ -186,21 +186,23 @@ extension Engine {
     return .failure(Refused(reason: .tooManyNames))
   }
 
+  /// The tasks of a pool that takes jobs, or why it takes none. Without a copy of its entry, which
+  /// would count many references.
   private func isOpen(pool index: Int) -> Result<Set<String>, Refused> {
-    let pool = pools[index]
-    switch pool.stage {
+    func refused(_ make: (String) -> Refusal) -> Result<Set<String>, Refused> {
+      .failure(Refused(reason: make(pools[index].name)))
+    }
+    let stage = pools[index].stage
+    switch stage {
     case .running: break
-    case .starting: return .failure(Refused(reason: .poolNotReady(pool: pool.name)))
+    case .starting: return refused { .poolNotReady(pool: $0) }
     case .closing, .terminating, .joined:
-      return .failure(
-        Refused(reason: .poolNotRunning(pool: pool.name, reason: pool.stage.inWords)))
+      return refused { .poolNotRunning(pool: $0, reason: stage.inWords) }
     }
-    if let reason = pool.brokenReason {
-      return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
+    if let reason = pools[index].brokenReason {
+      return refused { .poolNotRunning(pool: $0, reason: reason) }
     }
-    guard let tasks = pool.tasks else {
-      return .failure(Refused(reason: .poolNotReady(pool: pool.name)))
-    }
+    guard let tasks = pools[index].tasks else { return refused { .poolNotReady(pool: $0) } }
     return .success(tasks)
   }
 

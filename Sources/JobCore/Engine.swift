@@ -243,8 +243,8 @@ public struct Engine: Sendable {
 
   /// The process that holds a running job; nil also while it is being started.
   public func workerPID(ofJob number: JobNumber) -> Int32? {
-    for pool in pools {
-      for slot in pool.slots where slot.calls.contains(where: { $0.job == number }) {
+    for pool in pools.indices {
+      for slot in pools[pool].slots where slot.calls.contains(where: { $0.job == number }) {
         return slot.pid == 0 ? nil : slot.pid
       }
     }
@@ -253,8 +253,8 @@ public struct Engine: Sendable {
 
   /// How far a running job last said that it is.
   public func progress(ofJob number: JobNumber) -> Progress? {
-    for pool in pools {
-      for slot in pool.slots where slot.progress != nil && slot.calls.first?.job == number {
+    for pool in pools.indices {
+      for slot in pools[pool].slots where slot.progress != nil && slot.calls.first?.job == number {
         return slot.progress
       }
     }
@@ -271,8 +271,8 @@ public struct Engine: Sendable {
 
   /// The attempt of a job that a slot holds.
   public func call(of number: JobNumber) -> CallID? {
-    for pool in pools {
-      for slot in pool.slots {
+    for pool in pools.indices {
+      for slot in pools[pool].slots {
         if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
       }
     }

@@ -27,8 +27,11 @@ public struct Limits: Equatable, Sendable {
   public var poolsMax = 64
   /// Workers of such a pool at most.
   public var poolProcessesMax = 256
-  /// Such pools that are joined are kept this long, in milliseconds, unless their place is needed.
+  /// Such pools that are joined are kept this long, in milliseconds, unless their name is asked for
+  /// or their place is needed …
   public var joinedPoolAge: Milliseconds = 600_000
+  /// … and at most this many.
+  public var joinedPoolsMax = 64
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000
   /// … up to this.

@@ -201,6 +201,20 @@ struct PoolEndTests {
     #expect(rig.engine.poolPlaces == [0])
   }
 
+  @Test func `of many joined pools the first is dropped before its time`() {
+    var rig = Rig(limits: Limits { $0.joinedPoolsMax = 1 })
+    rig.create(.plain("a"))
+    rig.create(.plain("b"), at: 2)
+    for (name, pool) in [("a", 1), ("b", 2)] {
+      rig.handle(.poolCloseReceived(name, request: 1))
+      rig.wait(1)
+      let turn = rig.handle(.poolEnded(pool: pool))
+      #expect(
+        turn.inWords == (pool == 1 ? "> poolChanged" : "poolRemoved > poolChanged dropPool(1)"))
+    }
+    #expect(rig.engine.poolPlaces == [0, 2])
+  }
+
   @Test func `a configured pool that is joined stays`() {
     var rig = Rig()
     rig.handle(.poolTerminateReceived("default", request: 1))

@@ -54,6 +54,25 @@ struct PoolTests {
     }
   }
 
+  @Test func `the name of a created pool that is joined is free again, and its jobs are kept`()
+    throws
+  {
+    var rig = Rig()
+    rig.create(mine, tasks: ["square"])
+    let number = try rig.square(pool: "mine")
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: 1))
+    let turn = rig.handle(.poolCreateReceived(mine, request: 2))
+    #expect(turn.inWords == "poolRemoved > dropPool(1) startPool(1)")
+    rig.handle(.poolStarted(pool: 1))
+    #expect(rig.store[number]?.state == .failed && rig.store.createdPools.count == 1)
+    // That of a configured one is not.
+    rig.handle(.poolTerminateReceived("default", request: 3))
+    rig.handle(.poolEnded(pool: 0))
+    let other = rig.handle(.poolCreateReceived(.plain("default"), request: 4))
+    #expect(other.answer(to: 4) == .refused(.poolExists("default")))
+  }
+
   @Test func `the same request under a key gets the same pool, and another is a mismatch`() {
     var rig = Rig()
     var keyed = mine

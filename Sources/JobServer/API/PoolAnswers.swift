@@ -8,7 +8,7 @@ enum PoolAnswers {
     case .poolExists(let name):
       Problem(
         status: 409, code: .conflict,
-        detail: "there is a pool '\(name)'; one that is joined is dropped after ten minutes",
+        detail: "there is a pool '\(name)'",
         mistakes: [.init(detail: "taken", pointer: "/name")])
     case .poolMismatch(let name):
       Problem(
