@@ -13,7 +13,7 @@ internal import Glibc
 /// | any of the first two + `.tmp` | being written; worth nothing before it is renamed |
 /// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
 ///
-/// `seq` is written with 20 digits, so that names sort like numbers.
+/// `seq` is written with 20 digits, so that names sort like numbers; it is from 1 to 2^62.
 struct DataDirectory: Sendable {
   /// The folder, without a slash at the end.
   let path: String
@@ -143,6 +143,6 @@ struct DataDirectory: Sendable {
     guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
       return nil
     }
-    return UInt64(digits)
+    return UInt64(digits).flatMap { 1...1 << 62 ~= $0 ? $0 : nil }
   }
 }

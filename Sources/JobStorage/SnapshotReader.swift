@@ -70,7 +70,8 @@ struct SnapshotReader {
       let count = Int(
         String(
           decoding: bytes.dropFirst(opening.count).dropLast(middle.count + 8 + tail),
-          as: UTF8.self))
+          as: UTF8.self)),
+      count >= 0
     else { throw damaged("the last line is not as it must be", line: line.number) }
     var checksum = before
     checksum.update(UnsafeRawBufferPointer(rebasing: bytes.dropLast(tail + 8)))
@@ -139,6 +140,10 @@ struct SnapshotReader {
     else {
       throw damaged("the first line lacks \"seq\", \"created_at\" or \"next_number\"", line: 1)
     }
+    // Each number that was given away took a record.
+    guard next - 1 <= sequence, next <= JobStore.numberLimit else {
+      throw damaged("\"next_number\" cannot be \(next) after record \(sequence)", line: 1)
+    }
     return (version, UInt64(sequence), JobNumber(next))
   }
 
@@ -193,12 +198,13 @@ struct SnapshotReader {
     } catch {
       throw StorageError(error, path: path, line: line.number)
     }
-    throw damaged("number \(number), or its id, stands twice", line: line.number)
+    throw damaged(
+      "number \(number), or its id, stands twice, or the number cannot be", line: line.number)
   }
 
   private func isFree(_ number: JobNumber, _ id: JobID, in store: JobStore) -> Bool {
-    number < store.nextNumber && store[number] == nil && store.map(number) == nil
-      && !store.isTaken(id)
+    number < store.nextNumber && store.nextNumber - number <= JobStore.numberSpanMax
+      && store[number] == nil && store.map(number) == nil && !store.isTaken(id)
   }
 }
 
