@@ -128,6 +128,18 @@ struct DataDirectory: Sendable {
       + segments.map { segment($0.0) }
   }
 
+  /// The files that recovery from the snapshot `newest` does not need, in the order of `obsolete`.
+  func allBefore(
+    _ newest: UInt64, _ fileSystem: any FileSystem
+  ) throws(StorageError) -> [String] {
+    let contents = try contents(fileSystem)
+    guard contents.snapshots.contains(newest), contents.segments.contains(newest + 1) else {
+      return []
+    }
+    return contents.snapshots.reversed().filter { $0 < newest }.map(snapshot)
+      + contents.segments.filter { $0 <= newest }.map(segment)
+  }
+
   private static func digits(_ sequence: UInt64) -> String {
     let digits = String(sequence)
     return String(repeating: "0", count: 20 - digits.utf8.count) + digits

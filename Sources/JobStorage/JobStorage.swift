@@ -338,6 +338,25 @@ public final class JobStorage {
     journal.remove(try directory.obsolete(newest: sequence, fileSystem))
   }
 
+  /// The snapshot that was begun is in place and was read: removes all that is older, also what
+  /// `snapshotFinished` keeps. Answers what could not be removed. Blocks.
+  ///
+  /// - Throws: `callFailed` when the folder cannot be read, `syncFailed`.
+  func removeAll(before sequence: UInt64) throws(StorageError) -> [StorageError] {
+    precondition(snapshotInProgress == sequence, "another snapshot was begun")
+    snapshotInProgress = nil
+    var failures: [StorageError] = []
+    for path in try directory.allBefore(sequence, fileSystem) {
+      do throws(StorageError) {
+        try fileSystem.remove(path)
+      } catch {
+        failures.append(error)
+      }
+    }
+    try fileSystem.syncDirectory(directory.path)
+    return failures
+  }
+
   /// The snapshot that was begun came to nothing; what it was to hold stays in the journal. Call it
   /// when the process that made it is gone. What that left unfinished is removed in the background,
   /// so that processes which keep dying do not fill the disk.
