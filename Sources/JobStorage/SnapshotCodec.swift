@@ -44,6 +44,9 @@
 // where the last four count the chunks that were released, and their items. What else is known of a
 // map follows from its chunks. Version 1 has the members of version 2 of the journal, and no maps.
 //
+// The last line is the same in all versions, to come as well: whether a file is damaged is known
+// before its version.
+//
 // The recipe for a change is the one in `RecordCodec.swift`; the versions are counted apart.
 
 internal import JSON
