@@ -52,6 +52,9 @@ struct DataDirectory: Sendable {
 
   /// Makes the folder, and whatever is missing above it, from the top on. A folder that it made
   /// stays when a later step fails.
+  ///
+  /// The one above the first that is made has its name synced as well: an earlier start may have
+  /// made it, and ended.
   func make(_ fileSystem: any FileSystem) throws(StorageError) {
     try DataDirectory.make(path[...], fileSystem)
   }
@@ -59,15 +62,23 @@ struct DataDirectory: Sendable {
   private static func make(
     _ path: Substring, _ fileSystem: any FileSystem
   ) throws(StorageError) {
-    do throws(StorageError) {
-      try fileSystem.makeDirectory(String(path))
-    } catch {
-      let trimmed = path.prefix(upTo: path.lastIndex { $0 != "/" } ?? path.startIndex)
-      guard error.errno == ENOENT, let slash = trimmed.lastIndex(of: "/"), slash > path.startIndex
-      else { throw error }
-      try make(path[..<slash], fileSystem)
-      try fileSystem.makeDirectory(String(path))
+    if let parent = parent(of: path) {
+      do throws(StorageError) {
+        try fileSystem.makeDirectory(String(parent))
+      } catch {
+        guard error.errno == ENOENT else { throw error }
+        try make(parent, fileSystem)
+      }
     }
+    try fileSystem.makeDirectory(String(path))
+  }
+
+  /// nil for the root, a folder in it, and a name without a slash.
+  private static func parent(of path: Substring) -> Substring? {
+    guard let end = path.lastIndex(where: { $0 != "/" }),
+      let slash = path[..<end].lastIndex(of: "/"), slash > path.startIndex
+    else { return nil }
+    return path[..<slash]
   }
 
   /// Lists the folder. Names that are none of the above are left alone.

@@ -188,8 +188,12 @@ public final class JobStorage {
     precondition(!isClosed, "the storage is closed already")
     isClosed = true
     defer { giveBack() }
-    _ = try journal.appendPending(at: moment)
+    // What was appended before was acknowledged, whatever becomes of what waits.
+    let appended = Result { () throws(StorageError) in
+      try journal.appendPending(at: moment)
+    }
     try journal.syncNow()
+    _ = try appended.get()
     // A last look, however fresh the one before.
     try journal.place?.check(fileSystem, at: Instant(nanoseconds: .max))
   }
