@@ -45,6 +45,12 @@ public struct JobStore: Equatable, Sendable {
     self.forgottenIDsMax = forgottenIDsMax
   }
 
+  /// More than the number of any job or map.
+  public static let numberLimit = NumberTable.numberLimit
+  /// How far the number of a job or map that a snapshot holds may lie behind the next one: each 256
+  /// numbers between the oldest job and the newest cost 16 bytes, which makes 4 GiB.
+  public static let numberSpanMax: JobNumber = 1 << 36
+
   // MARK: Reading
 
   /// How many jobs are held.

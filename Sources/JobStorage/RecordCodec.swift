@@ -143,16 +143,39 @@ enum RecordCodec {
   /// every place that looks like a beginning is tried.
   static func holdsWholeLine(_ rest: UnsafeBufferPointer<UInt8>) -> Bool {
     var start = 0
-    while rest.count - start > prefixBytes {
-      let tail = UnsafeBufferPointer(rebasing: rest[start...])
-      if checksum(in: tail) != nil {
-        // Without a line feed no line can be whole from here on.
-        guard let end = tail.firstIndex(of: UInt8(ascii: "\n")) else { return false }
-        if isWhole(UnsafeBufferPointer(rebasing: tail[..<end])) { return true }
-      }
-      start += 1
+    // Without a line feed no line can be whole.
+    while let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {
+      if endsInWholeLine(UnsafeBufferPointer(rebasing: rest[start..<end])) { return true }
+      start = end + 1
     }
     return false
+  }
+
+  /// Whether a whole line begins at any byte of `line`, and ends with it. Arguments of a job may
+  /// look like any number of beginnings, so all of them together take one look at each byte.
+  private static func endsInWholeLine(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+    let bytes = UnsafeRawBufferPointer(line)
+    var beginnings: [(covered: Int, before: Checksum, claimed: UInt32)] = []
+    var checksum = Checksum()
+    var added = 0
+    func add(upTo end: Int) {
+      checksum.update(UnsafeRawBufferPointer(rebasing: bytes[added..<end]))
+      added = end
+    }
+    var start = 0
+    while line.count - start > prefixBytes {
+      if let claimed = self.checksum(in: UnsafeBufferPointer(rebasing: line[start...])) {
+        start += prefixBytes
+        add(upTo: start)
+        beginnings.append((line.count - start, checksum, claimed))
+      } else {
+        start += 1
+      }
+    }
+    add(upTo: line.count)
+    return beginnings.contains {
+      checksum.ofLast($0.covered, before: $0.before).value == $0.claimed
+    }
   }
 
   /// The checksum that a line claims; nil when the 18 bytes are not as they must be.

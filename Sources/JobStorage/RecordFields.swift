@@ -162,19 +162,21 @@ struct RecordFields {
     _ reader: inout JSONReader, _ member: Member
   ) throws(JSONError) {
     let counts = 0...Int(UInt32.max)
+    // Sums of them must fit into an integer.
+    let items = 0...1 << 48
     switch member {
-    case .first: first = try number(&reader, 0...Int.max, member)
+    case .first: first = try number(&reader, items, member)
     case .count: count = try number(&reader, 1...Int(UInt32.max), member)
     case .chunkSize: chunkSize = try number(&reader, counts, member)
     case .star: try readTrue(&reader, member)
-    case .total: total = try number(&reader, 0...Int.max, member)
-    case .line: line = try number(&reader, 0...Int.max, member)
+    case .total: total = try number(&reader, items, member)
+    case .line: line = try number(&reader, items, member)
     case .inputEndedAt: inputEndedAt = try timestamp(&reader)
     case .inputError: try readInputError(&reader)
-    case .releasedChunks: releasedChunks = try number(&reader, 0...Int.max, member)
-    case .releasedSucceeded: released.succeeded = try number(&reader, 0...Int.max, member)
-    case .releasedFailed: released.failed = try number(&reader, 0...Int.max, member)
-    default: released.skipped = try number(&reader, 0...Int.max, member)
+    case .releasedChunks: releasedChunks = try number(&reader, items, member)
+    case .releasedSucceeded: released.succeeded = try number(&reader, items, member)
+    case .releasedFailed: released.failed = try number(&reader, items, member)
+    default: released.skipped = try number(&reader, items, member)
     }
   }
 
@@ -220,7 +222,8 @@ struct RecordFields {
   ) throws(JSONError) {
     switch member {
     case .state: state = try word(&reader, member, JobState.init(rawValue:)) ?? state
-    case .version: version = UInt32(try number(&reader, 1...Int(UInt32.max), member))
+    // Each record to come adds one.
+    case .version: version = UInt32(try number(&reader, 1...Int(UInt32.max / 2), member))
     case .losses: losses = try number(&reader, 1...Int(UInt8.max), member)
     case .cancelRequested:
       try readTrue(&reader, member)

@@ -314,6 +314,10 @@ public struct Recovery {
       guard sequence == expected else {
         return (.sequence, "record \(expected) should stand here, and \(sequence) does")
       }
+      // Each number that is given away takes a record.
+      if let number = record.newNumber, number > sequence {
+        return (.misfit, "record \(sequence) cannot be the first of number \(number)")
+      }
       do throws(JobStore.Misfit) {
         try store.apply(record)
       } catch {
@@ -366,5 +370,16 @@ public struct Recovery {
     let count = try fileSystem.read(file, at: offset + 1, into: bytes)
     let tail = UnsafeRawBufferPointer(rebasing: bytes[..<count]).bindMemory(to: UInt8.self)
     return (RecordCodec.holdsWholeLine(tail) ? .wholeLines : .nothing, size)
+  }
+}
+
+extension Record {
+  /// The number of the job or map that begins with this record.
+  fileprivate var newNumber: JobNumber? {
+    switch self {
+    case .jobSubmitted(let submitted): submitted.number
+    case .mapCreated(let created): created.number
+    default: nil
+    }
   }
 }

@@ -54,6 +54,9 @@
 //   [paused], [stage] of one that is not running: "closing" or "terminating", [cause],
 //   [created_processes]: what `processes` of its record is, if that is another number
 //
+// The last line is the same in all versions, to come as well: whether a file is damaged is known
+// before its version.
+//
 // The recipe for a change is the one in `RecordCodec.swift`; the versions are counted apart.
 
 internal import JSON

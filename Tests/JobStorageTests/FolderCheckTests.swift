@@ -111,9 +111,51 @@ struct FolderCheckTests {
     #expect(recovery.store == story.states[30])
     #expect(recovery.report.snapshotSequence == 30 && recovery.report.recordsReplayed == 0)
     #expect(fileSystem.openCount == 0)
+    let files = [directory.lock, directory.snapshot(30), directory.segment(31)].sorted()
+    #expect(fileSystem.files.keys.sorted() == files && report.removalFailures.isEmpty)
+    let snapshot = try #require(fileSystem.files[directory.snapshot(30)])
+    #expect(report.bytes == snapshot.bytes.count)
     let again = try OfflineSnapshot.make(
       of: "/data", processID: 1, at: .at(10), fileSystem: fileSystem)
-    #expect(again.sequence == 30)
+    #expect(again.sequence == 30 && again.jobs == report.jobs && again.bytes == report.bytes)
+    #expect(fileSystem.files.keys.sorted() == files)
+    #expect(fileSystem.files[directory.snapshot(30)] === snapshot, "it was written once more")
+  }
+
+  @Test func `of a folder with only a journal nothing is left but the snapshot`() throws {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, segmentBytesMax: 400, processID: 1, at: .at(0),
+      fileSystem: fileSystem)
+    for record in story.records {
+      try storage.append([record], at: .at(1))
+      try storage.drainSyncs()
+    }
+    try storage.close(at: .at(1))
+    #expect(try directory.contents(fileSystem).segments.count > 3)
+    _ = try OfflineSnapshot.make(of: "/data", processID: 1, at: .at(9), fileSystem: fileSystem)
+    let contents = try directory.contents(fileSystem)
+    #expect(contents.snapshots == [30] && contents.segments == [31])
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[30])
+  }
+
+  @Test func `what could not be removed is reported, and the rest is removed`() throws {
+    let whole = try folder()
+    let calls = whole.calls
+    _ = try OfflineSnapshot.make(of: "/data", processID: 1, at: .at(9), fileSystem: whole)
+    var told: [String] = []
+    for call in calls + 1...whole.calls {
+      let fileSystem = try folder()
+      fileSystem.failAt = call
+      let report = try? OfflineSnapshot.make(
+        of: "/data", processID: 1, at: .at(9), fileSystem: fileSystem)
+      guard let report, !report.removalFailures.isEmpty else { continue }
+      told += report.removalFailures.map { "\($0.reason)" }
+      let contents = try directory.contents(fileSystem)
+      #expect(contents.snapshots.count + contents.segments.count == 3, "\(contents)")
+    }
+    // Two snapshots and two segments are older.
+    #expect(told.count == 4, "\(told)")
   }
 
   @Test func `an offline snapshot that fails at any call loses nothing`() throws {

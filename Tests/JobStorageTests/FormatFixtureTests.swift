@@ -121,9 +121,10 @@ struct FormatFixtureTests {
   ) throws {
     let fileSystem = try Self.copy(version)
     let old = fileSystem.files.mapValues(\.bytes)
-    let more: [Record] = [Self.submitted(99, "job-99", nil), .jobWithdrawn(99)]
     let (storage, store, _) = try JobStorage.open(
       "/data", sync: .never, processID: 1, at: .at(1), fileSystem: fileSystem)
+    let next = store.nextNumber
+    let more: [Record] = [Self.submitted(next, "job-99", nil), .jobWithdrawn(next)]
     #expect(store == (try Self.state(version)))
     try storage.append(more, at: .at(2))
     try storage.close(at: .at(3))

@@ -146,4 +146,33 @@ struct RecordCodecTests {
       }
     }
   }
+
+  @Test func `a whole line is found wherever it begins, and none where none is`() {
+    let whole = Array(line(.jobEnded(5, .succeeded(#"{"crc":"00000000","a":1}"#), at: 9)).utf8)
+    func isFound(_ bytes: [UInt8]) -> Bool {
+      bytes.withUnsafeBufferPointer(RecordCodec.holdsWholeLine)
+    }
+    let lineFeed = UInt8(ascii: "\n")
+    for before in [[], [0], [lineFeed], Array(whole[3...]), Array(whole[..<20]), whole + [1]] {
+      #expect(isFound(before + whole + [lineFeed]))
+      #expect(!isFound(before + whole))
+      #expect(!isFound(before + whole + [0, lineFeed]))
+      for index in whole.indices {
+        var changed = whole
+        changed[index] ^= 1
+        #expect(!isFound(before + changed + [lineFeed]), "byte \(index)")
+      }
+    }
+  }
+
+  /// Looking at the rest of the line for each of them would take minutes here.
+  @Test(.timeLimit(.minutes(1)))
+  func `arguments that look like beginnings cost one look each`() {
+    let beginnings = String(repeating: #"{"crc":"00000000","#, count: 20_000)
+    let whole = line(.jobQueued(3))
+    for (text, isFound) in [(beginnings + whole + "\n", true), (beginnings + "\n", false)] {
+      #expect(
+        Array(text.utf8).withUnsafeBufferPointer(RecordCodec.holdsWholeLine) == isFound)
+    }
+  }
 }
