@@ -123,9 +123,8 @@ import Testing
       let input = unopened(lineBytesMax: 1 << 20)
       take("1\n2", input)
       if !isWhole { input.end(InputError(.brokenOff, "gone")) }
-      #expect(input.ready.isEmpty && input.error == nil && !input.isNew)
+      #expect(input.ready.isEmpty && input.error == nil)
       input.open(1, argumentBytesMax: 3, at: instant)
-      #expect(input.isNew)
       if isWhole { input.end() }
       #expect(input.error?.code == (isWhole ? nil : .brokenOff))
       #expect(input.takeReady().map(\.args) == (isWhole ? ["[1]", "[2]"] : ["[1]"]))
