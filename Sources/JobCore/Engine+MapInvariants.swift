@@ -75,13 +75,13 @@ extension Engine {
     let byInput = map.chunks.compactMap { store[$0.job] }
     expect(byInput.count == jobs.count, "the order of input is not whole")
     expect(
-      zip(map.chunks, map.chunks.dropFirst()).allSatisfy { $0.first + $0.count <= $1.first },
+      zip(map.chunks, map.chunks.dropFirst()).allSatisfy { $0.end <= $1.first },
       "the order of input is wrong")
     expect(
       map.ended.compactMap { store[$0.job] }.count == ended.count,
       "the order of completion is not whole")
     expect(
-      zip(map.ended, map.ended.dropFirst()).allSatisfy { $0.first + $0.count == $1.first },
+      zip(map.ended, map.ended.dropFirst()).allSatisfy { $0.end <= $1.first },
       "the order of completion is wrong")
     expect(
       map.chunks.allSatisfy { place in

@@ -21,6 +21,9 @@ public struct Limits: Equatable, Sendable {
   /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
   /// input waits for a reader (`Engine.mayTakeItems`), and what readers have taken is dropped.
   public var mapBytesMax = 16 << 20
+  /// Bytes of lines that are sent after a line until it counts as received, and bytes that the
+  /// chunks of those lines cost: more than the buffers between here and the client usually hold.
+  public var mapUnreadMax = 16 << 20
   /// Chunks of maps that one event makes, or ends, at most.
   public var chunksPerTurnMax = 1_000
   /// Pools that clients created and that are not joined, at most.

@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test func `the first error of a map is known, also when its chunk was released`() throws {
-    var rig = Rig(limits: Limits { $0.mapBytesMax = 1_200 })
+    var rig = Rig(limits: Limits { $0.mapBytesMax = 1 })
     let number = try rig.openMap(MapTests.stream())
     rig.ready(0, credit: 4)
     let input = ChunkInput(count: 2, args: "[1,2]")

@@ -40,8 +40,8 @@ extension Server {
 
   private func read(_ map: MapNumber, _ order: MapOrder, from line: Int) -> HTTPResponse {
     let body = ResponseStream()
-    let held = engine.limits.mapBytesMax
-    let trail = MapTrail(sentMax: held / 2, heldMax: held, received: line)
+    let unread = engine.limits.mapUnreadMax
+    let trail = MapTrail(sentMax: unread, heldMax: unread, received: line)
     let reader = MapReader(map: map, order: order, line: line, body: body, trail)
     body.onWritable = { [unowned self, unowned reader] in
       reader.isFull = false
