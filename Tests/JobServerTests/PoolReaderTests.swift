@@ -26,7 +26,7 @@ struct PoolReaderTests {
     try PoolReader.specification(of: Array(text.utf8), idempotencyKey: nil, settings)
   }
 
-  private func problem(_ text: String) -> Problem? {
+  private func refusal(of text: String) -> Problem? {
     do {
       _ = try read(text)
       return nil
@@ -86,7 +86,7 @@ struct PoolReaderTests {
     (#"{"allow_pickle":"yes"}"#, "/allow_pickle"),
   ])
   func `a mistake is refused at its place`(text: String, pointer: String) throws {
-    let problem = try #require(problem(text))
+    let problem = try #require(refusal(of: text))
     #expect(problem.status == 400 && problem.mistakes.map(\.pointer) == [pointer])
   }
 
@@ -97,7 +97,7 @@ struct PoolReaderTests {
   func `what the configuration does not have is another refusal`(
     text: String, code: Problem.Code, pointer: String
   ) throws {
-    let problem = try #require(problem(text))
+    let problem = try #require(refusal(of: text))
     #expect(problem.status == 422 && problem.code == code)
     #expect(problem.mistakes.map(\.pointer) == [pointer])
   }
@@ -105,7 +105,7 @@ struct PoolReaderTests {
   @Test func `too many arguments of an initializer are refused`() throws {
     let text = String(repeating: "x", count: PoolReader.initargsBytesMax)
     let body = #"{"template":"python","initializer":"a","initargs":["\#(text)"]}"#
-    #expect(problem(body)?.mistakes.map(\.pointer) == ["/initargs"])
+    #expect(refusal(of: body)?.mistakes.map(\.pointer) == ["/initargs"])
   }
 
   @Test func `a change is a size, a pause, both or neither`() throws {
