@@ -1,4 +1,4 @@
-/// A pool as a client asks for it: the kind of worker of a configured pool, under a name of its own.
+/// A pool as a client asks for it: the kind of worker of a configured one, under a name of its own.
 public struct PoolSpecification: Equatable, Sendable {
   /// Its name; empty: the engine makes one.
   public var name: String

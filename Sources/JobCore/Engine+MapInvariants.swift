@@ -36,11 +36,14 @@ extension Engine {
       counts[map.pool, default: (0, 0)].open += map.stage == .final ? 0 : 1
       return true
     }
-    for (pool, count) in counts
-    where store.heldMapCount(pool: pool) != count.held
-      || store.openMapCount(pool: pool) != count.open
-    {
-      broken.append("the counts of maps of pool \(store.names[pool]) are wrong")
+    for index in 0..<store.mapCounts.count {
+      let pool = Name(index: UInt16(index))
+      let counted = counts[pool] ?? (0, 0)
+      guard
+        store.heldMapCount(pool: pool) != counted.held
+          || store.openMapCount(pool: pool) != counted.open
+      else { continue }
+      broken.append("the counts of maps of pool \(index) are wrong")
     }
     for document in mapWork.documents where store.map(document.map)?.stage != .taking {
       broken.append("map \(document.map) takes no items and has some to come")

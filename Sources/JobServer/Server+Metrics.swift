@@ -47,8 +47,8 @@ extension Server {
     page.family(
       "lido_jobs", .gauge,
       """
-      Jobs held, by state, of every pool that there is; of others by name while they have open jobs, \
-      and otherwise together.
+      Jobs held, by state, of every pool that there is; of others by name while they have open \
+      jobs, and otherwise together.
       """)
     let present = pools.map(\.name)
     let others = store.poolsOfJobs.filter { !present.contains(store.names[$0]) }

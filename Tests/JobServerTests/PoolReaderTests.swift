@@ -26,7 +26,7 @@ struct PoolReaderTests {
     try PoolReader.specification(of: Array(text.utf8), idempotencyKey: nil, settings)
   }
 
-  private func problem(_ text: String) -> Problem? {
+  private func refusal(of text: String) -> Problem? {
     do {
       _ = try read(text)
       return nil
@@ -86,8 +86,8 @@ struct PoolReaderTests {
     (#"{"allow_pickle":"yes"}"#, "/allow_pickle"),
   ])
   func `a mistake is refused at its place`(text: String, pointer: String) throws {
-    let found = try #require(problem(text))
-    #expect(found.status == 400 && found.mistakes.map(\.pointer) == [pointer])
+    let problem = try #require(refusal(of: text))
+    #expect(problem.status == 400 && problem.mistakes.map(\.pointer) == [pointer])
   }
 
   @Test(arguments: [
@@ -97,15 +97,15 @@ struct PoolReaderTests {
   func `what the configuration does not have is another refusal`(
     text: String, code: Problem.Code, pointer: String
   ) throws {
-    let found = try #require(problem(text))
-    #expect(found.status == 422 && found.code == code)
-    #expect(found.mistakes.map(\.pointer) == [pointer])
+    let problem = try #require(refusal(of: text))
+    #expect(problem.status == 422 && problem.code == code)
+    #expect(problem.mistakes.map(\.pointer) == [pointer])
   }
 
   @Test func `too many arguments of an initializer are refused`() throws {
     let text = String(repeating: "x", count: PoolReader.initargsBytesMax)
     let body = #"{"template":"python","initializer":"a","initargs":["\#(text)"]}"#
-    #expect(problem(body)?.mistakes.map(\.pointer) == ["/initargs"])
+    #expect(refusal(of: body)?.mistakes.map(\.pointer) == ["/initargs"])
   }
 
   @Test func `a change is a size, a pause, both or neither`() throws {

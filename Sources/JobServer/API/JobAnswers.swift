@@ -136,14 +136,6 @@ enum JobAnswers {
     case .mainNotAllowed(let pool): mainNotAllowed(pool)
     case .argumentsTooLarge(let pool, let bytesMax):
       tooLarge("the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
-    case .poolNotRunning(let pool, let reason):
-      Problem(
-        status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
-    case .poolNotReady(let pool):
-      Problem(
-        status: 503, code: .poolNotRunning,
-        detail: "the pool '\(pool)' has no worker yet (see /readyz); it is tried to start one",
-        retryAfter: 5)
     case .queueFull(let seconds):
       Problem(
         status: 503, code: .queueFull,
@@ -178,7 +170,8 @@ enum JobAnswers {
       Problem(
         status: 409, code: .conflict,
         detail: "the job is a chunk of map '\(id)' and goes with that")
-    case .poolExists, .poolMismatch, .tooManyPools, .poolNotStarted, .noSuchPool, .tooManyNames:
+    case .poolNotRunning, .poolNotReady, .poolExists, .poolMismatch, .tooManyPools, .poolNotStarted,
+      .noSuchPool, .tooManyNames:
       PoolAnswers.problem(of: refusal)
     }
   }

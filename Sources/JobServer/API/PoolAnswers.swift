@@ -5,6 +5,14 @@ enum PoolAnswers {
   /// The problem of a refusal that is about pools.
   static func problem(of refusal: Refusal) -> Problem {
     switch refusal {
+    case .poolNotRunning(let pool, let reason):
+      Problem(
+        status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
+    case .poolNotReady(let pool):
+      Problem(
+        status: 503, code: .poolNotRunning,
+        detail: "the pool '\(pool)' has no worker yet (see /readyz); it is tried to start one",
+        retryAfter: 5)
     case .poolExists(let name):
       Problem(
         status: 409, code: .conflict,

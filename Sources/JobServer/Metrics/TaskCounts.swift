@@ -1,7 +1,8 @@
 import JobCore
 
 /// What is counted for each task of each pool. Names of tasks come from pools, never from a client
-/// alone, or go with a pool that a client created, so there are few lines; the one that a job belongs to is found by an index.
+/// alone, and the lines of a pool that a client created go with it, so there are few; the one that
+/// a job belongs to is found by an index.
 struct TaskCounts {
   /// What is counted.
   struct Counts {
