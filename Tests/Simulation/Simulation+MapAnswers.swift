@@ -130,6 +130,8 @@ extension Simulation {
   private func hearOfOther(_ response: HTTPResponse, _ ticket: MapTicket) {
     guard response.status == 200 || response.status == 202 else {
       if response.status == 422 { note("map mismatch") }
+      // It may be what a crash leaves.
+      if Handle.problemCode(response.bytes) == "read_only" { ticket.wasRefusedUnwritten = true }
       return
     }
     if ticket.standing == .accepted, !mayBeDropped(ticket) {
