@@ -321,17 +321,23 @@ extension Engine {
   /// Whether what readers have taken of maps is to make room for others.
   var hasReliefWork: Bool {
     guard !mapWork.taken.isEmpty, store.openBytes >= limits.openBytesMax else { return false }
-    return mapWork.taken.keys.contains { store.map($0).flatMap(releasable(of:)) != nil }
+    return !relievableMaps.isEmpty
   }
 
-  /// Makes room for others, the oldest map first.
+  /// Maps with chunks that readers have taken, the oldest first. O(maps held).
+  private var relievableMaps: [MapNumber] {
+    var numbers: [MapNumber] = []
+    store.forEachOpenMap { if releasable(of: $0) != nil { numbers.append($0.number) } }
+    return numbers
+  }
+
+  /// Makes room for others.
   mutating func relieveMaps(_ turn: inout Turn) {
     guard hasReliefWork else { return }
-    for number in mapWork.taken.keys.sorted() {
-      let before = turn.records.count
+    for number in relievableMaps {
       relieve(number, &turn)
       // Who sends its items may have room now.
-      if turn.records.count > before { turn.effects.append(.jobChanged(number)) }
+      turn.effects.append(.jobChanged(number))
     }
   }
 

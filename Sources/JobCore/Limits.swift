@@ -18,8 +18,8 @@ public struct Limits: Equatable, Sendable {
   /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
   /// slices.
   public var forgottenPerTurnMax = 1_000
-  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its input
-  /// waits for a reader (`Engine.mayTakeItems`), and what readers have taken is dropped.
+  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
+  /// input waits for a reader (`Engine.mayTakeItems`), and what readers have taken is dropped.
   public var mapBytesMax = 16 << 20
   /// Bytes of lines that are sent after a line until it counts as received, and bytes that the
   /// chunks of those lines cost: more than the buffers between here and the client usually hold.

@@ -44,7 +44,8 @@
 //
 // where `released_…` count the chunks that were released, and their items; `error` is that of the
 // chunk that failed first, and `first` the index of that one's first item, if it was released. What
-// else is known of a map follows from its chunks. Version 1 has the members of version 2 of the journal, and no maps.
+// else is known of a map follows from its chunks. Version 1 has the members of version 2 of the
+// journal, and no maps.
 //
 // The recipe for a change is the one in `RecordCodec.swift`; the versions are counted apart.
 

@@ -47,8 +47,8 @@ import Testing
     try rig.succeed(try #require(rig.map(map.number)?.chunks.first?.job))
     for _ in 0..<2 {
       rig.ready(0)
-      try rig.lose(chunk, .interrupted)
       rig.handle(.slotGone(SlotID(pool: 0, index: 0)))
+      try rig.lose(chunk, .interrupted)
     }
     #expect(rig.engine.lastChances == [chunk])
 

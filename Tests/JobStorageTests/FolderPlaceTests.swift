@@ -28,7 +28,8 @@ import Testing
     try JobStorage.open(path, sync: .always, processID: getpid(), at: .at(0)).storage
   }
 
-  @Test func `a folder that is not there takes no records, and takes them when it is back`() throws {
+  @Test func `a folder that is not there takes no records, and takes them when it is back`() throws
+  {
     try inFolder { data, aside in
       let storage = try open(data)
       try storage.append([records[0]], at: .at(1))

@@ -357,7 +357,9 @@ extension Simulation {
     let counts = book.counts
     if last.counts != counts || !book.isFinal { fail("\(name) ends with \(last.counts)") }
     let expected = max(book.itemCount - reader.firstLine, 0)
-    if reader.seen.count != expected { fail("\(name): \(reader.seen.count) lines, not \(expected)") }
+    if reader.seen.count != expected {
+      fail("\(name): \(reader.seen.count) lines, not \(expected)")
+    }
   }
 }
 

@@ -21,7 +21,9 @@ extension Simulation {
     guard !world.isDead else { return }
     switch record {
     case .jobSubmitted(let submitted):
-      guard let map = submitted.options?.chunk?.map, mapsOfEvent.insert(map).inserted else { return }
+      guard let map = submitted.options?.chunk?.map, mapsOfEvent.insert(map).inserted else {
+        return
+      }
       checkRoom(of: map)
     case .chunkReleased(let job): checkRelease(of: job)
     default: break

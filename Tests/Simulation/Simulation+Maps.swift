@@ -146,7 +146,8 @@ extension Simulation {
       ticket.isDropAsked = true
       name(ticket)
     case .list: query = ["limit=1000"]
-    case .chunks(let ticket): (path, query) = ("/v1/jobs", ["limit=1000", "map=\(ticket.name ?? "")"])
+    case .chunks(let ticket):
+      (path, query) = ("/v1/jobs", ["limit=1000", "map=\(ticket.name ?? "")"])
     case .cancelChunk(let ticket, let id):
       ticket.isChunkCancelAsked = true
       (method, path) = (.post, "/v1/jobs/\(id)/cancel")

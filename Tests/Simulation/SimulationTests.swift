@@ -147,6 +147,6 @@ import Testing
     "chunk failed at an item", "chunk failed as a whole", "chunk timed out", "chunk retried",
     "chunk cancelled", "chunk revoked: interrupted", "chunk revoked: not_started",
     "chunk released", "reader", "reader left", "results read to the end", "results cut",
-    "result of map heard", "lines taken for their buffer",
+    "result of map heard",
   ]
 }

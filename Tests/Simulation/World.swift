@@ -123,7 +123,8 @@ final class World {
     switch event {
     case .callReturned(let call, let result):
       expect(call, engine) { job in
-        guard let chunk = job.options?.chunk, World.elementCount(ofResult: result) != chunk.count else {
+        guard let chunk = job.options?.chunk, World.elementCount(ofResult: result) != chunk.count
+        else {
           return ["succeeded \(result)"]
         }
         return self.failure(job, .raised)
