@@ -342,10 +342,9 @@ extension Engine {
   mutating func relieveMaps(_ turn: inout Turn) {
     guard hasReliefWork else { return }
     for number in relievableMaps {
-      let before = turn.records.count
       relieve(number, &turn)
       // Who sends its items may have room now.
-      if turn.records.count > before { turn.effects.append(.jobChanged(number)) }
+      turn.effects.append(.jobChanged(number))
     }
   }
 

@@ -41,7 +41,8 @@
 // false:
 //
 //   version, [cancel_requested], [input_ended_at], [input_error], [ended_at],
-//   [released_chunks], [released_succeeded], [released_failed], [released_skipped], [error, first]
+//   [released_chunks], [released_succeeded], [released_failed], [released_skipped],
+//   [error, first]
 //
 // where `released_…` count the chunks that were released, and their items; `error` is that of the
 // chunk that failed first, and `first` the index of that one's first item, if it was released. What

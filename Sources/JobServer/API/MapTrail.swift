@@ -46,12 +46,16 @@ struct MapTrail {
   /// held.
   mutating func end(before line: Int, costing bytes: Int) {
     heldBytes += bytes
+    note(line)
     while let first = marks.first,
       sentBytes - first.sentBytes >= sentMax || heldBytes - first.heldBytes >= heldMax
     {
       received = first.line
       marks.removeFirst()
     }
+  }
+
+  private mutating func note(_ line: Int) {
     if let last = marks.last, sentBytes - last.sentBytes < sentMax / MapTrail.marksMax,
       heldBytes - last.heldBytes < heldMax / MapTrail.marksMax
     {
