@@ -7,10 +7,10 @@ internal import Glibc
 /// | `journal-<seq>.jsonl` | a segment of the journal; `seq` is the number of its first record |
 /// | `journal-<seq>.jsonl.begun` | the next segment while the one before it is being synced |
 /// | `snapshot-<seq>.json` | the state after the record with number `seq` |
-/// | `logs/` | what programs wrote to stderr; see `LogFolder` |
+/// | `logs/` | what programs wrote to stderr and stdout; see `LogFolder` |
 /// | `work-<pool>/` | the working folders of programs that run; see `ProgramPoolSettings` |
 /// | `lock` | held by the server that uses the folder, with its process id inside |
-/// | any of the first two + `.tmp` | being written; worth nothing before it is renamed |
+/// | a segment or a snapshot + `.tmp` | being written; worth nothing before it is renamed |
 /// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
 ///
 /// `seq` is written with 20 digits, so that names sort like numbers; it is from 1 to 2^62.

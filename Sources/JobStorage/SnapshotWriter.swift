@@ -16,8 +16,10 @@ struct SnapshotWriter {
   /// Writes the state `store` after record `sequence` into the folder, and answers how many bytes
   /// it takes. Blocks for as long as the disk does: it is for the process that makes snapshots.
   ///
-  /// The file has its name when every byte of it is on the disk and not before; on an error nothing
-  /// is left of it but, if that fails too, the temporary file, which the next start removes.
+  /// The file has its name when every byte of it is on the disk and not before. On an error nothing
+  /// is left of it but, if removing it fails too, the temporary file, which the next start removes;
+  /// or, if it is the sync of the folder that fails, the whole snapshot by its name, which a loss
+  /// of power may take.
   static func write(
     _ store: JobStore, sequence: UInt64, createdAt: Timestamp, into directory: DataDirectory,
     _ fileSystem: any FileSystem

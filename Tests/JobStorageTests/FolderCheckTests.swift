@@ -6,7 +6,7 @@ import Testing
 /// `FolderCheck` and `OfflineSnapshot`.
 struct FolderCheckTests {
   private let directory = DataDirectory(path: "/data")
-  private let story = Story(seed: 11, count: 30)
+  private let story = Story(seed: 12, count: 30)
 
   /// Two snapshots, at 10 and 20, and the segments 1…, 11…, 21… of a story of 30 records.
   private func folder() throws -> MemoryFileSystem {

@@ -112,11 +112,7 @@ enum JobAnswers {
   /// What the engine refuses, as a problem.
   static func problem(of refusal: Refusal) -> Problem {
     switch refusal {
-    case .unknownTask(let task):
-      Problem(
-        status: 422, code: .unknownTask,
-        detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
-        mistakes: [.init(detail: "not a known task", pointer: "/task")])
+    case .unknownTask(let task): unknownTask(task)
     case .ambiguousTask(let task, let pools):
       Problem(
         status: 422, code: .ambiguousTask,
@@ -174,6 +170,13 @@ enum JobAnswers {
       .noSuchPool, .tooManyNames:
       PoolAnswers.problem(of: refusal)
     }
+  }
+
+  private static func unknownTask(_ task: String) -> Problem {
+    Problem(
+      status: 422, code: .unknownTask,
+      detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
+      mistakes: [.init(detail: "not a known task", pointer: "/task")])
   }
 
   /// A submission with something that its pool does not allow.
