@@ -282,7 +282,9 @@ extension Engine {
 
   /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
   public func argumentBytesMax(ofMap number: MapNumber) -> Int? {
-    store.map(number).flatMap { rule(ofPool: Int($0.pool.index)).argumentBytesMax }
+    guard let map = store.map(number), let pool = poolIndex(named: store.names[map.pool])
+    else { return nil }
+    return pools[pool].rule.argumentBytesMax
   }
 
   // MARK: Readers
