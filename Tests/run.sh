@@ -91,8 +91,8 @@ run_scripts() {
 
 step "looking for the Swift toolchain" require_swift
 step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
-current="installing photographs"
-install_missing "${test_packages[@]}" || say "no photographs or no Pillow: the tests of pictures are left out"
+current="installing photographs and Pillow"
+install_missing "${test_packages[@]}" || say "no photographs: the tests of pictures are left out"
 step "building the tests" swift build --build-tests --scratch-path "$scratch"
 step "running the tests" run_tests
 step "building the release" build_release

@@ -13,7 +13,7 @@ import Testing
 
   static let seeds: [UInt64] = {
     if let text = getenv("LIDO_SEED"), let seed = UInt64(String(cString: text)) { return [seed] }
-    return Array(1...36)
+    return Array(1...24)
   }()
 
   @Test(arguments: seeds)
