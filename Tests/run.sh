@@ -40,7 +40,10 @@ build_release() {
   local arguments=(-c release --static-swift-stdlib --scratch-path "$scratch") folder
   swift build "${arguments[@]}" --product lido
   swift build "${arguments[@]}" --product ServiceTestProgram
-  swift build "${arguments[@]}" --package-path Sources/Examples/MyTasks --product mytasks
+  # SwiftPM looks a product up in the plan of the package that was built here last, fails, and has
+  # made the right plan by then.
+  local template=("${arguments[@]}" --package-path Sources/Examples/MyTasks --product mytasks)
+  swift build "${template[@]}" || swift build "${template[@]}"
   folder=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)
   export LIDO_BIN=$folder/lido LIDO_TEST_BIN=$folder/ServiceTestProgram
   export LIDO_TEMPLATE_BIN=$folder/mytasks
@@ -88,7 +91,7 @@ run_scripts() {
 
 step "looking for the Swift toolchain" require_swift
 step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
-current="installing photographs"
+current="installing photographs and Pillow"
 install_missing "${test_packages[@]}" || say "no photographs: the tests of pictures are left out"
 step "building the tests" swift build --build-tests --scratch-path "$scratch"
 step "running the tests" run_tests

@@ -57,12 +57,12 @@ extension Engine {
   }
 
   private func hasRoom(for number: JobNumber) -> Bool {
-    pool(of: number).map { pools[$0].freeCredit > 0 } ?? false
+    pool(of: number).map { pools[$0].freeCredit > 0 && pools[$0].mayStart } ?? false
   }
 
   /// The position of a job's pool; nil: it is not configured.
   private func pool(of number: JobNumber) -> Int? {
     guard let name = store[number].map({ store.names[$0.pool] }) else { return nil }
-    return pools.firstIndex { $0.name == name }
+    return poolIndex(named: name)
   }
 }

@@ -1,6 +1,6 @@
 import DequeModule
 
-/// Every job and every map that the service holds: the durable state, and nothing else.
+/// Every job, every map and every pool that a client created: the durable state, and nothing else.
 ///
 /// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
 /// live one. A snapshot is its public face read out; `restore` is the way back.
@@ -23,6 +23,15 @@ public struct JobStore: Equatable, Sendable {
   var dropped: Deque<DroppedMap> = []
   /// Bytes that those chunks hold.
   public internal(set) var droppedBytes = 0
+  /// The maps of each pool, at the place of its name.
+  var mapCounts: [MapCounts] = []
+  /// The pools that clients created, in that order; see `JobStore+Pools.swift`. Some hundreds at
+  /// most.
+  public internal(set) var createdPools: [CreatedPool] = []
+  /// The names of such pools that were dropped, while jobs or maps may be of them.
+  var retiredNames: [Name] = []
+  /// Names that stay whatever is held: those of configured pools.
+  var namesKept: Set<String> = []
 
   var table = JobTable()
   /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
@@ -42,6 +51,12 @@ public struct JobStore: Equatable, Sendable {
   public init(forgottenIDsMax: Int = Limits().forgottenIDsMax) {
     self.forgottenIDsMax = forgottenIDsMax
   }
+
+  /// More than the number of any job or map.
+  public static let numberLimit = NumberTable.numberLimit
+  /// How far the number of a job or map that a snapshot holds may lie behind the next one: each 256
+  /// numbers between the oldest job and the newest cost 16 bytes, which makes 4 GiB.
+  public static let numberSpanMax: JobNumber = 1 << 36
 
   // MARK: Reading
 
@@ -224,7 +239,16 @@ public struct JobStore: Equatable, Sendable {
     case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
       .mapWithdrawn:
       try applyToMap(record)
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      try applyToPool(record)
     }
+  }
+
+  /// How many maps a pool has.
+  struct MapCounts: Equatable, Sendable {
+    var held = 0
+    var open = 0
   }
 
   /// A record that cannot be applied to the state it meets.
@@ -239,7 +263,7 @@ public struct JobStore: Equatable, Sendable {
   /// Takes in a job whose id and key are free.
   private mutating func insert(_ submitted: JobSubmitted) {
     let job = Job(
-      number: submitted.number, id: submitted.id, task: names.intern(submitted.task),
+      number: submitted.number, id: submitted.id, task: names.intern(submitted.task, isTask: true),
       pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
       createdAt: submitted.at)
     table.insert(job)
@@ -319,14 +343,11 @@ public struct JobStore: Equatable, Sendable {
   ///
   /// - Parameter line: of a chunk that a snapshot holds: the items that ended before it.
   private mutating func settle(_ number: JobNumber, line: Int? = nil) {
-    let (submitted, retained, chunk, state) = table.update(number) {
-      ($0.submittedBytes, $0.retainedBytes, $0.options?.chunk, $0.state)
+    let (submitted, retained, chunk) = table.update(number) {
+      ($0.submittedBytes, $0.retainedBytes, $0.options?.chunk)
     }
     openBytes -= submitted
-    if let chunk {
-      if state == .failed { noteFailed(number, of: chunk.map) }
-      return settle(chunk, number, submitted, retained, line)
-    }
+    if let chunk { return settle(chunk, number, submitted, retained, line) }
     finishedBytes += retained
     finishedCount += 1
     finishOrder.append(number)
@@ -373,7 +394,7 @@ public struct JobStore: Equatable, Sendable {
       lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
       lhs.heldIDs == rhs.heldIDs, lhs.keys.count == rhs.keys.count,
       lhs.forgotten == rhs.forgotten, lhs.finishedCount == rhs.finishedCount,
-      lhs.hasSameMaps(as: rhs)
+      lhs.hasSameMaps(as: rhs), lhs.createdPools == rhs.createdPools
     else { return false }
     let order = lhs.finishOrder.entries.filter(lhs.isHeld)
     guard order == rhs.finishOrder.entries.filter(rhs.isHeld) else { return false }

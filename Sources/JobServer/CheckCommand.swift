@@ -14,7 +14,7 @@ struct CheckCommand: ParsableCommand {
       Exit status:
         0  every checksum holds
         1  'lido serve' starts, but something is damaged that it drops or does not need, such as a \
-      torn tail: a record that was being written when the power went, and that nobody was told of
+      torn tail: what was being written when the power went, and was never known to be on the disk
         2  'lido serve' refuses to start: what was acknowledged is damaged or missing
         3  there is nothing to check, or it cannot be read
       """)

@@ -28,6 +28,8 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.bodyTimeout)) var bodyTimeout: String?
   @Option(help: help(.maxQueued)) var maxQueued: String?
   @Option(help: help(.maxQueuedBytes)) var maxQueuedBytes: String?
+  @Option(help: help(.maxPools)) var maxPools: String?
+  @Option(help: help(.maxProcesses)) var maxProcesses: String?
   @Option(help: help(.retentionAge)) var retentionAge: String?
   @Option(help: help(.retentionCount)) var retentionCount: String?
   @Option(help: help(.retentionBytes)) var retentionBytes: String?
@@ -51,7 +53,7 @@ struct ServeCommand: ParsableCommand {
       .startMethod: startMethod, .maxTasksPerChild: maxTasksPerChild, .sync: sync,
       .snapshotInterval: snapshotInterval, .maxBody: maxBody, .maxConnections: maxConnections,
       .maxHeader: maxHeader, .headerTimeout: headerTimeout, .bodyTimeout: bodyTimeout,
-      .maxQueued: maxQueued,
+      .maxQueued: maxQueued, .maxPools: maxPools, .maxProcesses: maxProcesses,
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
       .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,

@@ -44,7 +44,7 @@ extension Server {
   /// Lets the pools start their processes.
   func startPools() {
     warnOfPools()
-    for pool in pools { pool.start(at: now.instant) }
+    for pool in pools.prefix(settings.pools.count) { pool.start(at: now.instant) }
   }
 
   private func listen(_ reactor: Reactor) throws {
@@ -141,7 +141,7 @@ extension Server {
   func advancePhase() {
     switch phase {
     case .starting:
-      if pools.allSatisfy({ $0.isSettled }) {
+      if pools.prefix(settings.pools.count).allSatisfy({ $0.isSettled }) {
         becomeReady()
       } else if !isHoldingEarly {
         decideEarly()
@@ -254,6 +254,7 @@ extension Server {
       for pool in pools { pool.terminate(at: now.instant) }
       for waiter in waiters.removeAll() { waitIsOver(waiter) }
       endCompletionWaits()
+      for waiter in poolWaiters.removeAll() { poolWaitIsOver(waiter) }
     }
     if let deadline = closingDeadline, deadline <= now.instant.nanoseconds {
       log.error("the end took too long; what is left is ended by force")

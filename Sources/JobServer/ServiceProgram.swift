@@ -135,10 +135,18 @@ public enum ServiceProgram {
     let logs = try LogFolder(
       "\(settings.directory)/logs", bytesMax: settings.limits.retentionBytesMax,
       isHeld: { store[$0] != nil })
+    if let (count, first) = logs.passedOver {
+      log.warning(
+        "logs of jobs are passed over, as they can be neither read nor removed",
+        metadata: ["count": .count(count), "error": "\(first)"])
+    }
     let server = Server(
       settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
       pools: try Server.drivers(settings, forkServer, reactor), logs: logs, storage: storage,
       store: store, seed: random.next(), now: now)
+    server.makePool = { index, pool in
+      try Server.driver(of: pool, at: index, settings, forkServer, reactor)
+    }
     try server.open(reactor, signals)
     try server.run(on: reactor)
     try server.shutDown()

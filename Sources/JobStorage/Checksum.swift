@@ -42,13 +42,57 @@ struct Checksum: Equatable, Sendable {
     register = crc
   }
 
+  /// The checksum of the last `count` bytes that were added, on their own; `before` is this
+  /// checksum as it was before them. It takes the time of some additions, however many bytes there
+  /// are.
+  ///
+  /// The register is a polynomial over GF(2), and linear in what it was `count` bytes ago: that
+  /// comes out multiplied by x to the power of 8 `count`. So the part of the bytes before can be
+  /// taken out, and that of all ones put in.
+  func ofLast(_ count: Int, before: Checksum) -> Checksum {
+    var difference = before.register ^ Checksum().register
+    var rest = count
+    var index = 0
+    while rest > 0 {
+      if rest & 1 == 1 { difference = Checksum.product(difference, Checksum.powers[index]) }
+      rest >>= 1
+      index &+= 1
+    }
+    var last = self
+    last.register ^= difference
+    return last
+  }
+
+  /// x to the power of 8, squared again and again: entry k moves over 2^k bytes.
+  private static let powers: [UInt32] = {
+    // Bit 31 is x^0, as everything is reflected.
+    var powers: [UInt32] = [1 << 23]
+    for index in 1..<Int.bitWidth { powers.append(product(powers[index - 1], powers[index - 1])) }
+    return powers
+  }()
+
+  private static func product(_ left: UInt32, _ right: UInt32) -> UInt32 {
+    var product: UInt32 = 0
+    var multiple = left
+    var rest = right
+    while rest != 0 {
+      if rest >> 31 == 1 { product ^= multiple }
+      multiple = multiple & 1 == 1 ? multiple >> 1 ^ polynomial : multiple >> 1
+      rest <<= 1
+    }
+    return product
+  }
+
+  /// Reflected.
+  private static let polynomial: UInt32 = 0x82F6_3B78
+
   /// Eight tables of 256 entries: table k holds the effect of a byte k places from the end.
   /// Written once, before anyone can see it; hence safe to share.
   nonisolated(unsafe) private static let table: UnsafePointer<UInt32> = {
     let table = UnsafeMutablePointer<UInt32>.allocate(capacity: 2048)
     for byte in 0..<256 {
       var crc = UInt32(byte)
-      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0x82F6_3B78 : crc >> 1 }
+      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ polynomial : crc >> 1 }
       table[byte] = crc
     }
     for index in 256..<2048 {

@@ -11,7 +11,7 @@ public enum Compaction {
   ///
   /// - Throws: what `Recovery.read` throws, damage at the end of a segment included; `callFailed`,
   ///   `appendFailed` or `syncFailed` when the snapshot cannot be written. The folder then holds
-  ///   what it held, and perhaps a temporary file.
+  ///   what it held, and perhaps a temporary file, or after `syncFailed` the snapshot.
   public static func run(
     _ path: String, through sequence: UInt64, at timestamp: Timestamp,
     into empty: JobStore = JobStore(), fileSystem: any FileSystem = POSIXFileSystem()

@@ -7,13 +7,13 @@ internal import Glibc
 /// | `journal-<seq>.jsonl` | a segment of the journal; `seq` is the number of its first record |
 /// | `journal-<seq>.jsonl.begun` | the next segment while the one before it is being synced |
 /// | `snapshot-<seq>.json` | the state after the record with number `seq` |
-/// | `logs/` | what programs wrote to stderr; see `LogFolder` |
+/// | `logs/` | what programs wrote to stderr and stdout; see `LogFolder` |
 /// | `work-<pool>/` | the working folders of programs that run; see `ProgramPoolSettings` |
 /// | `lock` | held by the server that uses the folder, with its process id inside |
-/// | any of the first two + `.tmp` | being written; worth nothing before it is renamed |
+/// | a segment or a snapshot + `.tmp` | being written; worth nothing before it is renamed |
 /// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
 ///
-/// `seq` is written with 20 digits, so that names sort like numbers.
+/// `seq` is written with 20 digits, so that names sort like numbers; it is from 1 to 2^62.
 struct DataDirectory: Sendable {
   /// The folder, without a slash at the end.
   let path: String
@@ -52,6 +52,9 @@ struct DataDirectory: Sendable {
 
   /// Makes the folder, and whatever is missing above it, from the top on. A folder that it made
   /// stays when a later step fails.
+  ///
+  /// The one above the first that is made has its name synced as well: an earlier start may have
+  /// made it, and ended.
   func make(_ fileSystem: any FileSystem) throws(StorageError) {
     try DataDirectory.make(path[...], fileSystem)
   }
@@ -59,15 +62,23 @@ struct DataDirectory: Sendable {
   private static func make(
     _ path: Substring, _ fileSystem: any FileSystem
   ) throws(StorageError) {
-    do throws(StorageError) {
-      try fileSystem.makeDirectory(String(path))
-    } catch {
-      let trimmed = path.prefix(upTo: path.lastIndex { $0 != "/" } ?? path.startIndex)
-      guard error.errno == ENOENT, let slash = trimmed.lastIndex(of: "/"), slash > path.startIndex
-      else { throw error }
-      try make(path[..<slash], fileSystem)
-      try fileSystem.makeDirectory(String(path))
+    if let parent = parent(of: path) {
+      do throws(StorageError) {
+        try fileSystem.makeDirectory(String(parent))
+      } catch {
+        guard error.errno == ENOENT else { throw error }
+        try make(parent, fileSystem)
+      }
     }
+    try fileSystem.makeDirectory(String(path))
+  }
+
+  /// nil for the root, a folder in it, and a name without a slash.
+  private static func parent(of path: Substring) -> Substring? {
+    guard let end = path.lastIndex(where: { $0 != "/" }),
+      let slash = path[..<end].lastIndex(of: "/"), slash > path.startIndex
+    else { return nil }
+    return path[..<slash]
   }
 
   /// Lists the folder. Names that are none of the above are left alone.
@@ -128,6 +139,18 @@ struct DataDirectory: Sendable {
       + segments.map { segment($0.0) }
   }
 
+  /// The files that recovery from the snapshot `newest` does not need, in the order of `obsolete`.
+  func allBefore(
+    _ newest: UInt64, _ fileSystem: any FileSystem
+  ) throws(StorageError) -> [String] {
+    let contents = try contents(fileSystem)
+    guard contents.snapshots.contains(newest), contents.segments.contains(newest + 1) else {
+      return []
+    }
+    return contents.snapshots.reversed().filter { $0 < newest }.map(snapshot)
+      + contents.segments.filter { $0 <= newest }.map(segment)
+  }
+
   private static func digits(_ sequence: UInt64) -> String {
     let digits = String(sequence)
     return String(repeating: "0", count: 20 - digits.utf8.count) + digits
@@ -143,6 +166,6 @@ struct DataDirectory: Sendable {
     guard digits.utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }) else {
       return nil
     }
-    return UInt64(digits)
+    return UInt64(digits).flatMap { 1...1 << 62 ~= $0 ? $0 : nil }
   }
 }

@@ -5,7 +5,7 @@
 /// `callFailed` unless it says otherwise, and leaves the files as they were.
 public protocol FileSystem: AnyObject {
   /// Makes `path` a folder that only its owner may enter (0700), if it is not there; its parent
-  /// must be. The new name is synced.
+  /// must be. Its name is synced, also if it was there.
   func makeDirectory(_ path: String) throws(StorageError)
 
   /// The names in a folder, in no order, without `.` and `..`.

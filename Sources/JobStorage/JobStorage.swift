@@ -188,8 +188,12 @@ public final class JobStorage {
     precondition(!isClosed, "the storage is closed already")
     isClosed = true
     defer { giveBack() }
-    _ = try journal.appendPending(at: moment)
+    // What was appended before was acknowledged, whatever becomes of what waits.
+    let appended = Result { () throws(StorageError) in
+      try journal.appendPending(at: moment)
+    }
     try journal.syncNow()
+    _ = try appended.get()
     // A last look, however fresh the one before.
     try journal.place?.check(fileSystem, at: Instant(nanoseconds: .max))
   }
@@ -336,6 +340,25 @@ public final class JobStorage {
     }
     schedule.finished(bytes: size, took: nanoseconds, at: instant)
     journal.remove(try directory.obsolete(newest: sequence, fileSystem))
+  }
+
+  /// The snapshot that was begun is in place and was read: removes all that is older, also what
+  /// `snapshotFinished` keeps. Answers what could not be removed. Blocks.
+  ///
+  /// - Throws: `callFailed` when the folder cannot be read, `syncFailed`.
+  func removeAll(before sequence: UInt64) throws(StorageError) -> [StorageError] {
+    precondition(snapshotInProgress == sequence, "another snapshot was begun")
+    snapshotInProgress = nil
+    var failures: [StorageError] = []
+    for path in try directory.allBefore(sequence, fileSystem) {
+      do throws(StorageError) {
+        try fileSystem.remove(path)
+      } catch {
+        failures.append(error)
+      }
+    }
+    try fileSystem.syncDirectory(directory.path)
+    return failures
   }
 
   /// The snapshot that was begun came to nothing; what it was to hold stays in the journal. Call it

@@ -2,7 +2,8 @@ internal import DequeModule
 internal import JSON
 public import JobCore
 
-/// The logs of jobs, a file each: `<number>.stderr`, with the job's number in 20 digits.
+/// The logs of jobs, a file each: `<number>.stderr` and `<number>.stdout`, with the job's number in
+/// 20 digits.
 ///
 /// They are for people and not part of what was promised: nothing is synced, a log that does not
 /// fit on the disk is not kept, and when all of them together pass a bound the oldest go. For the
@@ -41,12 +42,18 @@ public final class LogFolder {
     /// Which of the job's.
     public var stream: JobLog.Stream
   }
+  /// How many names in the folder were passed over when it was opened, as they could neither be
+  /// used nor removed, and why the first was.
+  public private(set) var passedOver: (count: Int, first: StorageError)?
 
-  /// Opens the folder, made if it is not there, and removes the files of jobs that are not held.
+  /// Opens the folder, made if it is not there, and removes the files of jobs that are not held. A
+  /// name that cannot be used stays where it is: no log is worth a start.
   ///
   /// - Parameters:
   ///   - path: the folder; its parent must be there.
   ///   - bytesMax: the most bytes of all files together.
+  ///
+  /// - Throws: `callFailed` or `syncFailed` when the folder itself cannot be made or read.
   public init(
     _ path: String, bytesMax: Int, isHeld: (JobNumber) -> Bool,
     fileSystem: any FileSystem = POSIXFileSystem()
@@ -57,11 +64,15 @@ public final class LogFolder {
     try fileSystem.makeDirectory(path)
     for name in try fileSystem.list(path).sorted() {
       guard let (job, stream) = LogFolder.parts(of: name) else { continue }
-      guard isHeld(job) else {
-        try fileSystem.remove("\(path)/\(name)")
-        continue
+      do throws(StorageError) {
+        if isHeld(job) {
+          note(job, stream, try fileSystem.size("\(path)/\(name)"))
+        } else {
+          try fileSystem.remove("\(path)/\(name)")
+        }
+      } catch {
+        passedOver = ((passedOver?.count ?? 0) + 1, passedOver?.first ?? error)
       }
-      note(job, stream, try fileSystem.size("\(path)/\(name)"))
     }
   }
 

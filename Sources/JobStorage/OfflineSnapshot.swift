@@ -14,13 +14,20 @@ public enum OfflineSnapshot {
     public let bytes: Int
     /// What recovery had to say; see `RecoveryReport.notes`.
     public let notes: [String]
+    /// What is not needed any more and could not be removed, each with the reason.
+    public let removalFailures: [StorageError]
   }
 
-  /// Recovers the folder `path` as a start does, writes its state as a snapshot, and removes what
-  /// that makes unnecessary. Blocks. Keeps the whole state in memory.
+  /// Recovers the folder `path` as a start does, writes its state as a snapshot, reads that back,
+  /// and removes everything older: what is left is the snapshot and a segment without a record.
+  /// Blocks. Keeps the whole state in memory.
+  ///
+  /// A server keeps the snapshot before the newest as well, and the journal since; here the newest
+  /// one has been read before anything goes.
   ///
   /// - Throws: what `JobStorage.open` and `Compaction.run` do: `inUse` if a server uses the folder;
-  ///   `callFailed` if there is none. An error leaves the folder fit to start from.
+  ///   `callFailed` if there is none; `damaged` if the snapshot is not read as it was written. An
+  ///   error leaves the folder fit to start from, also from what it held before.
   public static func make(
     of path: String, processID: Int32, at moment: Moment,
     fileSystem: any FileSystem = POSIXFileSystem()
@@ -29,20 +36,42 @@ public enum OfflineSnapshot {
     let (storage, recovery) = try open(path, processID, moment, fileSystem)
     guard let sequence = try storage.sealForSnapshot(at: moment) else {
       try storage.close(at: moment)
-      return Report(sequence: 0, jobs: 0, bytes: 0, notes: recovery.notes)
+      return Report(
+        sequence: 0, jobs: 0, bytes: 0, notes: recovery.notes, removalFailures: [])
     }
     let bytes: Int
     do throws(StorageError) {
-      bytes = try Compaction.run(
-        path, through: sequence, at: moment.timestamp, fileSystem: fileSystem)
+      if recovery.snapshotSequence == sequence {
+        // It is there, and was read. Another in its place would be the only one, and unread.
+        bytes = storage.snapshotBytes
+      } else {
+        bytes = try Compaction.run(
+          path, through: sequence, at: moment.timestamp, fileSystem: fileSystem)
+        try readBack(path, sequence, jobs: recovery.jobs, bytes, fileSystem)
+      }
     } catch {
       storage.snapshotFailed(took: 0, at: moment.instant)
       throw error
     }
-    try storage.snapshotFinished(took: 0, at: moment.instant)
+    let failures = try storage.removeAll(before: sequence)
     try storage.close(at: moment)
     return Report(
-      sequence: sequence, jobs: recovery.jobs, bytes: bytes, notes: recovery.notes)
+      sequence: sequence, jobs: recovery.jobs, bytes: bytes, notes: recovery.notes,
+      removalFailures: failures)
+  }
+
+  private static func readBack(
+    _ path: String, _ sequence: UInt64, jobs: Int, _ bytes: Int, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    let snapshot = DataDirectory(path: path).snapshot(sequence)
+    let content = try SnapshotReader.read(snapshot, into: JobStore(), fileSystem)
+    guard content.sequence == sequence, content.store.count == jobs, content.bytes == bytes else {
+      throw StorageError(
+        .damaged, path: snapshot,
+        reason:
+          "it was written with \(jobs) jobs in \(bytes) bytes, and \(content.store.count) jobs"
+          + " in \(content.bytes) bytes were read; nothing was removed")
+    }
   }
 
   /// Lets go of the state: `Compaction.run` makes its own from the sealed files.

@@ -17,13 +17,18 @@ public final class POSIXFileSystem: FileSystem {
     for folder in folders.values { _ = Glibc.close(folder.number) }
   }
 
-  /// mkdir(2), then a sync of the parent.
+  /// mkdir(2), then a sync of the parent: also of one that has the folder already, as a process may
+  /// have ended between the two. A parent that this user may not read has not got it from him.
   public func makeDirectory(_ path: String) throws(StorageError) {
-    if mkdir(path, 0o700) == 0 {
-      return try syncDirectory(path + "/..")
-    }
-    guard errno == EEXIST else {
+    let isMade = mkdir(path, 0o700) == 0
+    guard isMade || errno == EEXIST else {
       throw StorageError(cannot: "make the folder", path: path, errno: errno)
+    }
+    do throws(StorageError) {
+      try syncDirectory(path + "/..")
+    } catch {
+      guard isMade || error.errno == EIO else { return }
+      throw error
     }
   }
 

@@ -47,6 +47,11 @@
 // | chunk_released | job |
 // | map_forgotten | map |
 // | map_withdrawn | map |
+// | pool_created | pool, at, template, processes, [calls_max], [start_method], [initializer], |
+// |              | [initargs], [main], [allow_pickle], [idle_timeout_ms], [idempotency_key] |
+// | pool_resized | pool, processes |
+// | pool_paused, pool_resumed, pool_closed, pool_removed | pool |
+// | pool_terminated | pool, [cause] |
 //
 // | member | value |
 // |---|---|
@@ -78,14 +83,23 @@
 // |       | of any values, pickle base64; of a chunk item is the index of the item in it that |
 // |       | failed, and values are those before it |
 // | cancelled | true |
+// | template | the name of the configured pool whose kind of worker a created one has |
+// | processes | how many workers it keeps, from 1 |
+// | calls_max | calls after which a worker is replaced, from 1; default: never |
+// | start_method | how workers are started; default: as those of the template |
+// | initializer, initargs | what each worker runs first, and the array that it is called with; |
+// |                       | default: nothing, and [] |
+// | allow_pickle | true: values may travel as pickle; default: not |
+// | idle_timeout_ms | how long no request may name the pool until it is ended; default: for ever |
+// | cause | why a pool was terminated; default: somebody asked for it |
 //
 // A withdrawn job, or map with all its chunks, is one whose submission was refused after its record
 // was made: the journal took nothing just then. Of a map also one whose client heard nothing since
 // the service ended before all its items were there. Its id is none that was dropped.
 //
 // Version 1 has no job_withdrawn; versions 1 and 2 have no record of a map, no member of a chunk,
-// no encoding, no main, and of an error no args, module, pickle, item and values. Nothing else is
-// different.
+// no encoding, no main, and of an error no args, module, pickle, item and values, and no record of
+// a pool. Nothing else is different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a
@@ -129,16 +143,39 @@ enum RecordCodec {
   /// every place that looks like a beginning is tried.
   static func holdsWholeLine(_ rest: UnsafeBufferPointer<UInt8>) -> Bool {
     var start = 0
-    while rest.count - start > prefixBytes {
-      let tail = UnsafeBufferPointer(rebasing: rest[start...])
-      if checksum(in: tail) != nil {
-        // Without a line feed no line can be whole from here on.
-        guard let end = tail.firstIndex(of: UInt8(ascii: "\n")) else { return false }
-        if isWhole(UnsafeBufferPointer(rebasing: tail[..<end])) { return true }
-      }
-      start += 1
+    // Without a line feed no line can be whole.
+    while let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {
+      if endsInWholeLine(UnsafeBufferPointer(rebasing: rest[start..<end])) { return true }
+      start = end + 1
     }
     return false
+  }
+
+  /// Whether a whole line begins at any byte of `line`, and ends with it. Arguments of a job may
+  /// look like any number of beginnings, so all of them together take one look at each byte.
+  private static func endsInWholeLine(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+    let bytes = UnsafeRawBufferPointer(line)
+    var beginnings: [(covered: Int, before: Checksum, claimed: UInt32)] = []
+    var checksum = Checksum()
+    var added = 0
+    func add(upTo end: Int) {
+      checksum.update(UnsafeRawBufferPointer(rebasing: bytes[added..<end]))
+      added = end
+    }
+    var start = 0
+    while line.count - start > prefixBytes {
+      if let claimed = self.checksum(in: UnsafeBufferPointer(rebasing: line[start...])) {
+        start += prefixBytes
+        add(upTo: start)
+        beginnings.append((line.count - start, checksum, claimed))
+      } else {
+        start += 1
+      }
+    }
+    add(upTo: line.count)
+    return beginnings.contains {
+      checksum.ofLast($0.covered, before: $0.before).value == $0.claimed
+    }
   }
 
   /// The checksum that a line claims; nil when the 18 bytes are not as they must be.

@@ -71,6 +71,7 @@ public struct Recovery {
     try recovery.chooseStart(contents, into: empty, through: through)
     try recovery.replay(contents.segments, through: through)
     for first in contents.begun { try recovery.take(begun: first) }
+    try recovery.checkUnread(contents.segments)
     recovery.report.lastSequence = recovery.expected - 1
     recovery.report.jobs = recovery.store.count
     return recovery
@@ -137,7 +138,9 @@ public struct Recovery {
     of sequence: UInt64, _ contents: DataDirectory.Contents, _ through: UInt64?
   ) -> RecoveryTable.Reach {
     if sequence == through { return .covered }
-    if contents.segments.isEmpty, contents.snapshots.isEmpty { return .covered }
+    if contents.segments.isEmpty, contents.begun.isEmpty, contents.snapshots.isEmpty {
+      return .covered
+    }
     // The journal is sealed before a snapshot, so a segment begins right behind each of them; a
     // loss of power may have taken the name that it got then, and left that of the snapshot.
     let next = sequence + 1
@@ -182,14 +185,13 @@ public struct Recovery {
   /// leaves it out, or refuses.
   private mutating func take(begun first: UInt64) throws(StorageError) {
     let path = directory.begun(first)
-    let (content, failure) = try content(ofBegun: first, path)
-    let joint: RecoveryTable.Joint =
-      first == expected ? .follows : first > expected ? .beyond : .behind
-    switch RecoveryTable.decision(content, joint) {
+    let (content, failure, tornBytes) = try content(ofBegun: first, path)
+    switch RecoveryTable.decision(content, joint(of: first)) {
     case .goOn: try replay(segment: first, .live, isBegun: true)
     case .leaveOut:
       leftOut.append(first)
-      guard content != .nothing else { return }
+      if content == .nothing { return }
+      guard content != .cutOff else { return noteCutOff(tornBytes, path) }
       report.notes.append(
         "\(path): the power was lost while the journal went on in it, and the end of the segment"
           + " before it is not on the disk; whoever sent what it holds was never told that it is;"
@@ -202,26 +204,55 @@ public struct Recovery {
     }
   }
 
-  /// What a begun segment holds, and what is wrong with it.
+  private func joint(of first: UInt64) -> RecoveryTable.Joint {
+    first == expected ? .follows : first > expected ? .beyond : .behind
+  }
+
+  /// Refuses when there are segments behind the state that was begun with, and the first of all was
+  /// not among them: none of them was read.
+  private func checkUnread(_ segments: [UInt64]) throws(StorageError) {
+    let next = report.snapshotSequence + 1
+    guard !segments.contains(next), let first = segments.first(where: { $0 > next }) else {
+      return
+    }
+    throw StorageError(
+      RecoveryTable.decision(unread: joint(of: first)), path: directory.segment(first),
+      reason: "it begins with record \(first), and what is before it has not the name of a segment"
+        + " and ends with \(expected - 1)")
+  }
+
+  private mutating func noteCutOff(_ tornBytes: Int, _ path: String) {
+    report.tornBytes += tornBytes
+    report.notes.append(
+      "\(path): the first \(tornBytes) bytes that were written to it are of a write that was cut"
+        + " off, and were never known to be on the disk; left out")
+  }
+
+  /// What a begun segment holds, what is wrong with it, and if it was cut off in its first record,
+  /// or before, how many bytes there are of that.
   private mutating func content(
     ofBegun first: UInt64, _ path: String
-  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?) {
+  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?, tornBytes: Int) {
     let lines = try LineReader(path, fileSystem)
-    var wrong = 0
-    var failure: StorageError?
-    do throws(StorageError) {
-      _ = try header(lines, path, first)
-      guard let line = try lines.next() else { return (.nothing, nil) }
-      if line.isTerminated, RecordCodec.isWhole(line.bytes) { return (.records, nil) }
-      wrong = line.offset
-      failure = StorageError(
-        .damaged, path: path, line: line.number, reason: "its checksum is wrong")
-    } catch {
-      guard error.code == .damaged else { throw error }
-      failure = error
+    while let line = try lines.next() {
+      let wholeness = line.wholeness
+      if wholeness == .whole {
+        guard line.number == 1 else { return (.records, nil, 0) }
+        do throws(StorageError) {
+          try header(line, path, first)
+        } catch  where error.code == .damaged {
+          return (.damaged, error, 0)
+        }
+        continue
+      }
+      let (rest, size) = try rest(of: path, after: line.offset)
+      if wholeness == .torn, rest == .nothing { return (.cutOff, nil, size - line.offset) }
+      return (
+        .damaged,
+        StorageError(.damaged, path: path, line: line.number, reason: Recovery.wrongChecksum), 0
+      )
     }
-    guard try fileSystem.size(path) > 0 else { return (.nothing, nil) }
-    return try rest(of: path, after: wrong).0 == .wholeLines ? (.damaged, failure) : (.nothing, nil)
+    return (.nothing, nil, 0)
   }
 
   private mutating func replay(
@@ -229,7 +260,13 @@ public struct Recovery {
   ) throws(StorageError) {
     let path = isBegun ? directory.begun(first) : directory.segment(first)
     let lines = try LineReader(path, fileSystem)
-    let headerLength = try header(lines, path, first)
+    guard let opening = try lines.next(), opening.wholeness == .whole else {
+      throw StorageError(
+        .damaged, path: path, line: 1,
+        reason: "the first line of the segment was not written whole, or is damaged")
+    }
+    try header(opening, path, first)
+    let headerLength = lines.bytesRead
     var length = headerLength
     var tornBytes = 0
     while let line = try lines.next() {
@@ -248,32 +285,38 @@ public struct Recovery {
         tornBytes: tornBytes))
   }
 
-  /// Reads the first line of a segment and answers its length.
+  /// Reads the first line of a segment, which is whole.
   private mutating func header(
-    _ lines: LineReader, _ path: String, _ first: UInt64
-  ) throws(StorageError) -> Int {
-    var reason = "the first line of the segment was not written whole, or is damaged"
-    if let line = try lines.next(), line.isTerminated, RecordCodec.isWhole(line.bytes) {
-      do throws(RecordDecoder.Unreadable) {
-        let header = try decoder.header(line.bytes)
-        if header.first == first { return lines.bytesRead }
-        reason = "the segment begins with record \(header.first), not with the one in its name"
-      } catch {
-        throw StorageError(error, path: path, line: 1)
+    _ line: LineReader.Line, _ path: String, _ first: UInt64
+  ) throws(StorageError) {
+    do throws(RecordDecoder.Unreadable) {
+      let header = try decoder.header(line.bytes)
+      guard header.first == first else {
+        throw .content(
+          "the segment begins with record \(header.first), not with the one in its name")
       }
+    } catch {
+      throw StorageError(error, path: path, line: 1)
     }
-    throw StorageError(.damaged, path: path, line: 1, reason: reason)
   }
+
+  private static let wrongChecksum = "the line is damaged: its checksum is wrong"
 
   /// Applies the record of a line, or says what is wrong with the line.
   private mutating func apply(_ line: LineReader.Line) -> (RecoveryTable.LineFault, String)? {
-    guard line.isTerminated, RecordCodec.isWhole(line.bytes) else {
-      return (.torn, "the line is damaged: its checksum is wrong")
+    switch line.wholeness {
+    case .whole: break
+    case .torn: return (.torn, Recovery.wrongChecksum)
+    case .altered: return (.altered, Recovery.wrongChecksum)
     }
     do throws(RecordDecoder.Unreadable) {
       let (sequence, record) = try decoder.record(line.bytes)
       guard sequence == expected else {
         return (.sequence, "record \(expected) should stand here, and \(sequence) does")
+      }
+      // Each number that is given away takes a record.
+      if let number = record.newNumber, number > sequence {
+        return (.misfit, "record \(sequence) cannot be the first of number \(number)")
       }
       do throws(JobStore.Misfit) {
         try store.apply(record)
@@ -308,8 +351,8 @@ public struct Recovery {
       let tornBytes = size - line.offset
       report.tornBytes += tornBytes
       report.notes.append(
-        "\(path), line \(line.number): the last \(tornBytes) bytes are not of a whole"
-          + " record; whoever sent it was never told that it was taken; dropped")
+        "\(path), line \(line.number): the last \(tornBytes) bytes are of a write that was cut"
+          + " off, and were never known to be on the disk; dropped")
       return tornBytes
     case .refuse(let code):
       throw StorageError(code, path: path, line: line.number, reason: reason)
@@ -329,5 +372,16 @@ public struct Recovery {
     let count = try fileSystem.read(file, at: offset + 1, into: bytes)
     let tail = UnsafeRawBufferPointer(rebasing: bytes[..<count]).bindMemory(to: UInt8.self)
     return (RecordCodec.holdsWholeLine(tail) ? .wholeLines : .nothing, size)
+  }
+}
+
+extension Record {
+  /// The number of the job or map that begins with this record.
+  fileprivate var newNumber: JobNumber? {
+    switch self {
+    case .jobSubmitted(let submitted): submitted.number
+    case .mapCreated(let created): created.number
+    default: nil
+    }
   }
 }

@@ -59,8 +59,10 @@ enum RecoveryTable {
     case header
     /// The first line is of a version that this program does not know.
     case version
-    /// No line feed, or the checksum is wrong: not written whole, or damaged.
+    /// Its end, or a part of it, never came to the disk (`Wholeness`).
     case torn
+    /// It was written whole, and is not what was written any more.
+    case altered
     /// The checksum is right and the sequence number is not the next.
     case sequence
     /// The checksum is right and the content cannot be read.
@@ -98,12 +100,15 @@ enum RecoveryTable {
     // A segment has its name only once its first line is on the disk.
     (.header, nil, nil, .refuse(.damaged)),
     (.version, nil, nil, .refuse(.unknownVersion)),
-    // The one damage that is to be expected: the write was cut off, so nobody was told of it.
+    // The one damage that is to be expected: the write was cut off, by the end of the process
+    // before anybody was told of it, or by a loss of power before it was said to be on the disk.
     (.torn, .live, .nothing, .dropTail),
     // What was written later is there: the line was once whole.
     (.torn, .live, .wholeLines, .refuse(.damaged)),
     // A segment is synced before the next one is begun.
     (.torn, .sealed, nil, .refuse(.damaged)),
+    // No crash does that, and whoever sent it may have been told that it was taken.
+    (.altered, nil, nil, .refuse(.damaged)),
     (.sequence, nil, nil, .refuse(.gap)),
     (.content, nil, nil, .refuse(.damaged)),
     (.misfit, nil, nil, .refuse(.damaged)),
@@ -132,11 +137,14 @@ enum RecoveryTable {
   /// What a begun segment holds. While the segment before it is being synced, the live one has the
   /// name `….jsonl.begun`, and nothing in it is promised to survive a loss of power.
   enum Begun: CaseIterable {
-    /// No whole record, and nothing was told of what was cut off.
+    /// No record was written to it.
     case nothing
+    /// The first thing that is wrong with it was cut off, and no whole record is before that or
+    /// behind it.
+    case cutOff
     /// Records, from the first line on.
     case records
-    /// Whole lines behind one that is not.
+    /// Lines that are not what was written, or whole lines behind one that is not.
     case damaged
   }
 
@@ -164,6 +172,8 @@ enum RecoveryTable {
   static let begun: [(Begun, Joint?, BegunDecision)] = [
     // The service ended, or ran out of disk, when it had begun it.
     (.nothing, nil, .leaveOut),
+    // In the midst of its first write; a synced segment, whatever its name, has whole records.
+    (.cutOff, nil, .leaveOut),
     // A death of the process loses nothing that was written.
     (.records, .follows, .goOn),
     // Only a loss of power takes the end of the segment before it; then none of these records was
@@ -175,6 +185,25 @@ enum RecoveryTable {
     (.records, .behind, .refuse(.damaged)),
     (.damaged, .behind, .refuse(.damaged)),
   ]
+
+  // MARK: Segments that nothing leads to
+
+  /// Why not to start when the segment after the state to begin with was only begun and others have
+  /// their names behind it, by how the first of them stands to the end of what was read. A segment
+  /// gets its name when the names of those before it are on the disk, so no crash leaves this.
+  static let unread: [(Joint, StorageError.Code)] = [
+    // Records are missing between the two.
+    (.beyond, .gap),
+    // None are, but nobody has written it so.
+    (.follows, .damaged),
+    (.behind, .damaged),
+  ]
+
+  /// Looks up a segment that was not read.
+  static func decision(unread joint: Joint) -> StorageError.Code {
+    for row in unread where row.0 == joint { return row.1 }
+    preconditionFailure("no row for \(joint)")
+  }
 
   /// Looks a begun segment up.
   static func decision(_ content: Begun, _ joint: Joint) -> BegunDecision {

@@ -34,14 +34,13 @@ struct SnapshotReader {
 
   // MARK: The first pass
 
-  /// Goes through the whole file and answers how many jobs its last line claims; the checksum and
-  /// everything around it are right then.
+  /// Goes through the whole file and answers how many jobs its last line claims; the checksum is
+  /// right then. What the first line says comes after that: a changed digit is no other version.
   private func checkedCount() throws(StorageError) -> Int {
     let lines = try LineReader(path, fileSystem)
     var checksum = Checksum()
     let lineFeed = ("\n" as StaticString).bytes
     while let line = try lines.next() {
-      if line.number == 1 { _ = try head(line) }
       if line.bytes.first == UInt8(ascii: "]") {
         let count = try count(line, checksum)
         guard try lines.next() == nil else {
@@ -70,7 +69,8 @@ struct SnapshotReader {
       let count = Int(
         String(
           decoding: bytes.dropFirst(opening.count).dropLast(middle.count + 8 + tail),
-          as: UTF8.self))
+          as: UTF8.self)),
+      count >= 0
     else { throw damaged("the last line is not as it must be", line: line.number) }
     var checksum = before
     checksum.update(UnsafeRawBufferPointer(rebasing: bytes.dropLast(tail + 8)))
@@ -139,6 +139,10 @@ struct SnapshotReader {
     else {
       throw damaged("the first line lacks \"seq\", \"created_at\" or \"next_number\"", line: 1)
     }
+    // Each number that was given away took a record.
+    guard next - 1 <= sequence, next <= JobStore.numberLimit else {
+      throw damaged("\"next_number\" cannot be \(next) after record \(sequence)", line: 1)
+    }
     return (version, UInt64(sequence), JobNumber(next))
   }
 
@@ -177,7 +181,11 @@ struct SnapshotReader {
     let text = UnsafeBufferPointer(rebasing: line.bytes.dropLast(isFollowed ? 1 : 0))
     let number: JobNumber
     do throws(RecordDecoder.Unreadable) {
-      if decoder.version >= 3, RecordDecoder.isMap(text) {
+      if decoder.version >= 3, RecordDecoder.isPool(text) {
+        let pool = try decoder.pool(text)
+        if store.createdPool(named: pool.name) == nil { return store.restore(pool) }
+        throw .content("the pool \"\(pool.name)\" stands twice")
+      } else if decoder.version >= 3, RecordDecoder.isMap(text) {
         let map = try decoder.map(text)
         number = map.created.number
         if isFree(number, map.created.id, in: store) { return store.restore(map) }
@@ -197,12 +205,13 @@ struct SnapshotReader {
     } catch {
       throw StorageError(error, path: path, line: line.number)
     }
-    throw damaged("number \(number), or its id, stands twice", line: line.number)
+    throw damaged(
+      "number \(number), or its id, stands twice, or the number cannot be", line: line.number)
   }
 
   private func isFree(_ number: JobNumber, _ id: JobID, in store: JobStore) -> Bool {
-    number < store.nextNumber && store[number] == nil && store.map(number) == nil
-      && !store.isTaken(id)
+    number < store.nextNumber && store.nextNumber - number <= JobStore.numberSpanMax
+      && store[number] == nil && store.map(number) == nil && !store.isTaken(id)
   }
 }
 

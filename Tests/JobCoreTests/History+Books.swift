@@ -116,6 +116,8 @@ extension History {
       case .finishDrain:
         expect(isDraining && !isDrainFinished, "the drain ends twice, or unasked")
         isDrainFinished = true
+      case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged:
+        problems.append("\(effect) where nobody creates pools")
       case .answer, .jobChanged, .jobEnded: break
       }
     }
@@ -170,6 +172,9 @@ extension History {
     case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
       .mapWithdrawn:
       problems.append("\(record) where there are no maps")
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      problems.append("\(record) where nobody creates pools")
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job
@@ -363,6 +368,14 @@ extension Event {
     case .resultsTaken: "resultsTaken"
     case .mapCancelReceived: "mapCancelReceived"
     case .mapForgetReceived: "mapForgetReceived"
+    case .poolCreateReceived: "poolCreateReceived"
+    case .poolChangeReceived: "poolChangeReceived"
+    case .poolCloseReceived: "poolCloseReceived"
+    case .poolTerminateReceived: "poolTerminateReceived"
+    case .poolAttended: "poolAttended"
+    case .poolLeft: "poolLeft"
+    case .poolStarted: "poolStarted"
+    case .poolEnded: "poolEnded"
     }
   }
 }

@@ -144,14 +144,15 @@ struct Rig {
     #expect(recovered == store, sourceLocation: sourceLocation)
     let before = engine
     engine = Engine(
-      store: recovered, pools: before.pools.map(\.name), limits: limits ?? before.limits,
-      taskRules: before.taskRules, seed: 2)
+      store: recovered, pools: before.pools[..<before.configuredPools].map(\.name),
+      limits: limits ?? before.limits, taskRules: before.taskRules, poolRules: before.poolRules,
+      seed: 2)
     var turn = Turn()
     engine.recover(at: moment, &turn)
     journal += turn.records
     completions = CompletionBook(engine.store)
     #expect(engine.brokenInvariants() == [], sourceLocation: sourceLocation)
-    for (pool, entry) in before.pools.enumerated() {
+    for (pool, entry) in before.pools[..<before.configuredPools].enumerated() {
       if let tasks = entry.tasks { handle(.poolAnnounced(pool: pool, tasks: tasks.sorted())) }
     }
     return turn.records

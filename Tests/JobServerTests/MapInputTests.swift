@@ -123,9 +123,8 @@ import Testing
       let input = unopened(lineBytesMax: 1 << 20)
       take("1\n2", input)
       if !isWhole { input.end(InputError(.brokenOff, "gone")) }
-      #expect(input.ready.isEmpty && input.error == nil && !input.isNew)
+      #expect(input.ready.isEmpty && input.error == nil)
       input.open(1, argumentBytesMax: 3, at: instant)
-      #expect(input.isNew)
       if isWhole { input.end() }
       #expect(input.error?.code == (isWhole ? nil : .brokenOff))
       #expect(input.takeReady().map(\.args) == (isWhole ? ["[1]", "[2]"] : ["[1]"]))
@@ -189,5 +188,19 @@ import Testing
       #expect(error.status == 400)
       #expect(error.mistakes.map(\.pointer) == [pointer])
     }
+  }
+}
+
+/// What a worker says of a chunk that failed.
+@Suite struct ChunkErrorTests {
+  @Test func `the values before an error may be as deep as values may be`() {
+    for depth in [1, 62, 64] {
+      let value = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+      let text = #"{"type":"E","message":"m","item":1,"values":[\#(value)]}"#
+      let error = RaisedErrorReader.read(text)
+      #expect(error.type == "E" && error.item == 1 && error.values == "[\(value)]")
+    }
+    let deep = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
+    #expect(RaisedErrorReader.read(#"{"values":\#(deep)}"#).type == "ProtocolError")
   }
 }

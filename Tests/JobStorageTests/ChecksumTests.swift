@@ -27,4 +27,14 @@ struct ChecksumTests {
       #expect(checksum.value == whole)
     }
   }
+
+  @Test func `of the last bytes is known without another look at them`() {
+    let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
+    let whole = bytes.withUnsafeBytes { Checksum(of: $0) }
+    for cut in 0...300 {
+      let before = bytes[..<cut].withUnsafeBytes { Checksum(of: $0) }
+      let last = bytes[cut...].withUnsafeBytes { Checksum(of: $0) }
+      #expect(whole.ofLast(300 - cut, before: before) == last, "cut at \(cut)")
+    }
+  }
 }

@@ -208,6 +208,27 @@ struct FaultTests {
     try storage.close(at: .at(54))
   }
 
+  @Test func `an end with records that cannot be written syncs those that were`() throws {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(0), fileSystem: fileSystem)
+    try storage.append(Array(story.records[..<5]), at: .at(1))
+    let node = fileSystem.files[DataDirectory(path: "/data").segment(1)]!
+    let length = node.bytes.count
+    fileSystem.capacity = 0
+    #expect(throws: StorageError.self) {
+      try storage.append(Array(story.records[5..<10]), at: .at(2))
+    }
+    do throws(StorageError) {
+      try storage.close(at: .at(3))
+      Issue.record("it said that all of it is safe")
+    } catch {
+      #expect(error.code == .appendFailed)
+    }
+    #expect(fileSystem.syncedBytes[ObjectIdentifier(node)] == length)
+    #expect(fileSystem.openCount == 0)
+  }
+
   @Test func `after a failed sync every call says stop`() throws {
     let fileSystem = MemoryFileSystem()
     let (storage, _, _) = try JobStorage.open(

@@ -6,7 +6,7 @@ import Testing
 /// `FolderCheck` and `OfflineSnapshot`.
 struct FolderCheckTests {
   private let directory = DataDirectory(path: "/data")
-  private let story = Story(seed: 11, count: 30)
+  private let story = Story(seed: 12, count: 30)
 
   /// Two snapshots, at 10 and 20, and the segments 1…, 11…, 21… of a story of 30 records.
   private func folder() throws -> MemoryFileSystem {
@@ -48,20 +48,29 @@ struct FolderCheckTests {
   @Test func `every byte of every file counts`() throws {
     let fileSystem = try folder()
     let live = directory.segment(21)
-    let lastLine = try #require(
-      fileSystem.files[live]!.bytes.dropLast().lastIndex(of: UInt8(ascii: "\n")))
     for (path, node) in fileSystem.files where path != directory.lock {
       for index in node.bytes.indices {
         node.bytes[index] ^= 0x10
         let check = try check(fileSystem)
         let faulty = check.files.filter { $0.fault != nil }.map(\.path)
         #expect(faulty == [path], "byte \(index) of \(path)")
-        let isVital = path == live && index <= lastLine
+        let isVital = path == live
         #expect(check.verdict == (isVital ? .refused : .blemished), "byte \(index) of \(path)")
-        #expect(check.files.contains(where: \.isTorn) == (path == live && !isVital))
+        #expect(check.files.filter(\.isTorn).isEmpty)
         node.bytes[index] ^= 0x10
       }
     }
+  }
+
+  @Test func `a last record that is cut off is torn, and no damage`() throws {
+    let fileSystem = try folder()
+    let node = try #require(fileSystem.files[directory.segment(21)])
+    node.bytes.removeLast()
+    let check = try check(fileSystem)
+    #expect(check.verdict == .blemished)
+    #expect(check.files.filter(\.isTorn).map(\.path) == [directory.segment(21)])
+    let recovery = try check.recovery.get()
+    #expect(recovery.store == story.states[29])
   }
 
   @Test func `a segment that is missing is told by recovery`() throws {
@@ -102,9 +111,51 @@ struct FolderCheckTests {
     #expect(recovery.store == story.states[30])
     #expect(recovery.report.snapshotSequence == 30 && recovery.report.recordsReplayed == 0)
     #expect(fileSystem.openCount == 0)
+    let files = [directory.lock, directory.snapshot(30), directory.segment(31)].sorted()
+    #expect(fileSystem.files.keys.sorted() == files && report.removalFailures.isEmpty)
+    let snapshot = try #require(fileSystem.files[directory.snapshot(30)])
+    #expect(report.bytes == snapshot.bytes.count)
     let again = try OfflineSnapshot.make(
       of: "/data", processID: 1, at: .at(10), fileSystem: fileSystem)
-    #expect(again.sequence == 30)
+    #expect(again.sequence == 30 && again.jobs == report.jobs && again.bytes == report.bytes)
+    #expect(fileSystem.files.keys.sorted() == files)
+    #expect(fileSystem.files[directory.snapshot(30)] === snapshot, "it was written once more")
+  }
+
+  @Test func `of a folder with only a journal nothing is left but the snapshot`() throws {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: .never, segmentBytesMax: 400, processID: 1, at: .at(0),
+      fileSystem: fileSystem)
+    for record in story.records {
+      try storage.append([record], at: .at(1))
+      try storage.drainSyncs()
+    }
+    try storage.close(at: .at(1))
+    #expect(try directory.contents(fileSystem).segments.count > 3)
+    _ = try OfflineSnapshot.make(of: "/data", processID: 1, at: .at(9), fileSystem: fileSystem)
+    let contents = try directory.contents(fileSystem)
+    #expect(contents.snapshots == [30] && contents.segments == [31])
+    #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[30])
+  }
+
+  @Test func `what could not be removed is reported, and the rest is removed`() throws {
+    let whole = try folder()
+    let calls = whole.calls
+    _ = try OfflineSnapshot.make(of: "/data", processID: 1, at: .at(9), fileSystem: whole)
+    var told: [String] = []
+    for call in calls + 1...whole.calls {
+      let fileSystem = try folder()
+      fileSystem.failAt = call
+      let report = try? OfflineSnapshot.make(
+        of: "/data", processID: 1, at: .at(9), fileSystem: fileSystem)
+      guard let report, !report.removalFailures.isEmpty else { continue }
+      told += report.removalFailures.map { "\($0.reason)" }
+      let contents = try directory.contents(fileSystem)
+      #expect(contents.snapshots.count + contents.segments.count == 3, "\(contents)")
+    }
+    // Two snapshots and two segments are older.
+    #expect(told.count == 4, "\(told)")
   }
 
   @Test func `an offline snapshot that fails at any call loses nothing`() throws {

@@ -121,9 +121,10 @@ struct FormatFixtureTests {
   ) throws {
     let fileSystem = try Self.copy(version)
     let old = fileSystem.files.mapValues(\.bytes)
-    let more: [Record] = [Self.submitted(99, "job-99", nil), .jobWithdrawn(99)]
     let (storage, store, _) = try JobStorage.open(
       "/data", sync: .never, processID: 1, at: .at(1), fileSystem: fileSystem)
+    let next = store.nextNumber
+    let more: [Record] = [Self.submitted(next, "job-99", nil), .jobWithdrawn(next)]
     #expect(store == (try Self.state(version)))
     try storage.append(more, at: .at(2))
     try storage.close(at: .at(3))
@@ -153,6 +154,7 @@ struct FormatFixtureTests {
     (1, #""job_withdrawn":{"job":1}"#, #""job_withdrawn" has no place in this line"#),
     (2, #""map_forgotten":{"map":1}"#, #""map_forgotten" has no place in this line"#),
     (2, #""map_withdrawn":{"map":1}"#, #""map_withdrawn" has no place in this line"#),
+    (2, #""pool_closed":{"pool":"a"}"#, #""pool_closed" has no place in this line"#),
     (1, submission(#""encoding":"pickle""#), #"job_submitted has no member "encoding""#),
     (2, submission(#""main":"/a""#), #"job_submitted has no member "main""#),
     (2, submission(#""map":1,"first":0,"count":1"#), #"job_submitted has no member "count""#),

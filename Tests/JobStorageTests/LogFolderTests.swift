@@ -76,6 +76,24 @@ import Testing
     #expect(disk.files.count == 2, "what is not ours stays")
   }
 
+  @Test func `what can be neither used nor removed is passed over at the start`() throws {
+    let logs = try folder()
+    for job in JobNumber(1)...4 { try logs.keep(log("text"), of: job, .stderr) }
+    #expect(try folder(held: { $0 > 2 }).passedOver == nil)
+    // Making and listing the folder are two; then each name is one call.
+    for call in 3...6 {
+      for job in JobNumber(1)...2 { try logs.keep(log("text"), of: job, .stderr) }
+      disk.failAt = disk.calls + call
+      let next = try folder(held: { $0 > 2 })
+      #expect(next.passedOver?.count == 1 && next.passedOver?.first.code == .callFailed)
+      #expect((3...4).map { next.holds($0) } == [call != 5, call != 6])
+    }
+    for call in 1...2 {
+      disk.failAt = disk.calls + call
+      #expect(throws: StorageError.self) { try folder() }
+    }
+  }
+
   @Test func `beyond the bound the oldest go`() throws {
     let one = try folder()
     try one.keep(log("text"), of: 1, .stderr)

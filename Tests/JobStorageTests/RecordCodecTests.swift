@@ -146,4 +146,67 @@ struct RecordCodecTests {
       }
     }
   }
+
+  /// What kinds of record a story has.
+  private func kinds(_ story: Story) -> Set<String> {
+    var kinds: Set<String> = []
+    for record in story.records {
+      let names = line(record).dropFirst(RecordCodec.prefixBytes).split(separator: "\"")
+      kinds.insert(String(names[2]))
+      if case .jobSubmitted(let submitted) = record, submitted.options?.chunk != nil {
+        kinds.insert("chunk")
+      }
+    }
+    return kinds
+  }
+
+  /// Or the tests that cut, flip and fail what a story has written say nothing of them.
+  @Test func `stories have records of every kind`() {
+    let every: Set = [
+      "job_submitted", "attempt_started", "attempt_revoked", "attempt_failed", "job_queued",
+      "cancel_requested", "job_ended", "job_forgotten", "job_withdrawn", "map_created",
+      "map_input_ended", "map_cancel_requested", "chunk_released", "map_forgotten",
+      "map_withdrawn", "chunk",
+    ]
+    let found = (0..<60).reduce(into: Set<String>()) { found, seed in
+      found.formUnion(kinds(Story(seed: UInt64(seed), count: 60)))
+    }
+    #expect(every.subtracting(found).isEmpty)
+    // Those whose every call fails, whose every byte is left out or changed, and that are sealed.
+    for (seed, count) in [(77, 60), (1, 25), (2, 12), (12, 30), (10, 60), (5, 60)]
+      as [(UInt64, Int)]
+    {
+      let kinds = kinds(Story(seed: seed, count: count))
+      #expect(kinds.isSuperset(of: ["map_created", "chunk"]), "seed \(seed): \(kinds)")
+    }
+  }
+
+  @Test func `a whole line is found wherever it begins, and none where none is`() {
+    let whole = Array(line(.jobEnded(5, .succeeded(#"{"crc":"00000000","a":1}"#), at: 9)).utf8)
+    func isFound(_ bytes: [UInt8]) -> Bool {
+      bytes.withUnsafeBufferPointer(RecordCodec.holdsWholeLine)
+    }
+    let lineFeed = UInt8(ascii: "\n")
+    for before in [[], [0], [lineFeed], Array(whole[3...]), Array(whole[..<20]), whole + [1]] {
+      #expect(isFound(before + whole + [lineFeed]))
+      #expect(!isFound(before + whole))
+      #expect(!isFound(before + whole + [0, lineFeed]))
+      for index in whole.indices {
+        var changed = whole
+        changed[index] ^= 1
+        #expect(!isFound(before + changed + [lineFeed]), "byte \(index)")
+      }
+    }
+  }
+
+  /// Looking at the rest of the line for each of them would take minutes here.
+  @Test(.timeLimit(.minutes(1)))
+  func `arguments that look like beginnings cost one look each`() {
+    let beginnings = String(repeating: #"{"crc":"00000000","#, count: 20_000)
+    let whole = line(.jobQueued(3))
+    for (text, isFound) in [(beginnings + whole + "\n", true), (beginnings + "\n", false)] {
+      #expect(
+        Array(text.utf8).withUnsafeBufferPointer(RecordCodec.holdsWholeLine) == isFound)
+    }
+  }
 }

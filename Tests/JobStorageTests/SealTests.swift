@@ -264,9 +264,12 @@ struct SealTests {
       let records = max(lines.count { $0 <= cut } - 1, 0)
       #expect(recovery?.store == story.states[10 + records], "cut at \(cut)")
       #expect(recovery?.leftOut == (records == 0 ? [11] : []), "cut at \(cut)")
+      let end = cut < lines[0] ? 0 : lines.last { $0 <= cut } ?? 0
+      #expect(recovery?.report.tornBytes == cut - end, "cut at \(cut)")
+      #expect(recovery?.report.notes.count == (cut > end ? 1 : 0), "cut at \(cut)")
     }
-    // Damaged before a line that is whole.
-    for place in [3, lines[0] + 3] {
+    // Damaged before a line that is whole, and in the last one, and in its line feed.
+    for place in [3, lines[0] + 3, whole.count - 3, whole.count - 1] {
       let (_, error) = try recovered { $0.files[begun]?.bytes[place] ^= 1 }
       #expect(error?.code == .damaged && error?.path == begun, "byte \(place)")
       // … which does not matter when the segment before it has lost its end.

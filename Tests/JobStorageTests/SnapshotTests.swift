@@ -104,16 +104,31 @@ struct SnapshotTests {
     let node = fileSystem.files[directory.snapshot(40)]!
     for index in node.bytes.indices {
       node.bytes[index] ^= 0x04
-      do throws(StorageError) {
-        let recovery = try Recovery.read("/data", fileSystem: fileSystem)
-        #expect(recovery.store == story.states[60])
-        #expect(recovery.report.snapshotSequence == 20 && recovery.report.notes.count == 1)
-        #expect(recovery.passedOver == [40])
-      } catch {
-        // The one digit that says which version it is.
-        #expect(error.code == .unknownVersion && index == 12, "byte \(index): \(error)")
-      }
+      // Also the digit that says which version it is.
+      let recovery = try Recovery.read("/data", fileSystem: fileSystem)
+      #expect(recovery.store == story.states[60])
+      #expect(recovery.report.snapshotSequence == 20 && recovery.report.notes.count == 1)
+      #expect(recovery.passedOver == [40])
       node.bytes[index] ^= 0x04
+    }
+  }
+
+  @Test func `a newest snapshot of another version, with the right checksum, stops the start`()
+    throws
+  {
+    let fileSystem = try folder(Story(seed: 10, count: 60), parts: 3)
+    let node = fileSystem.files[directory.snapshot(40)]!
+    node.bytes[12] = UInt8(ascii: "9")
+    let end = node.bytes.count - SnapshotCodec.ending.bytes.count
+    let checksum = node.bytes[..<(end - 8)].withUnsafeBytes { Checksum(of: $0).value }
+    node.bytes[(end - 8)..<end].withUnsafeMutableBytes {
+      RecordCodec.write(checksum, to: $0.baseAddress!)
+    }
+    do throws(StorageError) {
+      _ = try Recovery.read("/data", fileSystem: fileSystem)
+      Issue.record("an older snapshot hid that a newer service wrote here")
+    } catch {
+      #expect(error.code == .unknownVersion && error.line == 1, "\(error)")
     }
   }
 

@@ -91,10 +91,35 @@ extension SplitMix {
       contentType: pick(["image/png", "text/plain; charset=utf-8"]), base64: String(base64))
   }
 
+  mutating func pool(named name: String) -> PoolSpecification {
+    PoolSpecification(
+      name: name, template: pick(["default", "tâche"]),
+      processes: .random(in: 1...256, using: &self),
+      callsPerWorkerMax: chance(30) ? .random(in: 1...99, using: &self) : nil,
+      startMethod: chance(30) ? "spawn" : nil, initializer: chance(30) ? text() : nil,
+      initializerArguments: chance(30) ? "[\(json())]" : "[]", main: chance(30) ? text() : nil,
+      allowsPickle: chance(50), idleTimeout: chance(30) ? timestamp() : nil,
+      idempotencyKey: chance(30) ? "\(text())\(next())" : nil)
+  }
+
+  /// Any record of a pool.
+  mutating func poolRecord(_ name: String) -> Record {
+    switch Int.random(in: 0..<7, using: &self) {
+    case 0: .poolCreated(pool(named: name), at: timestamp())
+    case 1: .poolResized(name, processes: .random(in: 1...999, using: &self))
+    case 2: .poolPaused(name)
+    case 3: .poolResumed(name)
+    case 4: .poolClosed(name)
+    case 5: .poolTerminated(name, cause: chance(50) ? text() : nil)
+    default: .poolRemoved(name)
+    }
+  }
+
   /// Any record, with any content.
   mutating func record() -> Record {
     let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
-    switch Int.random(in: 0..<19, using: &self) {
+    switch Int.random(in: 0..<22, using: &self) {
+    case 19...21: return poolRecord(text())
     case 11: return .mapCreated(map(job))
     case 12: return .mapInputEnded(job, inputError(), at: timestamp())
     case 13: return .mapCancelRequested(job)
@@ -124,7 +149,8 @@ extension SplitMix {
   }
 }
 
-/// Records that follow from one another, and the state after each of them.
+/// Records of jobs, of maps and of their chunks that follow from one another, and the state after
+/// each of them.
 struct Story {
   private(set) var records: [Record] = []
   /// `states[n]` is the state after n records.
@@ -133,53 +159,115 @@ struct Story {
   /// `count` records by `seed`.
   init(seed: UInt64, count: Int) {
     var generator = SplitMix(seed: seed)
-    var jobs: [JobNumber] = []
+    // Drawn apart: what happens to the jobs is the same with and without them.
+    var pools = SplitMix(seed: ~seed)
+    /// Of jobs and maps that may be held.
+    var numbers: [JobNumber] = []
     while records.count < count {
       let store = states[states.count - 1]
-      let job = jobs.isEmpty ? nil : store[generator.pick(jobs)]
-      let record: Record
-      if let job, generator.chance(75) {
-        guard let next = Story.next(job, &generator) else { continue }
-        record = next
-      } else {
-        record = .jobSubmitted(generator.submission(store.nextNumber))
-        jobs.append(store.nextNumber)
+      if records.count % 6 == 5 {
+        tell(Story.nextOfPool(store, &pools), after: store)
+        continue
       }
-      switch record {
-      case .jobForgotten(let number), .jobWithdrawn(let number): jobs.removeAll { $0 == number }
-      default: break
-      }
-      var after = store
-      do {
-        try after.apply(record)
-      } catch {
-        preconditionFailure("the story does not hold together: \(error)")
-      }
-      records.append(record)
-      states.append(after)
+      guard let record = Story.next(store, numbers, &generator) else { continue }
+      let after = tell(record, after: store)
+      if after.nextNumber > store.nextNumber { numbers.append(store.nextNumber) }
+      numbers.removeAll { after[$0] == nil && after.map($0) == nil }
     }
   }
 
-  private static func next(_ job: Job, _ generator: inout SplitMix) -> Record? {
+  @discardableResult
+  private mutating func tell(_ record: Record, after store: JobStore) -> JobStore {
+    var after = store
+    do {
+      try after.apply(record)
+    } catch {
+      preconditionFailure("the story does not hold together: \(error)")
+    }
+    records.append(record)
+    states.append(after)
+    return after
+  }
+
+  private static func nextOfPool(_ store: JobStore, _ generator: inout SplitMix) -> Record {
+    let created = store.createdPools.map(\.name)
+    let isNew = created.isEmpty || generator.chance(30)
+    let name = isNew ? "pool \(generator.next())" : generator.pick(created)
+    if isNew { return .poolCreated(generator.pool(named: name), at: generator.timestamp()) }
+    while true {
+      let record = generator.poolRecord(name)
+      var after = store
+      if (try? after.apply(record)) != nil { return record }
+    }
+  }
+
+  private static func next(
+    _ store: JobStore, _ numbers: [JobNumber], _ generator: inout SplitMix
+  ) -> Record? {
+    if !numbers.isEmpty, generator.chance(80) {
+      let number = generator.pick(numbers)
+      if let job = store[number] { return next(job, store, &generator) }
+      return store.map(number).flatMap { next($0, store.nextNumber, &generator) }
+    }
+    return numbers.isEmpty || generator.chance(25)
+      ? .mapCreated(generator.map(store.nextNumber))
+      : .jobSubmitted(generator.submission(store.nextNumber))
+  }
+
+  private static func next(
+    _ job: Job, _ store: JobStore, _ generator: inout SplitMix
+  ) -> Record? {
+    let chunk = job.options?.chunk
     switch job.state {
     case .scheduled: return generator.chance(70) ? .jobQueued(job.number) : ended(job, .cancelled)
     case .queued:
-      if generator.chance(10) { return ended(job, .failed(generator.error())) }
-      if generator.chance(5) { return .jobWithdrawn(job.number) }
+      if generator.chance(10) { return ended(job, .failed(error(of: chunk, &generator))) }
+      if chunk == nil, generator.chance(5) { return .jobWithdrawn(job.number) }
       return .attemptStarted(
         job.number, attempt: Int(job.attempt) + 1, at: generator.timestamp())
     case .running:
       switch Int.random(in: 0..<7, using: &generator) {
       case 0: return .attemptRevoked(job.number, generator.pick(Revocation.allCases))
-      case 1: return .attemptFailed(job.number, generator.error(), retryAt: generator.timestamp())
+      case 1:
+        return .attemptFailed(
+          job.number, error(of: chunk, &generator), retryAt: generator.timestamp())
       case 2: return .cancelRequested(job.number)
-      case 3: return ended(job, .failed(generator.error()))
-      case 4: return ended(job, .succeededWithBytes(generator.bytes()))
+      case 3: return ended(job, .failed(error(of: chunk, &generator)))
+      case 4 where chunk == nil: return ended(job, .succeededWithBytes(generator.bytes()))
       default: return ended(job, .succeeded(generator.json()))
       }
     case .succeeded, .failed, .cancelled:
-      return generator.chance(20) ? .jobForgotten(job.number) : nil
+      guard let chunk else { return generator.chance(20) ? .jobForgotten(job.number) : nil }
+      guard store.map(chunk.map)?.stage != .final, generator.chance(20) else { return nil }
+      return .chunkReleased(job.number)
     }
+  }
+
+  private static func next(
+    _ map: JobMap, _ nextNumber: JobNumber, _ generator: inout SplitMix
+  ) -> Record? {
+    if generator.chance(3) { return .mapWithdrawn(map.number) }
+    switch map.stage {
+    case .taking:
+      if generator.chance(25) {
+        return .mapInputEnded(map.number, generator.inputError(), at: generator.timestamp())
+      }
+      if generator.chance(5) { return .mapCancelRequested(map.number) }
+      var chunk = generator.submission(nextNumber)
+      chunk.options = generator.options(
+        of: ChunkPlace(
+          map: map.number, first: map.items.all, count: .random(in: 1...9, using: &generator)))
+      return .jobSubmitted(chunk)
+    case .taken: return generator.chance(10) ? .mapCancelRequested(map.number) : nil
+    case .final: return generator.chance(20) ? .mapForgotten(map.number) : nil
+    }
+  }
+
+  /// An error as a job fails with it; of a chunk, one of its items.
+  private static func error(of chunk: ChunkPlace?, _ generator: inout SplitMix) -> JobError {
+    var error = generator.error()
+    error.item = chunk.map { .random(in: 0..<$0.count, using: &generator) }
+    return error
   }
 
   private static func ended(_ job: Job, _ outcome: Outcome) -> Record {

@@ -166,6 +166,9 @@ struct MapBooks {
     case .jobForgotten(let number), .jobWithdrawn(let number):
       return places[number] == nil ? nil : "chunk \(number) goes without its map"
     case .jobQueued, .cancelRequested: return nil
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      return nil
     }
   }
 
@@ -186,7 +189,8 @@ struct MapBooks {
       return "a chunk of map \(place.map) stands at a wrong place"
     }
     if map.created.chunkSize < items.count { return "a chunk of map \(place.map) is too large" }
-    return map.isInputOver || map.isCancelRequested ? "map \(place.map) takes a chunk too many" : nil
+    return map.isInputOver || map.isCancelRequested
+      ? "map \(place.map) takes a chunk too many" : nil
   }
 
   private mutating func end(_ number: JobNumber, _ outcome: Outcome) -> String? {
@@ -262,7 +266,8 @@ struct MapBooks {
       }
       expect(!chunk.isReleased, "chunk \(chunk.job) was dropped, and is there")
       expect(job.args == World.array(chunk.items), "chunk \(chunk.job) has other items")
-      expect(job.ending == chunk.outcome?.ending ?? job.ending, "chunk \(chunk.job) ended otherwise")
+      expect(
+        job.ending == chunk.outcome?.ending ?? job.ending, "chunk \(chunk.job) ended otherwise")
       expect(job.state.isFinal == (chunk.outcome != nil), "chunk \(chunk.job) is \(job.state)")
     }
     let held = map.ended.map(\.job).filter { store[$0] != nil }

@@ -45,7 +45,11 @@ struct MapHandle {
       case "state": handle.state = try json.readString()
       case "ready": handle.isReady = try json.readBool()
       case "total":
-        if try json.kind() == .null { try json.readNull() } else { handle.total = try json.readInt() }
+        if try json.kind() == .null {
+          try json.readNull()
+        } else {
+          handle.total = try json.readInt()
+        }
       case "items": try handle.readItems(&json)
       case "error": handle.errorCode = try Handle.readCode(&json)
       default: try json.skipValue()

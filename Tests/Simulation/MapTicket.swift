@@ -58,6 +58,8 @@ final class MapTicket {
   var isChunkCancelAsked = false
   var cancelledAt: UInt64?
   var isDropAsked = false
+  /// Whether a request of it was given up that may still be decided.
+  var mayCome = false
   var wasRefusedUnwritten = false
 
   init(marker: Int, isStreamed: Bool, _ chance: Chance) {

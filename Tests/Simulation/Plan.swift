@@ -15,7 +15,7 @@ struct Plan {
     case loseForkServer, refuseCompactor, failCompactor, breakPool, jumpClock, lookAround
   }
 
-  let settings: Settings
+  var settings: Settings
   let segmentBytesMax: Int
   /// Whether retention drops jobs whenever it likes, as far as clients can know.
   let isRetentionTight: Bool
@@ -35,6 +35,7 @@ struct Plan {
     settings.limits.openJobsMax = chance.pick([6, 40, 1_000])
     settings.limits.openBytesMax = chance.pick([300, 1 << 30])
     settings.limits.mapBytesMax = chance.pick([600, 3_000, 20_000, 16 << 20])
+    settings.limits.mapUnreadMax = 0
     settings.limits.chunksPerTurnMax = chance.pick([1, 2, 5, 1_000])
     settings.limits.retryDelay = 200
     settings.limits.retryDelayMax = 2_000

@@ -288,6 +288,14 @@ final class SimulatedPool: PoolDriver {
 
   func flush() {}
 
+  func resize(to processes: Int, at instant: Instant) {
+    preconditionFailure("nobody resizes a simulated pool")
+  }
+
+  func close(at instant: Instant) {
+    preconditionFailure("nobody closes a simulated pool")
+  }
+
   func terminate(at instant: Instant) {
     if endsAt == nil { endsAt = instant.nanoseconds + milliseconds(chance.below(1_000)) }
   }

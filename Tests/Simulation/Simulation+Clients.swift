@@ -171,7 +171,8 @@ extension Simulation {
     request.parameterNames = parameters.names
     weak var owed: PendingResponse?
     outstanding.append(Outstanding(number: number, wish: wish, response: { nil }))
-    if case .map(.open(let ticket, _)) = wish, let stream = life.router.routes[index].stream?(request)
+    if case .map(.open(let ticket, _)) = wish,
+      let stream = life.router.routes[index].stream?(request)
     {
       return inputs.append(SimulatedInput(ticket, stream, number, chance))
     }

@@ -201,7 +201,7 @@ extension Simulation {
     die(.killed)
   }
 
-  private func becomeCalm() {
+  func becomeCalm() {
     isCalm = true
     disk.capacity = .max
     world.brokenPool = nil

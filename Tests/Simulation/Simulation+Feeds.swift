@@ -124,12 +124,46 @@ extension Simulation {
       let entry = feed[feed.index(after: place - 1)]
       if entry.place != place { fail("place \(place) is none of \(reader.pool)") }
       if !handle.isFinal { fail("\(handle.id) is told as a completion, and is \(handle.state)") }
+      if !hasEndedDurably(entry.number, server) { fail("\(handle.id) is told too early") }
       if !feedPlaces.isSame(place, entry.number) { fail("place \(place) has another meaning") }
       reader.heard.append(entry.number)
     }
+    check(passedOver: reader.after, page, feed, server)
     if page.next < last { fail("next is \(page.next), before \(last)") }
     reader.after = page.next
     if page.entries.count < limit, page.next == feed.last { compare(reader, server) }
+  }
+
+  /// Whether the record by which a job ended may be spoken of; true for a map, of which several
+  /// records decide.
+  private func hasEndedDurably(_ number: JobNumber, _ server: Server) -> Bool {
+    let index = tape.lastIndex { record in
+      if case .jobEnded(number, _, _) = record { true } else { false }
+    }
+    guard let index else { return true }
+    return baseSequence + UInt64(index) + 1 <= server.speakableSequence
+  }
+
+  /// What an answer passes over was dropped, and durably so.
+  private func check(
+    passedOver after: FeedPlace, _ page: FeedAnswer, _ feed: CompletionFeed, _ server: Server
+  ) {
+    let told = Set(page.entries.map(\.place))
+    for index in feed.index(after: after)..<feed.index(after: page.next)
+    where !told.contains(feed[index].place) {
+      let number = feed[index].number
+      let drop = tape.lastIndex { record in
+        switch record {
+        case .jobForgotten(number), .jobWithdrawn(number), .mapForgotten(number),
+          .mapWithdrawn(number):
+          true
+        default: false
+        }
+      }
+      if let drop, baseSequence + UInt64(drop) + 1 > server.speakableSequence {
+        fail("\(number) is passed over before it is durable that it was dropped")
+      }
+    }
   }
 
   /// Who has had all that there is has heard of everything that has ended durably and is kept.

@@ -35,7 +35,7 @@ extension Simulation {
     case .drop(let ticket):
       switch response.status {
       case 204:
-        ticket.standing = .dropped
+        ticket.standing = ticket.mayCome ? .unsure : .dropped
         ticket.droppedAt = sequence
       case 409: break
       default: hearOfNone(response, ticket)
@@ -130,6 +130,8 @@ extension Simulation {
   private func hearOfOther(_ response: HTTPResponse, _ ticket: MapTicket) {
     guard response.status == 200 || response.status == 202 else {
       if response.status == 422 { note("map mismatch") }
+      // It may be what a crash leaves.
+      if Handle.problemCode(response.bytes) == "read_only" { ticket.wasRefusedUnwritten = true }
       return
     }
     if ticket.standing == .accepted, !mayBeDropped(ticket) {
@@ -357,7 +359,9 @@ extension Simulation {
     let counts = book.counts
     if last.counts != counts || !book.isFinal { fail("\(name) ends with \(last.counts)") }
     let expected = max(book.itemCount - reader.firstLine, 0)
-    if reader.seen.count != expected { fail("\(name): \(reader.seen.count) lines, not \(expected)") }
+    if reader.seen.count != expected {
+      fail("\(name): \(reader.seen.count) lines, not \(expected)")
+    }
   }
 }
 

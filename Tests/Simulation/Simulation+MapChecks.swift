@@ -21,7 +21,9 @@ extension Simulation {
     guard !world.isDead else { return }
     switch record {
     case .jobSubmitted(let submitted):
-      guard let map = submitted.options?.chunk?.map, mapsOfEvent.insert(map).inserted else { return }
+      guard let map = submitted.options?.chunk?.map, mapsOfEvent.insert(map).inserted else {
+        return
+      }
       checkRoom(of: map)
     case .chunkReleased(let job): checkRelease(of: job)
     default: break
@@ -31,7 +33,7 @@ extension Simulation {
   /// Items come only while the map does not hold too much, or few of its chunks are out.
   private func checkRoom(of number: MapNumber) {
     guard let life, let book = world.books[number], book.created.total == nil,
-      let input = life.server.mapInputs.first(where: { $0.map == number })
+      let input = life.server.mapInputs[number]
     else { return }
     let engine = life.server.engine
     // Who sends no more items gets rid of what it has.
@@ -40,7 +42,17 @@ extension Simulation {
       return
     }
     let taken = engine.mapWork.taken[number] ?? Engine.MapWork.Taken()
-    let out = book.chunks.count - max(taken.input, taken.completion)
+    // What was sent in neither order.
+    var line = 0
+    let sent = Set(
+      book.ended.prefix { place in
+        line += book.chunks[place].count
+        return line <= taken.completion.sent
+      })
+    let out = book.chunks.indices.count { place in
+      book.chunks[place].first + book.chunks[place].count > taken.input.sent
+        && !sent.contains(place)
+    }
     if book.heldBytes >= engine.limits.mapBytesMax { note("lines taken for their buffer") }
     if book.heldBytes >= engine.limits.mapBytesMax, out >= input.bufferSize {
       fail("map \(number) holds \(book.heldBytes) bytes, \(out) chunks are out, and it takes more")

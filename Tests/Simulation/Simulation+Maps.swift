@@ -146,7 +146,8 @@ extension Simulation {
       ticket.isDropAsked = true
       name(ticket)
     case .list: query = ["limit=1000"]
-    case .chunks(let ticket): (path, query) = ("/v1/jobs", ["limit=1000", "map=\(ticket.name ?? "")"])
+    case .chunks(let ticket):
+      (path, query) = ("/v1/jobs", ["limit=1000", "map=\(ticket.name ?? "")"])
     case .cancelChunk(let ticket, let id):
       ticket.isChunkCancelAsked = true
       (method, path) = (.post, "/v1/jobs/\(id)/cancel")
@@ -204,6 +205,7 @@ extension Simulation {
     note("input broken off")
     input.isOver = true
     input.stream.close()
+    input.ticket.mayCome = true
     if let place = outstanding.firstIndex(where: { $0.number == input.number }) {
       loseMap(.open(input.ticket, wait: false))
       outstanding.remove(at: place)
@@ -265,6 +267,7 @@ extension Simulation {
       loseSubmission(of: ticket)
       ticket.wasRefusedUnwritten = false
     }
+    for ticket in mapTickets { ticket.mayCome = false }
     if !inputs.isEmpty { note("inputs lost") }
     if !readers.isEmpty { note("readers lost") }
     inputs = []

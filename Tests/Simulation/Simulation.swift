@@ -42,7 +42,7 @@ final class Simulation {
 
   let seed: UInt64
   let chance: Chance
-  let plan: Plan
+  var plan: Plan
   let disk: SimulatedDisk
   let world: World
   var life: Life?

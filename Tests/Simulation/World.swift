@@ -123,7 +123,8 @@ final class World {
     switch event {
     case .callReturned(let call, let result):
       expect(call, engine) { job in
-        guard let chunk = job.options?.chunk, World.elementCount(ofResult: result) != chunk.count else {
+        guard let chunk = job.options?.chunk, World.elementCount(ofResult: result) != chunk.count
+        else {
           return ["succeeded \(result)"]
         }
         return self.failure(job, .raised)
@@ -153,7 +154,7 @@ final class World {
     switch held.ending {
     case .cancelled: expected = (number, ["cancelled"], nil)
     case .timedOut: expected = (number, failure(job, .timedOut), nil)
-    case .passed: expected = (number, ["failed"], nil)
+    case .passed, .poolTerminated: expected = (number, ["failed"], nil)
     case nil: expected = (number, words(job), nil)
     }
   }
@@ -240,6 +241,9 @@ final class World {
     case .chunkReleased: note("chunk released")
     case .mapForgotten: note("map dropped")
     case .mapWithdrawn: note("map withdrawn")
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      fail("\(record) where nobody asks for pools")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
@@ -308,6 +312,13 @@ final class World {
     case .chunkReleased: "chunk_released"
     case .mapForgotten: "map_forgotten"
     case .mapWithdrawn: "map_withdrawn"
+    case .poolCreated: "pool_created"
+    case .poolResized: "pool_resized"
+    case .poolPaused: "pool_paused"
+    case .poolResumed: "pool_resumed"
+    case .poolClosed: "pool_closed"
+    case .poolTerminated: "pool_terminated"
+    case .poolRemoved: "pool_removed"
     }
   }
 }

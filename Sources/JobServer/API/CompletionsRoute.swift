@@ -20,13 +20,16 @@ extension Server {
   ) throws(Problem) -> HTTPAnswer {
     try requireQuery(request, ["after", "wait", "limit"])
     let wait = try waitWish(request)
+    let pool = try poolNamed(in: request)
+    attend(pool)
     let wish = CompletionWish(
-      pool: try pool(request).name, after: try Server.place(in: request.query),
+      pool: engine.name(ofPool: pool), after: try Server.place(in: request.query),
       limit: try Server.limit(in: request.query), preferenceApplied: wait.applied)
     let feed = feed(of: wish.pool)
     let place = wish.after ?? feed.lastGone
-    guard feed.reaches(back: place) || wish.after == nil else { throw Server.gone(wish, feed) }
-    guard wait.milliseconds > 0, feed.index(after: place) == feed.count else {
+    guard feed.reaches(back: place) else { throw Server.gone(wish, feed) }
+    let mayGrow = engine.stage(ofPool: pool) != .joined
+    guard wait.milliseconds > 0, mayGrow, feed.index(after: place) == feed.count else {
       let (response, undurable) = response(to: wish)
       guard let undurable else { return .now(response) }
       return try speak(response, of: undurable, later)
@@ -66,7 +69,7 @@ extension Server {
   private func response(to wish: CompletionWish) -> (HTTPResponse, undurable: JobNumber?) {
     let feed = feed(of: wish.pool)
     let place = wish.after ?? feed.lastGone
-    guard feed.reaches(back: place) || wish.after == nil else {
+    guard feed.reaches(back: place) else {
       return (JobAnswers.problem(Server.gone(wish, feed)), nil)
     }
     let page = CompletionPage(
@@ -138,16 +141,26 @@ extension Server {
     _ response: PendingResponse, _ wish: CompletionWish, told: FeedPlace, until deadline: UInt64
   ) {
     let handle = completionWaiters.add(response, wish, told: told, until: deadline)
+    noteAttendance(of: wish.pool) { .poolAttended(pool: $0, isWaiting: true) }
     let end = { [unowned self] in
       if let waiter = completionWaiters.remove(handle) { tell([waiter]) }
     }
     if response.isAbandoned { end() } else { response.onAbandoned = end }
   }
 
+  /// A client begins or ends to wait, which counts where a pool ends that nobody attends.
+  private func noteAttendance(of pool: String, _ event: (Int) -> Event) {
+    guard let index = engine.poolIndex(named: pool),
+      engine.specification(ofPool: index)?.idleTimeout != nil
+    else { return }
+    inbox.append(event(index))
+  }
+
   /// Answers waiters; those of one wish in a row have the same answer.
   private func tell(_ waiters: [CompletionWaiters.Waiter]) {
     var last: (wish: CompletionWish, answer: (HTTPResponse, undurable: JobNumber?))?
     for waiter in waiters {
+      noteAttendance(of: waiter.wish.pool) { .poolLeft(pool: $0) }
       let answer =
         last.flatMap { $0.wish == waiter.wish ? $0.answer : nil }
         ?? response(to: waiter.wish)

@@ -107,10 +107,10 @@ enum MapAnswers {
     if let error = map.inputError {
       writer.name("error")
       write(error, to: &writer)
-    } else if map.items.failed > 0, let (error, _) = firstError(of: map, in: engine) {
-      if error.bytes > bytesMax { return writer.member("outcome_omitted", bool: true) }
+    } else if let failed = engine.store.firstError(of: map) {
+      if failed.error.bytes > bytesMax { return writer.member("outcome_omitted", bool: true) }
       writer.name("error")
-      HandleWriter.write(error, to: &writer)
+      HandleWriter.write(failed.error, to: &writer)
     }
   }
 
@@ -120,24 +120,6 @@ enum MapAnswers {
     writer.member("code", string: error.code.rawValue)
     writer.member("message", string: error.message)
     writer.endObject()
-  }
-
-  /// The error of the chunk that failed first, in the order in which they ended, and the index of
-  /// its item.
-  static func firstError(of map: JobMap, in engine: Engine) -> (JobError, item: Int)? {
-    // Nearly always it is known; of a map of many chunks a search takes its time.
-    let first = map.firstFailed.flatMap { engine.store[$0] }
-    if let first, case .error(let error) = first.ending, let chunk = first.options?.chunk {
-      return (error, chunk.first + (error.item ?? 0))
-    }
-    for place in map.ended {
-      if let job = engine.store[place.job], case .error(let error) = job.ending,
-        let chunk = job.options?.chunk
-      {
-        return (error, chunk.first + (error.item ?? 0))
-      }
-    }
-    return nil
   }
 
   // MARK: The result
@@ -187,9 +169,9 @@ enum MapAnswers {
     if let error = map.inputError {
       refusal.detail = "the map lacks items: \(error.message)"
       write(error, to: &writer)
-    } else if let (error, item) = firstError(of: map, in: engine) {
-      refusal.detail = "item \(item) failed: \(error.message)"
-      HandleWriter.write(error, to: &writer)
+    } else if let failed = engine.store.firstError(of: map) {
+      refusal.detail = "item \(failed.item) failed: \(failed.error.message)"
+      HandleWriter.write(failed.error, to: &writer)
     } else {
       refusal.detail = "chunks of the map were cancelled, and it has no result"
       return refusal

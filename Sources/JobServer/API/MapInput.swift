@@ -31,10 +31,12 @@ final class MapInput {
   let presentation: Presentation
   /// When the chunk that is being made is handed on, whatever it has.
   private(set) var flushAt: Instant?
-  /// Whether its map has just been opened, and what came before that waits to be handed on.
-  var isNew = false
+  /// Whether no more of it could be handed on when it was looked at last.
+  var isBlocked = false
   /// Whether the client is answered, or gone, and all is handed on.
   var isOver = false
+  /// Where it stands among the others.
+  var place = MapInputs.Place()
 
   private let itemsMax: Int
   private let isCounted: Bool
@@ -73,7 +75,6 @@ final class MapInput {
   ///   its own: chunks are made smaller then, and an item that passes it alone is an error.
   func open(_ number: MapNumber, argumentBytesMax: Int?, at instant: Instant) {
     map = number
-    isNew = true
     self.argumentBytesMax = argumentBytesMax
     let came = early
     early = []

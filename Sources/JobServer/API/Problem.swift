@@ -21,6 +21,8 @@ struct Problem: Error, Equatable {
     case notCancellable = "not_cancellable"
     case conflict
     case poolNotRunning = "pool_not_running"
+    case poolNotStarted = "pool_not_started"
+    case tooManyPools = "too_many_pools"
     case payloadTooLarge = "payload_too_large"
     case headersTooLarge = "headers_too_large"
     case unsupportedMediaType = "unsupported_media_type"
