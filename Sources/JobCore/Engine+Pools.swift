@@ -110,7 +110,7 @@ extension Engine {
     if created >= limits.poolsMax || configuredPools + created >= Engine.poolsMax {
       return .tooManyPools(created)
     }
-    return store.names.isNearlyFull ? .tooManyNames : nil
+    return store.names.hasPlaceForPool ? nil : .tooManyNames
   }
 
   /// Whether a pool is there to be looked at only.

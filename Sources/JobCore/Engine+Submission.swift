@@ -97,7 +97,10 @@ extension Engine {
   func admitTask(_ task: String, pool: String?) -> Result<Int, Refused> {
     if isDraining { return .failure(Refused(reason: .draining)) }
     if !isWritable { return .failure(Refused(reason: .readOnly)) }
-    return choosePool(task, pool)
+    return choosePool(task, pool).flatMap { index in
+      store.names.hasPlace(forTask: task, pool: pools[index].name)
+        ? .success(index) : .failure(Refused(reason: .tooManyNames))
+    }
   }
 
   /// Why so many further jobs with so many bytes together cannot be open; nil: they can.
@@ -182,8 +185,8 @@ extension Engine {
 
   /// Whether the name of a task that no pool has told can be held.
   private func takingName(_ task: String, _ pool: Int) -> Result<Int, Refused> {
-    guard store.names.isNearlyFull, store.names.find(task) == nil else { return .success(pool) }
-    return .failure(Refused(reason: .tooManyNames))
+    store.names.hasPlaceForTask || store.names.find(task) != nil
+      ? .success(pool) : .failure(Refused(reason: .tooManyNames))
   }
 
   /// The tasks of a pool that takes jobs, or why it takes none. Without a copy of its entry, which

@@ -130,7 +130,8 @@ extension JobStore {
     case .mapCreated(let created):
       guard
         created.number >= nextNumber, created.number < NumberTable.numberLimit,
-        created.options?.idempotencyKey.map(isTaken(key:)) != true, !isTaken(created.id)
+        created.options?.idempotencyKey.map(isTaken(key:)) != true, !isTaken(created.id),
+        names.hasPlace(forTask: created.task, pool: created.pool)
       else { throw Misfit(record: record, found: nil) }
       insert(created)
       nextNumber = created.number + 1

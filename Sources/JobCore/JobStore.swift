@@ -166,6 +166,11 @@ public struct JobStore: Equatable, Sendable {
     for hash in hashes { forgotten.insert(hash, bound: forgottenIDsMax) }
   }
 
+  /// Whether jobs of this task and this pool can be taken in: no more than 65,535 names can.
+  public func hasPlace(forTask task: String, pool: String) -> Bool {
+    names.hasPlace(forTask: task, pool: pool)
+  }
+
   /// Takes over one job of a snapshot, in the snapshot's order.
   public mutating func restore(_ job: RestoredJob) {
     let submitted = job.submitted
@@ -198,7 +203,8 @@ public struct JobStore: Equatable, Sendable {
       guard
         submitted.number >= nextNumber, submitted.number < NumberTable.numberLimit,
         submitted.options?.idempotencyKey.map(isTaken(key:)) != true,
-        !isTaken(submitted.id), isFitting(submitted)
+        !isTaken(submitted.id), isFitting(submitted),
+        names.hasPlace(forTask: submitted.task, pool: submitted.pool)
       else { throw Misfit(record: record, found: nil) }
       insert(submitted)
       if let chunk = submitted.options?.chunk { maps.update(chunk.map) { $0.version &+= 1 } }
@@ -256,7 +262,7 @@ public struct JobStore: Equatable, Sendable {
     /// The record.
     public let record: Record
     /// The state of the job or map that it names; nil: none such is held (or, for a submission, the
-    /// number, id or key is taken).
+    /// number, id or key is taken, or there are too many names).
     public let found: JobState?
   }
 

@@ -9,9 +9,9 @@ public struct Name: Hashable, Sendable {
   }
 }
 
-/// The names of tasks and pools, each kept once. Most are those that the service knows, so the
-/// table stays small; pools that clients create bring new ones, and give them back when they are
-/// gone.
+/// The names of tasks and pools, each kept once. Most are those that the service knows. Pools that
+/// clients create bring new ones, and give them back when they are gone; pools that run tasks which
+/// they did not name bring any number, which are kept until the service ends, and so are bounded.
 public struct NameTable: Equatable, Sendable {
   private var names: [String] = []
   private var positions: [String: UInt16] = [:]
@@ -19,9 +19,14 @@ public struct NameTable: Equatable, Sendable {
   private var isOfTask: [Bool] = []
   private var free: [UInt16] = []
 
-  /// So many names are taken by jobs of names that are there already only: what brings a new one
-  /// is refused before the table is full.
-  static let newNamesMax = 60_000
+  /// As soon as there are so many, a task that no pool has named brings no further one …
+  static let taskNamesMax = 10_000
+  /// … and as soon as there are so many, no pool that a client creates does. Few enough that the
+  /// journal of two lives of the service, both full of them, can be replayed as one, and that those
+  /// that are configured always have a place.
+  static let poolNamesMax = 20_000
+  /// More than this there never are.
+  static let countMax = Int(UInt16.max)
 
   /// An empty table.
   public init() {}
@@ -29,10 +34,21 @@ public struct NameTable: Equatable, Sendable {
   /// How many names are held.
   var count: Int { names.count - free.count }
 
-  /// Whether no further name should come in.
-  var isNearlyFull: Bool { count >= NameTable.newNamesMax }
+  /// Whether a task that no pool has named can bring a further name.
+  var hasPlaceForTask: Bool { count < NameTable.taskNamesMax }
 
-  /// The name of `text`, made if it is new. Requires fewer than 65,536 names.
+  /// Whether a pool that a client creates can.
+  var hasPlaceForPool: Bool { count < NameTable.poolNamesMax }
+
+  /// Whether the names of a task and a pool are there or have a place.
+  @inline(__always)
+  func hasPlace(forTask task: String, pool: String) -> Bool {
+    names.count + 2 <= NameTable.countMax || free.count >= 2
+      || (positions[task] == nil ? 1 : 0) + (positions[pool] == nil ? 1 : 0)
+        <= NameTable.countMax - count
+  }
+
+  /// The name of `text`, made if it is new. Requires fewer than 65,535 names; see `hasPlace`.
   public mutating func intern(_ text: String, isTask: Bool = false) -> Name {
     if let index = positions[text] {
       if isTask, !isOfTask[Int(index)] { isOfTask[Int(index)] = true }
@@ -44,7 +60,7 @@ public struct NameTable: Equatable, Sendable {
       positions[text] = index
       return Name(index: index)
     }
-    precondition(names.count < Int(UInt16.max), "more than 65,535 names of tasks and pools")
+    precondition(names.count < NameTable.countMax, "more than 65,535 names of tasks and pools")
     let index = UInt16(names.count)
     names.append(text)
     isOfTask.append(isTask)

@@ -55,9 +55,9 @@ extension Server {
     guard !withdrawn.isEmpty else { return }
     for number in withdrawn.sorted() {
       if let map = engine.store.map(number) {
-        metrics.noteWithdrawal(of: map)
+        metrics.noteWithdrawal(of: map, engine.store)
       } else if let job = engine.store.brief(of: number) {
-        metrics.noteWithdrawal(job)
+        metrics.noteWithdrawal(job, engine.store)
       }
       decide(.submissionWithdrawn(number))
     }

@@ -200,6 +200,7 @@ extension Server {
         "the pool broke; its jobs fail and it takes no more",
         metadata: ["pool": "\(pool.name)", "reason": "\(reason)"])
     case .poolAnnounced(_, let tasks, _):
+      metrics.noteTasks(tasks, of: pool.name)
       log.debug("tasks known", metadata: ["pool": "\(pool.name)", "tasks": .count(tasks.count)])
     default: break
     }

@@ -188,6 +188,7 @@ struct SnapshotReader {
       } else if decoder.version >= 3, RecordDecoder.isMap(text) {
         let map = try decoder.map(text)
         number = map.created.number
+        try requirePlace(map.created.task, map.created.pool, in: store)
         if isFree(number, map.created.id, in: store) { return store.restore(map) }
       } else {
         let job = try decoder.job(text)
@@ -200,6 +201,7 @@ struct SnapshotReader {
                 + " another pool")
           }
         }
+        try requirePlace(job.submitted.task, job.submitted.pool, in: store)
         if isFree(number, job.submitted.id, in: store) { return store.restore(job) }
       }
     } catch {
@@ -207,6 +209,13 @@ struct SnapshotReader {
     }
     throw damaged(
       "number \(number), or its id, stands twice, or the number cannot be", line: line.number)
+  }
+
+  private func requirePlace(
+    _ task: String, _ pool: String, in store: JobStore
+  ) throws(RecordDecoder.Unreadable) {
+    guard !store.hasPlace(forTask: task, pool: pool) else { return }
+    throw .content("there are more names of tasks and pools than can be")
   }
 
   private func isFree(_ number: JobNumber, _ id: JobID, in store: JobStore) -> Bool {

@@ -114,13 +114,43 @@ import Testing
     var store = JobStore()
     var metrics = Metrics()
     try apply([submitted(1, at: 1_000)], to: &store, &metrics, at: at(1))
-    metrics.noteWithdrawal(try #require(store.brief(of: 1)))
+    metrics.noteWithdrawal(try #require(store.brief(of: 1)), store)
     try apply([.jobWithdrawn(1)], to: &store, &metrics, at: at(1))
     let page = try jobs(metrics, store)
     #expect(page.samples["lido_jobs_submitted_total{task=\"square\",pool=\"a\"}"] == 0)
     #expect(
       page.samples["lido_jobs_finished_total{task=\"square\",pool=\"a\",outcome=\"cancelled\"}"]
         == 0)
+  }
+
+  @Test func `tasks that clients have named are counted together`() throws {
+    var store = JobStore()
+    var metrics = Metrics()
+    // Before the pool has announced anything, each is somebody.
+    try apply([submitted(1, task: "m0:f", at: 1_000)], to: &store, &metrics, at: at(1))
+    metrics.noteTasks(["m1:f"], of: "a")
+    for number in 2...1_200 as ClosedRange<JobNumber> {
+      let task = "m\(number - 2):f"
+      try apply([submitted(number, task: task, at: 1_000)], to: &store, &metrics, at: at(1))
+    }
+    // The one that is not configured has no more lines than there may be.
+    for number in 1_201...2_400 as ClosedRange<JobNumber> {
+      let record = submitted(number, task: "m\(number):f", pool: "b", at: 1_000)
+      try apply([record], to: &store, &metrics, at: at(1))
+    }
+    let page = try jobs(metrics, store)
+    func count(_ task: String, _ pool: String) -> Double? {
+      page.samples["lido_jobs_submitted_total{task=\"\(task)\",pool=\"\(pool)\"}"]
+    }
+    #expect(count("m0:f", "a") == 2 && count("m1:f", "a") == 1 && count("m2:f", "a") == nil)
+    #expect(count("(other)", "a") == 1_197)
+    let lines = page.samples.keys.count { $0.hasPrefix("lido_jobs_submitted_total") }
+    #expect(lines == 1_001)
+    #expect(count("(other)", "b").map { $0 > 200 } == true)
+    metrics.noteTasks(["m5:f"], of: "a")
+    try apply([submitted(2_401, task: "m5:f", at: 1_000)], to: &store, &metrics, at: at(1))
+    let after = try jobs(metrics, store)
+    #expect(after.samples["lido_jobs_submitted_total{task=\"m5:f\",pool=\"a\"}"] == 1)
   }
 
   @Test func `tasks that are announced are there before their first job`() throws {

@@ -35,10 +35,11 @@ enum PoolAnswers {
     case .noSuchPool(let name): noSuchPool(name)
     case .tooManyNames:
       Problem(
-        status: 503, code: .queueFull,
+        status: 503, code: .tooManyNames,
         detail: """
-          the jobs that are kept are of so many different tasks and pools that no new name is \
-          taken; forget some, or keep finished jobs for a shorter time (--retention-age)
+          since the service was started there were so many different tasks, or pools whose jobs \
+          are kept, that no further name is taken; give what differs from call to call as an \
+          argument, or keep the jobs for a shorter time (--retention-age)
           """)
     default: preconditionFailure("not about a pool")
     }

@@ -23,6 +23,7 @@ struct Problem: Error, Equatable {
     case poolNotRunning = "pool_not_running"
     case poolNotStarted = "pool_not_started"
     case tooManyPools = "too_many_pools"
+    case tooManyNames = "too_many_names"
     case payloadTooLarge = "payload_too_large"
     case headersTooLarge = "headers_too_large"
     case unsupportedMediaType = "unsupported_media_type"

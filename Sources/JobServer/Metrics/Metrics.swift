@@ -75,7 +75,7 @@ struct Metrics {
       case .mapCreated: mapsCreated += 1
       case .attemptFailed(let number, _, _):
         guard let job = store.brief(of: number) else { continue }
-        tasks[tasks.place(job.task, job.pool)].retries += 1
+        tasks[tasks.place(job.task, job.pool, in: store)].retries += 1
       case .attemptRevoked(_, .interrupted): crashInterruptions += 1
       case .attemptRevoked(_, .shutdown): shutdownInterruptions += 1
       case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten, .jobWithdrawn,
@@ -90,8 +90,13 @@ struct Metrics {
   /// A created pool is gone: it gives its series back, or there would be ever more of them; and its
   /// name in the store may become another's.
   private mutating func dropPool(_ pool: String, _ store: JobStore) {
-    if let name = store.names.find(pool) { tasks.drop(pool: name) }
+    if let name = store.names.find(pool) { tasks.drop(pool: name, named: pool) }
     for reason in Metrics.exitReasons { exits[Exit(pool: pool, reason: reason)] = nil }
+  }
+
+  /// Notes which tasks a pool has: the others of it are counted together.
+  mutating func noteTasks(_ names: [String], of pool: String) {
+    tasks.announce(names, of: pool)
   }
 
   /// Counts the items of a chunk that has ended.
@@ -120,7 +125,7 @@ struct Metrics {
     _ number: JobNumber, _ store: JobStore, _ instant: Instant
   ) {
     guard let job = store.brief(of: number) else { return }
-    tasks[tasks.place(job.task, job.pool)].submitted += 1
+    tasks[tasks.place(job.task, job.pool, in: store)].submitted += 1
     submittedAt.set(number, instant)
   }
 
@@ -129,7 +134,7 @@ struct Metrics {
     _ number: JobNumber, _ failure: JobError.Code?, _ store: JobStore, _ moment: Moment
   ) {
     guard let job = store.brief(of: number) else { return }
-    let place = tasks.place(job.task, job.pool)
+    let place = tasks.place(job.task, job.pool, in: store)
     if let failure {
       tasks[place].failed += 1
       tasks[place].failures[failure, default: 0] += 1
@@ -154,14 +159,14 @@ struct Metrics {
 
   /// Takes back that a job was submitted: its record could not be written, and its client is told
   /// that it was refused. In the turn of the submission, so that no page has shown it.
-  mutating func noteWithdrawal(_ job: JobBrief) {
-    tasks[tasks.place(job.task, job.pool)].submitted -= 1
+  mutating func noteWithdrawal(_ job: JobBrief, _ store: JobStore) {
+    tasks[tasks.place(job.task, job.pool, in: store)].submitted -= 1
   }
 
   /// The same of a map, with its chunks that have not ended.
-  mutating func noteWithdrawal(of map: JobMap) {
+  mutating func noteWithdrawal(of map: JobMap, _ store: JobStore) {
     mapsCreated -= 1
-    tasks[tasks.place(map.task, map.pool)].submitted -= map.openChunks
+    tasks[tasks.place(map.task, map.pool, in: store)].submitted -= map.openChunks
   }
 
   /// Counts a wish that the engine refused.
@@ -282,6 +287,9 @@ extension Metrics {
       """, run)
   }
 
+  /// The label of the tasks that their pool has not announced.
+  static let otherTasks = "(other)"
+
   private typealias Named = (task: String, pool: String, counts: TaskCounts.Counts)
 
   /// The lines by name, and those that are announced and have not been needed.
@@ -289,7 +297,7 @@ extension Metrics {
     _ store: JobStore, _ announced: [(pool: String, tasks: [String])]
   ) -> [Named] {
     var lines: [Named] = tasks.lines.map {
-      (store.names[$0.task], store.names[$0.pool], $0.counts)
+      ($0.task.map { store.names[$0] } ?? Metrics.otherTasks, store.names[$0.pool], $0.counts)
     }
     for (pool, names) in announced {
       for task in names where !lines.contains(where: { $0.task == task && $0.pool == pool }) {
