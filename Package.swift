@@ -161,6 +161,12 @@ let package = Package(
       dependencies: ["TestSupport"] + examples.map { Target.Dependency(stringLiteral: $0) },
       swiftSettings: strict),
   ]
+    + [
+      // The template is a package of its own; here it is built with what it shares, for its tests.
+      .executableTarget(
+        name: "tasks-template", dependencies: ["Lido", "Multiprocessing"],
+        path: "Sources/Examples/MyTasks/Sources", swiftSettings: strict)
+    ]
     + examples.map { name in
       .executableTarget(
         name: name,

@@ -65,8 +65,13 @@ ask() {
     ${2:+-H "Content-Type: application/json" -d "$2"} "$base$1"
 }
 
-# Jobs in every state, for the requests that need one (their ids are known to the hooks).
+# Jobs in every state, maps and pools, for the requests that need one (their ids and names are known
+# to the hooks).
 prepare_jobs() {
+  ask /v1/pools '{"name":"doc-pool","processes":1}' >"$folder/pools"
+  ask /v1/pools '{"name":"doc-ended","processes":1}' >>"$folder/pools"
+  ask "/v1/maps?wait=20" '{"task":"square","items":[1,2,3],"id":"doc-map"}' >"$folder/maps"
+  ask "/v1/maps?wait=20" '{"task":"fail","items":["a"],"id":"doc-failed-map"}' >>"$folder/maps"
   ask "/v1/jobs?wait=20" '[
     {"task":"square","args":[7],"id":"doc-value"},
     {"task":"picture","args":["not a picture"],"id":"doc-bytes"},

@@ -97,7 +97,11 @@ def snapshot(checks, service, expected):
     checks.equal("… the folder is whole then", run.returncode, 0)
     checks.that("… and a start reads no journal", "and 0 records of the journal" in run.stdout,
                 "0 records", run.stdout)
-    checks.at_most("… nor does it grow for ever", len(os.listdir(service.data)), before + 2)
+    snapshots = glob.glob(os.path.join(service.data, "snapshot-*.json"))
+    checks.equal("… there is it and a journal that begins behind it",
+                 (len(snapshots), len(segments(service.data))), (1, 1))
+    checks.that("… so it is smaller", len(os.listdir(service.data)) < before, before,
+                len(os.listdir(service.data)))
     service.start()
     checks.equal("… and every job is there", state(service), expected)
     service.kill()
@@ -112,6 +116,11 @@ def damaged(checks, service):
     checks.equal("records that are missing", run.returncode, 2)
     checks.that("… are told", "would refuse to start" in run.stdout, True, run.stdout)
     shutil.rmtree(copy)
+    # A second snapshot, with the one before and what lies between them kept.
+    service.start()
+    with service.connection() as http:
+        http.submit("square", 2, id="later", target="/v1/jobs?wait=5")
+    service.terminate()
     shutil.copytree(service.data, copy)
     newest = sorted(glob.glob(os.path.join(copy, "snapshot-*.json")))[-1]
     flip(newest, 300)

@@ -12,6 +12,12 @@ import schemathesis
 #: Made by the script, before the first request.
 FINAL = ["doc-value", "doc-bytes", "doc-failed", "doc-raised"]
 IDS = FINAL + ["doc-running", "doc-scheduled"]
+MAPS = ["doc-map", "doc-failed-map"]
+#: Answers that do not end before what they tell of does: only of what is final.
+STREAMS = {"get_events": FINAL, "stream_map_results": MAPS}
+#: What ends a pool, or keeps its jobs waiting, is done to one that is there for it.
+POOLS = {"close_pool": ["doc-ended"], "terminate_pool": ["doc-ended"], "change_pool": ["doc-pool"],
+         "create_pool": ["doc-made-1", "doc-made-2"]}
 TASKS = ["square", "echo", "fail", "sort", "upper", "picture", "noisy", "pair", "sleep"]
 #: Seconds that are waited at most: what a wait answers does not depend on its length.
 WAIT_MAX = 0.05
@@ -47,22 +53,46 @@ def before_call(_context, case, _kwargs):
     if not is_good(case):
         return
     is_one = isinstance(case.body, dict) and case.media_type != LINES
+    is_map = case.operation.path.startswith("/v1/maps")
     name = case.operation.definition.raw.get("operationId")
     dice = random.Random(repr((case.path_parameters, case.query, case.body)))
     if not is_stateful(case) and dice.random() < 0.5:
         if "id" in (case.path_parameters or {}):
             # A log is followed until its job is final.
             is_followed = "follow" in (case.query or {})
-            case.path_parameters["id"] = dice.choice(FINAL if is_followed else IDS)
+            case.path_parameters["id"] = dice.choice(
+                MAPS if is_map else FINAL if is_followed else IDS)
+        if "name" in (case.path_parameters or {}):
+            case.path_parameters["name"] = dice.choice(["default", "doc-pool"])
         if name == "submit_job" and is_one:
             case.body["task"] = dice.choice(TASKS)
             case.body["args"] = [dice.choice([0, 0.01, "text", [3, 1, 2]])]
+        if name == "submit_map" and is_one:
+            case.body["task"] = dice.choice(TASKS)
+    if name in STREAMS:
+        case.path_parameters["id"] = dice.choice(STREAMS[name])
+    if name in POOLS:
+        keep_pools(case, dice.choice(POOLS[name]), is_new=name == "create_pool")
     if name == "list_jobs" and case.query:
         dropped = FILTERS if case.query.get("id") else ("wait",)
         for parameter in dropped:
             case.query.pop(parameter, None)
     if name == "submit_job" and not is_one and case.headers:
         case.headers.pop("Idempotency-Key", None)
+
+
+def keep_pools(case, name, is_new):
+    """The pool that is meant is that one, and small; what of a pool depends on its template's kind
+    is left out."""
+    if isinstance(case.body, dict):
+        if "processes" in case.body:
+            case.body["processes"] = 1
+        for member in ("template", "initializer", "initargs", "main", "start_method"):
+            case.body.pop(member, None)
+    if is_new:
+        case.body["name"] = name
+    else:
+        case.path_parameters["name"] = name
 
 
 def shorten_ids(case):
@@ -80,10 +110,11 @@ def is_id(item):
 
 def bound_waits(case):
     """At most `WAIT_MAX`, where it is a wait at all."""
-    try:
-        if case.query and float(case.query["wait"]) > WAIT_MAX:
-            case.query["wait"] = WAIT_MAX
-    except (KeyError, TypeError, ValueError):
-        pass  # None, or none that is one.
+    for name in ("wait", "wait_joined"):
+        try:
+            if case.query and float(case.query[name]) > WAIT_MAX:
+                case.query[name] = WAIT_MAX
+        except (KeyError, TypeError, ValueError):
+            pass  # None, or none that is one.
     if case.headers and str(case.headers.get("Prefer", "")).startswith("wait="):
         case.headers["Prefer"] = f"wait={WAIT_MAX}"
