@@ -6,8 +6,9 @@
 #   SCRATCH          where SwiftPM builds (default .build)
 #   SCRIPT_SECONDS   the most that one end-to-end script may take (default 300)
 #
-# An end-to-end script gets LIDO_BIN, the path of the program, and LIDO_TEST_BIN, that of
-# Tests/ServiceTestProgram; it has passed when it exits 0.
+# An end-to-end script gets LIDO_BIN, the path of the program, LIDO_TEST_BIN, that of
+# Tests/ServiceTestProgram, and LIDO_TEMPLATE_BIN, that of Sources/Examples/MyTasks; it has passed
+# when it exits 0.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/install.sh
@@ -33,13 +34,19 @@ report_failure() {
 }
 trap report_failure EXIT
 
-# The program, and a second one on its library whose tasks start processes; they share all modules.
+# The program, a second one on its library whose tasks start processes, and the template for
+# programs of one's own, a package of its own; they share all modules.
 build_release() {
   local arguments=(-c release --static-swift-stdlib --scratch-path "$scratch") folder
   swift build "${arguments[@]}" --product lido
   swift build "${arguments[@]}" --product ServiceTestProgram
+  # SwiftPM looks a product up in the plan of the package that was built here last, fails, and has
+  # made the right plan by then.
+  local template=("${arguments[@]}" --package-path Sources/Examples/MyTasks --product mytasks)
+  swift build "${template[@]}" || swift build "${template[@]}"
   folder=$(cd "$(swift build "${arguments[@]}" --show-bin-path)" && pwd)
   export LIDO_BIN=$folder/lido LIDO_TEST_BIN=$folder/ServiceTestProgram
+  export LIDO_TEMPLATE_BIN=$folder/mytasks
 }
 
 # What they print goes to files: what a failed test leaves behind cannot hold the end up, and what
@@ -85,7 +92,7 @@ run_scripts() {
 step "looking for the Swift toolchain" require_swift
 step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
 current="installing photographs"
-install_missing "${test_packages[@]}" || say "no photographs: the tests of pictures are left out"
+install_missing "${test_packages[@]}" || say "no photographs or no Pillow: the tests of pictures are left out"
 step "building the tests" swift build --build-tests --scratch-path "$scratch"
 step "running the tests" run_tests
 step "building the release" build_release

@@ -8,8 +8,8 @@ set -euo pipefail
 build_packages=(libmicrohttpd-dev libturbojpeg0-dev git ca-certificates)
 # To run the scripts that talk to the service.
 script_packages=(curl jq python3)
-# Photographs for the tests of the examples (47 MB).
-test_packages=(mate-backgrounds)
+# Photographs for the tests of the examples (47 MB), and what one of them in Python reads them with.
+test_packages=(mate-backgrounds python3-pil)
 
 # Fails with a sentence when there is no Swift toolchain: that one we do not install.
 require_swift() {

@@ -16,7 +16,8 @@
 ///
 /// An idle stream costs its connection (see `HTTPServerSettings`), this object, and no turn.
 public final class ResponseStream {
-  private let source: StreamSource
+  /// What a connection reads of it.
+  let source: StreamSource
 
   /// A stream that is `full` from `bufferBytesMax` buffered bytes on, which is to be more than 0.
   public init(bufferBytesMax: Int = 64 << 10) {

@@ -88,10 +88,7 @@ final class StreamSource {
     let count = min(bufferedCount, countMax)
     if count > 0 {
       take(count, into: buffer)
-      if owesWritable, bufferedCount <= bufferBytesMax / 2 {
-        owesWritable = false
-        onWritable?()
-      }
+      noteRoom()
       return count
     }
     switch state {
@@ -101,11 +98,33 @@ final class StreamSource {
     }
   }
 
+  /// Takes bytes in the place of a connection, for the tests of what stands behind the routes.
+  func take(atMost countMax: Int) -> [UInt8] {
+    let taken = Array(unread.prefix(countMax))
+    guard !taken.isEmpty else { return [] }
+    advance(by: taken.count)
+    noteRoom()
+    return taken
+  }
+
+  /// What was written and not read, for the same tests.
+  var unread: ArraySlice<UInt8> { bytes[head...] }
+
+  private func noteRoom() {
+    guard owesWritable, bufferedCount <= bufferBytesMax / 2 else { return }
+    owesWritable = false
+    onWritable?()
+  }
+
   private func take(_ count: Int, into buffer: UnsafeMutableRawPointer) {
     bytes.withUnsafeBytes {
       let part = UnsafeRawBufferPointer(rebasing: $0[head..<head + count])
       UnsafeMutableRawBufferPointer(start: buffer, count: count).copyMemory(from: part)
     }
+    advance(by: count)
+  }
+
+  private func advance(by count: Int) {
     head += count
     if head == bytes.count {
       bytes.removeAll(keepingCapacity: bytes.capacity <= Self.capacityKept)

@@ -9,8 +9,25 @@ public enum Effect: Equatable, Sendable {
   /// The handle of a job, or of a map, changed: wake whoever waits for it. That the job of a chunk
   /// changed says that its map did.
   case jobChanged(JobNumber)
+  /// The same, as the job or the map has become final: it is the next completion of its pool. Once
+  /// for each, in the order of the records; a chunk is none, it is told of by `jobChanged`.
+  case jobEnded(JobNumber)
   /// Nothing runs any more: the drain is complete.
   case finishDrain
+
+  // Pools, by their position. What becomes of it is told by `poolStarted`, `poolEnded`.
+  /// Start the workers of a pool that was created; see `Engine.specification(ofPool:)`.
+  case startPool(Int)
+  /// Keep so many workers.
+  case resizePool(Int, processes: Int)
+  /// End the workers once they have done what they have.
+  case closePool(Int)
+  /// End the workers: SIGTERM now, SIGKILL after a second.
+  case terminatePool(Int)
+  /// The pool is no more, and its position may become another's.
+  case dropPool(Int)
+  /// What a handle of a pool shows changed: wake whoever waits for it.
+  case poolChanged(Int)
 }
 
 /// What a request hears.
@@ -25,6 +42,11 @@ public enum Answer: Equatable, Sendable {
   case cancelled(JobNumber)
   /// The job is dropped.
   case forgotten
+  /// The pool of this name is as it was asked to be.
+  case pool(String)
+  /// The pool of this name is there and all its workers are ready, or it was there before
+  /// (`isReplay`).
+  case poolCreated(String, isReplay: Bool)
   /// It can't be done.
   case refused(Refusal)
 }
@@ -69,6 +91,18 @@ public enum Refusal: Equatable, Sendable {
   case unknownJob
   /// The job is a chunk of a map, and goes with that.
   case chunkOfMap(JobID)
+  /// There is a pool of this name.
+  case poolExists(String)
+  /// The key belongs to the pool of this name, which was created with another payload.
+  case poolMismatch(String)
+  /// There are so many created pools already.
+  case tooManyPools(Int)
+  /// The pool was created, and is gone again: a worker could not be made ready, for this reason.
+  case poolNotStarted(reason: String)
+  /// There is no pool of this name (any more).
+  case noSuchPool(String)
+  /// So many different names of tasks and pools are held that none comes in any more.
+  case tooManyNames
 }
 
 /// What follows from the events of a turn: facts to make durable first, then things to do.

@@ -96,7 +96,12 @@ extension Engine {
     emit(.jobEnded(number, outcome, at: momentOfEnd(of: number, at: moment)), &turn)
     if !lastChances.isEmpty { lastChances.remove(number) }
     drainRate.jobEnded(at: moment.instant)
-    turn.effects.append(.jobChanged(number))
+    if store.mapCount > 0, let chunk = store[number]?.options?.chunk {
+      turn.effects.append(.jobChanged(number))
+      if store.map(chunk.map)?.stage == .final { turn.effects.append(.jobEnded(chunk.map)) }
+    } else {
+      turn.effects.append(.jobEnded(number))
+    }
     finishDrainIfIdle(&turn)
   }
 
@@ -154,6 +159,7 @@ extension Engine {
     var error: JobError
     switch ending {
     case .cancelled: return end(call.job, .cancelled, at: moment, &turn)
+    case .poolTerminated: error = terminationError(of: call.job, in: call.id.slot.pool)
     case .passed(let limit): error = JobError(limit, attempt: attempt(of: call.job))
     case .timedOut:
       let limit = timeout(of: call.job) ?? 0

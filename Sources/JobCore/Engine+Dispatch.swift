@@ -28,7 +28,7 @@ extension Engine {
 
   /// The same while nobody is to run alone.
   mutating func fill(pool: Int, at moment: Moment, _ turn: inout Turn) {
-    guard pools[pool].freeCredit > 0, isWritable, !isDraining else { return }
+    guard pools[pool].freeCredit > 0, pools[pool].mayStart, isWritable, !isDraining else { return }
     if pools[pool].storedName == nil { pools[pool].storedName = store.names.find(pools[pool].name) }
     guard let line = pools[pool].storedName.map({ Int($0.index) }), line < ready.count else {
       return
@@ -107,9 +107,11 @@ extension Engine {
 
   /// A call came to the front of its slot: it runs now, and its time limit counts from here.
   mutating func callBegan(_ call: Call, at moment: Moment, _ turn: inout Turn) {
-    if case .cancelled(let grace) = call.ending {
-      turn.effects.append(.endCall(call.id, grace: grace))
-      return
+    switch call.ending {
+    case .cancelled(let grace): return turn.effects.append(.endCall(call.id, grace: grace))
+    // All workers of its pool were told to end.
+    case .poolTerminated: return
+    case .timedOut, .passed, nil: break
     }
     if let timeout = timeout(of: call.job) {
       deadlines.insert(call.job, due: moment.instant.advanced(byMilliseconds: timeout))

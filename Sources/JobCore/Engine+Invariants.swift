@@ -50,6 +50,7 @@ extension Engine {
     expect(
       finishedBytes + finished == store.finishedBytes, "the bytes of finished jobs are wrong")
     broken += brokenMapInvariants()
+    broken += brokenPoolInvariants()
     broken += brokenSlotInvariants()
     broken += brokenLineInvariants()
     return broken

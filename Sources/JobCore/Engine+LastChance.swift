@@ -24,7 +24,12 @@ extension Engine {
   mutating func dispatchAroundLastChances(at moment: Moment, _ turn: inout Turn) {
     guard isWritable, !isDraining else { return }
     let isOneRunning = lastChances.contains { store.state(of: $0) == .running }
-    let next = lastChances.filter { store.state(of: $0) == .queued && hasRoom(for: $0) }.min()
+    var next = nextOnLastChance
+    while !mapWork.cancelled.isEmpty, let chunk = next, isOfCancelledMap(chunk) {
+      if let line = store[chunk].map({ Int($0.pool.index) }) { ready[line].remove(chunk) }
+      end(chunk, .cancelled, at: moment, &turn)
+      next = nextOnLastChance
+    }
     isHolding = isOneRunning || next != nil
     guard isHolding else {
       for pool in pools.indices { fill(pool: pool, at: moment, &turn) }
@@ -38,6 +43,11 @@ extension Engine {
     start(next, in: SlotID(pool: pool, index: index), isExclusive: true, at: moment, &turn)
   }
 
+  /// The oldest job on its last chance that could run.
+  private var nextOnLastChance: JobNumber? {
+    lastChances.filter { store.state(of: $0) == .queued && hasRoom(for: $0) }.min()
+  }
+
   /// What follows from an event for the starts that are held back: a job on its last chance may
   /// have ended, or its pool may run nothing any more.
   mutating func reviewHold(at moment: Moment, _ turn: inout Turn) {
@@ -47,12 +57,12 @@ extension Engine {
   }
 
   private func hasRoom(for number: JobNumber) -> Bool {
-    pool(of: number).map { pools[$0].freeCredit > 0 } ?? false
+    pool(of: number).map { pools[$0].freeCredit > 0 && pools[$0].mayStart } ?? false
   }
 
   /// The position of a job's pool; nil: it is not configured.
   private func pool(of number: JobNumber) -> Int? {
     guard let name = store[number].map({ store.names[$0.pool] }) else { return nil }
-    return pools.firstIndex { $0.name == name }
+    return poolIndex(named: name)
   }
 }

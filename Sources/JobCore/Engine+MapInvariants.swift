@@ -29,9 +29,21 @@ extension Engine {
       }
     }
     if retained != store.finishedCount { broken.append("the count of what is retained is wrong") }
+    var counts: [Name: (held: Int, open: Int)] = [:]
     store.descendMaps(below: .max) { map in
       broken += brokenInvariants(of: map, jobsByMap[map.number] ?? [])
+      counts[map.pool, default: (0, 0)].held += 1
+      counts[map.pool, default: (0, 0)].open += map.stage == .final ? 0 : 1
       return true
+    }
+    for index in 0..<store.mapCounts.count {
+      let pool = Name(index: UInt16(index))
+      let counted = counts[pool] ?? (0, 0)
+      guard
+        store.heldMapCount(pool: pool) != counted.held
+          || store.openMapCount(pool: pool) != counted.open
+      else { continue }
+      broken.append("the counts of maps of pool \(index) are wrong")
     }
     for document in mapWork.documents where store.map(document.map)?.stage != .taking {
       broken.append("map \(document.map) takes no items and has some to come")
@@ -50,6 +62,9 @@ extension Engine {
     let ended = jobs.filter { $0.state.isFinal }
     expect(items == map.items, "the items are wrong")
     expect(jobs.count + map.releasedChunks == map.chunkCount, "the count of chunks is wrong")
+    let failed = map.ended.first { store.state(of: $0.job) == .failed }?.job
+    expect(
+      map.firstFailed == (map.releasedError == nil ? failed : nil), "the first error is wrong")
     expect(open.count == map.openChunks, "the count of open chunks is wrong")
     expect(open.reduce(0) { $0 + $1.submittedBytes } == map.openBytes, "its open bytes are wrong")
     expect(ended.reduce(0) { $0 + $1.retainedBytes } == map.endedBytes, "its bytes are wrong")
@@ -63,13 +78,13 @@ extension Engine {
     let byInput = map.chunks.compactMap { store[$0.job] }
     expect(byInput.count == jobs.count, "the order of input is not whole")
     expect(
-      zip(map.chunks, map.chunks.dropFirst()).allSatisfy { $0.first + $0.count <= $1.first },
+      zip(map.chunks, map.chunks.dropFirst()).allSatisfy { $0.end <= $1.first },
       "the order of input is wrong")
     expect(
       map.ended.compactMap { store[$0.job] }.count == ended.count,
       "the order of completion is not whole")
     expect(
-      zip(map.ended, map.ended.dropFirst()).allSatisfy { $0.first + $0.count == $1.first },
+      zip(map.ended, map.ended.dropFirst()).allSatisfy { $0.end <= $1.first },
       "the order of completion is wrong")
     expect(
       map.chunks.allSatisfy { place in

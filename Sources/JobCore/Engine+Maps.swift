@@ -4,11 +4,6 @@ import DequeModule
 extension Engine {
   /// Items of a chunk at most, where they come one after the other and nothing else was asked for.
   public static let streamedChunkMax = 1_000
-  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
-  /// input waits for a reader (`mayTakeItems`).
-  public static let heldBytesMax = 16 << 20
-  /// Chunks of one map that one event makes, or ends, at most.
-  static let chunksPerTurnMax = 1_000
 
   /// What is under way with maps; nothing of it is durable.
   struct MapWork: Equatable, Sendable {
@@ -31,10 +26,16 @@ extension Engine {
       }
     }
 
-    /// How many chunks readers have taken, in each order.
+    /// How many lines the reader that is furthest has been sent, and has surely received.
+    struct Read: Equatable, Sendable {
+      var sent = 0
+      var received = 0
+    }
+
+    /// What was read in each order.
     struct Taken: Equatable, Sendable {
-      var input = 0
-      var completion = 0
+      var input = Read()
+      var completion = Read()
     }
 
     var documents: [Document] = []
@@ -70,6 +71,7 @@ extension Engine {
     case .failure(let refused):
       turn.effects.append(.answer(request, .refused(refused.reason)))
     case .success(let pool):
+      noteNamed(submission.pool, pool, at: moment)
       create(submission, pool, request, at: moment, &turn)
     }
   }
@@ -161,7 +163,7 @@ extension Engine {
       return submission.chunkSize ?? Engine.streamedChunkMax
     }
     if items.count == 0 { return 0 }
-    let workers = pool < poolSizes.count ? max(poolSizes[pool], 1) : 1
+    let workers = max(pools[pool].processes, 1)
     return submission.chunkSize ?? (items.count - 1) / (4 * workers) + 1
   }
 
@@ -179,7 +181,7 @@ extension Engine {
   private mutating func cutDocument(at moment: Moment, _ turn: inout Turn) {
     var document = mapWork.documents[0]
     guard let map = store.map(document.map) else { preconditionFailure("its map is not final") }
-    for _ in 0..<Engine.chunksPerTurnMax where document.next < document.items.count {
+    for _ in 0..<limits.chunksPerTurnMax where document.next < document.items.count {
       let end = min(document.next + map.chunkSize, document.items.count)
       let args = document.items.array(of: document.next..<end)
       add(
@@ -194,7 +196,7 @@ extension Engine {
       emit(.mapInputEnded(document.map, nil, at: max(moment.timestamp, map.createdAt)), &turn)
       turn.effects += document.answers
     }
-    turn.effects.append(.jobChanged(document.map))
+    tellChange(of: document.map, &turn)
     dispatch(ofMap: map, at: moment, &turn)
   }
 
@@ -214,7 +216,7 @@ extension Engine {
 
   private mutating func dispatch(ofMap map: JobMap, at moment: Moment, _ turn: inout Turn) {
     let name = store.names[map.pool]
-    guard let pool = pools.firstIndex(where: { $0.name == name }) else { return }
+    guard let pool = poolIndex(named: name) else { return }
     dispatch(pool: pool, at: moment, &turn)
   }
 
@@ -239,12 +241,18 @@ extension Engine {
     if let map = store.map(number), map.stage == .taking {
       emit(.mapInputEnded(number, error, at: max(moment.timestamp, map.createdAt)), &turn)
       mapWork.taken[number] = nil
-      turn.effects.append(.jobChanged(number))
+      tellChange(of: number, &turn)
     }
     guard let request else { return }
     let answer: Answer =
       store.map(number) == nil ? .refused(.unknownJob) : .taken(number)
     turn.effects.append(.answer(request, answer))
+  }
+
+  /// Wakes who waits for a map whose input went on, or has ended: it may be final by that.
+  private func tellChange(of number: MapNumber, _ turn: inout Turn) {
+    let isFinal = store.map(number)?.stage == .final
+    turn.effects.append(isFinal ? .jobEnded(number) : .jobChanged(number))
   }
 
   /// Whether more items of a map may come: not while its chunks hold too much that nobody has
@@ -254,43 +262,91 @@ extension Engine {
   ///   were not taken.
   public func mayTakeItems(_ number: MapNumber, bufferSize: Int) -> Bool {
     guard let map = store.map(number), map.stage == .taking else { return true }
-    guard
-      isWritable, store.openCount < limits.openJobsMax, store.openBytes < limits.openBytesMax
-    else { return false }
-    guard map.heldBytes >= Engine.heldBytesMax else { return true }
-    let taken = mapWork.taken[number] ?? MapWork.Taken()
-    return map.chunkCount - max(taken.input, taken.completion) < bufferSize
+    guard hasRoomForItems else { return false }
+    guard map.heldBytes >= limits.mapBytesMax else { return true }
+    return chunksOut(of: map) < bufferSize
+  }
+
+  /// Whether there is room for another chunk, of whatever map.
+  public var hasRoomForItems: Bool {
+    isWritable && store.openCount < limits.openJobsMax && store.openBytes < limits.openBytesMax
+  }
+
+  /// Chunks of a map that wait, run, or have ended and were sent to nobody.
+  private func chunksOut(of map: JobMap) -> Int {
+    let taken = mapWork.taken[map.number] ?? MapWork.Taken()
+    let input = map.chunks.count - JobMap.count(before: taken.input.sent, in: map.chunks)
+    let completion = map.ended.count - JobMap.count(before: taken.completion.sent, in: map.ended)
+    return min(input, map.openChunks + completion)
+  }
+
+  /// The most bytes of arguments of one chunk; nil: the map's pool has no bound of its own.
+  public func argumentBytesMax(ofMap number: MapNumber) -> Int? {
+    guard let map = store.map(number), let pool = poolIndex(named: store.names[map.pool])
+    else { return nil }
+    return pools[pool].rule.argumentBytesMax
   }
 
   // MARK: Readers
 
   mutating func resultsTaken(
-    _ number: MapNumber, _ order: MapOrder, _ chunks: Int, _ turn: inout Turn
+    _ number: MapNumber, _ order: MapOrder, _ read: MapWork.Read, _ turn: inout Turn
   ) {
     guard let map = store.map(number), map.statedTotal == nil, map.stage == .taking else { return }
     var taken = mapWork.taken[number] ?? MapWork.Taken()
     switch order {
-    case .input: taken.input = max(taken.input, chunks)
-    case .completion: taken.completion = max(taken.completion, chunks)
+    case .input: taken.input.goOn(to: read)
+    case .completion: taken.completion.goOn(to: read)
     }
     mapWork.taken[number] = taken
     if isWritable { relieve(number, &turn) }
   }
 
-  /// Drops chunks that a reader has taken, the oldest first, while the map holds too much.
+  /// Drops chunks that a reader has received, the oldest first, while the map holds too much; and
+  /// those that it was sent, while all that is open together does.
   private mutating func relieve(_ number: MapNumber, _ turn: inout Turn) {
-    guard let taken = mapWork.taken[number] else { return }
-    for _ in 0..<Engine.chunksPerTurnMax {
-      guard let map = store.map(number), map.heldBytes >= Engine.heldBytesMax else { return }
-      if map.chunksGone < taken.input, let first = map.chunks.first,
-        store.state(of: first.job)?.isFinal == true
-      {
-        emit(.chunkReleased(first.job), &turn)
-      } else if map.endedGone < taken.completion, let first = map.ended.first {
-        emit(.chunkReleased(first.job), &turn)
-      } else {
-        return
-      }
+    for _ in 0..<limits.chunksPerTurnMax {
+      guard let map = store.map(number), let chunk = releasable(of: map) else { return }
+      emit(.chunkReleased(chunk), &turn)
+    }
+  }
+
+  /// The chunk of a map that is to be dropped next, if one is. Where nobody has room any more, what
+  /// a client may not have received yet must not keep all others waiting.
+  private func releasable(of map: JobMap) -> JobNumber? {
+    let isFull = store.openBytes >= limits.openBytesMax
+    guard isFull || map.heldBytes >= limits.mapBytesMax, let taken = mapWork.taken[map.number]
+    else { return nil }
+    let input = isFull ? taken.input.sent : taken.input.received
+    if let first = map.chunks.first, first.end <= input,
+      store.state(of: first.job)?.isFinal == true
+    {
+      return first.job
+    }
+    let completion = isFull ? taken.completion.sent : taken.completion.received
+    return map.ended.first.flatMap { $0.end <= completion ? $0.job : nil }
+  }
+
+  /// Whether what readers have taken of maps is to make room for others.
+  var hasReliefWork: Bool {
+    guard !mapWork.taken.isEmpty, store.openBytes >= limits.openBytesMax else { return false }
+    return !relievableMaps.isEmpty
+  }
+
+  /// Maps with chunks that readers have taken, the oldest first. O(maps held).
+  private var relievableMaps: [MapNumber] {
+    var numbers: [MapNumber] = []
+    store.forEachOpenMap { if releasable(of: $0) != nil { numbers.append($0.number) } }
+    return numbers
+  }
+
+  /// Makes room for others.
+  mutating func relieveMaps(_ turn: inout Turn) {
+    guard hasReliefWork else { return }
+    for number in relievableMaps {
+      relieve(number, &turn)
+      // Who sends its items may have room now.
+      turn.effects.append(.jobChanged(number))
     }
   }
 
@@ -325,7 +381,7 @@ extension Engine {
   }
 
   /// Forgets the rest of a map's document; its client hears of the map as it is.
-  private mutating func endDocument(_ number: MapNumber, _ turn: inout Turn) {
+  mutating func endDocument(_ number: MapNumber, _ turn: inout Turn) {
     guard let place = mapWork.documents.firstIndex(where: { $0.map == number }) else { return }
     turn.effects += mapWork.documents.remove(at: place).answers
   }
@@ -346,7 +402,7 @@ extension Engine {
 
   /// Ends some of the chunks of cancelled maps that no slot holds.
   private mutating func cancelChunks(at moment: Moment, _ turn: inout Turn) {
-    var budget = Engine.chunksPerTurnMax
+    var budget = limits.chunksPerTurnMax
     while budget > 0, let (number, last) = mapWork.cancelled.first {
       guard let places = store.map(number)?.chunks else {
         mapWork.cancelled.removeFirst()
@@ -440,5 +496,14 @@ extension Engine {
         emit(.mapInputEnded(map.number, error, at: max(moment.timestamp, map.createdAt)), &turn)
       }
     }
+  }
+}
+
+extension Engine.MapWork.Read {
+  /// Takes over how far a reader is. What nobody was sent nobody has received, whatever a client
+  /// says.
+  fileprivate mutating func goOn(to read: Engine.MapWork.Read) {
+    sent = max(sent, read.sent)
+    received = max(received, min(read.received, sent))
   }
 }

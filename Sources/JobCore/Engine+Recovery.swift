@@ -9,6 +9,8 @@ extension Engine {
     store.forEachOpen { if $0.state == .running { running.append($0) } }
     for job in running { rescue(job, at: moment, &turn) }
     rescueMaps(at: moment, &turn)
+    // Who asks for one of them before this is durable waits until it is.
+    for record in turn.records { turn.effects.append(.jobChanged(record.job)) }
 
     var open: [JobNumber] = []
     open.reserveCapacity(store.openCount)
@@ -25,13 +27,14 @@ extension Engine {
         deadlines.insert(number, due: moment.instant.advanced(byMilliseconds: wait))
       }
     }
+    recoverPools(at: moment, &turn)
   }
 
   /// Open jobs by pool, of pools that are not configured (any more): they wait until one of that
   /// name is, or until they are cancelled. In the order of their oldest jobs; O(jobs held).
   public func jobsWithoutPool() -> [(pool: String, count: Int)] {
     var found: [(pool: Name, count: Int)] = []
-    let known = pools.compactMap { store.names.find($0.name) }
+    let known = pools.compactMap { $0.isVacant ? nil : store.names.find($0.name) }
     store.forEachOpen { job in
       if known.contains(job.pool) { return }
       if let place = found.firstIndex(where: { $0.pool == job.pool }) {

@@ -19,7 +19,13 @@ extension Engine {
     while budget > 0, hasRetentionWork(at: moment), let oldest = store.oldestFinishedNumber {
       // A map goes whole, however many chunks it has.
       budget -= store.map(oldest).map { $0.chunkCount + 1 } ?? 1
-      emit(store.map(oldest) == nil ? .jobForgotten(oldest) : .mapForgotten(oldest), &turn)
+      guard store.map(oldest) != nil else {
+        emit(.jobForgotten(oldest), &turn)
+        continue
+      }
+      emit(.mapForgotten(oldest), &turn)
+      // It may have become final just now: then what is told of its last chunk leads nowhere.
+      turn.effects.append(.jobChanged(oldest))
     }
     clockJumps.forget(before: store.oldestFinishedAt ?? moment.timestamp)
   }

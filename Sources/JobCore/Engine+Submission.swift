@@ -32,9 +32,17 @@ extension Engine {
         JobSubmitted(
           number: number, id: id, task: submission.task, pool: pools[pool].name,
           args: submission.args, options: submission.options, at: moment.timestamp)), &turn)
+    noteNamed(submission.pool, pool, at: moment)
     enqueue(number)
     turn.effects.append(.answer(request, .accepted(number, isReplay: false)))
     dispatch(pool: pool, at: moment, &turn)
+  }
+
+  /// A submission named a pool.
+  mutating func noteNamed(_ name: String?, _ pool: Int, at moment: Moment) {
+    guard name != nil else { return }
+    lastNamedPool = pool
+    pools[pool].attendance.lastAt = moment.instant
   }
 
   /// The job that this submission repeats, by its id or its key.
@@ -80,8 +88,7 @@ extension Engine {
   /// Why a pool's rule refuses jobs with these options and so many bytes of arguments; nil: it does
   /// not.
   func whyNotAllowed(_ options: JobOptions?, argumentBytes: Int, pool: Int) -> Refused? {
-    let rule = poolRules.isEmpty ? nil : poolRules[pools[pool].name]
-    return (rule ?? PoolRule())
+    pools[pool].rule
       .refusal(of: options ?? .defaults, argumentBytes: argumentBytes, pool: pools[pool].name)
       .map { Refused(reason: $0) }
   }
@@ -121,21 +128,26 @@ extension Engine {
 
   private func choosePool(_ task: String, _ pool: String?) -> Result<Int, Refused> {
     if let name = pool {
-      guard let index = pools.firstIndex(where: { $0.name == name }) else {
+      guard let index = poolIndex(named: name) else {
         return .failure(Refused(reason: .unknownPool(name)))
       }
       return isOpen(pool: index).flatMap { tasks in
-        tasks.contains(task) || pools[index].isDynamic
-          ? .success(index) : .failure(Refused(reason: .taskNotInPool(task: task, pool: name)))
+        if tasks.contains(task) { return .success(index) }
+        guard pools[index].isDynamic else {
+          return .failure(Refused(reason: .taskNotInPool(task: task, pool: name)))
+        }
+        return takingName(task, index)
       }
     }
+    // A created pool is for those who name it.
+    let configured = 0..<configuredPools
     func isKnowing(_ index: Int) -> Bool { pools[index].tasks?.contains(task) == true }
-    if let first = pools.indices.first(where: isKnowing),
-      !pools.indices.dropFirst(first + 1).contains(where: isKnowing)
+    if let first = configured.first(where: isKnowing),
+      !configured.dropFirst(first + 1).contains(where: isKnowing)
     {
       return isOpen(pool: first).map { _ in first }
     }
-    let knowing = pools.indices.filter(isKnowing)
+    let knowing = configured.filter(isKnowing)
     if let index = knowing.first(where: { pools[$0].name == "default" }) {
       return isOpen(pool: index).map { _ in index }
     }
@@ -145,7 +157,7 @@ extension Engine {
     }
     if let choice = chooseDynamicPool(for: task) { return choice }
     // A pool that never told its tasks may be the one that is meant: say so instead of "unknown".
-    if let silent = pools.indices.first(where: { pools[$0].tasks == nil }) {
+    if let silent = configured.first(where: { pools[$0].tasks == nil }) {
       return isOpen(pool: silent).map { _ in silent }
     }
     return .failure(Refused(reason: .unknownTask(task)))
@@ -157,7 +169,7 @@ extension Engine {
   /// other is a typing error.
   private func chooseDynamicPool(for task: String) -> Result<Int, Refused>? {
     guard task.utf8.contains(UInt8(ascii: ":")) else { return nil }
-    let dynamic = pools.indices.filter { pools[$0].isDynamic }
+    let dynamic = (0..<configuredPools).filter { pools[$0].isDynamic }
     guard let first = dynamic.first(where: { pools[$0].name == "default" }) ?? dynamic.first else {
       return nil
     }
@@ -165,17 +177,32 @@ extension Engine {
       return .failure(
         Refused(reason: .ambiguousTask(task, pools: dynamic.map { pools[$0].name })))
     }
-    return isOpen(pool: first).map { _ in first }
+    return isOpen(pool: first).flatMap { _ in takingName(task, first) }
   }
 
+  /// Whether the name of a task that no pool has told can be held.
+  private func takingName(_ task: String, _ pool: Int) -> Result<Int, Refused> {
+    guard store.names.isNearlyFull, store.names.find(task) == nil else { return .success(pool) }
+    return .failure(Refused(reason: .tooManyNames))
+  }
+
+  /// The tasks of a pool that takes jobs, or why it takes none. Without a copy of its entry, which
+  /// would count many references.
   private func isOpen(pool index: Int) -> Result<Set<String>, Refused> {
-    let pool = pools[index]
-    if let reason = pool.brokenReason {
-      return .failure(Refused(reason: .poolNotRunning(pool: pool.name, reason: reason)))
+    func refused(_ make: (String) -> Refusal) -> Result<Set<String>, Refused> {
+      .failure(Refused(reason: make(pools[index].name)))
     }
-    guard let tasks = pool.tasks else {
-      return .failure(Refused(reason: .poolNotReady(pool: pool.name)))
+    let stage = pools[index].stage
+    switch stage {
+    case .running: break
+    case .starting: return refused { .poolNotReady(pool: $0) }
+    case .closing, .terminating, .joined:
+      return refused { .poolNotRunning(pool: $0, reason: stage.inWords) }
     }
+    if let reason = pools[index].brokenReason {
+      return refused { .poolNotRunning(pool: $0, reason: reason) }
+    }
+    guard let tasks = pools[index].tasks else { return refused { .poolNotReady(pool: $0) } }
     return .success(tasks)
   }
 

@@ -28,9 +28,18 @@ public struct Engine: Sendable {
   /// Whether starts wait for a job on its last chance.
   var isHolding = false
 
-  /// How many workers each configured pool keeps, by its position: what Python's rule cuts a map's
-  /// items by. As long as it was never set: one each.
-  public var poolSizes: [Int] = []
+  /// How many workers each pool keeps, by its position: what Python's rule cuts a map's items by.
+  /// As long as it was never set: one each.
+  public var poolSizes: [Int] {
+    get { pools.map(\.processes) }
+    set { for (pool, processes) in newValue.enumerated() { pools[pool].processes = processes } }
+  }
+  /// How many pools are configured.
+  public let configuredPools: Int
+  /// What is to be watched of pools; see `Engine+Pools.swift`.
+  var poolWork = PoolWork()
+  /// The position of the pool that a submission last named.
+  var lastNamedPool = 0
   /// What is under way with maps; see `Engine+Maps.swift`.
   var mapWork = MapWork()
 
@@ -64,7 +73,9 @@ public struct Engine: Sendable {
     self.limits = limits
     self.taskRules = taskRules
     self.poolRules = poolRules
-    self.pools = pools.map { PoolEntry(name: $0) }
+    self.pools = pools.map { PoolEntry(name: $0, rule: poolRules[$0] ?? PoolRule()) }
+    configuredPools = pools.count
+    self.store.namesKept = Set(pools)
     generator = SeededGenerator(seed: seed)
     retryPolicy = RetryPolicy(limits)
   }
@@ -87,17 +98,26 @@ public struct Engine: Sendable {
       takeItems(chunks, of: map, at: moment, &turn)
     case .inputEnded(let map, let error, let request):
       endInput(of: map, error, request, at: moment, &turn)
-    case .resultsTaken(let map, let order, let chunks):
-      resultsTaken(map, order, chunks, &turn)
+    case .resultsTaken(let map, let order, let sent, let received):
+      resultsTaken(map, order, MapWork.Read(sent: sent, received: received), &turn)
     case .mapCancelReceived(let map, let grace, let request):
       cancelMap(map, grace, request, at: moment, &turn)
     case .mapForgetReceived(let map, let request):
       forgetMap(map, request, &turn)
+    case .poolCreateReceived, .poolChangeReceived, .poolCloseReceived, .poolTerminateReceived,
+      .poolAttended, .poolLeft:
+      poolWished(event, at: moment, &turn)
+    case .poolStarted(let pool):
+      poolStarted(pool, at: moment, &turn)
+    case .poolEnded(let pool):
+      poolEnded(pool, at: moment, &turn)
     case .poolAnnounced(let pool, let tasks, let isDynamic):
       pools[pool].tasks = Set(tasks)
       pools[pool].isDynamic = isDynamic
     case .poolBroke(let pool, let reason):
       pools[pool].brokenReason = reason
+      // Nobody waits for those that were faster.
+      if pools[pool].stage == .starting { turn.effects.append(.terminatePool(pool)) }
     case .slotReady(let slot, let credit, let pid):
       slotReady(slot, credit, pid, at: moment, &turn)
     case .slotGone(let slot):
@@ -121,11 +141,29 @@ public struct Engine: Sendable {
       if isWritable { dispatchAll(at: moment, &turn) }
     case .drainRequested:
       isDraining = true
+      endBeginnings(at: moment, &turn)
       finishDrainIfIdle(&turn)
     case .drainGraceEnded:
       isDrainGraceOver = true
     }
     if isHolding { reviewHold(at: moment, &turn) }
+    if poolWork.ending > 0 { reviewPools(at: moment, &turn) }
+  }
+
+  private mutating func poolWished(_ event: Event, at moment: Moment, _ turn: inout Turn) {
+    switch event {
+    case .poolCreateReceived(let specification, let request):
+      createPool(specification, request, at: moment, &turn)
+    case .poolChangeReceived(let name, let processes, let isPaused, let request):
+      changePool(name, processes, isPaused, request, at: moment, &turn)
+    case .poolCloseReceived(let name, let request): closePool(name, request, at: moment, &turn)
+    case .poolTerminateReceived(let name, let request):
+      terminatePool(name, request, at: moment, &turn)
+    case .poolAttended(let pool, let isWaiting):
+      poolAttended(pool, isWaiting: isWaiting, at: moment)
+    case .poolLeft(let pool): poolLeft(pool, at: moment)
+    default: preconditionFailure("not a wish about a pool")
+    }
   }
 
   /// Makes a fact part of the state and of the turn. The only way in which the engine changes jobs.
@@ -141,7 +179,7 @@ public struct Engine: Sendable {
   /// The next moment at which `timePassed` has something to do.
   public func nextDeadline(at moment: Moment) -> Instant? {
     guard isWritable else { return nil }
-    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty {
+    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty || hasReliefWork {
       return moment.instant
     }
     let retention = store.oldestFinishedAt.map { finishedAt in
@@ -149,8 +187,13 @@ public struct Engine: Sendable {
         age(since: finishedAt, at: moment))
       return moment.instant.advanced(byMilliseconds: overflow ? .max : wait)
     }
-    guard let due = deadlines.next else { return retention }
-    return retention.map { min($0, due) } ?? due
+    let others = poolWork.isEmpty ? retention : earlier(retention, poolDeadline(at: moment))
+    return earlier(deadlines.next, others)
+  }
+
+  private func earlier(_ one: Instant?, _ other: Instant?) -> Instant? {
+    guard let one else { return other }
+    return other.map { min(one, $0) } ?? one
   }
 
   private mutating func timePassed(at moment: Moment, _ turn: inout Turn) {
@@ -165,6 +208,8 @@ public struct Engine: Sendable {
       }
     }
     if !mapWork.isEmpty { workOnMaps(at: moment, &turn) }
+    relieveMaps(&turn)
+    passPoolTime(at: moment, &turn)
     failJobsOfBrokenPools(at: moment, &turn)
     applyRetention(at: moment, &turn)
     dispatchAll(at: moment, &turn)
@@ -198,8 +243,8 @@ public struct Engine: Sendable {
 
   /// The process that holds a running job; nil also while it is being started.
   public func workerPID(ofJob number: JobNumber) -> Int32? {
-    for pool in pools {
-      for slot in pool.slots where slot.calls.contains(where: { $0.job == number }) {
+    for pool in pools.indices {
+      for slot in pools[pool].slots where slot.calls.contains(where: { $0.job == number }) {
         return slot.pid == 0 ? nil : slot.pid
       }
     }
@@ -208,8 +253,8 @@ public struct Engine: Sendable {
 
   /// How far a running job last said that it is.
   public func progress(ofJob number: JobNumber) -> Progress? {
-    for pool in pools {
-      for slot in pool.slots where slot.progress != nil && slot.calls.first?.job == number {
+    for pool in pools.indices {
+      for slot in pools[pool].slots where slot.progress != nil && slot.calls.first?.job == number {
         return slot.progress
       }
     }
@@ -226,8 +271,8 @@ public struct Engine: Sendable {
 
   /// The attempt of a job that a slot holds.
   public func call(of number: JobNumber) -> CallID? {
-    for pool in pools {
-      for slot in pool.slots {
+    for pool in pools.indices {
+      for slot in pools[pool].slots {
         if let call = slot.calls.first(where: { $0.job == number }) { return call.id }
       }
     }

@@ -61,15 +61,35 @@ public enum Event: Equatable, Sendable {
   case itemsReceived(MapNumber, [ChunkInput])
   /// No more items of a map will come; `error` says why some are missing.
   case inputEnded(MapNumber, InputError?, request: RequestID?)
-  /// A reader has taken the results of so many chunks of a map in its order.
-  case resultsTaken(MapNumber, MapOrder, chunks: Int)
+  /// A reader of a map has been sent so many lines in its order, and has surely received so many.
+  case resultsTaken(MapNumber, MapOrder, sent: Int, received: Int)
   /// Somebody asks that a map be ended: what waits is dropped, what runs is ended as by
   /// `cancelReceived`.
   case mapCancelReceived(MapNumber, grace: Milliseconds, request: RequestID)
   /// Somebody asks that a final map be dropped.
   case mapForgetReceived(MapNumber, request: RequestID)
 
+  // Clients and their pools, by name.
+  /// Somebody asks for a pool of his own.
+  indirect case poolCreateReceived(PoolSpecification, request: RequestID)
+  /// Somebody asks that a pool keep another number of workers (nil: as many as now), or start no
+  /// jobs, or start them again (nil: as now).
+  case poolChangeReceived(String, processes: Int?, isPaused: Bool?, request: RequestID)
+  /// Somebody asks that a pool take no more jobs.
+  case poolCloseReceived(String, request: RequestID)
+  /// Somebody asks that a pool end with all that it has.
+  case poolTerminateReceived(String, request: RequestID)
+  /// A request names the pool at this position, and waits for it if it `isWaiting`; then
+  /// `poolLeft` is to follow.
+  case poolAttended(pool: Int, isWaiting: Bool)
+  /// A request waits for the pool at this position no longer.
+  case poolLeft(pool: Int)
+
   // Workers.
+  /// All workers of a pool that is being created are ready.
+  case poolStarted(pool: Int)
+  /// The last worker of a pool that was told to end, or broke, is gone.
+  case poolEnded(pool: Int)
   /// A pool's worker told which tasks it knows: its first one, or a later one that knows others. If
   /// it `isDynamic`, it runs tasks as well that it does not name.
   case poolAnnounced(pool: Int, tasks: [String], isDynamic: Bool = false)

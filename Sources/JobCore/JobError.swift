@@ -90,7 +90,7 @@ public struct JobError: Equatable, Sendable {
   }
 
   /// Bytes of text that the error holds, as retention counts them.
-  var bytes: Int {
+  public var bytes: Int {
     [message, traceback, args, module, pickle, values].reduce(type.utf8.count) {
       $0 + ($1?.utf8.count ?? 0)
     }

@@ -72,6 +72,8 @@ public struct InputError: Equatable, Sendable {
     case cancelled
     /// The service ended while items came.
     case interrupted
+    /// The pool was terminated.
+    case poolTerminated = "pool_terminated"
   }
 
   /// Why, in one stable word.
@@ -84,6 +86,24 @@ public struct InputError: Equatable, Sendable {
     self.code = code
     self.message = message
   }
+}
+
+/// The error of a chunk, without the values of the items before it.
+public struct ChunkError: Equatable, Sendable {
+  /// The error; its `item` counts within the chunk.
+  public var error: JobError
+  /// The index of the chunk's first item.
+  public var first: Int
+
+  /// Takes the error of the chunk that begins at an item.
+  public init(_ error: JobError, first: Int) {
+    self.error = error
+    self.error.values = nil
+    self.first = first
+  }
+
+  /// The index of the item that failed; of the first one if nobody knows which it was.
+  public var item: Int { first + (error.item ?? 0) }
 }
 
 /// How far a map is, as the rules of its records see it.
@@ -146,6 +166,9 @@ public struct JobMap: Equatable, Sendable {
     public let first: Int
     /// Its items.
     public let count: Int
+
+    /// Items before the next chunk in this order.
+    public var end: Int { first + count }
   }
 
   // What the client gave.
@@ -183,6 +206,8 @@ public struct JobMap: Equatable, Sendable {
   public internal(set) var releasedItems = ItemCounts()
   /// How many chunks were released.
   public internal(set) var releasedChunks = 0
+  /// The error of the chunk that failed first, if that was released.
+  public internal(set) var releasedError: ChunkError?
 
   // What follows from its chunks.
   /// What has become of its items.
@@ -195,6 +220,8 @@ public struct JobMap: Equatable, Sendable {
   public internal(set) var openBytes = 0
   /// Bytes that ended chunks hold.
   public internal(set) var endedBytes = 0
+  /// The chunk that failed first, while it is held.
+  var firstFailed: JobNumber?
   /// Its chunks in the order of input, without those that were released before the first held one.
   public internal(set) var chunks: Deque<Place> = []
   /// Its ended chunks in the order in which they ended, likewise.
@@ -235,40 +262,50 @@ public struct JobMap: Equatable, Sendable {
   public var effectiveOptions: JobOptions { options ?? .defaults }
 
   /// Bytes that it holds of its own.
-  var ownBytes: Int { (options?.bytes ?? 0) + (inputError?.message.utf8.count ?? 0) }
+  var ownBytes: Int {
+    (options?.bytes ?? 0) + (inputError?.message.utf8.count ?? 0)
+      + (releasedError?.error.bytes ?? 0)
+  }
 
   /// Bytes that retention counts once it is final: its own, and those of its chunks.
   public var retainedBytes: Int { ownBytes + endedBytes }
 
   /// What a chunk costs beside its texts, as the bound of a map whose items come one after the
   /// other counts it.
-  static let chunkOverhead = 512
+  public static let chunkOverhead = 512
 
   /// Bytes that its held chunks cost, as that bound counts them.
   public var heldBytes: Int {
     openBytes + endedBytes + (chunkCount - releasedChunks) * JobMap.chunkOverhead
   }
 
-  /// Chunks that stand in `chunks` no more.
-  public var chunksGone: Int { chunkCount - chunks.count }
-
-  /// Chunks that stand in `ended` no more.
-  public var endedGone: Int { chunkCount - openChunks - ended.count }
-
   /// The place in `places` of the chunk that holds the item with this index in their order; nil: it
   /// was released, or is not there yet.
   public static func index(ofItem item: Int, in places: Deque<Place>) -> Int? {
+    let index = count(before: item, in: places)
+    guard index < places.count, places[index].first <= item else { return nil }
+    return index
+  }
+
+  /// How many of `places` end before the item with this index in their order.
+  static func count(before item: Int, in places: Deque<Place>) -> Int {
     var (low, high) = (0, places.count)
     while low < high {
       let middle = (low + high) / 2
-      if places[middle].first + places[middle].count <= item {
-        low = middle + 1
-      } else {
-        high = middle
-      }
+      if places[middle].end <= item { low = middle + 1 } else { high = middle }
     }
-    guard low < places.count, places[low].first <= item else { return nil }
     return low
+  }
+
+  /// The map as it was when all its items had come and nothing had happened to them.
+  public var asAccepted: JobMap {
+    var map = self
+    map.items = ItemCounts()
+    map.items.queued = items.all
+    map.isCancelRequested = false
+    map.finishedAt = 0
+    map.version = 1
+    return map
   }
 
   /// The map as what is looked at most of a job.

@@ -14,6 +14,24 @@ extension JobStore {
     return count
   }
 
+  /// How many maps of a pool are held, final or not.
+  func heldMapCount(pool: Name) -> Int {
+    Int(pool.index) < mapCounts.count ? mapCounts[Int(pool.index)].held : 0
+  }
+
+  /// How many maps of a pool are not final.
+  public func openMapCount(pool: Name) -> Int {
+    Int(pool.index) < mapCounts.count ? mapCounts[Int(pool.index)].open : 0
+  }
+
+  /// Counts a map that comes, becomes final, or goes.
+  private mutating func count(_ map: JobMap, held: Int, open: Int) {
+    let place = Int(map.pool.index)
+    while mapCounts.count <= place { mapCounts.append(MapCounts()) }
+    mapCounts[place].held += held
+    mapCounts[place].open += open
+  }
+
   /// The map with a number.
   public func map(_ number: MapNumber) -> JobMap? { maps[number] }
 
@@ -33,6 +51,16 @@ extension JobStore {
 
   /// Whether a key is that of a job or a map.
   func isTaken(key: String) -> Bool { number(ofKey: key) != nil || mapNumber(ofKey: key) != nil }
+
+  /// The error of the chunk of a map that failed first, in the order in which they ended; nil: none
+  /// has failed. O(1).
+  public func firstError(of map: JobMap) -> ChunkError? {
+    if let released = map.releasedError { return released }
+    guard let job = map.firstFailed.flatMap({ table[$0] }), let chunk = job.options?.chunk,
+      case .error(let error) = job.ending
+    else { return nil }
+    return ChunkError(error, first: chunk.first)
+  }
 
   /// Calls `body` for each map below `bound` from the newest down, until it answers false.
   public func descendMaps(below bound: MapNumber, while body: (JobMap) -> Bool) {
@@ -78,6 +106,7 @@ extension JobStore {
       map.releasedChunks = restored.releasedChunks
       map.items = restored.releasedItems
       map.chunkCount = restored.releasedChunks
+      map.releasedError = restored.releasedError
     }
     guard restored.finishedAt != 0, let map = maps[restored.created.number] else { return }
     retain(map)
@@ -143,8 +172,9 @@ extension JobStore {
 
   private mutating func insert(_ created: MapCreated) {
     let map = JobMap(
-      created, task: names.intern(created.task), pool: names.intern(created.pool))
+      created, task: names.intern(created.task, isTask: true), pool: names.intern(created.pool))
     maps.insert(map)
+    count(map, held: 1, open: 1)
     ids.insert(JobStore.hash(map.id), map.number)
     if let key = map.options?.idempotencyKey { keys.insert(JobStore.hash(key), map.number) }
   }
@@ -168,7 +198,9 @@ extension JobStore {
   mutating func settle(
     _ chunk: ChunkPlace, _ number: JobNumber, _ submitted: Int, _ retained: Int, _ line: Int?
   ) {
+    let isFailed = table[number]?.state == .failed
     let isFinal = maps.update(chunk.map) { map in
+      if isFailed, map.firstFailed == nil, map.releasedError == nil { map.firstFailed = number }
       map.openChunks -= 1
       map.openBytes -= submitted
       map.endedBytes += retained
@@ -198,6 +230,7 @@ extension JobStore {
 
   /// Enters a final map among what retention counts; its chunks' bytes are counted already.
   private mutating func retain(_ map: JobMap) {
+    count(map, held: 0, open: -1)
     finishedBytes += map.ownBytes
     finishedCount += 1
     finishOrder.append(map.number)
@@ -214,9 +247,24 @@ extension JobStore {
       map.endedBytes -= job.retainedBytes
       map.releasedChunks += 1
       map.releasedItems += job.itemCounts
-      while let first = map.chunks.first, table[first.job] == nil { map.chunks.removeFirst() }
-      while let first = map.ended.first, table[first.job] == nil { map.ended.removeFirst() }
+      if map.firstFailed == number, case .error(let error) = job.ending {
+        map.firstFailed = nil
+        map.releasedError = ChunkError(error, first: chunk.first)
+      }
+      let held = map.chunkCount - map.releasedChunks
+      JobStore.dropReleased(from: &map.chunks, held: held) { table[$0] != nil }
+      JobStore.dropReleased(from: &map.ended, held: held - map.openChunks) { table[$0] != nil }
     }
+  }
+
+  /// Drops places of released chunks: those at the front at once, the others when they are more
+  /// than the chunks that are held, so that what is dropped one by one in the other order costs
+  /// nothing for long.
+  private static func dropReleased(
+    from places: inout Deque<JobMap.Place>, held: Int, isHeld: (JobNumber) -> Bool
+  ) {
+    while let first = places.first, !isHeld(first.job) { places.removeFirst() }
+    if places.count > 2 * held + 16 { places.removeAll { !isHeld($0.job) } }
   }
 
   private mutating func forgetMap(_ number: MapNumber, _ record: Record) throws(Misfit) {
@@ -247,6 +295,7 @@ extension JobStore {
 
   /// Takes a map out, with its chunks, its id and its key. The ids of chunks are not remembered.
   private mutating func drop(_ map: JobMap) {
+    count(map, held: -1, open: map.finishedAt == 0 ? -1 : 0)
     for place in map.chunks {
       if let job = table[place.job] { drop(job) }
     }
@@ -284,6 +333,8 @@ extension JobStore {
     result.version = map.version
     result.releasedItems = map.releasedItems
     result.releasedChunks = map.releasedChunks
+    result.releasedError = map.releasedError
+    result.firstFailed = map.firstFailed
     result.items = map.items
     result.chunkCount = map.chunkCount
     result.openChunks = map.openChunks

@@ -1,4 +1,4 @@
-/// Every job and every map that the service holds: the durable state, and nothing else.
+/// Every job, every map and every pool that a client created: the durable state, and nothing else.
 ///
 /// It changes only by `apply(_:)`, so the state that recovery rebuilds from the records equals the
 /// live one. A snapshot is its public face read out; `restore` is the way back.
@@ -17,6 +17,15 @@ public struct JobStore: Equatable, Sendable {
   public internal(set) var finishedCount = 0
   /// The maps; see `JobStore+Maps.swift`.
   var maps = MapTable()
+  /// The maps of each pool, at the place of its name.
+  var mapCounts: [MapCounts] = []
+  /// The pools that clients created, in that order; see `JobStore+Pools.swift`. Some hundreds at
+  /// most.
+  public internal(set) var createdPools: [CreatedPool] = []
+  /// The names of such pools that were dropped, while jobs or maps may be of them.
+  var retiredNames: [Name] = []
+  /// Names that stay whatever is held: those of configured pools.
+  var namesKept: Set<String> = []
 
   var table = JobTable()
   /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
@@ -118,6 +127,18 @@ public struct JobStore: Equatable, Sendable {
     table.descend(below: bound, while: body)
   }
 
+  /// Calls `body` for each finished job and map that is held, in the order in which they finished:
+  /// its number, its pool, and when that was. A chunk is none of them, as it goes with its map.
+  public func forEachFinished(_ body: (JobNumber, Name, Timestamp) -> Void) {
+    for number in finishOrder.entries {
+      if let (pool, at) = table[number].map({ ($0.pool, $0.endedOrDueAt) }) {
+        body(number, pool, at)
+      } else if let map = maps[number] {
+        body(number, map.pool, map.finishedAt)
+      }
+    }
+  }
+
   /// Calls `body` for each open job, by number.
   public func forEachOpen(_ body: (Job) -> Void) {
     table.forEachAscending { if !$0.state.isFinal { body($0) } }
@@ -211,7 +232,16 @@ public struct JobStore: Equatable, Sendable {
     case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
       .mapWithdrawn:
       try applyToMap(record)
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      try applyToPool(record)
     }
+  }
+
+  /// How many maps a pool has.
+  struct MapCounts: Equatable, Sendable {
+    var held = 0
+    var open = 0
   }
 
   /// A record that cannot be applied to the state it meets.
@@ -226,7 +256,7 @@ public struct JobStore: Equatable, Sendable {
   /// Takes in a job whose id and key are free.
   private mutating func insert(_ submitted: JobSubmitted) {
     let job = Job(
-      number: submitted.number, id: submitted.id, task: names.intern(submitted.task),
+      number: submitted.number, id: submitted.id, task: names.intern(submitted.task, isTask: true),
       pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
       createdAt: submitted.at)
     table.insert(job)
@@ -353,7 +383,7 @@ public struct JobStore: Equatable, Sendable {
       lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
       lhs.ids.count == rhs.ids.count, lhs.keys.count == rhs.keys.count,
       lhs.forgotten == rhs.forgotten, lhs.finishedCount == rhs.finishedCount,
-      lhs.hasSameMaps(as: rhs)
+      lhs.hasSameMaps(as: rhs), lhs.createdPools == rhs.createdPools
     else { return false }
     let order = lhs.finishOrder.entries.filter(lhs.isHeld)
     guard order == rhs.finishOrder.entries.filter(rhs.isHeld) else { return false }

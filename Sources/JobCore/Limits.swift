@@ -18,6 +18,23 @@ public struct Limits: Equatable, Sendable {
   /// Jobs that one event may forget at most, and deadlines that it may meet: time works in bounded
   /// slices.
   public var forgottenPerTurnMax = 1_000
+  /// Bytes that the chunks of a map may hold whose items come one after the other; beyond, its
+  /// input waits for a reader (`Engine.mayTakeItems`), and what readers have taken is dropped.
+  public var mapBytesMax = 16 << 20
+  /// Bytes of lines that are sent after a line until it counts as received, and bytes that the
+  /// chunks of those lines cost: more than the buffers between here and the client usually hold.
+  public var mapUnreadMax = 16 << 20
+  /// Chunks of maps that one event makes, or ends, at most.
+  public var chunksPerTurnMax = 1_000
+  /// Pools that clients created and that are not joined, at most.
+  public var poolsMax = 64
+  /// Workers of such a pool at most.
+  public var poolProcessesMax = 256
+  /// Such pools that are joined are kept this long, in milliseconds, unless their name is asked for
+  /// or their place is needed …
+  public var joinedPoolAge: Milliseconds = 600_000
+  /// … and at most this many.
+  public var joinedPoolsMax = 64
   /// The wait before the second attempt, in milliseconds; doubles with each further one …
   public var retryDelay: Milliseconds = 1_000
   /// … up to this.

@@ -35,9 +35,28 @@ public enum Record: Equatable, Sendable {
   /// such map, and none of its chunks. One record, as `jobWithdrawn`.
   case mapWithdrawn(MapNumber)
 
-  /// The job, or the map, that it is about.
+  /// A client created a pool, and all its workers are ready.
+  indirect case poolCreated(PoolSpecification, at: Timestamp)
+  /// A created pool keeps another number of workers.
+  case poolResized(String, processes: Int)
+  /// A created pool starts no more jobs for the time being.
+  case poolPaused(String)
+  /// It starts jobs again.
+  case poolResumed(String)
+  /// A created pool takes no more jobs.
+  case poolClosed(String)
+  /// A created pool takes no more jobs, and those that it has end; `cause` says why if nobody asked
+  /// for it.
+  case poolTerminated(String, cause: String?)
+  /// A created pool is dropped: it has no open job.
+  case poolRemoved(String)
+
+  /// The job, or the map, that it is about; 0, which is none, if it is about a pool.
   public var job: JobNumber {
     switch self {
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      0
     case .jobSubmitted(let submitted): submitted.number
     case .mapCreated(let created): created.number
     case .mapInputEnded(let number, _, _), .mapCancelRequested(let number),

@@ -61,6 +61,8 @@ public struct RestoredMap: Equatable, Sendable {
   public var releasedItems = ItemCounts()
   /// See `inputEndedAt`.
   public var releasedChunks = 0
+  /// See `inputEndedAt`.
+  public var releasedError: ChunkError?
 
   /// A map that was just accepted.
   public init(created: MapCreated) {
@@ -80,5 +82,6 @@ public struct RestoredMap: Equatable, Sendable {
     version = map.version
     releasedItems = map.releasedItems
     releasedChunks = map.releasedChunks
+    releasedError = map.releasedError
   }
 }

@@ -35,7 +35,11 @@ struct CheckCommand: ParsableCommand {
     }
     guard !check.files.isEmpty else {
       ServiceProgram.tell(
-        "Error: \(path): there is no journal and no snapshot; 'lido serve' would begin anew here\n")
+        """
+        Error: \(path): there is no journal and no snapshot; '\(ServiceProgram.name) serve' would \
+        begin anew here
+
+        """)
       throw ExitCode(3)
     }
     for line in CheckReport.lines(of: check) { print(line) }
@@ -62,10 +66,10 @@ enum CheckReport {
       let report = recovery.report
       lines += report.notes.map { "note: \($0)" }
       lines.append(
-        "'lido serve' would start with \(report.jobs) jobs, \(recovery.store.openCount) of them "
-          + "open, from \(origin(of: report))")
+        "'\(ServiceProgram.name) serve' would start with \(report.jobs) jobs, "
+          + "\(recovery.store.openCount) of them open, from \(origin(of: report))")
     case .failure(let error):
-      lines.append("'lido serve' would refuse to start: \(error)")
+      lines.append("'\(ServiceProgram.name) serve' would refuse to start: \(error)")
     }
     return lines
   }

@@ -28,6 +28,8 @@ struct ServeCommand: ParsableCommand {
   @Option(help: help(.bodyTimeout)) var bodyTimeout: String?
   @Option(help: help(.maxQueued)) var maxQueued: String?
   @Option(help: help(.maxQueuedBytes)) var maxQueuedBytes: String?
+  @Option(help: help(.maxPools)) var maxPools: String?
+  @Option(help: help(.maxProcesses)) var maxProcesses: String?
   @Option(help: help(.retentionAge)) var retentionAge: String?
   @Option(help: help(.retentionCount)) var retentionCount: String?
   @Option(help: help(.retentionBytes)) var retentionBytes: String?
@@ -51,7 +53,7 @@ struct ServeCommand: ParsableCommand {
       .startMethod: startMethod, .maxTasksPerChild: maxTasksPerChild, .sync: sync,
       .snapshotInterval: snapshotInterval, .maxBody: maxBody, .maxConnections: maxConnections,
       .maxHeader: maxHeader, .headerTimeout: headerTimeout, .bodyTimeout: bodyTimeout,
-      .maxQueued: maxQueued,
+      .maxQueued: maxQueued, .maxPools: maxPools, .maxProcesses: maxProcesses,
       .maxQueuedBytes: maxQueuedBytes, .retentionAge: retentionAge,
       .retentionCount: retentionCount, .retentionBytes: retentionBytes,
       .shutdownGrace: shutdownGrace, .portFile: portFile, .tokenFile: tokenFile,
@@ -66,12 +68,14 @@ struct ServeCommand: ParsableCommand {
     }
     do {
       let settings = try SettingSources.join(flags: flags, environment: Environment.variables)
+      try settings.checkInitializers(known: ServiceProgram.initializerNames)
       let door = try Door.open(settings, variable: ServiceProgram.tokensGiven)
       try ServiceProgram.serve(settings, door, forkServer)
     } catch let error as SettingError {
       // Not as a `ValidationError`: that is told with the usage of the whole program, in which no
       // setting is named.
-      ServiceProgram.tell("Error: \(error)\nSee 'lido serve --help' for every setting.\n")
+      let help = "See '\(ServiceProgram.name) serve --help' for every setting."
+      ServiceProgram.tell("Error: \(error)\n\(help)\n")
       throw ExitCode.validationFailure
     } catch is ServiceProgram.Told {
       throw ExitCode.failure
@@ -82,7 +86,7 @@ struct ServeCommand: ParsableCommand {
 /// The whole command line.
 struct RootCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lido",
+    commandName: ServiceProgram.name,
     abstract: "A public pool for your processes: Python's multiprocessing over HTTP.",
     version: Server.version,
     subcommands: [ServeCommand.self, CheckCommand.self, SnapshotCommand.self])

@@ -31,19 +31,23 @@ extension Server {
     case .answer(let request, let answer): perform(answer, to: request)
     case .dispatch(let call, let number): dispatch(call, number)
     case .endCall(let call, let grace):
-      pools[call.slot.pool].end(call, graceMilliseconds: grace, at: now.instant)
+      drivers[call.slot.pool]?.end(call, graceMilliseconds: grace, at: now.instant)
     case .jobChanged(let number): jobChanged(number)
+    case .jobEnded(let number):
+      jobChanged(number)
+      noteCompletion(of: number)
     case .finishDrain: if isDraining { phase = .closing }
+    case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged:
+      performOnPool(effect)
     }
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
-    guard let job = engine.store[number] else { return }
+    guard let job = engine.store[number], let pool = drivers[call.slot.pool] else { return }
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
       args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind(of: job),
       encoding: job.options?.encoding ?? .json, main: job.options?.main)
-    let pool = pools[call.slot.pool]
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
     if !taskSettings.isEmpty, !pool.configured.runsPrograms {
@@ -74,11 +78,14 @@ extension Server {
         tellAccepted(request.response, of: number, presentation)
       }
     case .opened(let number):
-      request.input?.map = number
+      if let input = request.input { opened(input, number) }
     case .cancelled(let number):
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
       request.response.resume(with: .empty())
+    case .pool(let name): tellPool(name, to: request.response)
+    case .poolCreated(let name, let isReplay):
+      tellPool(name, to: request.response, isCreation: true, isReplay: isReplay)
     case .refused(let refusal):
       let problem = JobAnswers.problem(of: refusal)
       noteRefusal(problem)
@@ -130,7 +137,7 @@ extension Server {
     dropNews(of: number)
     if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number) else { return }
+    guard waiters.count > 0, engine.store.map(number) == nil, isDurable(number) else { return }
     wake(number)
   }
 
@@ -161,8 +168,13 @@ extension Server {
   private func tellAccepted(
     _ client: PendingResponse, of number: JobNumber, _ presentation: Presentation
   ) {
-    if !engine.isWritable, !isDurable(number), let job = engine.store[number] {
-      return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+    if !engine.isWritable, !isDurable(number) {
+      if let job = engine.store[number] {
+        return client.resume(with: JobAnswers.handle(of: job.asAccepted, in: engine, presentation))
+      }
+      if let map = engine.store.map(number) {
+        return client.resume(with: MapAnswers.handle(of: map.asAccepted, in: engine, presentation))
+      }
     }
     tell(client, of: number, .final, presentation)
   }

@@ -17,7 +17,7 @@ extension Server {
 
     let sequence: UInt64
     let deed: Deed
-    /// The jobs that the records are about, for whose sake it waits.
+    /// The jobs and maps that the records are about, for whose sake it waits.
     var jobs: [JobNumber] = []
   }
 
@@ -31,7 +31,7 @@ extension Server {
     settings.sync == .always ? storage.syncedSequence : storage.appendedSequence
   }
 
-  /// Whether all that memory knows of a job is durable.
+  /// Whether all that memory knows of a job is durable; of a map, also of its chunks.
   func isDurable(_ number: JobNumber) -> Bool {
     undurable.isEmpty || undurable[number] == nil
   }
@@ -41,7 +41,7 @@ extension Server {
   /// that the engine had taken already is taken back.
   func holdBack() throws(StorageError) {
     let sequence = assignedSequence
-    let jobs = turn.records.map(\.job)
+    let jobs = subjects(of: turn.records)
     for job in jobs { undurable[job] = sequence }
     var effects = turn.effects
     turn.reset()
@@ -49,6 +49,7 @@ extension Server {
     if !engine.isWritable {
       effects = answerAtOnce(effects, &withdrawn)
       withdrawn.formUnion(engine.unansweredMaps)
+      mapInputs.markAllEnded()
     }
     heldBack.append(HeldBack(sequence: sequence, deed: .effects(effects), jobs: jobs))
     guard !withdrawn.isEmpty else { return }
@@ -61,6 +62,23 @@ extension Server {
       decide(.submissionWithdrawn(number))
     }
     try commit()
+  }
+
+  /// The jobs and maps that records are about. What is told of a map follows from the records of
+  /// its chunks, so those are about it, too. A chunk that is not there any more was released, which
+  /// changes nothing that is told before a later record, or went with its map.
+  private func subjects(of records: [Record]) -> [JobNumber] {
+    var subjects = records.map(\.job)
+    guard engine.store.mapCount > 0 else { return subjects }
+    var last: MapNumber?
+    for record in records {
+      guard let chunk = engine.store[record.job]?.options?.chunk, chunk.map != last else {
+        continue
+      }
+      subjects.append(chunk.map)
+      last = chunk.map
+    }
+    return subjects
   }
 
   /// Performs what was held back and is durable now. After a commit, as it may tell what memory
@@ -180,7 +198,10 @@ extension Server {
         perform(isSayable(answer) ? effect : .answer(request, .refused(.readOnly)))
       case .dispatch(_, let number) where withdrawn.contains(number): break
       case .jobChanged(let number) where withdrawn.contains(number): break
-      case .dispatch, .endCall, .jobChanged, .finishDrain: kept.append(effect)
+      case .jobEnded(let number) where withdrawn.contains(number): break
+      case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain, .startPool, .resizePool,
+        .closePool, .terminatePool, .dropPool, .poolChanged:
+        kept.append(effect)
       }
     }
     return kept
@@ -192,6 +213,8 @@ extension Server {
     case .accepted(let number, _), .cancelled(let number), .opened(let number),
       .taken(let number):
       isDurable(number)
+    // A pool whose record waits is there all the same: the next try of its client finds it.
+    case .pool, .poolCreated: undurable.isEmpty
     case .forgotten: false
     case .refused(.idempotencyMismatch), .refused(.notCancellable), .refused(.notFinal),
       .refused(.unknownJob):

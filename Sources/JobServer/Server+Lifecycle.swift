@@ -32,8 +32,11 @@ extension Server {
 
   /// Decides what becomes of the jobs that were running when the service was cut off.
   func recover() throws(StorageError) {
+    completions.begin(at: now.timestamp, engine.store)
+    let found = engine.store.finishedCount
     engine.recover(at: now, &turn)
     noteRecords(from: 0)
+    tellEnds(after: found)
     try commit()
     warnOfJobsWithoutPool()
   }
@@ -41,7 +44,7 @@ extension Server {
   /// Lets the pools start their processes.
   func startPools() {
     warnOfPools()
-    for pool in pools { pool.start(at: now.instant) }
+    for pool in pools.prefix(settings.pools.count) { pool.start(at: now.instant) }
   }
 
   private func listen(_ reactor: Reactor) throws {
@@ -138,7 +141,7 @@ extension Server {
   func advancePhase() {
     switch phase {
     case .starting:
-      if pools.allSatisfy({ $0.isSettled }) {
+      if pools.prefix(settings.pools.count).allSatisfy({ $0.isSettled }) {
         becomeReady()
       } else if !isHoldingEarly {
         decideEarly()
@@ -250,6 +253,8 @@ extension Server {
       closingBegunAt = now.instant
       for pool in pools { pool.terminate(at: now.instant) }
       for waiter in waiters.removeAll() { waitIsOver(waiter) }
+      endCompletionWaits()
+      for waiter in poolWaiters.removeAll() { poolWaitIsOver(waiter) }
     }
     if let deadline = closingDeadline, deadline <= now.instant.nanoseconds {
       log.error("the end took too long; what is left is ended by force")

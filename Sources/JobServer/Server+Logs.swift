@@ -104,7 +104,7 @@ extension Server {
   /// run, or if that is to be its result. nil if the job does not run, or where nobody keeps logs.
   func runningLog(of number: JobNumber, _ stream: JobLog.Stream) -> ProgramLog? {
     guard engine.store.brief(of: number)?.state == .running, let call = engine.call(of: number),
-      let pool = pools[call.slot.pool] as? any LoggingPoolDriver
+      let pool = drivers[call.slot.pool] as? any LoggingPoolDriver
     else { return nil }
     return pool.log(of: call, stream) ?? ProgramLog(bytesMax: 2)
   }

@@ -46,14 +46,28 @@ extension Server {
     let limits = settings.limits
     page.family(
       "lido_jobs", .gauge,
-      "Jobs held, by state, of every configured pool and of others as long as there are any.")
-    let configured = pools.map(\.name)
-    let others = store.poolsOfJobs.map { store.names[$0] }.filter { !configured.contains($0) }
-    for pool in configured + others {
+      """
+      Jobs held, by state, of every pool that there is; of others by name while they have open \
+      jobs, and otherwise together.
+      """)
+    let present = pools.map(\.name)
+    let others = store.poolsOfJobs.filter { !present.contains(store.names[$0]) }
+    func isOpen(_ pool: Name) -> Bool {
+      JobState.allCases.contains { !$0.isFinal && store.count(of: $0, pool: pool) > 0 }
+    }
+    for pool in present + others.filter(isOpen).map({ store.names[$0] }) {
       let name = store.names.find(pool)
       for state in JobState.allCases {
         let count = name.map { store.count(of: state, pool: $0) } ?? 0
         page.sample(count, ("state", state.rawValue), ("pool", pool))
+      }
+    }
+    // There may have been any number of them, so none has a series of its own for as long.
+    let gone = others.filter { !isOpen($0) }
+    if !gone.isEmpty {
+      for state in JobState.allCases {
+        let count = gone.reduce(0) { $0 + store.count(of: state, pool: $1) }
+        page.sample(count, ("state", state.rawValue), ("pool", "(gone)"))
       }
     }
     page.family(
@@ -118,7 +132,9 @@ extension Server {
       http?.connectionsMax ?? 0)
     page.single(
       "lido_http_streams", .gauge, "Answers that are being streamed.", http?.streamCount ?? 0)
-    page.single("lido_waiting_requests", .gauge, "Requests that wait for jobs.", waiters.count)
+    page.single(
+      "lido_waiting_requests", .gauge, "Requests that wait for jobs, or for completions of a pool.",
+      waiters.count + completionWaiters.count)
   }
 }
 

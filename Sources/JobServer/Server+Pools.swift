@@ -11,23 +11,27 @@ extension Server {
   static func drivers(
     _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
   ) throws -> [any PoolDriver] {
-    try settings.pools.indices.map { try driver(of: $0, settings, forkServer, reactor) }
+    try settings.pools.enumerated().map { index, pool in
+      try driver(of: pool, at: index, settings, forkServer, reactor)
+    }
   }
 
-  private static func driver(
-    of index: Int, _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
+  /// What runs the calls of one pool.
+  static func driver(
+    of pool: Settings.Pool, at index: Int, _ settings: Settings, _ forkServer: ForkServer,
+    _ reactor: Reactor
   ) throws -> any PoolDriver {
-    if let program = settings.pools[index].worker {
+    if let program = pool.worker {
       return LineWorkerPoolDriver(
-        index: index, settings: settings, program, environment: Environment.variables,
+        index: index, pool, program, settings: settings, environment: Environment.variables,
         forkServer: forkServer, reactor: reactor)
     }
-    guard settings.pools[index].runsPrograms else {
+    guard pool.runsPrograms else {
       return try WorkerPoolDriver(
-        index: index, settings: settings, forkServer: forkServer, reactor: reactor)
+        index: index, pool, settings: settings, forkServer: forkServer, reactor: reactor)
     }
     return try ProgramPoolDriver(
-      index: index, settings: settings, environment: Environment.variables,
+      index: index, pool, settings: settings, environment: Environment.variables,
       forkServer: forkServer, reactor: reactor)
   }
 

@@ -21,7 +21,12 @@ final class Server {
   let tellsEach: Bool
   let forkServer: any ForkServerDriver
   let storage: JobStorage
-  let pools: [any PoolDriver]
+  /// The pools that there are: those that are configured, in their order, then created ones.
+  private(set) var pools: [any PoolDriver]
+  /// The same by position; nil where there is none.
+  private(set) var drivers: [(any PoolDriver)?]
+  /// What runs the calls of a created pool.
+  var makePool: ((_ index: Int, Settings.Pool) throws -> any PoolDriver)?
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
   /// How many CPUs this process may use.
@@ -48,12 +53,16 @@ final class Server {
   /// Requests with many submissions, which are decided one a turn.
   var bulks: Deque<BulkRequest> = []
   var waiters = Waiters()
+  /// What has ended, pool by pool, and who waits for the next.
+  var completions = CompletionFeeds()
+  var completionWaiters = CompletionWaiters()
+  var poolWaiters = PoolWaiters()
   /// The last wish to wait that was read: clients utter the same again and again.
   var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []
-  /// Jobs of which memory knows more than is durable, with the last record that is not.
+  /// Jobs and maps of which memory knows more than is durable, with the last record that is not.
   var undurable: [JobNumber: UInt64] = [:]
   var snapshot = SnapshotRun()
   /// What programs wrote to standard error.
@@ -72,7 +81,7 @@ final class Server {
   /// Who reads results of maps as they come.
   var mapReaders = MapReaders()
   /// Maps whose items are arriving.
-  var mapInputs: [MapInput] = []
+  var mapInputs = MapInputs()
   var memoryReturn = MemoryReturn()
   /// What is configured for tasks, by name.
   let taskSettings: [String: TaskSettings]
@@ -126,6 +135,7 @@ final class Server {
     tellsEach = log.logLevel <= .debug
     self.forkServer = forkServer
     self.pools = pools
+    drivers = pools
     self.logs = logs
     self.storage = storage
     self.now = now
@@ -136,19 +146,36 @@ final class Server {
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
       taskRules: taskSettings.compactMapValues(\.rule), poolRules: settings.poolRules, seed: seed)
     engine.poolSizes = pools.map(\.processes)
-    for pool in pools {
-      pool.isOutOfMemory = { [unowned self] in
-        outOfMemoryKills.claim(at: self.now.instant.nanoseconds)
-      }
+    for pool in pools { follow(pool) }
+  }
+
+  /// Hears of what the pools observe.
+  private func follow(_ pool: any PoolDriver) {
+    pool.isOutOfMemory = { [unowned self] in
+      outOfMemoryKills.claim(at: now.instant.nanoseconds)
     }
-    for case let pool as any LoggingPoolDriver in pools {
+    if let pool = pool as? any LoggingPoolDriver {
       pool.observe = { [unowned self] in note($0) }
     }
-    for case let pool as LineWorkerPoolDriver in pools {
+    if let pool = pool as? LineWorkerPoolDriver {
       pool.observeStray = { [unowned self, unowned pool] process, text in
         noteStray(process, text, of: pool.name)
       }
     }
+  }
+
+  /// Takes in what runs the calls of a created pool.
+  func add(_ pool: any PoolDriver) {
+    while drivers.count <= pool.index { drivers.append(nil) }
+    drivers[pool.index] = pool
+    pools.append(pool)
+    follow(pool)
+  }
+
+  /// Lets go of a created pool.
+  func removePool(at index: Int) {
+    pools.removeAll { $0.index == index }
+    if index < drivers.count { drivers[index] = nil }
   }
 
   // MARK: The turn
@@ -184,8 +211,10 @@ final class Server {
     // 6. One write to the journal, then one a worker; then who has waited long enough.
     try commit()
     release()
+    answerEndedInputs()
     for pool in pools { pool.flush() }
     endWaits()
+    passCompletions()
     advancePhase()
     if let fatal { throw fatal }
   }
@@ -215,8 +244,10 @@ final class Server {
     let nanoseconds = now.instant.nanoseconds
     consider(engine.nextDeadline(at: now)?.nanoseconds)
     consider(waiters.nextDeadline)
+    consider(completionsDeadline)
+    consider(poolWaiters.nextDeadline)
     if hasBulkWork || !inbox.isEmpty { consider(nanoseconds) }
-    consider(mapInputDeadline?.nanoseconds)
+    consider(mapInputDeadline)
     consider(storageDeadline?.nanoseconds)
     consider(http?.nextDeadline(at: nanoseconds))
     consider(usage.nextDeadline)
@@ -248,6 +279,7 @@ final class Server {
     for waiter in waiters.popExpired(at: nanoseconds, atMost: Waiters.expiredMax) {
       waitIsOver(waiter)
     }
+    endPoolWaits()
   }
 
   private func runHTTP() {

@@ -11,11 +11,18 @@ import Reactor
 public enum ServiceProgram {
   /// The fork server, forked before anything else was touched; nil for every other subcommand.
   nonisolated(unsafe) static var forkServer: ForkServer?
-  /// The tasks that the program was written with.
+  /// The tasks that the program was written with, and the initializers.
   nonisolated(unsafe) static var taskNames: Set<String> = []
+  nonisolated(unsafe) static var initializerNames: Set<String> = []
   /// What `LIDO_TOKENS` held for `serve`; taken out of the environment before the fork server was
   /// forked, which has none of it, and so no worker and no program has.
   nonisolated(unsafe) static var tokensGiven: Result<TokenSet, SettingError>?
+
+  /// What the program is called by: `lido`, or the name of a program with tasks of its own.
+  static let name: String = {
+    let path = CommandLine.arguments.first ?? ""
+    return path.split(separator: "/").last.map(String.init) ?? "lido"
+  }()
 
   /// Runs the program: its first and only statement in a synchronous `main`.
   ///
@@ -23,16 +30,21 @@ public enum ServiceProgram {
   /// returns. For `serve` the fork server is forked first, while this process has one thread and
   /// has opened nothing: what it holds then, every worker inherits. Only the tokens of the
   /// environment are taken out before, which no worker is to have.
-  public static func main(tasks: [AnyTask]) -> Never {
+  ///
+  /// `initializers` are what the settings of a pool may name for its workers to run first.
+  public static func main(tasks: [AnyTask], initializers: [AnyTask] = []) -> Never {
+    // In every role, the server's as well: names that stand twice are to be told at once.
+    let registry = TaskRegistry(tasks, initializers: initializers)
     signal(SIGPIPE, SIG_IGN)
     // A file beyond RLIMIT_FSIZE is an error of write(2) like a full disk, not the end.
     signal(SIGXFSZ, SIG_IGN)
-    Bootstrap.takeRole { entry in run(entry, tasks) }
+    Bootstrap.takeRole { entry in run(entry, registry) }
     if CommandLine.arguments.dropFirst().first == "serve" {
       tokensGiven = TokenVariable.take(from: environ)
       taskNames = Set(tasks.map(\.name))
+      initializerNames = Set(initializers.map(\.name))
       do throws(SystemCallError) {
-        forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, tasks) }
+        forkServer = try ForkServer.start(adoptsOrphans: true) { entry in run(entry, registry) }
       } catch {
         fail("the fork server cannot be started: \(error)")
       }
@@ -42,9 +54,9 @@ public enum ServiceProgram {
   }
 
   /// The role of a forked child.
-  private static func run(_ entry: EntryPoint, _ tasks: [AnyTask]) -> Never {
+  private static func run(_ entry: EntryPoint, _ tasks: TaskRegistry) -> Never {
     switch entry.code {
-    case EntryPoint.worker: WorkerLoop.run(tasks: TaskRegistry(tasks), as: entry)
+    case EntryPoint.worker: WorkerLoop.run(tasks: tasks, as: entry)
     case Server.compactorEntry: compact(entry.payload)
     case EntryPoint.sweeper: FolderSweeper.run()
     default: fail("unknown role \(entry.code)")
@@ -132,6 +144,9 @@ public enum ServiceProgram {
       settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
       pools: try Server.drivers(settings, forkServer, reactor), logs: logs, storage: storage,
       store: store, seed: random.next(), now: now)
+    server.makePool = { index, pool in
+      try Server.driver(of: pool, at: index, settings, forkServer, reactor)
+    }
     try server.open(reactor, signals)
     try server.run(on: reactor)
     try server.shutDown()

@@ -11,7 +11,7 @@ struct SnapshotCommand: ParsableCommand {
     abstract: "Write the state of a data folder as one snapshot; no server may use the folder.",
     discussion: """
       Recovers the folder as 'lido serve' does at its start, writes the state, reads it back, and \
-      removes everything older: journal and snapshots. For a copy that is small, or a start that is \
+      removes everything older: journal and snapshots. For a small copy, or a start that is \
       quick.
 
       Exit status: 0, or 1 with the reason: no snapshot was made, or something older could not be \

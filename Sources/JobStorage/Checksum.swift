@@ -42,8 +42,9 @@ struct Checksum: Equatable, Sendable {
     register = crc
   }
 
-  /// The checksum of the last `count` bytes that were added, on their own; `before` is this checksum
-  /// as it was before them. It takes the time of some additions, however many bytes there are.
+  /// The checksum of the last `count` bytes that were added, on their own; `before` is this
+  /// checksum as it was before them. It takes the time of some additions, however many bytes there
+  /// are.
   ///
   /// The register is a polynomial over GF(2), and linear in what it was `count` bytes ago: that
   /// comes out multiplied by x to the power of 8 `count`. So the part of the bytes before can be

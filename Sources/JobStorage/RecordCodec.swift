@@ -52,6 +52,11 @@
 // | chunk_released | job |
 // | map_forgotten | map |
 // | map_withdrawn | map |
+// | pool_created | pool, at, template, processes, [calls_max], [start_method], [initializer], |
+// |              | [initargs], [main], [allow_pickle], [idle_timeout_ms], [idempotency_key] |
+// | pool_resized | pool, processes |
+// | pool_paused, pool_resumed, pool_closed, pool_removed | pool |
+// | pool_terminated | pool, [cause] |
 //
 // | member | value |
 // |---|---|
@@ -83,14 +88,23 @@
 // |       | of any values, pickle base64; of a chunk item is the index of the item in it that |
 // |       | failed, and values are those before it |
 // | cancelled | true |
+// | template | the name of the configured pool whose kind of worker a created one has |
+// | processes | how many workers it keeps, from 1 |
+// | calls_max | calls after which a worker is replaced, from 1; default: never |
+// | start_method | how workers are started; default: as those of the template |
+// | initializer, initargs | what each worker runs first, and the array that it is called with; |
+// |                       | default: nothing, and [] |
+// | allow_pickle | true: values may travel as pickle; default: not |
+// | idle_timeout_ms | how long no request may name the pool until it is ended; default: for ever |
+// | cause | why a pool was terminated; default: somebody asked for it |
 //
 // A withdrawn job, or map with all its chunks, is one whose submission was refused after its record
 // was made: the journal took nothing just then. Of a map also one whose client heard nothing since
 // the service ended before all its items were there. Its id is none that was dropped.
 //
 // Version 1 has no job_withdrawn; versions 1 and 2 have no "synced", no record of a map, no member
-// of a chunk, no encoding, no main, and of an error no args, module, pickle, item and values.
-// Nothing else is different.
+// of a chunk, no encoding, no main, and of an error no args, module, pickle, item and values, and
+// no record of a pool. Nothing else is different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a

@@ -119,7 +119,15 @@ struct RecordDecoder {
     case .chunkReleased: .chunkReleased(fields.job)
     case .mapForgotten: .mapForgotten(fields.map)
     case .mapWithdrawn: .mapWithdrawn(fields.map)
-    case .snapshotJob, .snapshotMap: preconditionFailure("a row of a snapshot is no record")
+    case .poolCreated: .poolCreated(fields.poolSpecification, at: fields.at)
+    case .poolResized: .poolResized(fields.pool, processes: fields.processes)
+    case .poolPaused: .poolPaused(fields.pool)
+    case .poolResumed: .poolResumed(fields.pool)
+    case .poolClosed: .poolClosed(fields.pool)
+    case .poolTerminated: .poolTerminated(fields.pool, cause: fields.poolCause)
+    case .poolRemoved: .poolRemoved(fields.pool)
+    case .snapshotJob, .snapshotMap, .snapshotPool:
+      preconditionFailure("a row of a snapshot is no record")
     }
   }
 
@@ -158,6 +166,25 @@ struct RecordDecoder {
   static func isMap(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
     let opening: StaticString = "{\"map\":"
     return text.starts(with: opening.bytes)
+  }
+
+  /// Whether a row of a snapshot is a pool.
+  static func isPool(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let opening: StaticString = "{\"pool\":"
+    return text.starts(with: opening.bytes)
+  }
+
+  /// Reads a pool of a snapshot: one JSON object.
+  mutating func pool(_ text: UnsafeBufferPointer<UInt8>) throws(Unreadable) -> CreatedPool {
+    do throws(JSONError) {
+      var reader = JSONReader(text, depthMax: RecordCodec.depthMax)
+      try fields.read(&reader, .snapshotPool, version)
+      try reader.end()
+    } catch {
+      throw .content(error.description)
+    }
+    if let fault = fields.fault { throw .content(fault) }
+    return fields.createdPool
   }
 
   /// Reads a map of a snapshot: one JSON object.

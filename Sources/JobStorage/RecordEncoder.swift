@@ -78,6 +78,19 @@ struct RecordEncoder {
     case .chunkReleased(let job): open(#","chunk_released":{"job":"#, job)
     case .mapForgotten(let map): open(#","map_forgotten":{"map":"#, map)
     case .mapWithdrawn(let map): open(#","map_withdrawn":{"map":"#, map)
+    case .poolCreated(let specification, let timestamp):
+      open("pool_created", specification.name)
+      writer.pool(specification, specification.processes, at: timestamp)
+    case .poolResized(let pool, let processes):
+      open("pool_resized", pool)
+      writer.member("processes", integer: processes)
+    case .poolPaused(let pool): open("pool_paused", pool)
+    case .poolResumed(let pool): open("pool_resumed", pool)
+    case .poolClosed(let pool): open("pool_closed", pool)
+    case .poolTerminated(let pool, let cause):
+      open("pool_terminated", pool)
+      writer.memberIfPresent("cause", string: cause)
+    case .poolRemoved(let pool): open("pool_removed", pool)
     }
     writer.endObject()
     end(start)
@@ -97,6 +110,13 @@ struct RecordEncoder {
   private mutating func open(_ piece: StaticString, _ job: JobNumber) {
     writer.raw(piece)
     writer.integer(job)
+  }
+
+  /// Writes how a record of a pool begins: they are rare.
+  private mutating func open(_ name: StaticString, _ pool: String) {
+    writer.name(name)
+    writer.beginObject()
+    writer.member("pool", string: pool)
   }
 
   @inline(__always)
@@ -172,6 +192,25 @@ extension JSONWriter {
     if created.isStar { member("star", bool: true) }
     memberIfPresent("total", integer: created.total)
     if let options = created.options { members(options) }
+  }
+
+  /// The members of a created pool after its name, those at their defaults left out.
+  mutating func pool(
+    _ specification: PoolSpecification, _ processes: Int, at timestamp: Timestamp
+  ) {
+    member("at", integer: timestamp)
+    member("template", string: specification.template)
+    member("processes", integer: processes)
+    memberIfPresent("calls_max", integer: specification.callsPerWorkerMax)
+    memberIfPresent("start_method", string: specification.startMethod)
+    memberIfPresent("initializer", string: specification.initializer)
+    if specification.initializerArguments != "[]" {
+      member("initargs", text: specification.initializerArguments)
+    }
+    memberIfPresent("main", string: specification.main)
+    if specification.allowsPickle { member("allow_pickle", bool: true) }
+    memberIfPresent("idle_timeout_ms", integer: specification.idleTimeout)
+    memberIfPresent("idempotency_key", string: specification.idempotencyKey)
   }
 
   /// The member `input_error`.

@@ -60,6 +60,9 @@ struct RecordFields {
   private var inputEndedAt: Timestamp = 0
   private var released = ItemCounts()
   private var releasedChunks = 0
+  /// `processes`.
+  private(set) var processes = 0
+  private var poolFields = PoolFields()
   /// The version of the journal's format that the object is read in.
   private var formatVersion = RecordCodec.version
 
@@ -127,6 +130,31 @@ struct RecordFields {
     case .first, .count, .chunkSize, .star, .total, .inputError, .line, .inputEndedAt,
       .releasedChunks, .releasedSucceeded, .releasedFailed, .releasedSkipped:
       try readOfMap(&reader, member)
+    case .template, .processes, .callsMax, .startMethod, .initializer, .initargs, .allowPickle,
+      .idleTimeout, .cause, .paused, .stage, .createdProcesses:
+      try readOfPool(&reader, member)
+    }
+  }
+
+  private mutating func readOfPool(
+    _ reader: inout JSONReader, _ member: Member
+  ) throws(JSONError) {
+    let counts = 1...Int(UInt16.max)
+    switch member {
+    case .template: poolFields.template = try reader.readString()
+    case .processes: processes = try number(&reader, counts, member)
+    case .createdProcesses: poolFields.createdProcesses = try number(&reader, counts, member)
+    case .callsMax: poolFields.callsMax = try number(&reader, 1...Int.max, member)
+    case .startMethod: poolFields.startMethod = try reader.readString()
+    case .initializer: poolFields.initializer = try reader.readString()
+    case .initargs: poolFields.initargs = try reader.readText()
+    case .idleTimeout:
+      poolFields.idleTimeout = Milliseconds(try number(&reader, 1...Int.max, member))
+    case .cause: poolFields.cause = try reader.readString()
+    case .stage:
+      let stage = try word(&reader, member, CreatedPool.Stage.init(rawValue:))
+      poolFields.stage = stage ?? .running
+    default: try readTrue(&reader, member)
     }
   }
 
@@ -309,7 +337,52 @@ extension RecordFields {
       seen.contains(.releasedSucceeded) ? released.succeeded : 0
     restored.releasedItems.failed = seen.contains(.releasedFailed) ? released.failed : 0
     restored.releasedItems.skipped = seen.contains(.releasedSkipped) ? released.skipped : 0
+    if seen.contains(.error), seen.contains(.first) {
+      restored.releasedError = ChunkError(error, first: first)
+    }
     return restored
+  }
+}
+
+/// What only pools have.
+private struct PoolFields {
+  var template = ""
+  var callsMax = 0
+  var startMethod = ""
+  var initializer = ""
+  var initargs = ""
+  var idleTimeout: Milliseconds = 0
+  var cause = ""
+  var stage = CreatedPool.Stage.running
+  var createdProcesses = 0
+}
+
+extension RecordFields {
+  /// The pool that was read, as it was created.
+  var poolSpecification: PoolSpecification {
+    PoolSpecification(
+      name: pool, template: poolFields.template,
+      processes: seen.contains(.createdProcesses) ? poolFields.createdProcesses : processes,
+      callsPerWorkerMax: seen.contains(.callsMax) ? poolFields.callsMax : nil,
+      startMethod: seen.contains(.startMethod) ? poolFields.startMethod : nil,
+      initializer: seen.contains(.initializer) ? poolFields.initializer : nil,
+      initializerArguments: seen.contains(.initargs) ? poolFields.initargs : "[]",
+      main: seen.contains(.main) ? main : nil, allowsPickle: seen.contains(.allowPickle),
+      idleTimeout: seen.contains(.idleTimeout) ? poolFields.idleTimeout : nil,
+      idempotencyKey: seen.contains(.idempotencyKey) ? idempotencyKey : nil)
+  }
+
+  /// Why the pool was terminated, if nobody asked for it.
+  var poolCause: String? { seen.contains(.cause) ? poolFields.cause : nil }
+
+  /// The pool of a snapshot that was read.
+  var createdPool: CreatedPool {
+    var created = CreatedPool(poolSpecification, at: at)
+    created.processes = processes
+    created.isPaused = seen.contains(.paused)
+    created.stage = seen.contains(.stage) ? poolFields.stage : .running
+    created.cause = poolCause
+    return created
   }
 }
 

@@ -7,6 +7,8 @@ enum Member: UInt8, CaseIterable {
   case state, version, losses, cancelRequested, startedAt, endedAt, dueAt
   case map, first, count, chunkSize, star, total, inputError, line
   case inputEndedAt, releasedChunks, releasedSucceeded, releasedFailed, releasedSkipped
+  case template, processes, callsMax, startMethod, initializer, initargs, allowPickle, idleTimeout
+  case cause, paused, stage, createdProcesses
 
   /// The name in the files.
   var name: String {
@@ -52,6 +54,18 @@ enum Member: UInt8, CaseIterable {
     case .releasedSucceeded: "released_succeeded"
     case .releasedFailed: "released_failed"
     case .releasedSkipped: "released_skipped"
+    case .template: "template"
+    case .processes: "processes"
+    case .callsMax: "calls_max"
+    case .startMethod: "start_method"
+    case .initializer: "initializer"
+    case .initargs: "initargs"
+    case .allowPickle: "allow_pickle"
+    case .idleTimeout: "idle_timeout_ms"
+    case .cause: "cause"
+    case .paused: "paused"
+    case .stage: "stage"
+    case .createdProcesses: "created_processes"
     }
   }
 }
@@ -100,6 +114,8 @@ struct RecordShape: Sendable {
     case jobEnded, jobForgotten, jobWithdrawn, snapshotJob
     case mapCreated, mapInputEnded, mapCancelRequested, chunkReleased, mapForgotten, mapWithdrawn
     case snapshotMap
+    case poolCreated, poolResized, poolPaused, poolResumed, poolClosed, poolTerminated, poolRemoved
+    case snapshotPool
   }
 
   /// What the object is.
@@ -178,6 +194,32 @@ struct RecordShape: Sendable {
   static let mapForgotten = RecordShape(.mapForgotten, "map_forgotten", [.map])
   /// See the specification in `RecordCodec.swift`.
   static let mapWithdrawn = RecordShape(.mapWithdrawn, "map_withdrawn", [.map])
+  private static let poolMembers: [Member] = [.pool, .at, .template, .processes]
+  private static let poolOptionMembers: [Member] = [
+    .callsMax, .startMethod, .initializer, .initargs, .main, .allowPickle, .idleTimeout,
+    .idempotencyKey,
+  ]
+  /// See the specification in `RecordCodec.swift`.
+  static let poolCreated = RecordShape(
+    .poolCreated, "pool_created", poolMembers + poolOptionMembers, required: poolMembers)
+  /// See the specification in `RecordCodec.swift`.
+  static let poolResized = RecordShape(.poolResized, "pool_resized", [.pool, .processes])
+  /// See the specification in `RecordCodec.swift`.
+  static let poolPaused = RecordShape(.poolPaused, "pool_paused", [.pool])
+  /// See the specification in `RecordCodec.swift`.
+  static let poolResumed = RecordShape(.poolResumed, "pool_resumed", [.pool])
+  /// See the specification in `RecordCodec.swift`.
+  static let poolClosed = RecordShape(.poolClosed, "pool_closed", [.pool])
+  /// See the specification in `RecordCodec.swift`.
+  static let poolTerminated = RecordShape(
+    .poolTerminated, "pool_terminated", [.pool, .cause], required: [.pool])
+  /// See the specification in `RecordCodec.swift`.
+  static let poolRemoved = RecordShape(.poolRemoved, "pool_removed", [.pool])
+  /// See the specification in `SnapshotCodec.swift`.
+  static let snapshotPool = RecordShape(
+    .snapshotPool, "pool",
+    poolMembers + poolOptionMembers + [.paused, .stage, .cause, .createdProcesses],
+    required: poolMembers)
   private static let progressMembers: [Member] = [
     .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,
     .result, .contentType, .error,
@@ -195,7 +237,7 @@ struct RecordShape: Sendable {
     .snapshotMap, "map",
     mapMembers + [.star, .total] + optionMembers + [
       .version, .cancelRequested, .inputEndedAt, .inputError, .endedAt, .releasedChunks,
-      .releasedSucceeded, .releasedFailed, .releasedSkipped,
+      .releasedSucceeded, .releasedFailed, .releasedSkipped, .error, .first,
     ],
     required: mapMembers + [.version])
 
@@ -223,7 +265,12 @@ struct RecordShape: Sendable {
     case "chunk_released" where version >= 3: chunkReleased
     case "map_forgotten" where version >= 3: mapForgotten
     case "map_withdrawn" where version >= 3: mapWithdrawn
-    default: nil
+    default: version >= 3 ? poolRecord(named: name) : nil
     }
+  }
+
+  private static func poolRecord(named name: String) -> RecordShape? {
+    [poolCreated, poolResized, poolPaused, poolResumed, poolClosed, poolTerminated, poolRemoved]
+      .first { $0.name == name }
   }
 }

@@ -102,8 +102,8 @@ enum RecoveryTable {
     // A segment has its name only once its first line is on the disk.
     (.header, nil, nil, .refuse(.damaged)),
     (.version, nil, nil, .refuse(.unknownVersion)),
-    // The one damage that is to be expected: the write was cut off, by the end of the process before
-    // anybody was told of it, or by a loss of power before it was said to be on the disk.
+    // The one damage that is to be expected: the write was cut off, by the end of the process
+    // before anybody was told of it, or by a loss of power before it was said to be on the disk.
     (.torn, .live, .nothing, .dropTail),
     // A loss of power as well: a disk need not write the pages of a file in their order.
     (.torn, .live, .wholeLines, .dropTail),

@@ -6,10 +6,11 @@
 //   {"snapshot":2,"seq":19,"created_at":1767225660000,"next_number":6,
 //   "forgotten":["00f067aa0ba902b7","4bf92f3577b34da6"],
 //   "jobs":[
+//   {"pool":"mine",…},
 //   {"job":4,…},
 //   {"map":1,…},
 //   {"job":5,…}
-//   ],"count":3,"crc":"1a2b3c4d"}
+//   ],"count":4,"crc":"1a2b3c4d"}
 //
 // | member | value |
 // |---|---|
@@ -19,10 +20,11 @@
 // | next_number | the number that the next submitted job gets |
 // | forgotten | hashes of dropped ids (`JobID.stableHash`), oldest first: 16 lower-case |
 // |           | hexadecimal digits, as a 64-bit integer is more than most JSON readers take |
-// | jobs | the finished jobs and maps in the order in which they finished, then the other maps by |
+// | jobs | the pools that clients created, in the order in which they did; then |
+// |      | the finished jobs and maps in the order in which they finished, then the other maps by |
 // |      | number, then the other jobs by number; a map is followed by those of its chunks that |
 // |      | have ended, in the order in which they did |
-// | count | how many jobs and maps there are |
+// | count | how many jobs, maps and pools there are |
 // | crc | CRC-32C of every byte of the file before its eight digits |
 //
 // A job has the members of a job_submitted record (`RecordCodec.swift`), then, those in [brackets]
@@ -39,10 +41,19 @@
 // false:
 //
 //   version, [cancel_requested], [input_ended_at], [input_error], [ended_at],
-//   [released_chunks], [released_succeeded], [released_failed], [released_skipped]
+//   [released_chunks], [released_succeeded], [released_failed], [released_skipped],
+//   [error, first]
 //
-// where the last four count the chunks that were released, and their items. What else is known of a
-// map follows from its chunks. Version 1 has the members of version 2 of the journal, and no maps.
+// where `released_…` count the chunks that were released, and their items; `error` is that of the
+// chunk that failed first, and `first` the index of that one's first item, if it was released. What
+// else is known of a map follows from its chunks. Version 1 has the members of version 2 of the
+// journal, no maps and no pools.
+//
+// A pool has the members of a pool_created record, with `processes` as it is by now, then, those in
+// [brackets] left out when false or none:
+//
+//   [paused], [stage] of one that is not running: "closing" or "terminating", [cause],
+//   [created_processes]: what `processes` of its record is, if that is another number
 //
 // The last line is the same in all versions, to come as well: whether a file is damaged is known
 // before its version.

@@ -181,7 +181,11 @@ struct SnapshotReader {
     let text = UnsafeBufferPointer(rebasing: line.bytes.dropLast(isFollowed ? 1 : 0))
     let number: JobNumber
     do throws(RecordDecoder.Unreadable) {
-      if decoder.version >= 3, RecordDecoder.isMap(text) {
+      if decoder.version >= 3, RecordDecoder.isPool(text) {
+        let pool = try decoder.pool(text)
+        if store.createdPool(named: pool.name) == nil { return store.restore(pool) }
+        throw .content("the pool \"\(pool.name)\" stands twice")
+      } else if decoder.version >= 3, RecordDecoder.isMap(text) {
         let map = try decoder.map(text)
         number = map.created.number
         if isFree(number, map.created.id, in: store) { return store.restore(map) }

@@ -61,9 +61,10 @@ struct SnapshotWriter {
     writer.raw("],\n")
     writer.raw(SnapshotCodec.jobsOpening)
     try append(store)
-    writer.raw(store.count + store.mapCount > 0 ? "\n" : "")
+    let count = store.count + store.mapCount + store.createdPools.count
+    writer.raw(count > 0 ? "\n" : "")
     writer.raw(SnapshotCodec.countOpening)
-    writer.integer(store.count + store.mapCount)
+    writer.integer(count)
     writer.raw(SnapshotCodec.checksumOpening)
     writer.bytes.withUnsafeBytes { checksum.update($0) }
     withUnsafeTemporaryAllocation(byteCount: 8, alignment: 1) { digits in
@@ -91,6 +92,7 @@ struct SnapshotWriter {
         failure = error
       }
     }
+    for pool in store.createdPools { appendRow { $0.pool(pool) } }
     store.forEachInSnapshotOrder { map in
       appendRow { $0.map(RestoredMap(map, names: store.names)) }
     } jobs: { job, line in
@@ -159,6 +161,20 @@ extension JSONWriter {
     endObject()
   }
 
+  /// A created pool as a snapshot holds it; see `SnapshotCodec.swift`.
+  fileprivate mutating func pool(_ pool: CreatedPool) {
+    beginObject()
+    member("pool", string: pool.name)
+    self.pool(pool.specification, pool.processes, at: pool.createdAt)
+    if pool.isPaused { member("paused", bool: true) }
+    if pool.stage != .running { member("stage", string: pool.stage.rawValue) }
+    memberIfPresent("cause", string: pool.cause)
+    if pool.processes != pool.specification.processes {
+      member("created_processes", integer: pool.specification.processes)
+    }
+    endObject()
+  }
+
   /// A map as a snapshot holds it, without its chunks; see `SnapshotCodec.swift`.
   fileprivate mutating func map(_ map: RestoredMap) {
     beginObject()
@@ -174,6 +190,10 @@ extension JSONWriter {
       member("released_succeeded", integer: map.releasedItems.succeeded)
       member("released_failed", integer: map.releasedItems.failed)
       member("released_skipped", integer: map.releasedItems.skipped)
+      if let failed = map.releasedError {
+        member(error: failed.error)
+        member("first", integer: failed.first)
+      }
     }
     endObject()
   }

@@ -5,6 +5,7 @@ not keep to the worker protocol; a job's events.
 Usage: LIDO_BIN=PATH workers.py
 """
 
+import json
 import os
 import shutil
 import signal
@@ -456,6 +457,21 @@ def in_shell(checks):
         found = [event.data["message"] for event in Events(service.port, job)
                  if event.name == "progress"]
         checks.equal("progress", found, ["3 left", "2 left", "1 left"])
+        checks.equal("the next call", run(http, "sum", 1)["result"], 1)
+    # Tasks of other people, who may print anything.
+    further = {"nothing": "cat > /dev/null", "blank": "echo ' '", "two": "echo 1; echo '[2]'",
+               "text": "echo no JSON"}
+    with open(SHELL_WORKER, encoding="utf-8") as file:
+        text = file.read().replace('["sum"', json.dumps(["sum", *further])[:-1])
+    path = os.path.join(FOLDER, "further.sh")
+    with open(path, "w", encoding="utf-8") as file:
+        for name, body in further.items():
+            text = text.replace("task_sum()", f"task_{name}() {{ {body}; }}\ntask_sum()")
+        file.write(text)
+    text = f'pools: {{ shell: {{ worker: [/bin/sh, "{path}"], processes: 1 }} }}'
+    with configured(text, "--processes", 1) as service, service.connection() as http:
+        found = [run(http, name).get("result", "none") for name in further]
+        checks.equal("what prints nothing, or much", found, [None, None, [1, [2]], "none"])
         checks.equal("the next call", run(http, "sum", 1)["result"], 1)
     return None
 

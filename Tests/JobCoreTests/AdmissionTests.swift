@@ -119,7 +119,7 @@ import Testing
     #expect(rig.engine.nextDeadline(at: rig.moment) == nil)
     #expect(rig.journal.count == journal)
     // What ends in that time is kept for the journal, and nothing new begins.
-    #expect(try rig.succeed(running).inWords == "ended(succeeded) > changed")
+    #expect(try rig.succeed(running).inWords == "ended(succeeded) > ended")
     #expect(rig.store[queued]?.state == .queued)
     let turn = rig.handle(.storageChanged(isWritable: true))
     #expect(turn.dispatched == [Dispatched(job: queued, slot: SlotID(pool: 0, index: 0))])

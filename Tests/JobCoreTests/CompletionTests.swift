@@ -19,7 +19,7 @@ import Testing
     rig.wait(30)
     let turn = try rig.succeed(number, "[49]")
     #expect(turn.records == [.jobEnded(number, .succeeded("[49]"), at: Rig.start + 30)])
-    #expect(turn.effects == [.jobChanged(number)])
+    #expect(turn.effects == [.jobEnded(number)])
     let job = try #require(rig.store[number])
     #expect(job.ending == .result("[49]"))
     #expect(job.finishedAt == Rig.start + 30)

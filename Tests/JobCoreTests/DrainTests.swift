@@ -32,7 +32,7 @@ import Testing
       JobOptions(timeout: 100, attemptsMax: leaving == .retried ? 2 : 1))
     let queued = try rig.square()
     #expect(rig.handle(.drainRequested).isEmpty)
-    #expect(try rig.succeed(first).inWords == "ended(succeeded) > changed")
+    #expect(try rig.succeed(first).inWords == "ended(succeeded) > ended")
     let turn: Turn
     switch leaving {
     case .returned: turn = try rig.succeed(last)
@@ -49,7 +49,8 @@ import Testing
       rig.pass(100)
       turn = try rig.lose(last, .workerExited(exitcode: -15))
     }
-    #expect(turn.effects == [.jobChanged(last), .finishDrain])
+    let isFinal = rig.store[last]?.state.isFinal == true
+    #expect(turn.effects == [isFinal ? .jobEnded(last) : .jobChanged(last), .finishDrain])
     #expect(rig.store[queued]?.state == .queued)
     for event in [Event.drainRequested, .timePassed, .storageChanged(isWritable: true)] {
       #expect(rig.handle(event).isEmpty)
@@ -64,8 +65,8 @@ import Testing
     rig.ready(credit: 2)
     for _ in 0..<5 { _ = try rig.square() }
     rig.handle(.drainRequested)
-    #expect(try rig.succeed(1).inWords == "ended(succeeded) > changed")
-    #expect(try rig.succeed(2).inWords == "ended(succeeded) > changed finishDrain")
+    #expect(try rig.succeed(1).inWords == "ended(succeeded) > ended")
+    #expect(try rig.succeed(2).inWords == "ended(succeeded) > ended finishDrain")
     #expect(rig.store.count(of: .queued) == 3)
     #expect(rig.engine.isDraining)
   }

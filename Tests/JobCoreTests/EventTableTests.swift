@@ -27,13 +27,13 @@ import Testing
 
   /// `situation event: records > effects`, one line per pair; a pair without a line does nothing.
   static let expected = """
-    scheduled cancel: ended(cancelled) > changed cancelled
+    scheduled cancel: ended(cancelled) > ended cancelled
     scheduled forget: > refused(notFinal)
     scheduled replay: > replay
     scheduled mismatch: > refused(mismatch)
     scheduled due: queued started > changed dispatch changed
     scheduled drain: > finishDrain
-    queued cancel: ended(cancelled) > changed cancelled
+    queued cancel: ended(cancelled) > ended cancelled
     queued forget: > refused(notFinal)
     queued replay: > replay
     queued mismatch: > refused(mismatch)
@@ -43,16 +43,16 @@ import Testing
     running forget: > refused(notFinal)
     running replay: > replay
     running mismatch: > refused(mismatch)
-    running returned: ended(succeeded) > changed
+    running returned: ended(succeeded) > ended
     running raised: attemptFailed(raised) > changed
-    running decoding: ended(argument_decoding) > changed
+    running decoding: ended(argument_decoding) > ended
     running notStarted: revoked(not_started) started > changed dispatch changed
     running exited: attemptFailed(exited) > changed
     running signalled: attemptFailed(signalled) > changed
     running protocolBroken: attemptFailed(worker_lost) > changed
     running interrupted: revoked(interrupted) started > changed dispatch changed
     running due: > endCall(1000)
-    running bytes: ended(succeeded) > changed
+    running bytes: ended(succeeded) > ended
     running limit: > endCall(0)
     running outOfMemory: attemptFailed(oom_killed) > changed
     running program: attemptFailed(exited) > changed
@@ -60,32 +60,32 @@ import Testing
     inLine forget: > refused(notFinal)
     inLine replay: > replay
     inLine mismatch: > refused(mismatch)
-    inLine returned: ended(succeeded) > changed
+    inLine returned: ended(succeeded) > ended
     inLine raised: attemptFailed(raised) > changed
-    inLine decoding: ended(argument_decoding) > changed
+    inLine decoding: ended(argument_decoding) > ended
     inLine notStarted: revoked(not_started) started > changed dispatch changed
     inLine exited: attemptFailed(exited) > changed
     inLine signalled: attemptFailed(signalled) > changed
     inLine protocolBroken: attemptFailed(worker_lost) > changed
     inLine interrupted: revoked(interrupted) started > changed dispatch changed
-    inLine bytes: ended(succeeded) > changed
+    inLine bytes: ended(succeeded) > ended
     inLine outOfMemory: attemptFailed(oom_killed) > changed
     inLine program: attemptFailed(exited) > changed
     cancelling cancel: > cancelled
-    cancelling bytes: ended(cancelled) > changed
-    cancelling outOfMemory: ended(cancelled) > changed
-    cancelling program: ended(cancelled) > changed
+    cancelling bytes: ended(cancelled) > ended
+    cancelling outOfMemory: ended(cancelled) > ended
+    cancelling program: ended(cancelled) > ended
     cancelling forget: > refused(notFinal)
     cancelling replay: > replay
     cancelling mismatch: > refused(mismatch)
-    cancelling returned: ended(cancelled) > changed
-    cancelling raised: ended(cancelled) > changed
-    cancelling decoding: ended(cancelled) > changed
-    cancelling notStarted: ended(cancelled) > changed
-    cancelling exited: ended(cancelled) > changed
-    cancelling signalled: ended(cancelled) > changed
-    cancelling protocolBroken: ended(cancelled) > changed
-    cancelling interrupted: ended(cancelled) > changed
+    cancelling returned: ended(cancelled) > ended
+    cancelling raised: ended(cancelled) > ended
+    cancelling decoding: ended(cancelled) > ended
+    cancelling notStarted: ended(cancelled) > ended
+    cancelling exited: ended(cancelled) > ended
+    cancelling signalled: ended(cancelled) > ended
+    cancelling protocolBroken: ended(cancelled) > ended
+    cancelling interrupted: ended(cancelled) > ended
     overtime cancel: cancelRequested > changed cancelled
     overtime forget: > refused(notFinal)
     overtime replay: > replay
@@ -97,17 +97,17 @@ import Testing
     beyondLimit forget: > refused(notFinal)
     beyondLimit replay: > replay
     beyondLimit mismatch: > refused(mismatch)
-    beyondLimit returned: ended(memory_limit) > changed
-    beyondLimit raised: ended(memory_limit) > changed
-    beyondLimit decoding: ended(memory_limit) > changed
-    beyondLimit notStarted: ended(memory_limit) > changed
-    beyondLimit exited: ended(memory_limit) > changed
-    beyondLimit signalled: ended(memory_limit) > changed
-    beyondLimit protocolBroken: ended(memory_limit) > changed
-    beyondLimit interrupted: ended(memory_limit) > changed
-    beyondLimit bytes: ended(memory_limit) > changed
-    beyondLimit outOfMemory: ended(memory_limit) > changed
-    beyondLimit program: ended(memory_limit) > changed
+    beyondLimit returned: ended(memory_limit) > ended
+    beyondLimit raised: ended(memory_limit) > ended
+    beyondLimit decoding: ended(memory_limit) > ended
+    beyondLimit notStarted: ended(memory_limit) > ended
+    beyondLimit exited: ended(memory_limit) > ended
+    beyondLimit signalled: ended(memory_limit) > ended
+    beyondLimit protocolBroken: ended(memory_limit) > ended
+    beyondLimit interrupted: ended(memory_limit) > ended
+    beyondLimit bytes: ended(memory_limit) > ended
+    beyondLimit outOfMemory: ended(memory_limit) > ended
+    beyondLimit program: ended(memory_limit) > ended
     overtime returned: attemptFailed(timed_out) > changed
     overtime raised: attemptFailed(timed_out) > changed
     overtime decoding: attemptFailed(timed_out) > changed

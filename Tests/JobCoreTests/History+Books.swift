@@ -10,7 +10,18 @@ extension History {
     var turn = Turn()
     engine.handle(event, at: moment, &turn)
     eventCounts[event.word, default: 0] += 1
+    compareCompletions(turn)
     return turn
+  }
+
+  /// Each job that has ended is told as a completion, in the order of the records; a start tells
+  /// none.
+  private mutating func compareCompletions(_ turn: Turn) {
+    let ended = turn.records.filter { $0.word.hasPrefix("ended") }.map(\.job)
+    let told: [JobNumber] = turn.effects.compactMap {
+      if case .jobEnded(let number) = $0 { number } else { nil }
+    }
+    expect(told == ended, "\(ended) ended, and \(told) are told as completions")
   }
 
   /// A call ends, as the worker or its pool tells it.
@@ -105,7 +116,9 @@ extension History {
       case .finishDrain:
         expect(isDraining && !isDrainFinished, "the drain ends twice, or unasked")
         isDrainFinished = true
-      case .answer, .jobChanged: break
+      case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged:
+        problems.append("\(effect) where nobody creates pools")
+      case .answer, .jobChanged, .jobEnded: break
       }
     }
     let started = turn.records.filter { $0.word == "started" }.map(\.job)
@@ -159,6 +172,9 @@ extension History {
     case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
       .mapWithdrawn:
       problems.append("\(record) where there are no maps")
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      problems.append("\(record) where nobody creates pools")
     }
     keepLine(number, of: job)
     jobs[Int(number) - 1] = job
@@ -352,6 +368,14 @@ extension Event {
     case .resultsTaken: "resultsTaken"
     case .mapCancelReceived: "mapCancelReceived"
     case .mapForgetReceived: "mapForgetReceived"
+    case .poolCreateReceived: "poolCreateReceived"
+    case .poolChangeReceived: "poolChangeReceived"
+    case .poolCloseReceived: "poolCloseReceived"
+    case .poolTerminateReceived: "poolTerminateReceived"
+    case .poolAttended: "poolAttended"
+    case .poolLeft: "poolLeft"
+    case .poolStarted: "poolStarted"
+    case .poolEnded: "poolEnded"
     }
   }
 }

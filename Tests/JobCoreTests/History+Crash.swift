@@ -94,7 +94,9 @@ extension History {
     for number in running { jobs[Int(number) - 1].isOvertime = false }
     var turn = Turn()
     engine.recover(at: moment, &turn)
-    expect(turn.effects.isEmpty, "a start does something before it is asked")
+    expect(
+      turn.effects == turn.records.map { .jobChanged($0.job) },
+      "a start tells something else than what it decides")
     settle(turn, expected: expected)
     for pool in lines.indices { lines[pool].sort() }
     for pool in History.pools.indices {

@@ -143,7 +143,7 @@ import Testing
     engine.handle(.slotReady(slot, credit: 1, pid: 1), at: rig.moment, &turn)
     #expect(turn.isEmpty)
     engine.handle(.cancelReceived(number, grace: 0, request: 1), at: rig.moment, &turn)
-    #expect(turn.inWords == "ended(cancelled) > changed cancelled")
+    #expect(turn.inWords == "ended(cancelled) > ended cancelled")
     #expect(engine.brokenInvariants() == [])
   }
 }

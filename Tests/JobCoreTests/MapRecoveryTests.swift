@@ -87,7 +87,7 @@ import Testing
     var rig = Rig()
     let number = try rig.openMap(MapTests.stream())
     rig.ready(0, credit: 2)
-    let large = "[\"" + String(repeating: "x", count: Engine.heldBytesMax) + "\"]"
+    let large = "[\"" + String(repeating: "x", count: Limits().mapBytesMax) + "\"]"
     rig.handle(
       .itemsReceived(
         number, [ChunkInput(count: 2, args: "[1,2]"), ChunkInput(count: 1, args: "[3]")]))
@@ -95,12 +95,43 @@ import Testing
     try rig.succeed(places[1].job, large)
     try rig.succeed(places[0].job, "[1,4]")
     // In the order of completion the second chunk comes first, and so goes first.
-    rig.handle(.resultsTaken(number, .completion, chunks: 1))
+    rig.handle(.resultsTaken(number, .completion, sent: 1, received: 1))
     let map = try #require(rig.map(number))
     #expect(map.releasedChunks == 1 && map.chunks.count == 2 && map.ended.count == 1)
     #expect(restored(rig.store) == rig.store)
     #expect(try replayed(rig.journal) == rig.store)
     #expect(restored(rig.store).map(number)?.ended.first?.first == 1)
+  }
+
+  @Test func `the first error of a map is known, also when its chunk was released`() throws {
+    var rig = Rig(limits: Limits { $0.mapBytesMax = 1 })
+    let number = try rig.openMap(MapTests.stream())
+    rig.ready(0, credit: 4)
+    let input = ChunkInput(count: 2, args: "[1,2]")
+    rig.handle(.itemsReceived(number, [input, input, input]))
+    let jobs = try #require(rig.map(number)?.chunks.map(\.job))
+    func error() -> ChunkError? { rig.map(number).flatMap { rig.store.firstError(of: $0) } }
+    try rig.succeed(jobs[0], "[1,4]")
+    #expect(error() == nil)
+    // What ends first counts, not what comes first.
+    let last = try #require(rig.call(of: jobs[2]))
+    rig.handle(.callRaised(last, MapTests.failure))
+    let first = try #require(error())
+    #expect((first.item, first.first, first.error.message) == (5, 4, "m"))
+    #expect(first.error.values == nil)
+    try rig.raise(jobs[1])
+    #expect(error() == first)
+    #expect(restored(rig.store) == rig.store)
+    // In the order of completion the failed chunk is the second.
+    rig.handle(.resultsTaken(number, .completion, sent: 4, received: 4))
+    #expect(rig.store[jobs[2]] == nil && rig.store[jobs[1]] != nil)
+    #expect(error() == first)
+    #expect(restored(rig.store) == rig.store)
+    #expect(try replayed(rig.journal) == rig.store)
+    rig.handle(.inputEnded(number, nil, request: nil))
+    #expect(rig.map(number)?.state == .failed)
+    #expect(restored(rig.store) == rig.store)
+    #expect(restored(rig.store).finishedBytes == rig.store.finishedBytes)
   }
 
   @Test func `a document that was not taken whole is gone after a crash`() throws {

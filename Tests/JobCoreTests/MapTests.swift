@@ -102,7 +102,7 @@ import Testing
     let turn = rig.handle(
       .mapReceived(MapTests.document(2_500, chunkSize: 1), request: 7))
     #expect(turn.answer(to: 7) == nil)
-    #expect(turn.records.count == 1 + Engine.chunksPerTurnMax)
+    #expect(turn.records.count == 1 + Limits().chunksPerTurnMax)
     #expect(rig.engine.nextDeadline(at: rig.moment) == rig.moment.instant)
     #expect(rig.pass(0).answer(to: 7) == nil)
     #expect(rig.pass(0).answer(to: 7) == .accepted(1, isReplay: false))
@@ -204,7 +204,7 @@ import Testing
   func `what a reader has taken is released when the map holds too much`(order: MapOrder) throws {
     var rig = Rig()
     let number = try rig.openMap(MapTests.stream(chunkSize: 1))
-    let large = "\"" + String(repeating: "x", count: Engine.heldBytesMax / 4) + "\""
+    let large = "\"" + String(repeating: "x", count: Limits().mapBytesMax / 4) + "\""
     rig.ready(0)
     for index in 0..<5 {
       #expect(rig.engine.mayTakeItems(number, bufferSize: 4) == (index < 4))
@@ -213,16 +213,50 @@ import Testing
       try rig.succeed(last.job, "[\(large)]")
     }
     #expect(rig.map(number)?.releasedChunks == 0)
-    rig.handle(.resultsTaken(number, order, chunks: 3))
+    rig.handle(.resultsTaken(number, order, sent: 3, received: 0))
+    #expect(rig.map(number)?.releasedChunks == 0, "what was sent may not have come")
+    #expect(rig.engine.mayTakeItems(number, bufferSize: 4))
+    rig.handle(.resultsTaken(number, order, sent: 0, received: 1_000))
     let map = try #require(rig.map(number))
     #expect(map.releasedChunks == 2)
     #expect(map.items.succeeded == 5)
-    #expect((map.chunksGone, map.endedGone) == (2, 2))
+    #expect((map.chunks.count, map.ended.count) == (3, 3))
     #expect(JobMap.index(ofItem: 1, in: map.chunks) == nil)
     #expect(JobMap.index(ofItem: 2, in: map.chunks) == 0)
     #expect(rig.engine.mayTakeItems(number, bufferSize: 4))
     rig.handle(.inputEnded(number, nil, request: nil))
     #expect(rig.map(number)?.state == .succeeded)
+  }
+
+  @Test(arguments: MapOrder.allCases)
+  func `places of released chunks go, although the oldest in the other order stays`(
+    order: MapOrder
+  ) throws {
+    var rig = Rig(limits: Limits { $0.mapBytesMax = 20_000 })
+    let number = try rig.openMap(MapTests.stream(chunkSize: 1))
+    let count = 500
+    for _ in 0..<count {
+      rig.handle(.itemsReceived(number, [ChunkInput(count: 1, args: "[1]")]))
+    }
+    var chunks = try #require(rig.map(number)?.chunks.map(\.job))
+    // One stays at the front of the other order: the first, which runs for long, or the last, which
+    // ends first.
+    let straggler = order == .completion ? chunks.removeFirst() : chunks.removeLast()
+    if order == .input { #expect(rig.cancel(straggler) == .cancelled(straggler)) }
+    rig.ready(0, credit: 4)
+    for chunk in chunks { try rig.succeed(chunk) }
+    for line in 1..<count {
+      rig.handle(.resultsTaken(number, order, sent: line, received: line))
+    }
+    let map = try #require(rig.map(number))
+    let held = map.chunkCount - map.releasedChunks
+    #expect(held < 50 && map.releasedChunks > 400)
+    #expect(map.chunks.count <= 2 * held + 16 && map.ended.count <= 2 * held + 16)
+    #expect((order == .completion ? map.chunks : map.ended).first?.job == straggler)
+    if order == .completion { try rig.succeed(straggler) }
+    rig.handle(.inputEnded(number, nil, request: nil))
+    #expect(rig.map(number)?.stage == .final)
+    #expect(rig.map(number)?.items.done == count)
   }
 
   // MARK: The end

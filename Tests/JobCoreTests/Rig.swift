@@ -10,6 +10,7 @@ struct Rig {
   /// Every record so far, in order: the journal.
   private(set) var journal: [Record]
   private var lastRequest: RequestID = 0
+  private var completions: CompletionBook
 
   /// The first timestamp of every rig, in milliseconds.
   static let start: Timestamp = 1_700_000_000_000
@@ -27,6 +28,7 @@ struct Rig {
     var turn = Turn()
     engine.recover(at: moment, &turn)
     journal = turn.records
+    completions = CompletionBook(engine.store)
     guard let tasks else { return }
     for pool in pools.indices { handle(.poolAnnounced(pool: pool, tasks: tasks)) }
   }
@@ -41,6 +43,7 @@ struct Rig {
     var turn = Turn()
     engine.handle(event, at: moment, &turn)
     #expect(engine.brokenInvariants() == [], sourceLocation: sourceLocation)
+    #expect(completions.enter(turn, engine.store) == [], sourceLocation: sourceLocation)
     journal += turn.records
     return turn
   }
@@ -141,13 +144,15 @@ struct Rig {
     #expect(recovered == store, sourceLocation: sourceLocation)
     let before = engine
     engine = Engine(
-      store: recovered, pools: before.pools.map(\.name), limits: limits ?? before.limits,
-      taskRules: before.taskRules, seed: 2)
+      store: recovered, pools: before.pools[..<before.configuredPools].map(\.name),
+      limits: limits ?? before.limits, taskRules: before.taskRules, poolRules: before.poolRules,
+      seed: 2)
     var turn = Turn()
     engine.recover(at: moment, &turn)
     journal += turn.records
+    completions = CompletionBook(engine.store)
     #expect(engine.brokenInvariants() == [], sourceLocation: sourceLocation)
-    for (pool, entry) in before.pools.enumerated() {
+    for (pool, entry) in before.pools[..<before.configuredPools].enumerated() {
       if let tasks = entry.tasks { handle(.poolAnnounced(pool: pool, tasks: tasks.sorted())) }
     }
     return turn.records

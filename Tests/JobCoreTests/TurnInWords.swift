@@ -36,6 +36,13 @@ extension Record {
     case .chunkReleased: "released"
     case .mapForgotten: "mapForgotten"
     case .mapWithdrawn: "mapWithdrawn"
+    case .poolCreated: "poolCreated"
+    case .poolResized(_, let processes): "poolResized(\(processes))"
+    case .poolPaused: "poolPaused"
+    case .poolResumed: "poolResumed"
+    case .poolClosed: "poolClosed"
+    case .poolTerminated: "poolTerminated"
+    case .poolRemoved: "poolRemoved"
     }
   }
 }
@@ -48,7 +55,14 @@ extension Effect {
     case .dispatch: "dispatch"
     case .endCall(_, let grace): "endCall(\(grace))"
     case .jobChanged: "changed"
+    case .jobEnded: "ended"
     case .finishDrain: "finishDrain"
+    case .startPool(let pool): "startPool(\(pool))"
+    case .resizePool(let pool, let processes): "resizePool(\(pool),\(processes))"
+    case .closePool(let pool): "closePool(\(pool))"
+    case .terminatePool(let pool): "terminatePool(\(pool))"
+    case .dropPool(let pool): "dropPool(\(pool))"
+    case .poolChanged: "poolChanged"
     }
   }
 }
@@ -62,6 +76,8 @@ extension Answer {
     case .taken: "taken"
     case .cancelled: "cancelled"
     case .forgotten: "forgotten"
+    case .pool: "pool"
+    case .poolCreated(_, let isReplay): isReplay ? "replay" : "created"
     case .refused(let refusal): "refused(\(refusal.word))"
     }
   }
@@ -90,6 +106,12 @@ extension Refusal {
     case .notFinal: "notFinal"
     case .unknownJob: "unknownJob"
     case .chunkOfMap: "chunkOfMap"
+    case .poolExists: "poolExists"
+    case .poolMismatch: "poolMismatch"
+    case .tooManyPools: "tooManyPools"
+    case .poolNotStarted: "poolNotStarted"
+    case .noSuchPool: "noSuchPool"
+    case .tooManyNames: "tooManyNames"
     }
   }
 }

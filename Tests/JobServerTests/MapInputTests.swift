@@ -6,10 +6,18 @@ import Testing
 
 /// Items one a line, however the pieces lie.
 @Suite struct MapInputTests {
-  private func input(chunkSize: Int? = nil, lineBytesMax: Int = 100) -> MapInput {
+  private func unopened(chunkSize: Int? = nil, lineBytesMax: Int = 100) -> MapInput {
     MapInput(
       chunkSize: chunkSize, bufferSize: 4, lineBytesMax: lineBytesMax, wait: 0,
       presentation: Presentation())
+  }
+
+  private func input(
+    chunkSize: Int? = nil, lineBytesMax: Int = 100, argumentBytesMax: Int? = nil
+  ) -> MapInput {
+    let input = unopened(chunkSize: chunkSize, lineBytesMax: lineBytesMax)
+    input.open(1, argumentBytesMax: argumentBytesMax, at: instant)
+    return input
   }
 
   private let instant = Instant(nanoseconds: 1_000_000)
@@ -45,7 +53,7 @@ import Testing
   }
 
   @Test func `what has come waits 50 ms for more`() {
-    let input = input()
+    let input = input(lineBytesMax: 1 << 20)
     take("1\n2", input)
     #expect(input.flushAt == instant.advanced(byMilliseconds: 50))
     #expect(input.ready.isEmpty)
@@ -74,6 +82,56 @@ import Testing
       #expect(input.error?.code == .invalidItem)
       #expect(input.error?.message.contains("line 2") == true)
     }
+  }
+
+  @Test(arguments: [nil, 3, 100])
+  func `a chunk keeps the bound on a job's arguments`(chunkSize: Int?) {
+    let input = input(chunkSize: chunkSize, argumentBytesMax: 9)
+    take("1\n22\n\n 333 \n4444\n5\n55555\n\"66666\"\n", input)
+    input.end()
+    #expect(input.error == nil)
+    let chunks = input.takeReady()
+    #expect(
+      chunks.map(\.args)
+        == ["[1,22]", "[333]", "[4444,5]", "[55555]", #"["66666"]"#])
+    #expect(chunks.map(\.count) == [2, 1, 2, 1, 1])
+  }
+
+  @Test(arguments: ["\n", ""])
+  func `an item above that bound ends the input, and those before it count`(end: String) {
+    let input = input(argumentBytesMax: 6)
+    take("1\n\n2\n 4444 \n55555\(end)", input)
+    input.end()
+    #expect(input.error?.code == .invalidItem)
+    #expect(
+      input.error?.message
+        == "line 5 makes arguments of 7 bytes; a job of its pool may have 6")
+    #expect(input.takeReady().map(\.args) == ["[1,2]", "[4444]"])
+    take("6\n", input)
+    #expect(input.takeReady().isEmpty)
+  }
+
+  @Test func `chunks of a counted size keep the bound on a body`() {
+    let input = input(chunkSize: 100, lineBytesMax: 12)
+    take("\"aaaaaaaa\"\n\"bbb\"\n\"cc\"\n1\n", input)
+    input.end()
+    #expect(input.takeReady().map(\.args) == [#"["aaaaaaaa"]"#, #"["bbb","cc"]"#, "[1]"])
+  }
+
+  @Test func `what comes before the map is known is cut once it is`() {
+    for isWhole in [true, false] {
+      let input = unopened(lineBytesMax: 1 << 20)
+      take("1\n2", input)
+      if !isWhole { input.end(InputError(.brokenOff, "gone")) }
+      #expect(input.ready.isEmpty && input.error == nil)
+      input.open(1, argumentBytesMax: 3, at: instant)
+      if isWhole { input.end() }
+      #expect(input.error?.code == (isWhole ? nil : .brokenOff))
+      #expect(input.takeReady().map(\.args) == (isWhole ? ["[1]", "[2]"] : ["[1]"]))
+    }
+    let input = unopened()
+    take(String(repeating: "1\n", count: 200_000), input)
+    #expect(input.stream.isHeld)
   }
 
   @Test func `of a body that breaks off whole lines count`() {
@@ -130,5 +188,19 @@ import Testing
       #expect(error.status == 400)
       #expect(error.mistakes.map(\.pointer) == [pointer])
     }
+  }
+}
+
+/// What a worker says of a chunk that failed.
+@Suite struct ChunkErrorTests {
+  @Test func `the values before an error may be as deep as values may be`() {
+    for depth in [1, 62, 64] {
+      let value = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+      let text = #"{"type":"E","message":"m","item":1,"values":[\#(value)]}"#
+      let error = RaisedErrorReader.read(text)
+      #expect(error.type == "E" && error.item == 1 && error.values == "[\(value)]")
+    }
+    let deep = String(repeating: "[", count: 100) + String(repeating: "]", count: 100)
+    #expect(RaisedErrorReader.read(#"{"values":\#(deep)}"#).type == "ProtocolError")
   }
 }

@@ -86,10 +86,39 @@ import Testing
     #expect(try settings(other).poolRules["a"]?.allowsPickle == false)
   }
 
+  @Test func `a pool of this program's workers may have one of its initializers`() throws {
+    let settings = try settings(
+      """
+      pools:
+        default: { initializer: prepare, initargs: ["a", { b: 1 }] }
+        tools: { initializer: prepare }
+      tasks: { t: { exec: [y], pool: other } }
+      """)
+    let pools = settings.pools.prefix(2)
+    #expect(pools.map(\.initializer) == ["prepare", "prepare"])
+    #expect(pools.map(\.initializerArguments) == [#"["a",{"b":1}]"#, "[]"])
+    try settings.checkInitializers(known: ["prepare", "else"])
+    let refusal = #expect(throws: SettingError.self) {
+      try settings.checkInitializers(known: ["b", "a"])
+    }
+    #expect(refusal?.description.contains("lido.yaml:2: initializer: ") == true)
+    #expect(refusal?.description.contains("(it has: a, b)") == true)
+  }
+
+  @Test func `a pool that runs programs has no initializer`() {
+    let refusal = refusal(
+      """
+      pools: { tools: { initializer: prepare } }
+      tasks: { t: { exec: [y], pool: tools } }
+      """)
+    #expect(refusal?.contains("lido.yaml:1: the pool 'tools' runs programs") == true)
+  }
+
   @Test(arguments: [
     ("{ worker: [] }", "the program to run is missing"), ("{ worker: x }", "expected a list"),
     ("{ worker: [\"\"] }", "the program to run is missing"),
-    ("{ worker: [[x]] }", "expected texts only"), ("{ initargs: [] }", "only a pool with 'worker'"),
+    ("{ worker: [[x]] }", "expected texts only"), ("{ directory: / }", "only a pool with 'worker'"),
+    ("{ initializer: \"\" }", "empty"), ("{ initargs: 1 }", "expected a list"),
     ("{ worker: [x], start_method: spawn }", "a pool with 'worker' has none"),
     ("{ worker: [x], initargs: 1 }", "expected a list"),
     ("{ worker: [x], initializer: \"\" }", "empty"), ("{ worker: [x], log: 1 }", "size"),

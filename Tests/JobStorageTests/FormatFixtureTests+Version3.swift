@@ -58,7 +58,27 @@ extension FormatFixtureTests {
     .mapCancelRequested(18),
     .mapInputEnded(18, InputError(.cancelled, "line 1\nline 2"), at: 1_767_225_602_140),
     .cancelRequested(19),
+    .poolCreated(pool, at: 1_767_225_603_000),
+    .poolResized("mine", processes: 5),
+    .poolPaused("mine"),
+    .poolCreated(plainPool("closed"), at: 1_767_225_603_010),
+    .poolClosed("closed"),
+    .poolCreated(plainPool("ended"), at: 1_767_225_603_020),
+    .poolTerminated("ended", cause: "pool_abandoned: é"),
+    .poolCreated(plainPool("plain"), at: 1_767_225_603_030),
+    .poolCreated(plainPool("gone"), at: 1_767_225_603_040),
+    .poolTerminated("gone", cause: nil),
+    .poolRemoved("gone"),
   ]
+
+  private static let pool = PoolSpecification(
+    name: "mine", template: "tâche", processes: 3, callsPerWorkerMax: 10, startMethod: "spawn",
+    initializer: "module:begin", initializerArguments: #"[1,{"pickle":"gARLAS4="}]"#,
+    main: "/srv/café.py", allowsPickle: true, idleTimeout: 1_500, idempotencyKey: "pool-17")
+
+  private static func plainPool(_ name: String) -> PoolSpecification {
+    PoolSpecification(name: name, template: "default", processes: 1)
+  }
 
   /// All of it.
   static let version3: [Record] =
@@ -78,6 +98,10 @@ extension FormatFixtureTests {
       chunk(23, of: 22, first: 0, count: 1),
       .mapInputEnded(22, nil, at: 1_767_225_602_190),
       .mapCancelRequested(22),
+      .poolResumed("mine"),
+      .poolRemoved("ended"),
+      .poolTerminated("closed", cause: nil),
+      .poolCreated(plainPool("gone"), at: 1_767_225_603_050),
     ]
 
   private static func map(

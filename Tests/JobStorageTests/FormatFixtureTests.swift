@@ -154,6 +154,7 @@ struct FormatFixtureTests {
     (1, #""job_withdrawn":{"job":1}"#, #""job_withdrawn" has no place in this line"#),
     (2, #""map_forgotten":{"map":1}"#, #""map_forgotten" has no place in this line"#),
     (2, #""map_withdrawn":{"map":1}"#, #""map_withdrawn" has no place in this line"#),
+    (2, #""pool_closed":{"pool":"a"}"#, #""pool_closed" has no place in this line"#),
     (1, submission(#""encoding":"pickle""#), #"job_submitted has no member "encoding""#),
     (2, submission(#""main":"/a""#), #"job_submitted has no member "main""#),
     (2, submission(#""map":1,"first":0,"count":1"#), #"job_submitted has no member "count""#),

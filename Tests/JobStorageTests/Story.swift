@@ -91,10 +91,35 @@ extension SplitMix {
       contentType: pick(["image/png", "text/plain; charset=utf-8"]), base64: String(base64))
   }
 
+  mutating func pool(named name: String) -> PoolSpecification {
+    PoolSpecification(
+      name: name, template: pick(["default", "tâche"]),
+      processes: .random(in: 1...256, using: &self),
+      callsPerWorkerMax: chance(30) ? .random(in: 1...99, using: &self) : nil,
+      startMethod: chance(30) ? "spawn" : nil, initializer: chance(30) ? text() : nil,
+      initializerArguments: chance(30) ? "[\(json())]" : "[]", main: chance(30) ? text() : nil,
+      allowsPickle: chance(50), idleTimeout: chance(30) ? timestamp() : nil,
+      idempotencyKey: chance(30) ? "\(text())\(next())" : nil)
+  }
+
+  /// Any record of a pool.
+  mutating func poolRecord(_ name: String) -> Record {
+    switch Int.random(in: 0..<7, using: &self) {
+    case 0: .poolCreated(pool(named: name), at: timestamp())
+    case 1: .poolResized(name, processes: .random(in: 1...999, using: &self))
+    case 2: .poolPaused(name)
+    case 3: .poolResumed(name)
+    case 4: .poolClosed(name)
+    case 5: .poolTerminated(name, cause: chance(50) ? text() : nil)
+    default: .poolRemoved(name)
+    }
+  }
+
   /// Any record, with any content.
   mutating func record() -> Record {
     let job = JobNumber.random(in: 1...JobNumber(Int.max), using: &self)
-    switch Int.random(in: 0..<19, using: &self) {
+    switch Int.random(in: 0..<22, using: &self) {
+    case 19...21: return poolRecord(text())
     case 11: return .mapCreated(map(job))
     case 12: return .mapInputEnded(job, inputError(), at: timestamp())
     case 13: return .mapCancelRequested(job)
@@ -134,21 +159,45 @@ struct Story {
   /// `count` records by `seed`.
   init(seed: UInt64, count: Int) {
     var generator = SplitMix(seed: seed)
+    // Drawn apart: what happens to the jobs is the same with and without them.
+    var pools = SplitMix(seed: ~seed)
     /// Of jobs and maps that may be held.
     var numbers: [JobNumber] = []
     while records.count < count {
       let store = states[states.count - 1]
-      guard let record = Story.next(store, numbers, &generator) else { continue }
-      var after = store
-      do {
-        try after.apply(record)
-      } catch {
-        preconditionFailure("the story does not hold together: \(error)")
+      if records.count % 6 == 5 {
+        tell(Story.nextOfPool(store, &pools), after: store)
+        continue
       }
+      guard let record = Story.next(store, numbers, &generator) else { continue }
+      let after = tell(record, after: store)
       if after.nextNumber > store.nextNumber { numbers.append(store.nextNumber) }
       numbers.removeAll { after[$0] == nil && after.map($0) == nil }
-      records.append(record)
-      states.append(after)
+    }
+  }
+
+  @discardableResult
+  private mutating func tell(_ record: Record, after store: JobStore) -> JobStore {
+    var after = store
+    do {
+      try after.apply(record)
+    } catch {
+      preconditionFailure("the story does not hold together: \(error)")
+    }
+    records.append(record)
+    states.append(after)
+    return after
+  }
+
+  private static func nextOfPool(_ store: JobStore, _ generator: inout SplitMix) -> Record {
+    let created = store.createdPools.map(\.name)
+    let isNew = created.isEmpty || generator.chance(30)
+    let name = isNew ? "pool \(generator.next())" : generator.pick(created)
+    if isNew { return .poolCreated(generator.pool(named: name), at: generator.timestamp()) }
+    while true {
+      let record = generator.poolRecord(name)
+      var after = store
+      if (try? after.apply(record)) != nil { return record }
     }
   }
 

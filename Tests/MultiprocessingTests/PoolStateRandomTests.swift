@@ -64,6 +64,7 @@ struct SimulatedWorkers {
     }
     pool.reports.removeAll()
     pool.checkInvariants()
+    #expect(pool.slots.count <= 5, "more slots than were ever wanted at once")
   }
 
   mutating func perform(_ action: PoolAction) {
@@ -98,6 +99,7 @@ struct SimulatedWorkers {
       #expect(
         !started || wasStarted.contains(call) || !pool.settings.hasClaims,
         "call \(call) has not run and counts as lost")
+    case .poolStarted: Issue.record("nobody asked for that")
     case .poolBroke: break
     case .poolEnded: ended += 1
     }

@@ -510,7 +510,7 @@ final class Played {
     #expect(pool.takeReports() == [.slotGone(slot: 1)])
     pool.state.resize(to: 2, at: pool.time)
     #expect(pool.readyAll().count == 1)
-    #expect(pool.takeReports() == [.slotReady(slot: 2, credit: 1)], "numbers are not used twice")
+    #expect(pool.takeReports() == [.slotReady(slot: 1, credit: 1)], "slots come back")
   }
 
   @Test func `terminating is bounded by the grace`() {

@@ -32,6 +32,7 @@ final class PoolDriver {
   private(set) var order: [UInt64] = []
   private(set) var events: [ForkServerEvent] = []
   private(set) var brokenReason: String?
+  private(set) var hasStarted = false
   private(set) var isEnded = false
   private(set) var goneSlots: [Int] = []
   /// How many fork servers were killed because they did not answer.
@@ -170,6 +171,7 @@ final class PoolDriver {
       } else {
         finish(call, .lost(status, started: started, reason: reason))
       }
+    case .poolStarted: hasStarted = true
     case .poolBroke(let reason): brokenReason = reason
     case .poolEnded: isEnded = true
     }

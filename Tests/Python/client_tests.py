@@ -8,10 +8,12 @@ import functools
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -146,6 +148,24 @@ class ClientTest(unittest.TestCase):
         values = self.client.map("builtins:len", items, pickle=True, chunksize=4)
         self.assertEqual(values, [len(item) for item in items])
         self.assertIn("/results", "".join(self.requests(before)))
+
+    def test_a_map_that_takes_too_long(self):
+        began = time.monotonic()
+        for size in (1, 6 << 20):
+            job = self.client.submit(functions.rest, [60])
+            other = self.client.submit(functions.rest, [60])
+            with self.assertRaises(TimeoutError):
+                self.client.map(functions.square, ["x" * size], timeout=0.2)
+            job.cancel()
+            other.cancel()
+        # A service that takes connections and says nothing.
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            client = lido.Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            with self.assertRaises(TimeoutError):
+                client.map("square", ["x" * (6 << 20)], timeout=0.2)
+        self.assertLess(time.monotonic() - began, SECONDS_MAX)
 
     def test_streams(self):
         self.assertEqual(

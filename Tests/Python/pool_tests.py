@@ -126,6 +126,9 @@ class PoolTest(unittest.TestCase):
         with self.assertRaises(KeyError) as caught:
             pool.apply(functions.fail_at_three, (3,))
         self.assertEqual(caught.exception.args, ("three", 3))
+        with self.assertRaises(FileNotFoundError) as caught:
+            pool.apply(functions.opens, ("/no/file",))
+        self.assertEqual(caught.exception.filename, "/no/file")
 
     def test_a_service_without_pickles(self):
         with Service(allow_pickle=False, folders=[HERE]) as service:

@@ -1,12 +1,15 @@
 """Functions that the tests call in workers."""
 
+import contextvars
 import multiprocessing
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 import threading
 import time
+from time import sleep  # noqa: F401 - a function that this module has only imported
 
 import lido
 
@@ -116,6 +119,24 @@ def raises_long(count):
     raise ValueError("x" * count)
 
 
+def raises_when_negative(count):
+    if count < 0:
+        raises_long(-count)
+    return long_text(count)
+
+
+def opens(path):
+    return pathlib.Path(path).stat()
+
+
+def renames(path, other):
+    os.rename(path, other)
+
+
+def looks_at_bytes(path):
+    os.stat(path.encode())
+
+
 def surrogate(_=None):
     raise ValueError("\ud800 is half a character")
 
@@ -171,6 +192,11 @@ def tells_at_length():
     lido.progress("x" * 10_000)
 
 
+def tells_a_lot(count):
+    lido.item("x" * count)
+    time.sleep(60)
+
+
 def tells_slowly(count):
     for number in range(count):
         time.sleep(0.2)
@@ -186,6 +212,32 @@ def tells_in_threads(count):
     for thread in threads:
         thread.join()
     return count
+
+
+WAKE = threading.Event()
+LEFT = []
+
+
+def leaves_a_thread():
+    """A thread of this job's context that speaks now, and again when the next job says so."""
+    begun = threading.Event()
+
+    def speak():
+        lido.item(lido.current_job().id)
+        begun.set()
+        WAKE.wait()
+        lido.item("of another job")
+        lido.progress(1)
+        LEFT.append(lido.current_job().id)
+    LEFT.append(threading.Thread(target=contextvars.copy_context().run, args=[speak]))
+    LEFT[0].start()
+    begun.wait()
+
+
+def wakes_the_thread():
+    WAKE.set()
+    LEFT[0].join()
+    return LEFT[1]
 
 
 def loops():

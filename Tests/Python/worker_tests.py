@@ -87,6 +87,17 @@ class Worker:
         line = self.line()
         return None if line is None else codec.loads(line)
 
+    def begun(self, text):
+        """Waits for the beginning of the next line, which is longer than the socket holds."""
+        while len(self.rest) < 1000:
+            self.rest += self.channel.recv(1000)
+        assert self.rest.startswith(text), self.rest[:100]
+
+    def flush(self):
+        """Waits until it has read what was sent to it: more is sent than the socket holds."""
+        for _ in range(100):
+            self.send(news="x" * 10_000)
+
     def begin(self, task, *args, **members):
         """Sends a call; its number."""
         self.number += 1
@@ -152,6 +163,21 @@ class WorkerTest(unittest.TestCase):
             self.assertIn(part, error["message"])
         self.assertEqual(worker.value("registered", 1), 2)
 
+    def test_what_a_name_that_may_not_be_called_needs(self):
+        worker = self.ready()
+        message = worker.error("operator:floordiv")["message"]
+        for part in ("(worker_functions)", "operator is none of them",
+                     "`worker: [python3, -m, lido.worker, ..., operator]`", "--any-module"):
+            self.assertIn(part, message)
+        message = worker.error("worker_functions:sleep")["message"]
+        for part in ("is of time, which worker_functions has only imported", "lido.task"):
+            self.assertIn(part, message)
+        # What a module's __all__ names is its own, wherever it is written: here in C.
+        worker = self.worker("operator", "worker_functions")
+        self.assertIn("ready", worker.receive())
+        self.assertEqual(worker.value("operator:floordiv", 17, 5), 3)
+        self.assertEqual(worker.error("operator:_abs")["type"], "TaskNotFound")
+
     def test_any_module(self):
         worker = self.ready("--any-module", "worker_functions")
         self.assertEqual(worker.value("math:factorial", 5), 120)
@@ -179,6 +205,15 @@ class WorkerTest(unittest.TestCase):
         self.assertNotIn("lido/worker.py", trace)
         self.assertNotIn("pickle", worker.error("worker_functions:trouble", [1]))
         self.assertIn("\\ud800", worker.error("worker_functions:surrogate")["message"])
+        self.assertEqual(
+            worker.error("worker_functions:opens", "/no/file")["args"],
+            [2, "No such file or directory", "/no/file"])
+        self.assertEqual(
+            worker.error("worker_functions:renames", "/no/a", "/no/b")["args"],
+            [2, "No such file or directory", "/no/a", None, "/no/b"])
+        self.assertEqual(
+            worker.error("worker_functions:looks_at_bytes", "/no/file")["args"],
+            [2, "No such file or directory"])
         error = worker.error("worker_functions:square")
         self.assertEqual(error["type"], "TypeError")
 
@@ -260,6 +295,14 @@ class WorkerTest(unittest.TestCase):
             self.assertEqual(worker.receive(), {"item": number, "value": "x" * 100_000})
         self.assertEqual(worker.receive(), {"return": number, "value": 20})
 
+    def test_a_thread_that_outlives_its_job(self):
+        worker = self.ready()
+        number = worker.begin("worker_functions:leaves_a_thread")
+        self.assertEqual(worker.receive(), {"item": number, "value": "j"})
+        self.assertEqual(worker.receive()["return"], number)
+        number = worker.begin("worker_functions:wakes_the_thread")
+        self.assertEqual(worker.receive(), {"return": number, "value": "j"})
+
     def test_lines_that_are_too_long(self):
         worker = self.ready(line_bytes_max=100_000, encoding="pickle")
         self.assertEqual(len(worker.value("worker_functions:long_text", 90_000)), 90_000)
@@ -270,6 +313,15 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual((error["type"], error["message"][:3]), ("ValueError", "xxx"))
         answer = worker.call("worker_functions:raises_long", items=[200_000])
         self.assertEqual((answer["item"], answer["values"]), (0, []))
+        # Which item it was is told while the values before it fit.
+        answer = worker.call(
+            "worker_functions:raises_when_negative", items=[7, 8, -200_000, 9], encoding="pickle")
+        self.assertEqual((answer["item"], answer["values"]), (2, ["x" * 7, "x" * 8]))
+        self.assertNotIn("pickle", answer["error"])
+        answer = worker.call(
+            "worker_functions:raises_when_negative", items=[60_000, 60_000, -1, 9])
+        self.assertEqual((answer["item"], "values" in answer), (2, False))
+        self.assertIn("item 2 of a chunk", answer["error"]["message"])
 
     def test_initializer(self):
         worker = self.ready(
@@ -346,6 +398,23 @@ class WorkerTest(unittest.TestCase):
         worker.begin("worker_functions:rest", 60)
         os.kill(worker.process.pid, signal.SIGINT)
         self.assertEqual(worker.process.wait(SECONDS_MAX), 1)
+
+    def test_signals_in_the_middle_of_a_line(self):
+        """The line goes out whole first, whether it is the function's or the answer."""
+        worker = self.ready(line_bytes_max=64 << 20)
+        number = worker.begin("worker_functions:tells_a_lot", 8 << 20)
+        worker.begun(b'{"item"')
+        worker.send(cancel=number)
+        worker.flush()
+        self.assertEqual(len(worker.receive()["value"]), 8 << 20)
+        self.assertEqual(worker.receive()["error"]["type"], "Cancelled")
+        number = worker.begin("worker_functions:long_text", 8 << 20)
+        worker.begun(b'{"return"')
+        os.kill(worker.process.pid, signal.SIGTERM)
+        worker.flush()
+        self.assertEqual(len(worker.receive()["value"]), 8 << 20)
+        self.assertIsNone(worker.receive())
+        self.assertEqual(worker.process.wait(SECONDS_MAX), -signal.SIGTERM)
 
     def test_terminate(self):
         # The function cleans up, its call is answered, and the process ends.
@@ -440,6 +509,37 @@ class WorkerTest(unittest.TestCase):
             file.write("def name(): return 'changed'\n")
         self.assertEqual(worker.value("__main__:name", main=path), "changed")
         self.assertIn("cannot read", worker.error("__main__:name", main=path + "x")["message"])
+
+    def test_scripts_that_take_turns(self):
+        """Each is loaded once, while they are few; none stays for ever when they are many."""
+        text = """
+            import gc, types
+            count = 0
+            class Thing:
+                pass
+            def counted():
+                global count
+                count += 1
+                return count
+            def scripts():
+                gc.collect()
+                return sum(
+                    type(one) is types.ModuleType and one.__name__ == "__mp_main__"
+                    for one in gc.get_objects())
+            def things():
+                return Thing()
+            """
+        paths = [self.script(text) for _ in range(20)]
+        worker = self.ready(allow_main=True, encoding="pickle")
+        for expected in range(1, 4):
+            for path in paths[:2]:
+                self.assertEqual(worker.value("__main__:counted", main=path), expected)
+                # What is pickled is of the script that is called.
+                worker.value("__main__:things", main=path, encoding="pickle")
+        for path in paths:
+            worker.value("__main__:counted", main=path)
+            os.utime(path, (1, 1))
+        self.assertLessEqual(worker.value("__main__:scripts", main=paths[0]), 9)
 
     def test_a_script_without_a_guard_makes_no_pool(self):
         path = self.script("import lido\ndef f(): pass\nlido.Pool(1)\n")

@@ -39,7 +39,7 @@ struct Handle {
     }
   }
 
-  private static func read(_ json: inout JSONReader) throws(JSONError) -> Handle {
+  static func read(_ json: inout JSONReader) throws(JSONError) -> Handle {
     var handle = Handle()
     try json.beginObject()
     while let name = try json.nextMember() {
@@ -59,7 +59,7 @@ struct Handle {
     return handle
   }
 
-  private static func readCode(_ json: inout JSONReader) throws(JSONError) -> String {
+  static func readCode(_ json: inout JSONReader) throws(JSONError) -> String {
     var code = ""
     try json.beginObject()
     while let name = try json.nextMember() {

@@ -8,14 +8,14 @@ import JobStorage
 struct Plan {
   /// What one event of a history is.
   enum Action: Int, CaseIterable {
-    case ask, askMuch, repeatSubmission, leave
+    case ask, askMuch, askForMap, repeatSubmission, leave
     case passTime, passMuchTime, waitForDeadline, comeToRest
     case syncEnds, compact, failCall, failSync, fillDisk, makeRoom
     case dieAtCall, kill, losePower, drain
     case loseForkServer, refuseCompactor, failCompactor, breakPool, jumpClock, lookAround
   }
 
-  let settings: Settings
+  var settings: Settings
   let segmentBytesMax: Int
   /// Whether retention drops jobs whenever it likes, as far as clients can know.
   let isRetentionTight: Bool
@@ -34,6 +34,9 @@ struct Plan {
     settings.pools = [Settings.Pool(name: "default"), Settings.Pool(name: "side")]
     settings.limits.openJobsMax = chance.pick([6, 40, 1_000])
     settings.limits.openBytesMax = chance.pick([300, 1 << 30])
+    settings.limits.mapBytesMax = chance.pick([600, 3_000, 20_000, 16 << 20])
+    settings.limits.mapUnreadMax = 0
+    settings.limits.chunksPerTurnMax = chance.pick([1, 2, 5, 1_000])
     settings.limits.retryDelay = 200
     settings.limits.retryDelayMax = 2_000
     isRetentionTight = chance.percent(50)
@@ -55,7 +58,7 @@ struct Plan {
 
   /// Of `Action`, in its order.
   private static let actions = [
-    200, 40, 60, 12, 140, 20, 80, 40, 140, 60, 12, 2, 6, 40, 8, 6, 6, 3, 4, 3, 6, 1, 8, 10,
+    200, 40, 110, 60, 12, 140, 20, 80, 40, 140, 60, 12, 2, 6, 40, 8, 6, 6, 3, 4, 3, 6, 1, 8, 10,
   ]
 
   /// The first of the weights stays; of the others some become nothing and some more.

@@ -149,9 +149,9 @@ final class SimulatedPool: PoolDriver {
     case .raises, .refusesArguments:
       removeFirst(slot, at: now)
       let code: JobError.Code = held.deed == .raises ? .raised : .argumentDecoding
-      events.append(
-        .callRaised(
-          held.assignment.call, RaisedError(code: code, type: "Oops", message: "by plan")))
+      var error = RaisedError(code: code, type: "Oops", message: "by plan")
+      if held.assignment.kind != .call { noteItem(of: held.assignment, &error) }
+      events.append(.callRaised(held.assignment.call, error))
       world.note("raised")
     case .exits: workerEnds(slot, .workerExited(exitcode: 3), at: now)
     case .isKilled: workerEnds(slot, .workerExited(exitcode: -SIGKILL), at: now)
@@ -181,9 +181,30 @@ final class SimulatedPool: PoolDriver {
 
   private func answer(_ slot: Int, _ held: Held, at now: UInt64) {
     removeFirst(slot, at: now)
-    events.append(
-      .callReturned(held.assignment.call, result: World.result(of: held.assignment.args)))
+    events.append(.callReturned(held.assignment.call, result: result(of: held.assignment)))
     world.note("returned")
+  }
+
+  private func result(of assignment: Assignment) -> String {
+    guard assignment.kind != .call else { return World.result(of: assignment.args) }
+    var items = World.elements(of: assignment.args)
+    if !isPrompt, chance.percent(2) {
+      world.note("chunk answered with too few values")
+      items.removeLast()
+    }
+    return World.result(ofItems: items)
+  }
+
+  /// Says which item of a chunk failed, and the values before; or not, or nonsense.
+  private func noteItem(of assignment: Assignment, _ error: inout RaisedError) {
+    guard chance.percent(85) else { return }
+    let items = World.elements(of: assignment.args)
+    let item = chance.below(items.count)
+    error.item = item
+    error.values = World.result(ofItems: Array(items[..<item]))
+    guard chance.percent(8) else { return }
+    world.note("chunk raised with wrong values")
+    error.values = World.result(ofItems: items)
   }
 
   private func removeFirst(_ slot: Int, at now: UInt64) {
@@ -266,6 +287,14 @@ final class SimulatedPool: PoolDriver {
   }
 
   func flush() {}
+
+  func resize(to processes: Int, at instant: Instant) {
+    preconditionFailure("nobody resizes a simulated pool")
+  }
+
+  func close(at instant: Instant) {
+    preconditionFailure("nobody closes a simulated pool")
+  }
 
   func terminate(at instant: Instant) {
     if endsAt == nil { endsAt = instant.nanoseconds + milliseconds(chance.below(1_000)) }

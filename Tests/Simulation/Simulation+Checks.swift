@@ -140,6 +140,8 @@ extension Simulation {
     guard let handles = Handle.readMany(response.bytes) else { return fail("no list") }
     if Set(handles.map(\.id)).count != handles.count { fail("a job stands in the list twice") }
     for handle in handles {
+      let number = JobID(handle.id).flatMap { life?.server.engine.store.number(of: $0) }
+      if number.flatMap({ world.books.chunk($0) }) != nil { fail("a chunk stands in the list") }
       guard let ticket = ticketByID[handle.id] else { continue }
       hear(of: ticket, handle, version: nil, body: nil)
     }
@@ -165,16 +167,22 @@ extension Simulation {
 
   func check(_ server: Server) {
     for broken in server.engine.brokenInvariants() { fail(broken) }
+    noteWrittenLines()
+    for number in world.takeTouchedMaps() {
+      for wrong in world.books.differences(from: server.engine.store, of: number) { fail(wrong) }
+    }
     // Only records change jobs, and only answers what is known of them.
     guard sequence != checkedSequence || answersHeard != checkedAnswers else { return }
     (checkedSequence, checkedAnswers) = (sequence, answersHeard)
     checkTickets(server.engine.store)
+    checkMapTickets(server.engine.store)
   }
 
   /// Every job is that of one ticket, and every ticket's is there and as it was told.
   func checkTickets(_ store: JobStore) {
     var seen: Set<Int> = []
     store.forEachInSnapshotOrder { job in
+      if job.options?.chunk != nil { return }
       guard let marker = Int(job.args.dropFirst().dropLast()) else {
         return fail("job \(job.id) has the arguments \(job.args)")
       }

@@ -17,6 +17,7 @@ enum Wish {
   case drop(Ticket)
   case list
   case metrics
+  case map(MapWish)
 
   /// For the tally.
   var word: String {
@@ -31,6 +32,7 @@ enum Wish {
     case .drop: "delete"
     case .list: "list"
     case .metrics: "metrics"
+    case .map(let wish): wish.word
     }
   }
 }
@@ -148,6 +150,9 @@ extension Simulation {
       ticket.isDropAsked = true
     case .list: query.append("limit=1000")
     case .metrics: path = "/metrics"
+    case .map(let wish):
+      request = self.request(for: wish)
+      return route(&request, .map(wish), number)
     }
     request = HTTPRequest(
       method: method, path: path, query: HTTPQuery(query.joined(separator: "&")),
@@ -166,18 +171,29 @@ extension Simulation {
     request.parameterNames = parameters.names
     weak var owed: PendingResponse?
     outstanding.append(Outstanding(number: number, wish: wish, response: { nil }))
+    if case .map(.open(let ticket, _)) = wish,
+      let stream = life.router.routes[index].stream?(request)
+    {
+      return inputs.append(SimulatedInput(ticket, stream, number, chance))
+    }
     let answer = life.router.routes[index].action(&request) {
       let pending = PendingResponse { [weak self] in self?.answered(number, $0) }
       owed = pending
       return pending
     }
+    settle(answer, number, owed)
+  }
+
+  /// An answer that comes now or later.
+  func settle(_ answer: HTTPAnswer, _ number: Int, _ owed: PendingResponse?) {
     if case .now(let response) = answer { return answered(number, response) }
     guard let place = outstanding.firstIndex(where: { $0.number == number }) else { return }
-    outstanding[place] = Outstanding(number: number, wish: wish, response: { [weak owed] in owed })
+    outstanding[place] = Outstanding(
+      number: number, wish: outstanding[place].wish, response: { [weak owed] in owed })
   }
 
   /// An answer leaves the service; not if its process has died meanwhile.
-  private func answered(_ number: Int, _ response: HTTPResponse?) {
+  func answered(_ number: Int, _ response: HTTPResponse?) {
     guard !world.isDead, let place = outstanding.firstIndex(where: { $0.number == number }) else {
       return
     }
@@ -201,9 +217,11 @@ extension Simulation {
       switch request.wish {
       case .submit(let ticket, _): loseSubmission(ticket)
       case .submitMany(let many, _): for ticket in many { loseSubmission(ticket) }
+      case .map(let wish): loseMap(wish)
       default: break
       }
     }
+    loseStreams()
     if !outstanding.isEmpty { note("connections lost") }
     outstanding = []
   }
@@ -248,6 +266,7 @@ extension Simulation {
       }
     case .list: hearList(response)
     case .metrics: hearMetrics(response)
+    case .map(let wish): hear(response, wish)
     }
   }
 

@@ -114,6 +114,7 @@ extension Simulation {
     self.life = life
     server.observeRecords = { [weak self] records in
       guard let self else { return }
+      mapsOfEvent = []
       for record in records {
         tape.append(record)
         tell("  \(record.job) \(World.word(for: record))")
@@ -144,18 +145,23 @@ extension Simulation {
       } catch {
         return fail("the tape does not fit: \(error)")
       }
+      _ = baseBooks.note(record)
     }
+    for wrong in baseBooks.differences(from: store) { fail("recovered: \(wrong)") }
     if base != store { fail("the recovered state is not that after record \(last)") }
     if hasLostPower, plan.settings.sync != .always {
       for ticket in tickets { ticket.rollBack(to: last) }
+      for ticket in mapTickets { ticket.rollBack(to: last) }
     }
     hasLostPower = false
     base = store
     baseSequence = last
     tape = []
     (appendedFloor, syncedFloor) = (last, last)
-    world.recovered(store)
+    _ = baseBooks.takeTouched()
+    world.recovered(store, baseBooks)
     checkTickets(store)
+    checkMapTickets(store, isStart: true)
   }
 
   // MARK: The end of a history
@@ -169,6 +175,7 @@ extension Simulation {
       turns += 1
       if turns > 4_000 { return fail("does not come to rest: \(whatIsOpen)") }
       becomeCalm()
+      helpInputs()
       life?.fileSystem.background?.complete()
       life?.forkServer.compact(at: moment.timestamp)
       waitForDeadline()
@@ -194,7 +201,7 @@ extension Simulation {
     die(.killed)
   }
 
-  private func becomeCalm() {
+  func becomeCalm() {
     isCalm = true
     disk.capacity = .max
     world.brokenPool = nil
@@ -211,15 +218,18 @@ extension Simulation {
     guard let server = life?.server else { return false }
     return server.phase == .ready && server.engine.store.openCount == 0
       && server.heldBack.isEmpty && outstanding.isEmpty && server.engine.isWritable
+      && server.engine.store.openMapCount == 0 && inputs.isEmpty && readers.isEmpty
   }
 
   private var whatIsOpen: String {
     guard let server = life?.server else { return "there is no service" }
     var jobs: [String] = []
     server.engine.store.forEachOpen { jobs.append("\($0.number) \($0.state)") }
+    let readers = readers.map { "\($0.ticket.tag)/\($0.map) by \($0.order) at \($0.line)" }
     return """
       phase \(server.phase), jobs \(jobs.prefix(5)), \(server.heldBack.count) held back, \
-      \(outstanding.count) requests, writable: \(server.engine.isWritable)
+      \(outstanding.count) requests, writable: \(server.engine.isWritable), \
+      \(server.engine.store.openMapCount) maps, \(inputs.count) inputs, \(readers) read
       """
   }
 }

@@ -42,7 +42,7 @@ final class Simulation {
 
   let seed: UInt64
   let chance: Chance
-  let plan: Plan
+  var plan: Plan
   let disk: SimulatedDisk
   let world: World
   var life: Life?
@@ -70,6 +70,19 @@ final class Simulation {
   var syncedFloor: UInt64 = 0
   var hasLostPower = false
 
+  // The tape again, as the books of maps up to `baseSequence`.
+  var baseBooks = MapBooks()
+
+  // The clients of maps.
+  var mapTickets: [MapTicket] = []
+  var mapTicketByID: [String: MapTicket] = [:]
+  var inputs: [SimulatedInput] = []
+  var readers: [SimulatedReader] = []
+  /// How many lines of each map were written for a reader, in each order, in this life.
+  var linesWritten: [MapNumber: [Int]] = [:]
+  /// Maps that chunks were submitted of by the present event.
+  var mapsOfEvent: Set<MapNumber> = []
+
   // The clients.
   var tickets: [Ticket] = []
   var ticketByID: [String: Ticket] = [:]
@@ -82,6 +95,9 @@ final class Simulation {
   var checkedSequence: UInt64 = 0
   var checkedAnswers = 0
   var wishes: [Wish] = []
+  /// Who reads the feeds of pools.
+  private(set) lazy var feedReaders = SimulatedFeedReader.some(of: plan, seed: seed)
+  var feedPlaces = FeedPlaces()
 
   init(seed: UInt64, isTold: Bool = false) {
     self.seed = seed
@@ -91,6 +107,8 @@ final class Simulation {
     disk = SimulatedDisk(chance)
     world = World(chance, deedWeights: plan.deedWeights)
     world.engine = { [unowned self] in life?.server.engine }
+    world.chunkBegan = { [unowned self] in chunkBegan($0) }
+    world.mapRecordComes = { [unowned self] in mapRecordComes($0) }
     tell("\(plan.settings.sync), segments of \(plan.segmentBytesMax), \(plan.settings.limits)")
   }
 
@@ -132,6 +150,7 @@ final class Simulation {
     switch action {
     case .ask: wishes.append(wish())
     case .askMuch: for _ in 0..<chance.within(2...6) { wishes.append(wish()) }
+    case .askForMap: for wish in mapWishes() { wishes.append(.map(wish)) }
     case .repeatSubmission: wishes.append(repetition())
     case .leave: leave()
     case .passTime: pass(milliseconds: chance.within(1...60))
@@ -139,7 +158,7 @@ final class Simulation {
     case .waitForDeadline: waitForDeadline()
     case .comeToRest: return comeToRest()
     case .jumpClock: jumpClock()
-    case .lookAround: wishes += [.list, .metrics]
+    case .lookAround: wishes += [.list, .metrics, .map(.list)]
     default: harm(action)
     }
     if chance.percent(70) { pass(milliseconds: chance.below(10)) }
@@ -249,6 +268,7 @@ final class Simulation {
     }
     guard problems.isEmpty, let life, life.server.engine.isWritable else { return }
     checkRetention(of: life.server)
+    checkWaits(of: life.server)
   }
 
   // MARK: A turn
@@ -263,6 +283,7 @@ final class Simulation {
     }
     if life.fileSystem.isDead { return die(armedDeath) }
     check(life.server)
+    readFeeds(life)
     if life.server.phase == .stopped { shutDown(life) }
   }
 
@@ -272,6 +293,7 @@ final class Simulation {
       let due = wishes
       wishes = []
       for wish in due where !world.isDead { send(wish) }
+      moveStreams()
     case .middle:
       for signal in life.signals { life.server.signalArrived(signal) }
       life.signals = []

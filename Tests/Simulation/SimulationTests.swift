@@ -1,5 +1,10 @@
 import Glibc
+import JobCore
+import JobStorage
 import Testing
+
+@testable import HTTPServer
+@testable import JobServer
 
 /// The whole service on simulated edges, by seed. `LIDO_SEED=17` runs that one alone and tells what
 /// happened in it.
@@ -30,6 +35,81 @@ import Testing
     }
   }
 
+  // MARK: By hand
+
+  /// A service with `--sync always` on a disk that syncs when it is told to, with workers that
+  /// return.
+  private func service() throws -> (Simulation, Simulation.Life) {
+    let simulation = Simulation(seed: 1)
+    simulation.plan.settings = Settings()
+    simulation.plan.settings.directory = "/data"
+    simulation.plan.settings.sync = .always
+    simulation.plan.settings.pools = [Settings.Pool(name: "default"), Settings.Pool(name: "side")]
+    simulation.disk.makeFolder("")
+    simulation.becomeCalm()
+    simulation.start()
+    let life = try #require(simulation.life)
+    run(simulation) { life.server.phase == .ready }
+    simulation.becomeCalm()
+    return (simulation, life)
+  }
+
+  /// Turns, each after a sync, until it is so.
+  private func run(_ simulation: Simulation, until isSo: () -> Bool) {
+    for _ in 0..<200 where !isSo() {
+      simulation.life?.fileSystem.background?.complete()
+      simulation.waitForDeadline()
+      simulation.takeTurn()
+    }
+    #expect(isSo())
+  }
+
+  /// A map of a document that is asked for, waited for, and read, and has just become final in
+  /// memory, while somebody submits a job.
+  @Test func `whoever waits for a map is told when it is durable, whatever else is not`() throws {
+    let (simulation, life) = try service()
+    var ticket = MapTicket(marker: 1, isStreamed: false, simulation.chance)
+    while ticket.items.isEmpty || ticket.clientID == nil || ticket.pool != nil {
+      ticket = MapTicket(marker: 1, isStreamed: false, simulation.chance)
+    }
+    simulation.mapTickets = [ticket]
+    simulation.wishes = [.map(.submit(ticket, wait: true))]
+    run(simulation) { simulation.number(of: ticket) != nil }
+    simulation.wishes = [.map(.read(MapRead(ticket, .completion, after: 0)))]
+    run(simulation) { simulation.readers.count == 1 }
+    let reader = simulation.readers[0]
+    let number = try #require(simulation.number(of: ticket))
+    run(simulation) { life.server.engine.store.map(number)?.stage == .final }
+
+    simulation.wishes = [.submit(simulation.newTicket(), wait: false)]
+    life.fileSystem.background?.complete()
+    simulation.takeTurn()
+    #expect(!life.server.undurable.isEmpty)
+    #expect(reader.body.source.state == .finished)
+    #expect(simulation.outstanding.map(\.wish.word) == ["submit"])
+    #expect(simulation.world.tally["map accepted"] == 1)
+    #expect(simulation.problems + simulation.world.problems == [])
+  }
+
+  @Test func `who sends items hears that their map was cancelled once that is durable`() throws {
+    let (simulation, life) = try service()
+    var ticket = MapTicket(marker: 1, isStreamed: true, simulation.chance)
+    while ticket.items.count < 5 || ticket.clientID == nil || ticket.pool != nil {
+      ticket = MapTicket(marker: 1, isStreamed: true, simulation.chance)
+    }
+    simulation.mapTickets = [ticket]
+    simulation.wishes = [.map(.open(ticket, wait: false))]
+    run(simulation) { life.server.mapInputs.first?.map != nil }
+    let input = try #require(simulation.inputs.first)
+    simulation.wishes = [.map(.cancel(ticket))]
+    simulation.takeTurn()
+    #expect(life.server.engine.store.map(1)?.isCancelRequested == true)
+    simulation.takeTurn()
+    #expect(input.stream.refusal == nil && simulation.outstanding.count == 2)
+    run(simulation) { simulation.outstanding.isEmpty }
+    #expect(simulation.problems + simulation.world.problems == [])
+  }
+
   /// What the simulation is for happens in it, each in a handful of histories.
   @Test func `every kind of fault occurs`() {
     var tally = Tally()
@@ -52,6 +132,7 @@ import Testing
     "start failed: callFailed", "snapshot", "snapshot passed over", "compactor killed",
     "compactor not started",
     "fork server lost", "fork server not replaced", "pool breaks", "clock jumped", "client left",
+    "feed: completions", "feed: all", "feed: gone",
     "hung", "answered late", "answered twice", "answered while it was ended", "assigned too late",
     "ended on request", "lost: not started", "lost: exited", "lost: signalled",
     "lost: interrupted", "lost: protocol broken", "lost: out of memory", "revoked interrupted",
@@ -59,6 +140,14 @@ import Testing
     "failed interrupted", "failed initializer_failed", "cancelled", "cancel of a running job",
     "dropped", "replayed", "mismatch", "refused: read_only", "refused: draining",
     "refused: queue_full", "connections lost", "status 204", "status 410",
-    "status 424",
+    "status 424", "map of a document", "map of lines", "map accepted", "map replayed",
+    "map mismatch", "map cancelled", "map dropped", "map withdrawn", "map input: whole",
+    "map input: broken_off", "map input: invalid_item", "map input: interrupted",
+    "map input: cancelled", "map refused: read_only", "map refused: queue_full",
+    "input held back", "input broken off", "inputs lost", "readers lost", "chunk succeeded",
+    "chunk failed at an item", "chunk failed as a whole", "chunk timed out", "chunk retried",
+    "chunk cancelled", "chunk revoked: interrupted", "chunk revoked: not_started",
+    "chunk released", "reader", "reader left", "results read to the end", "results cut",
+    "result of map heard",
   ]
 }

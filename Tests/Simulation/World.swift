@@ -15,11 +15,17 @@ final class World {
   var isDead = false
   /// The engine whose decisions are judged.
   var engine: () -> Engine? = { nil }
+  /// What the records have said of maps.
+  private(set) var books = MapBooks()
+  /// Called when a worker begins with a chunk.
+  var chunkBegan: (JobNumber) -> Void = { _ in }
+  /// Called before a record about maps is written down.
+  var mapRecordComes: (Record) -> Void = { _ in }
 
   /// The jobs that run, and those that wait in a worker.
   private var running: [JobID: Int] = [:]
-  /// What the next record of a job must be.
-  private var expected: (number: JobNumber, words: [String])?
+  /// What the next record of a job must be, and the item that its error is to name.
+  private var expected: (number: JobNumber, words: [String], item: Int?)?
   private var hasSeenRecord = false
   /// Of open jobs, how many attempts have failed.
   private var attemptsFailed: [JobNumber: Int] = [:]
@@ -43,8 +49,30 @@ final class World {
 
   func breaksPool(_ index: Int) -> Bool { brokenPool == index }
 
-  /// What a call with these arguments returns.
-  static func result(of args: String) -> String { #"{"of":\#(args)}"# }
+  /// What a call with these arguments returns, and what a chunk's item does: a third number says
+  /// how much longer it is.
+  static func result(of args: String) -> String {
+    let numbers = args.dropFirst().dropLast().split(separator: ",")
+    guard numbers.count == 3, let length = Int(numbers[2]) else { return #"{"of":\#(args)}"# }
+    return #"{"of":\#(args),"pad":"\#(String(repeating: "x", count: length))"}"#
+  }
+
+  /// What a chunk with these items returns.
+  static func result(ofItems items: [String]) -> String { array(items.map { result(of: $0) }) }
+
+  static func array(_ items: [String]) -> String { "[" + items.joined(separator: ",") + "]" }
+
+  /// How many values a result of a map has.
+  static func elementCount(ofResult text: String) -> Int {
+    text.split(separator: "{").count - 1
+  }
+
+  /// The items of a chunk, each of which is an array of numbers.
+  static func elements(of args: String) -> [String] {
+    args.dropFirst().dropLast().split(separator: "]").map { part in
+      (part.first == "," ? part.dropFirst() : part) + "]"
+    }
+  }
 
   // MARK: Calls
 
@@ -57,6 +85,9 @@ final class World {
     if assignment.attempt > job.effectiveOptions.attemptsMax {
       fail("job \(assignment.job) is run as attempt \(assignment.attempt)")
     }
+    let kind = books.chunk(number).flatMap { books[$0.map] }
+      .map { Assignment.Kind.chunk(star: $0.created.isStar) }
+    if assignment.kind != kind ?? .call { fail("job \(assignment.job) is run as another kind") }
   }
 
   func began(_ assignment: Assignment) {
@@ -64,6 +95,9 @@ final class World {
     if running[assignment.job, default: 0] > 1 {
       fail("job \(assignment.job) runs twice at the same time")
     }
+    guard assignment.kind != .call else { return }
+    note("chunk began")
+    if let number = engine()?.store.number(of: assignment.job) { chunkBegan(number) }
   }
 
   func ended(_ assignment: Assignment) {
@@ -88,9 +122,18 @@ final class World {
     guard let engine = engine() else { return }
     switch event {
     case .callReturned(let call, let result):
-      expect(call, engine) { _ in ["succeeded \(result)"] }
+      expect(call, engine) { job in
+        guard let chunk = job.options?.chunk, World.elementCount(ofResult: result) != chunk.count
+        else {
+          return ["succeeded \(result)"]
+        }
+        return self.failure(job, .raised)
+      }
     case .callRaised(let call, let error):
       expect(call, engine) { self.failure($0, error.code) }
+      // What the worker says of the items of a chunk counts if it fits.
+      let values = error.values.map(World.elementCount(ofResult:))
+      expected?.item = error.item == values ? error.item : nil
     case .callLost(let call, let loss):
       expect(call, engine) { self.consequence(of: loss, $0, engine) }
     default: break
@@ -105,14 +148,14 @@ final class World {
         $0.id == call
       })
     else {
-      expected = (0, [])
+      expected = (0, [], nil)
       return
     }
     switch held.ending {
-    case .cancelled: expected = (number, ["cancelled"])
-    case .timedOut: expected = (number, failure(job, .timedOut))
-    case .passed: expected = (number, ["failed"])
-    case nil: expected = (number, words(job))
+    case .cancelled: expected = (number, ["cancelled"], nil)
+    case .timedOut: expected = (number, failure(job, .timedOut), nil)
+    case .passed, .poolTerminated: expected = (number, ["failed"], nil)
+    case nil: expected = (number, words(job), nil)
     }
   }
 
@@ -143,6 +186,8 @@ final class World {
   /// A record was decided.
   func decided(_ record: Record) {
     count(record)
+    mapRecordComes(record)
+    if let problem = books.note(record) { fail(problem) }
     guard let expected, !hasSeenRecord else { return }
     hasSeenRecord = true
     let word = World.word(for: record)
@@ -155,9 +200,19 @@ final class World {
     guard record.job == expected.number, expected.words.contains(word) else {
       return fail("\(word) of job \(record.job), not \(expected.words) of \(expected.number)")
     }
+    switch record {
+    case .jobEnded(_, .failed(let error), _) where error.code != .timedOut,
+      .attemptFailed(_, let error, _) where error.code != .timedOut:
+      if error.item != expected.item { fail("job \(record.job) failed at another item") }
+    default: break
+    }
   }
 
+  /// The maps that records were about since it was last asked.
+  func takeTouchedMaps() -> [MapNumber] { books.takeTouched() }
+
   private func count(_ record: Record) {
+    noteChunk(record)
     switch record {
     case .jobSubmitted(let submitted): attemptsFailed[submitted.number] = 0
     case .attemptStarted(let number, let attempt, _):
@@ -179,16 +234,39 @@ final class World {
     case .jobWithdrawn(let number):
       attemptsFailed[number] = nil
       note("withdrawn")
-    case .mapCreated, .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten,
-      .mapWithdrawn:
-      fail("\(record) where nobody asks for maps")
+    case .mapCreated(let created): note(created.total == nil ? "map of lines" : "map of a document")
+    case .mapInputEnded(_, let error, _):
+      note(error.map { "map input: \($0.code.rawValue)" } ?? "map input: whole")
+    case .mapCancelRequested: note("map cancelled")
+    case .chunkReleased: note("chunk released")
+    case .mapForgotten: note("map dropped")
+    case .mapWithdrawn: note("map withdrawn")
+    case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
+      .poolRemoved:
+      fail("\(record) where nobody asks for pools")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }
   }
 
-  /// A store was recovered: its counters are what counting goes on from.
-  func recovered(_ store: JobStore) {
+  /// The records have led to something with a chunk: how often that happens is of interest.
+  private func noteChunk(_ record: Record) {
+    guard books.chunk(record.job) != nil else { return }
+    switch record {
+    case .attemptFailed: note("chunk retried")
+    case .attemptRevoked(_, let revocation): note("chunk revoked: \(revocation.rawValue)")
+    case .jobEnded(_, .failed(let error), _):
+      note(error.item == nil ? "chunk failed as a whole" : "chunk failed at an item")
+      if error.code == .timedOut { note("chunk timed out") }
+    case .jobEnded(_, let outcome, _):
+      note(outcome == .cancelled ? "chunk cancelled" : "chunk succeeded")
+    default: break
+    }
+  }
+
+  /// A store was recovered: its counters are what counting goes on from, and these the books.
+  func recovered(_ store: JobStore, _ books: MapBooks) {
+    self.books = books
     attemptsFailed = [:]
     store.forEachOpen { job in
       attemptsFailed[job.number] = Int(job.attempt) - (job.state == .running ? 1 : 0)
@@ -234,6 +312,13 @@ final class World {
     case .chunkReleased: "chunk_released"
     case .mapForgotten: "map_forgotten"
     case .mapWithdrawn: "map_withdrawn"
+    case .poolCreated: "pool_created"
+    case .poolResized: "pool_resized"
+    case .poolPaused: "pool_paused"
+    case .poolResumed: "pool_resumed"
+    case .poolClosed: "pool_closed"
+    case .poolTerminated: "pool_terminated"
+    case .poolRemoved: "pool_removed"
     }
   }
 }

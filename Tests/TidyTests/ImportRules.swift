@@ -17,7 +17,10 @@ enum ImportRules {
       "JobStorage", "Logging", "Multiprocessing", "Reactor", "Yams",
     ],
     "Lido": ["JobServer", "Multiprocessing"],
-    "Examples": ["CTurboJPEG", "Glibc", "Multiprocessing", "Pictures"],
+    "Examples": [
+      "CTurboJPEG", "Glibc", "Lido", "Multiprocessing", "PackageDescription", "Pictures",
+      "Synchronization",
+    ],
     "Command": ["BigInt", "CPlatform", "Glibc", "Lido", "Multiprocessing"],
   ]
 

@@ -1,11 +1,10 @@
 #!/bin/sh
 # A worker in shell: all that the worker protocol asks for, with jq for the JSON. In lido.yaml:
-#
-#     pools:
-#       shell: { worker: [/usr/share/lido/worker.sh], processes: 2 }
+#     pools: { shell: { worker: [/usr/share/lido/worker.sh], processes: 2 } }
 #
 # A task is a function: its arguments are a JSON array on stdin, what it writes to stdout is its
-# result, what it writes to stderr the log of its job, and if it fails, so does the job.
+# result (nothing: null; several values: their list), what it writes to stderr the log of its job,
+# and if it fails, so does the job. jq 1.6 rounds integers beyond 2^53; jq 1.7 keeps them.
 set -eu
 
 task_sum() { jq add; }
@@ -32,8 +31,9 @@ while IFS= read -r message <&3; do
   esac
   call=$(printf '%s' "$message" | jq .call)
   task=$(printf '%s' "$message" | jq -r .task)
-  if value=$(printf '%s' "$message" | jq -c .args | "task_$task"); then
-    say "{\"return\":$call,\"value\":$(printf '%s' "$value" | jq -c .)}"
+  if value=$(printf '%s' "$message" | jq -c .args | "task_$task") &&
+    value=$(printf '%s' "$value" | jq -cs 'if length > 1 then . else .[0] end'); then
+    say "{\"return\":$call,\"value\":$value}"
   else
     say "{\"raise\":$call,\"error\":{\"type\":\"Failed\",\"message\":\"$task failed\"}}"
   fi

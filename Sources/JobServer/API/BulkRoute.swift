@@ -91,7 +91,7 @@ extension Server {
       let problem = JobAnswers.problem(of: refusal)
       noteRefusal(problem)
       item = .problem(problem, nil)
-    case .cancelled, .forgotten, .opened, .taken:
+    case .cancelled, .forgotten, .opened, .taken, .pool, .poolCreated:
       preconditionFailure("a submission is accepted or refused")
     }
     bulk.group.decide(RequestTable.itemIndex(of: id), item)

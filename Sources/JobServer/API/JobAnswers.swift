@@ -112,11 +112,7 @@ enum JobAnswers {
   /// What the engine refuses, as a problem.
   static func problem(of refusal: Refusal) -> Problem {
     switch refusal {
-    case .unknownTask(let task):
-      Problem(
-        status: 422, code: .unknownTask,
-        detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
-        mistakes: [.init(detail: "not a known task", pointer: "/task")])
+    case .unknownTask(let task): unknownTask(task)
     case .ambiguousTask(let task, let pools):
       Problem(
         status: 422, code: .ambiguousTask,
@@ -136,14 +132,6 @@ enum JobAnswers {
     case .mainNotAllowed(let pool): mainNotAllowed(pool)
     case .argumentsTooLarge(let pool, let bytesMax):
       tooLarge("the arguments of a job of the pool '\(pool)' may have \(bytesMax) bytes")
-    case .poolNotRunning(let pool, let reason):
-      Problem(
-        status: 409, code: .poolNotRunning, detail: "the pool '\(pool)' runs nothing: \(reason)")
-    case .poolNotReady(let pool):
-      Problem(
-        status: 503, code: .poolNotRunning,
-        detail: "the pool '\(pool)' has no worker yet (see /readyz); it is tried to start one",
-        retryAfter: 5)
     case .queueFull(let seconds):
       Problem(
         status: 503, code: .queueFull,
@@ -178,7 +166,17 @@ enum JobAnswers {
       Problem(
         status: 409, code: .conflict,
         detail: "the job is a chunk of map '\(id)' and goes with that")
+    case .poolNotRunning, .poolNotReady, .poolExists, .poolMismatch, .tooManyPools, .poolNotStarted,
+      .noSuchPool, .tooManyNames:
+      PoolAnswers.problem(of: refusal)
     }
+  }
+
+  private static func unknownTask(_ task: String) -> Problem {
+    Problem(
+      status: 422, code: .unknownTask,
+      detail: "no pool knows a task named '\(task)'; GET /v1/tasks lists them",
+      mistakes: [.init(detail: "not a known task", pointer: "/task")])
   }
 
   /// A submission with something that its pool does not allow.
@@ -190,14 +188,16 @@ enum JobAnswers {
       mistakes: [.init(detail: "not allowed here", pointer: pointer)])
   }
 
-  private static func pickleNotAllowed(_ pool: String) -> Problem {
+  /// A pool has no pickle, which a submission or the pool's own creation asks for.
+  static func pickleNotAllowed(_ pool: String, at pointer: String = "/encoding") -> Problem {
     notAllowed(
-      .pickleNotAllowed, at: "/encoding",
+      .pickleNotAllowed, at: pointer,
       "the pool '\(pool)' takes no pickle: that needs 'allow_pickle: true' there and for the "
         + "service (--allow-pickle); send values that JSON can hold")
   }
 
-  private static func mainNotAllowed(_ pool: String) -> Problem {
+  /// A pool loads no script of a client's.
+  static func mainNotAllowed(_ pool: String) -> Problem {
     notAllowed(
       .mainNotAllowed, at: "/main",
       "the pool '\(pool)' runs no function of a script: put it into a module that the workers "

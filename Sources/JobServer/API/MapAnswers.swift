@@ -37,8 +37,11 @@ enum MapAnswers {
       status: status, contentType: "application/json", headers: headers, body: writer.bytes)
   }
 
-  /// Appends the handle of a map: in every state the same members.
-  static func write(_ map: JobMap, of engine: Engine, to writer: inout JSONWriter) {
+  /// Appends the handle of a map: in every state the same members. An error of more than
+  /// `errorBytesMax` is left out, and the handle says so.
+  static func write(
+    _ map: JobMap, of engine: Engine, errorBytesMax: Int = .max, to writer: inout JSONWriter
+  ) {
     writer.beginObject()
     writer.member("id", id: map.id)
     writer.member("task", string: engine.store.names[map.task])
@@ -65,7 +68,7 @@ enum MapAnswers {
       writer.member("finished_at", moment: map.finishedAt)
       writer.member("expires_at", moment: map.finishedAt + engine.limits.retentionAge)
     }
-    writeError(of: map, in: engine, to: &writer)
+    writeError(of: map, in: engine, errorBytesMax, to: &writer)
     writer.member("result_url", string: "/v1/maps/\(map.id)/result")
     writer.member("results_url", string: "/v1/maps/\(map.id)/results")
     writer.endObject()
@@ -99,14 +102,15 @@ enum MapAnswers {
 
   /// Why items are missing, or the error of the chunk that failed first.
   private static func writeError(
-    of map: JobMap, in engine: Engine, to writer: inout JSONWriter
+    of map: JobMap, in engine: Engine, _ bytesMax: Int, to writer: inout JSONWriter
   ) {
     if let error = map.inputError {
       writer.name("error")
       write(error, to: &writer)
-    } else if map.items.failed > 0, let (error, _) = firstError(of: map, in: engine) {
+    } else if let failed = engine.store.firstError(of: map) {
+      if failed.error.bytes > bytesMax { return writer.member("outcome_omitted", bool: true) }
       writer.name("error")
-      HandleWriter.write(error, to: &writer)
+      HandleWriter.write(failed.error, to: &writer)
     }
   }
 
@@ -116,19 +120,6 @@ enum MapAnswers {
     writer.member("code", string: error.code.rawValue)
     writer.member("message", string: error.message)
     writer.endObject()
-  }
-
-  /// The error of the chunk that failed first, in the order in which they ended, and the index of
-  /// its item.
-  static func firstError(of map: JobMap, in engine: Engine) -> (JobError, item: Int)? {
-    for place in map.ended {
-      if let job = engine.store[place.job], case .error(let error) = job.ending,
-        let chunk = job.options?.chunk
-      {
-        return (error, chunk.first + (error.item ?? 0))
-      }
-    }
-    return nil
   }
 
   // MARK: The result
@@ -181,9 +172,9 @@ enum MapAnswers {
     if let error = map.inputError {
       refusal.detail = "the map lacks items: \(error.message)"
       write(error, to: &writer)
-    } else if let (error, item) = firstError(of: map, in: engine) {
-      refusal.detail = "item \(item) failed: \(error.message)"
-      HandleWriter.write(error, to: &writer)
+    } else if let failed = engine.store.firstError(of: map) {
+      refusal.detail = "item \(failed.item) failed: \(failed.error.message)"
+      HandleWriter.write(failed.error, to: &writer)
     } else {
       refusal.detail = "chunks of the map were cancelled, and it has no result"
       return refusal

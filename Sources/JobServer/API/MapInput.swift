@@ -19,7 +19,7 @@ final class MapInput {
   /// Chunks that may be out in any case.
   let bufferSize: Int
   /// The map, once there is one.
-  var map: MapNumber?
+  private(set) var map: MapNumber?
   /// Chunks that wait to be handed on.
   private(set) var ready: [ChunkInput] = []
   /// Why no more items come although the body may go on, or broke off.
@@ -31,12 +31,21 @@ final class MapInput {
   let presentation: Presentation
   /// When the chunk that is being made is handed on, whatever it has.
   private(set) var flushAt: Instant?
+  /// Whether no more of it could be handed on when it was looked at last.
+  var isBlocked = false
   /// Whether the client is answered, or gone, and all is handed on.
   var isOver = false
+  /// Where it stands among the others.
+  var place = MapInputs.Place()
 
   private let itemsMax: Int
   private let isCounted: Bool
   private let lineBytesMax: Int
+  /// Bytes of a job's arguments at most, if its pool has a bound of its own.
+  private var argumentBytesMax: Int?
+  /// What came before the map, and so the pool, was known; and the break that followed it.
+  private var early: [UInt8] = []
+  private var earlyBreak: InputError?
   private var readyBytes = 0
   private var lineNumber = 0
   /// The beginning of a line whose end has not come.
@@ -60,9 +69,28 @@ final class MapInput {
   /// Whether the body is whole.
   var isWhole: Bool { response != nil }
 
+  /// The map is there: what came is cut into chunks, as what comes will be.
+  ///
+  /// - Parameter argumentBytesMax: bytes of a job's arguments at most, if its pool has a bound of
+  ///   its own: chunks are made smaller then, and an item that passes it alone is an error.
+  func open(_ number: MapNumber, argumentBytesMax: Int?, at instant: Instant) {
+    map = number
+    self.argumentBytesMax = argumentBytesMax
+    let came = early
+    early = []
+    came.withUnsafeBytes { take($0, at: instant) }
+    if let earlyBreak { return end(earlyBreak) }
+    if isWhole { end() }
+  }
+
   /// Takes a piece of the body.
   func take(_ bytes: UnsafeRawBufferPointer, at instant: Instant) {
     guard error == nil else { return }
+    guard map != nil else {
+      early.append(contentsOf: bytes)
+      if early.count >= MapInput.readyBytesMax { stream.hold() }
+      return
+    }
     var rest = bytes.bindMemory(to: UInt8.self)[...]
     while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
       takeLine(UnsafeBufferPointer(rebasing: rest[..<end]))
@@ -81,6 +109,7 @@ final class MapInput {
 
   /// The body is over: what there is becomes chunks.
   func end() {
+    guard map != nil else { return }
     if error == nil, !partial.isEmpty {
       takeLine(UnsafeBufferPointer(start: nil, count: 0))
     }
@@ -89,6 +118,10 @@ final class MapInput {
 
   /// The body broke off, or no more of it is wanted. A line whose end did not come does not count.
   func end(_ reason: InputError) {
+    guard map != nil else {
+      earlyBreak = reason
+      return
+    }
     close()
     if error == nil { error = reason }
   }
@@ -127,20 +160,44 @@ final class MapInput {
     }
     // Lines of nothing are no items; any other must be one.
     guard line.contains(where: { $0 > 0x20 }) else { return }
-    chunk.append(UInt8(ascii: count == 0 ? "[" : ","))
-    let length = chunk.count
+    let length = beginItem()
     do throws(JSONError) {
       var reader = JSONReader(line)
       try reader.appendText(to: &chunk)
       try reader.end()
     } catch {
-      chunk.removeSubrange((length - 1)...)
+      chunk.removeSubrange(length...)
       return fail("line \(lineNumber) is not JSON: \(error)")
     }
+    let most = argumentBytesMax ?? lineBytesMax
+    if count > 0, chunk.count + 1 > most { moveLastItem(from: length) }
+    if count == 0, let bound = argumentBytesMax, chunk.count + 1 > bound {
+      let bytes = chunk.count + 1
+      chunk.removeAll()
+      return fail(
+        "line \(lineNumber) makes arguments of \(bytes) bytes; a job of its pool may have \(bound)")
+    }
     count += 1
-    if count >= itemsMax || chunk.count >= (isCounted ? lineBytesMax : MapInput.chunkBytesMax) {
+    if count >= itemsMax || chunk.count >= min(most, isCounted ? most : MapInput.chunkBytesMax) {
       close()
     }
+  }
+
+  /// What stands before an item. Returns where that begins.
+  private func beginItem() -> Int {
+    let length = chunk.count
+    chunk.append(UInt8(ascii: count == 0 ? "[" : ","))
+    return length
+  }
+
+  /// The item that begins at `length`, with its comma, is the first of the next chunk: the one that
+  /// is being made has no room for it.
+  private func moveLastItem(from length: Int) {
+    let item = Array(chunk[(length + 1)...])
+    chunk.removeSubrange(length...)
+    close()
+    _ = beginItem()
+    chunk += item
   }
 
   private func fail(_ message: String) {

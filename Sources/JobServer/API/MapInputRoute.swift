@@ -41,9 +41,10 @@ extension Server {
       lineBytesMax: settings.bodyBytesMax, wait: wish.milliseconds, presentation: presentation)
     follow(input)
     // The engine answers by an id of a request; what it refuses is the answer to the body.
-    let response = PendingResponse { [unowned input] response in
+    let response = PendingResponse { [unowned self, unowned input] response in
       guard let response else { return }
       input.isOver = true
+      mapInputs.mark(input)
       if let client = input.response {
         client.resume(with: response)
       } else {
@@ -52,7 +53,7 @@ extension Server {
     }
     var pending = Request(response: response, presentation: presentation)
     pending.input = input
-    mapInputs.append(input)
+    mapInputs.add(input)
     ask(pending) { .mapReceived(submission, request: $0) }
     return input
   }
@@ -60,13 +61,16 @@ extension Server {
   private func follow(_ input: MapInput) {
     input.stream.onPiece = { [unowned self, unowned input] bytes in
       input.take(bytes, at: now.instant)
+      mapInputs.mark(input)
     }
-    input.stream.onBroken = { [unowned input] in
+    input.stream.onBroken = { [unowned self, unowned input] in
       input.end(InputError(.brokenOff, "the client left before the end of its items"))
+      mapInputs.mark(input)
     }
-    input.stream.onEnd = { [unowned input] later in
+    input.stream.onEnd = { [unowned self, unowned input] later in
       input.response = later()
       input.end()
+      mapInputs.mark(input)
       return .later
     }
   }
@@ -111,35 +115,65 @@ extension Server {
 
   // MARK: Once a turn
 
-  /// When items that wait for others are handed on.
-  var mapInputDeadline: Instant? { mapInputs.compactMap(\.flushAt).min() }
+  /// When items that wait for others, or for room, are handed on, in monotonic nanoseconds.
+  var mapInputDeadline: UInt64? {
+    guard !mapInputs.isEmpty else { return nil }
+    if mapInputs.hasNews || mapInputs.areSomeWaiting && engine.hasRoomForItems {
+      return now.instant.nanoseconds
+    }
+    return mapInputs.nextFlush
+  }
+
+  /// The map of a client's items is there.
+  func opened(_ input: MapInput, _ number: MapNumber) {
+    input.open(
+      number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
+    mapInputs.open(input, number)
+    inputChanged(of: number)
+  }
+
+  /// Something has become of a map: its items may have room, or it takes none any more.
+  func inputChanged(of number: MapNumber) {
+    guard let input = mapInputs[number] else { return }
+    if engine.store.map(number)?.stage != .taking {
+      mapInputs.markEnded(input)
+    } else if input.isBlocked {
+      mapInputs.mark(input)
+    }
+  }
 
   /// Hands on the items that came, as far as there is room, and holds back who sends more.
   func handleMapInputs() {
     guard !mapInputs.isEmpty else { return }
-    for input in mapInputs { handle(input) }
-    mapInputs.removeAll { $0.isOver }
+    if isDraining || phase == .closing { mapInputs.markAll() }
+    for input in mapInputs.takeDue(at: now.instant.nanoseconds) { handle(input) }
+    while engine.hasRoomForItems, let input = mapInputs.popWaiting() { handle(input) }
   }
 
   private func handle(_ input: MapInput) {
+    handOn(input)
+    mapInputs.settle(input)
+  }
+
+  private func handOn(_ input: MapInput) {
     guard !input.isOver, let number = input.map else { return }
-    guard let map = engine.store.map(number), map.stage == .taking else {
-      return answerEnded(input, number)
-    }
+    guard let map = engine.store.map(number), map.stage == .taking else { return }
     if isDraining || phase == .closing {
       input.end(InputError(.interrupted, "the service ended while items came"))
     }
     if let due = input.flushAt, due <= now.instant { input.close() }
-    let isEnding = input.error != nil
-    if isEnding || engine.mayTakeItems(number, bufferSize: input.bufferSize) {
-      let chunks = input.takeReady()
-      if !chunks.isEmpty { decide(.itemsReceived(number, chunks)) }
-      if let error = input.error { return end(input, number, error) }
-      if let response = input.response { return end(input, number, response) }
-      input.stream.resume()
-    } else if !input.ready.isEmpty {
-      input.stream.hold()
+    input.isBlocked =
+      input.error == nil && !engine.mayTakeItems(number, bufferSize: input.bufferSize)
+    guard !input.isBlocked else {
+      if !input.ready.isEmpty { input.stream.hold() }
+      if !engine.hasRoomForItems { mapInputs.wait(input) }
+      return
     }
+    let chunks = input.takeReady()
+    if !chunks.isEmpty { decide(.itemsReceived(number, chunks)) }
+    if let error = input.error { return end(input, number, error) }
+    if let response = input.response { return end(input, number, response) }
+    input.stream.resume()
   }
 
   /// All items came.
@@ -159,16 +193,29 @@ extension Server {
       let id = engine.store.map(number).map(\.id)
       let what = id.map { "; the items before it are those of map \($0)" } ?? ""
       answer(input, .invalid(error.message + what, at: ""))
-    case .brokenOff, .cancelled: input.isOver = true
+    case .brokenOff, .cancelled, .poolTerminated: input.isOver = true
     }
   }
 
-  /// The map takes no more items: it was cancelled, or it is not there any more.
-  private func answerEnded(_ input: MapInput, _ number: MapNumber) {
-    guard let map = engine.store.map(number) else {
-      return answer(input, JobAnswers.readOnly)
+  /// Answers whose map takes no more items: it was cancelled, or it is not there any more. To be
+  /// called while the turn holds no records: that the map has ended must be durable. Of one that
+  /// is not a later effect tells.
+  func answerEndedInputs() {
+    guard mapInputs.hasNews else { return }
+    for input in mapInputs.takeEnded() where !input.isOver {
+      guard let number = input.map else { continue }
+      if let map = engine.store.map(number) {
+        guard map.stage != .taking else { continue }
+        if isDurable(number) {
+          answer(input, MapAnswers.handle(of: map, in: engine, input.presentation))
+        } else if !engine.isWritable {
+          answer(input, JobAnswers.readOnly)
+        }
+      } else {
+        answer(input, JobAnswers.readOnly)
+      }
+      mapInputs.settle(input)
     }
-    answer(input, MapAnswers.handle(of: map, in: engine, input.presentation))
   }
 
   private func answer(_ input: MapInput, _ problem: Problem) {
@@ -178,7 +225,7 @@ extension Server {
   private func answer(_ input: MapInput, _ answer: HTTPResponse) {
     input.isOver = true
     if let response = input.response {
-      tell(answer, to: response)
+      response.resume(with: answer)
     } else {
       input.stream.refuse(with: answer)
     }

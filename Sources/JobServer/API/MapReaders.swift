@@ -31,12 +31,18 @@ extension Server {
     }
     // First, so that nobody reads whose answer is refused.
     guard undurable.isEmpty || engine.isWritable else { throw JobAnswers.readOnly }
+    if line > 0, map.mayRelease {
+      inbox.append(.resultsTaken(map.number, order, sent: 0, received: line))
+      inputChanged(of: map.number)
+    }
     return try speak(read(map.number, order, from: line), of: nil, later)
   }
 
   private func read(_ map: MapNumber, _ order: MapOrder, from line: Int) -> HTTPResponse {
     let body = ResponseStream()
-    let reader = MapReader(map: map, order: order, line: line, body: body)
+    let unread = engine.limits.mapUnreadMax
+    let trail = MapTrail(sentMax: unread, heldMax: unread, received: line)
+    let reader = MapReader(map: map, order: order, line: line, body: body, trail)
     body.onWritable = { [unowned self, unowned reader] in
       reader.isFull = false
       feed(reader)
@@ -53,8 +59,11 @@ extension Server {
   func mapChanged(_ number: JobNumber) {
     let map = engine.store[number].map { $0.options?.chunk?.map } ?? number
     guard let map else { return }
+    inputChanged(of: map)
     for reader in mapReaders.all(of: map) { feed(reader) }
-    if map != number, waiters.count > 0, undurable.isEmpty { wake(map) }
+    guard waiters.count > 0, engine.store.map(map) != nil else { return }
+    // While the journal takes nothing, who waits goes on waiting for what can be told.
+    if engine.isWritable || isDurable(map) { wake(map) }
   }
 
   /// Sends what there is, as far as the client takes it, and ends if no more can come.
@@ -67,23 +76,26 @@ extension Server {
       {
         guard job.state.isFinal, isDurable(job.number) else { return }
         reader.send(job, places[index])
-        guard reader.line == places[index].first + places[index].count else { continue }
-        noteTaken(reader, map, index)
+        guard reader.line == places[index].end else { continue }
+        noteTaken(reader, map, job)
       } else if reader.line < map.lines(in: reader.order) {
         reader.sendGone()
         return end(reader, isWhole: false)
       } else {
-        guard map.stage == .final, undurable.isEmpty else { return }
+        guard map.stage == .final, isDurable(map.number) else { return }
         reader.sendLast(of: map)
         return end(reader, isWhole: true)
       }
     }
   }
 
-  private func noteTaken(_ reader: MapReader, _ map: JobMap, _ index: Int) {
-    guard map.statedTotal == nil, map.stage == .taking else { return }
-    let gone = reader.order == .input ? map.chunksGone : map.endedGone
-    inbox.append(.resultsTaken(map.number, reader.order, chunks: gone + index + 1))
+  private func noteTaken(_ reader: MapReader, _ map: JobMap, _ chunk: Job) {
+    guard map.mayRelease else { return }
+    reader.trail.end(before: reader.line, costing: chunk.retainedBytes + JobMap.chunkOverhead)
+    inbox.append(
+      .resultsTaken(
+        map.number, reader.order, sent: reader.line, received: reader.trail.received))
+    inputChanged(of: map.number)
   }
 
   private func end(_ reader: MapReader, isWhole: Bool) {
@@ -98,6 +110,9 @@ extension JobMap {
 
   /// Lines that there are in an order, sooner or later at least.
   func lines(in order: MapOrder) -> Int { order == .input ? items.all : items.done }
+
+  /// Whether its chunks may be dropped before it.
+  fileprivate var mayRelease: Bool { statedTotal == nil && stage == .taking }
 
   /// The first line in an order that is held.
   func firstLine(in order: MapOrder) -> Int {
@@ -117,21 +132,26 @@ final class MapReader {
   /// Whether the client has to take something before it is sent more.
   var isFull = false
   let body: ResponseStream
+  /// What it was sent lately.
+  var trail: MapTrail
   /// Where the value of that line begins in the text of its chunk; 0: not known.
   private var offset = 0
   private var writer = JSONWriter()
 
-  init(map: MapNumber, order: MapOrder, line: Int, body: ResponseStream) {
+  init(
+    map: MapNumber, order: MapOrder, line: Int, body: ResponseStream, _ trail: MapTrail
+  ) {
     self.map = map
     self.order = order
     self.line = line
     self.body = body
+    self.trail = trail
   }
 
   /// Sends the next lines of a chunk that has ended, until it is through or the buffer is full.
   func send(_ job: Job, _ place: JobMap.Place) {
     guard let chunk = job.options?.chunk else { preconditionFailure("it is no chunk") }
-    let end = place.first + place.count
+    let end = place.end
     // The item of a line.
     let shift = chunk.first - place.first
     while line < end, !isFull {
@@ -147,6 +167,7 @@ final class MapReader {
         }
       case .none, .bytes: sendSkipped(upTo: end, shift)
       }
+      trail.send(writer.bytes.count)
       isFull = !body.write(writer.bytes)
     }
     if line == end { offset = 0 }

@@ -110,8 +110,8 @@ extension Server {
     _ map: JobMap, _ goal: Waiters.Goal, _ presentation: Presentation, _ wish: WaitWish,
     _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
-    if wish.milliseconds == 0 || (goal.isMet(by: map.brief) && undurable.isEmpty) {
-      return try speak(response(to: goal, map, presentation), of: nil, later)
+    if wish.milliseconds == 0 || (goal.isMet(by: map.brief) && isDurable(map.number)) {
+      return try speak(response(to: goal, map, presentation), of: map.number, later)
     }
     wait(later(), for: map.number, goal, presentation, milliseconds: wish.milliseconds)
     return .later
@@ -125,12 +125,11 @@ extension Server {
       : MapAnswers.handle(of: map, in: engine, presentation)
   }
 
-  /// Answers a client that waits already, with what memory says now of a map: it shows the jobs of
-  /// all its chunks, so that all must be durable.
+  /// Answers a client that waits already, with what memory says now of a map.
   func tell(
     _ client: PendingResponse, of map: JobMap, _ goal: Waiters.Goal, _ presentation: Presentation
   ) {
-    tell(response(to: goal, map, presentation), to: client)
+    tell(response(to: goal, map, presentation), of: map.number, to: client)
   }
 
   private func listMaps(

@@ -3,37 +3,133 @@ import JSON
 import JobCore
 import Multiprocessing
 
-/// The pools and their workers, to look at.
+/// The pools and their workers: to look at, to make, to change and to end.
 extension Server {
-  /// The operations that look at pools.
+  /// The operations on pools.
   static var poolOperations: [Operation] {
     [
-      Operation(.get, "/v1/pools", "list_pools") { (server, request, _) throws(Problem) in
+      Operation(.get, "/v1/pools", "list_pools") { (server, request, later) throws(Problem) in
         try server.requireQuery(request, [])
-        return .now(server.listPools())
+        return try server.speak(server.listPools(), of: Server.poolRecords, later)
       },
-      Operation(.get, "/v1/pools/{name}", "get_pool") { (server, request, _) throws(Problem) in
-        try server.requireQuery(request, [])
-        var writer = JSONWriter(capacity: 512)
-        server.write(try server.pool(request), to: &writer)
-        return .now(.json(writer.bytes))
+      Operation(.post, "/v1/pools", "create_pool") { (server, request, later) throws(Problem) in
+        try server.createPool(request, later)
+      },
+      Operation(.get, "/v1/pools/{name}", "get_pool") { (server, request, later) throws(Problem) in
+        try server.showPool(request, later)
+      },
+      Operation(.patch, "/v1/pools/{name}", "change_pool") {
+        (server, request, later) throws(Problem) in
+        try server.changePool(request, later)
       },
       Operation(.get, "/v1/pools/{name}/workers", "list_workers") {
         (server, request, _) throws(Problem) in
         try server.requireQuery(request, [])
-        return .now(server.listWorkers(of: try server.pool(request)))
+        let pool = try server.poolNamed(in: request)
+        server.attend(pool)
+        return .now(server.listWorkers(of: server.driver(at: pool)))
       },
+      Operation(.post, "/v1/pools/{name}/close", "close_pool") {
+        (server, request, later) throws(Problem) in
+        try server.endPool(request, later) { .poolCloseReceived($0, request: $1) }
+      },
+      Operation(.post, "/v1/pools/{name}/terminate", "terminate_pool") {
+        (server, request, later) throws(Problem) in
+        try server.endPool(request, later) { .poolTerminateReceived($0, request: $1) }
+      },
+      completionsOperation,
     ]
   }
 
-  private func pool(_ request: HTTPRequest) throws(Problem) -> any PoolDriver {
-    let name = request.parameters[0]
-    guard let pool = pools.first(where: { $0.name == name }) else {
-      throw Problem(
-        status: 404, code: .notFound,
-        detail: "there is no pool '\(name)'; GET /v1/pools lists them")
+  // MARK: Writing
+
+  private func createPool(
+    _ request: HTTPRequest, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, [])
+    if !request.body.isEmpty {
+      try MediaType.requireUnpacked(request)
+      try MediaType.requireJSON(request)
     }
+    let key = try IdempotencyKey.read(request.header("idempotency-key"))
+    let specification = try PoolReader.specification(
+      of: request.body, idempotencyKey: key, settings)
+    ask(Request(response: later())) { .poolCreateReceived(specification, request: $0) }
+    return .later
+  }
+
+  private func changePool(
+    _ request: HTTPRequest, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, [])
+    try MediaType.requireUnpacked(request)
+    try MediaType.requireJSON(request)
+    let pool = try poolNamed(in: request)
+    let configured =
+      engine.specification(ofPool: pool) == nil
+      ? settings.pools[pool].processes ?? cpuCount : 0
+    let change = try PoolReader.change(
+      of: request.body, settings.limits, configured: configured)
+    let name = engine.name(ofPool: pool)
+    attend(pool)
+    ask(Request(response: later())) {
+      .poolChangeReceived(
+        name, processes: change.processes, isPaused: change.isPaused, request: $0)
+    }
+    return .later
+  }
+
+  private func endPool(
+    _ request: HTTPRequest, _ later: () -> PendingResponse,
+    _ event: (String, RequestID) -> Event
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, [])
+    guard request.body.isEmpty || request.body == Array("{}".utf8) else {
+      throw Problem.invalid("nothing can be said with this request: it has no body", at: "")
+    }
+    let name = engine.name(ofPool: try poolNamed(in: request))
+    ask(Request(response: later())) { event(name, $0) }
+    return .later
+  }
+
+  // MARK: Reading
+
+  private func showPool(
+    _ request: HTTPRequest, _ later: () -> PendingResponse
+  ) throws(Problem) -> HTTPAnswer {
+    try requireQuery(request, ["wait_joined"])
+    let pool = try poolNamed(in: request)
+    let wait = try joinWait(request)
+    if wait == 0 || engine.stage(ofPool: pool) == .joined {
+      attend(pool)
+      return try speak(poolHandle(at: pool), of: Server.poolRecords, later)
+    }
+    waitJoined(later(), for: pool, milliseconds: wait)
+    return .later
+  }
+
+  /// How long the client wants to wait for the end of the pool, in milliseconds.
+  private func joinWait(_ request: HTTPRequest) throws(Problem) -> JobCore.Milliseconds {
+    guard let text = request.query.first("wait_joined") else { return 0 }
+    do throws(Problem) {
+      return try WaitWish(prefer: nil, query: text).milliseconds
+    } catch {
+      throw Problem.invalid(
+        "?wait_joined= is a number of seconds, like ?wait_joined=5; it was '\(text)'")
+    }
+  }
+
+  /// The position of the pool that the path names.
+  func poolNamed(in request: HTTPRequest) throws(Problem) -> Int {
+    let name = request.parameters[0]
+    guard let pool = engine.poolIndex(named: name) else { throw PoolAnswers.noSuchPool(name) }
     return pool
+  }
+
+  /// Notes that somebody is interested in a pool, if it is ended for want of that.
+  func attend(_ pool: Int) {
+    guard engine.specification(ofPool: pool)?.idleTimeout != nil else { return }
+    inbox.append(.poolAttended(pool: pool, isWaiting: false))
   }
 
   private func listPools() -> HTTPResponse {
@@ -41,48 +137,88 @@ extension Server {
     writer.beginObject()
     writer.name("pools")
     writer.beginArray()
-    for pool in pools { write(pool, to: &writer) }
+    for pool in engine.poolPlaces { writePool(at: pool, to: &writer) }
     writer.endArray()
     writer.endObject()
     return .json(writer.bytes)
   }
 
-  private func write(_ pool: any PoolDriver, to writer: inout JSONWriter) {
+  /// The handle of a pool.
+  func poolHandle(at index: Int) -> HTTPResponse { .json(poolText(at: index)) }
+
+  /// The same as JSON text.
+  func poolText(at index: Int) -> [UInt8] {
+    var writer = JSONWriter(capacity: 512)
+    writePool(at: index, to: &writer)
+    return writer.bytes
+  }
+
+  private func writePool(at index: Int, to writer: inout JSONWriter) {
+    let driver = driver(at: index)
     writer.beginObject()
-    writer.member("name", string: pool.name)
-    writer.member("state", string: pool.condition)
-    if let reason = pool.brokenReason { writer.member("reason", string: reason) }
-    let worker = pool.configured.worker
-    writer.member(
-      "kind",
-      string: pool.configured.runsPrograms ? "programs" : worker == nil ? "workers" : "persistent")
-    if !pool.configured.runsPrograms, worker == nil {
-      writer.member("start_method", string: pool.configured.startMethod.rawValue)
+    writer.member("name", string: engine.name(ofPool: index))
+    writer.member("state", string: poolState(at: index))
+    if engine.isPaused(pool: index) { writer.member("paused", bool: true) }
+    let reason = engine.reason(ofPool: index) ?? (driver == nil ? whyNoWorkers(index) : nil)
+    writer.memberIfPresent("reason", string: reason)
+    if let specification = engine.specification(ofPool: index) {
+      write(specification, to: &writer)
     }
-    writer.member("processes", integer: pool.processes)
-    if let count = pool.configured.maxTasksPerChild {
-      writer.member("maxtasksperchild", integer: count)
-    }
-    if let worker {
+    if let configured = driver?.configured { write(configured, to: &writer) }
+    writer.member("processes", integer: engine.processes(ofPool: index))
+    if let worker = driver?.configured.worker {
       writer.member("allow_pickle", bool: worker.allowsPickle && settings.allowsPickle)
       writer.member("allow_main", bool: worker.allowsMain)
-      writer.member("dynamic", bool: engine.isDynamic(pool: pool.index))
+      writer.member("dynamic", bool: engine.isDynamic(pool: index))
     }
     writer.name("tasks")
     writer.beginArray()
-    for task in engine.tasks(pool: pool.index) ?? [] { writer.string(task) }
+    for task in engine.tasks(pool: index) ?? [] { writer.string(task) }
     writer.endArray()
-    writer.member("queued", integer: engine.queuedCount(pool: pool.index))
-    writer.member("running", integer: engine.runningCount(pool: pool.index))
+    writer.member("queued", integer: engine.queuedCount(pool: index))
+    writer.member("running", integer: engine.runningCount(pool: index))
     writer.endObject()
   }
 
-  private func listWorkers(of pool: any PoolDriver) -> HTTPResponse {
+  /// What only a created pool has.
+  private func write(_ specification: PoolSpecification, to writer: inout JSONWriter) {
+    writer.member("template", string: specification.template)
+    if let created = engine.store.createdPool(named: specification.name) {
+      writer.member("created_at", string: RFC3339.text(of: created.createdAt))
+    }
+    if let timeout = specification.idleTimeout {
+      writer.member("idle_timeout", number: Double(timeout) / 1_000)
+    }
+    writer.memberIfPresent("initializer", string: specification.initializer)
+  }
+
+  private func write(_ pool: Settings.Pool, to writer: inout JSONWriter) {
+    writer.member(
+      "kind",
+      string: pool.runsPrograms ? "programs" : pool.worker == nil ? "workers" : "persistent")
+    if !pool.runsPrograms, pool.worker == nil {
+      writer.member("start_method", string: pool.startMethod.rawValue)
+    }
+    writer.memberIfPresent("maxtasksperchild", integer: pool.maxTasksPerChild)
+  }
+
+  private func poolState(at index: Int) -> String {
+    let stage = engine.stage(ofPool: index)
+    guard stage == .running else { return stage.rawValue }
+    return driver(at: index)?.condition ?? "starting"
+  }
+
+  private func whyNoWorkers(_ index: Int) -> String? {
+    guard engine.stage(ofPool: index) == .running else { return nil }
+    return "its template is not configured; its jobs wait until it is"
+  }
+
+  private func listWorkers(of pool: (any PoolDriver)?) -> HTTPResponse {
     var writer = JSONWriter(capacity: 1_024)
     writer.beginObject()
     writer.name("workers")
     writer.beginArray()
-    for worker in pool.workers {
+    for worker in pool?.workers ?? [] {
       writer.beginObject()
       writer.member("slot", integer: worker.slot)
       writer.member("pid", integer: Int(worker.process))

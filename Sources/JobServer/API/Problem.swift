@@ -21,6 +21,8 @@ struct Problem: Error, Equatable {
     case notCancellable = "not_cancellable"
     case conflict
     case poolNotRunning = "pool_not_running"
+    case poolNotStarted = "pool_not_started"
+    case tooManyPools = "too_many_pools"
     case payloadTooLarge = "payload_too_large"
     case headersTooLarge = "headers_too_large"
     case unsupportedMediaType = "unsupported_media_type"
@@ -57,6 +59,8 @@ struct Problem: Error, Equatable {
   var acceptEncoding: String?
   /// The error of the job that a result was asked of: JSON text.
   var jobError: String?
+  /// Where a feed goes on that does not reach back far enough.
+  var next: FeedPlace?
 
   /// A request that is wrong as a whole.
   static func invalid(_ detail: String) -> Problem {
@@ -97,6 +101,7 @@ struct Problem: Error, Equatable {
       writer.endArray()
     }
     if includesRetryAfter { writer.memberIfPresent("retry_after", integer: retryAfter) }
+    writer.memberIfPresent("next", integer: next)
     if let jobError { writer.member("error", text: jobError) }
     writer.endObject()
   }

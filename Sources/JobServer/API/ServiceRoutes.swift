@@ -100,6 +100,8 @@ extension Server {
     writer.member("retention_age", number: Double(limits.retentionAge) / 1_000)
     writer.member("retention_jobs_max", integer: limits.retentionJobsMax)
     writer.member("retention_bytes_max", integer: limits.retentionBytesMax)
+    writer.member("pools_max", integer: limits.poolsMax)
+    writer.member("pool_processes_max", integer: limits.poolProcessesMax)
     writer.member("wait_max", number: Double(WaitWish.waitMax) / 1_000)
     writer.member("shutdown_grace", number: Double(settings.shutdownGrace) / 1_000)
     if let http { writer.member("connections_max", integer: http.connectionsMax) }
@@ -136,9 +138,11 @@ extension Server {
   /// strangers see this too, and so only what fails is named.
   private func readiness() -> HTTPResponse {
     var checks: [(name: String, isOK: Bool, detail: String)] = []
-    for pool in pools {
-      let words = pool.conditionInWords
-      checks.append(("pool \(pool.name)", words == "running", words))
+    for pool in pools.prefix(settings.pools.count) {
+      let stage = engine.stage(ofPool: pool.index)
+      // Closed or terminated, it is as somebody wanted it.
+      let words = stage == .running ? pool.conditionInWords : stage.rawValue
+      checks.append(("pool \(pool.name)", words == "running" || stage != .running, words))
     }
     checks.append(("journal", engine.isWritable, engine.isWritable ? "writable" : "read-only"))
     checks.append(("service", phase == .ready, phase == .ready ? "ready" : phaseName))

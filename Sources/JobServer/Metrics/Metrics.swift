@@ -79,10 +79,19 @@ struct Metrics {
       case .attemptRevoked(_, .interrupted): crashInterruptions += 1
       case .attemptRevoked(_, .shutdown): shutdownInterruptions += 1
       case .attemptRevoked, .jobQueued, .cancelRequested, .jobForgotten, .jobWithdrawn,
-        .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten, .mapWithdrawn:
+        .mapInputEnded, .mapCancelRequested, .chunkReleased, .mapForgotten, .mapWithdrawn,
+        .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated:
         break
+      case .poolRemoved(let pool): dropPool(pool, store)
       }
     }
+  }
+
+  /// A created pool is gone: it gives its series back, or there would be ever more of them; and its
+  /// name in the store may become another's.
+  private mutating func dropPool(_ pool: String, _ store: JobStore) {
+    if let name = store.names.find(pool) { tasks.drop(pool: name) }
+    for reason in Metrics.exitReasons { exits[Exit(pool: pool, reason: reason)] = nil }
   }
 
   /// Counts the items of a chunk that has ended.

@@ -1,7 +1,8 @@
 import JobCore
 
 /// What is counted for each task of each pool. Names of tasks come from pools, never from a client
-/// alone, so there are few lines; the one that a job belongs to is found by an index.
+/// alone, and the lines of a pool that a client created go with it, so there are few; the one that
+/// a job belongs to is found by an index.
 struct TaskCounts {
   /// What is counted.
   struct Counts {
@@ -50,6 +51,12 @@ struct TaskCounts {
     if found == nil { lines.append(Line(task: task, pool: pool)) }
     lineOfTask[index] = found ?? lines.count - 1
     return lineOfTask[index]
+  }
+
+  /// Forgets what was counted of a pool.
+  mutating func drop(pool: Name) {
+    lines.removeAll { $0.pool == pool }
+    lineOfTask.removeAll(keepingCapacity: true)
   }
 
   /// The counts at a place.

@@ -44,7 +44,8 @@ extension ConfigurationFile {
       let name = key.scalar?.string ?? ""
       if Self.workerKeys.contains(name) {
         guard var worker = pool.worker else {
-          throw error(at: key, "\(name): only a pool with 'worker' has it")
+          try readInitializer(name, value, at: key, into: &pool)
+          continue
         }
         try readWorker(name, value, into: &worker)
         pool.worker = worker
@@ -68,6 +69,28 @@ extension ConfigurationFile {
     }
   }
 
+  /// Reads what a pool of this program's own workers has in common with one of another program.
+  private func readInitializer(
+    _ name: String, _ node: Node, at key: Node, into pool: inout Settings.Pool
+  ) throws(SettingError) {
+    switch name {
+    case "initializer":
+      let text = try scalar(node, of: name)
+      guard !text.isEmpty else { throw error(at: node, "initializer: empty; a name is expected") }
+      pool.initializer = text
+      pool.initializerPlace = place(of: node)
+    case "initargs": pool.initializerArguments = try initargs(node)
+    default: throw error(at: key, "\(name): only a pool with 'worker' has it")
+    }
+  }
+
+  private func initargs(_ node: Node) throws(SettingError) -> String {
+    guard node.sequence != nil, let text = OpenAPIDocument.json(of: node) else {
+      throw error(at: node, "initargs: expected a list, like [1, \"two\"]")
+    }
+    return text
+  }
+
   private func readWorker(
     _ name: String, _ node: Node, into worker: inout WorkerProgramSettings
   ) throws(SettingError) {
@@ -81,11 +104,7 @@ extension ConfigurationFile {
         try check(variable: entry.text, at: entry.node, not: WorkerProgramSettings.ownVariables)
       }
       worker.inherited = entries.map(\.text)
-    case "initargs":
-      guard node.sequence != nil, let text = OpenAPIDocument.json(of: node) else {
-        throw error(at: node, "initargs: expected a list, like [1, \"two\"]")
-      }
-      worker.initializerArguments = text
+    case "initargs": worker.initializerArguments = try initargs(node)
     default:
       let text = try scalar(node, of: name)
       try naming(name, node) { () throws(Setting.InvalidValue) in

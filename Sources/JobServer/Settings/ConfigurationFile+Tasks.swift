@@ -229,7 +229,7 @@ extension Settings {
         source: place(pool.name),
         reason: """
           the pool '\(pool.name)' runs programs, one process for each job: start_method, \
-          maxtasksperchild and worker have no meaning there
+          maxtasksperchild, initializer and worker have no meaning there
           """)
     }
   }

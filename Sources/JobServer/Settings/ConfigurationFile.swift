@@ -91,9 +91,7 @@ struct ConfigurationFile {
 
   func poolName(_ node: Node) throws(SettingError) -> String {
     let name = node.scalar?.string ?? ""
-    guard
-      !name.isEmpty, name.utf8.count <= 64,
-      name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) })
+    guard Settings.Pool.isName(name)
     else {
       throw error(at: node, "'\(name)' is not a pool's name: 1 to 64 of A-Z a-z 0-9 . _ -")
     }

@@ -23,6 +23,8 @@ enum Setting: String, CaseIterable, Sendable {
   case bodyTimeout = "body-timeout"
   case maxQueued = "max-queued"
   case maxQueuedBytes = "max-queued-bytes"
+  case maxPools = "max-pools"
+  case maxProcesses = "max-processes"
   case retentionAge = "retention-age"
   case retentionCount = "retention-count"
   case retentionBytes = "retention-bytes"
@@ -56,7 +58,9 @@ enum Setting: String, CaseIterable, Sendable {
     case .sync: "always|ms|never"
     case .snapshotInterval, .shutdownGrace, .retentionAge, .headerTimeout, .bodyTimeout: "s"
     case .maxBody, .maxHeader, .maxQueuedBytes, .retentionBytes: "bytes"
-    case .maxConnections, .maxQueued, .retentionCount, .maxTasksPerChild: "n"
+    case .maxConnections, .maxQueued, .retentionCount, .maxTasksPerChild, .maxPools,
+      .maxProcesses:
+      "n"
     case .logLevel: "level"
     case .logFormat: "text|json"
     }
@@ -90,6 +94,10 @@ enum Setting: String, CaseIterable, Sendable {
     case .bodyTimeout: "Seconds in which the rest of a request must be there. (default: 60)"
     case .maxQueued: "Most jobs that are not finished; more are refused. (default: 1000000)"
     case .maxQueuedBytes: "Most bytes of arguments of unfinished jobs. (default: 1GiB)"
+    case .maxPools:
+      "Most pools that clients created and that are not joined; 0: none. (default: 64)"
+    case .maxProcesses:
+      "Most workers of a pool that a client creates or resizes. (default: 256)"
     case .retentionAge: "Seconds (or 24h) that a finished job is kept. (default: 24h)"
     case .retentionCount: "Most finished jobs that are kept. (default: 1000000)"
     case .retentionBytes: "Most bytes of finished jobs that are kept. (default: 1GiB)"
@@ -142,6 +150,9 @@ enum Setting: String, CaseIterable, Sendable {
     case .maxQueued: settings.limits.openJobsMax = try Setting.count(text, in: 1...100_000_000)
     case .maxQueuedBytes:
       settings.limits.openBytesMax = try Setting.bytes(text, in: 1_024...Quantity.bytesMax)
+    case .maxPools: settings.limits.poolsMax = try Setting.count(text, in: 0...255)
+    case .maxProcesses:
+      settings.limits.poolProcessesMax = try Setting.count(text, in: 1...1_000)
     case .retentionAge:
       settings.limits.retentionAge = try Setting.milliseconds(text, atLeast: 1_000)
     case .retentionCount:

@@ -16,6 +16,25 @@ struct Settings: Equatable, Sendable {
     var runsPrograms = false
     /// The program that its workers are; nil: they are this one.
     var worker: WorkerProgramSettings?
+    /// The initializer of this program that each worker runs before its first call.
+    var initializer: String?
+    /// What that is called with, a JSON array.
+    var initializerArguments = "[]"
+    /// Where it is named.
+    var initializerPlace = ""
+    /// The configured pool after which it was created; nil: it is configured itself.
+    var template: String?
+    /// Whether all workers must be ready for it to be there at all.
+    var startsWhole = false
+
+    /// Whether a text can be a pool's name: it is part of paths.
+    static func isName(_ text: String) -> Bool {
+      !text.isEmpty && text.utf8.count <= 64 && text != "." && text != ".."
+        && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) }
+    }
+
+    /// The name of the configured pool whose kind it has: itself, or its template.
+    var kind: String { template ?? name }
   }
 
   var host = "127.0.0.1"
@@ -55,6 +74,44 @@ struct Settings: Equatable, Sendable {
         argumentBytesMax: worker.argumentBytesMax)
     }
     return rules
+  }
+
+  /// Refuses an initializer of a pool that no worker could run.
+  ///
+  /// - Parameter known: those that this program was written with.
+  func checkInitializers(known: Set<String>) throws(SettingError) {
+    for pool in pools {
+      guard let name = pool.initializer, !known.contains(name) else { continue }
+      let names = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
+      throw SettingError(
+        source: pool.initializerPlace,
+        reason: "initializer: this program has none of the name '\(name)' (it has: \(names))")
+    }
+  }
+
+  /// What a created pool is to be, where its template is configured; nil: it is not (any more).
+  ///
+  /// - Parameter startsWhole: whether it is not there at all if a worker cannot be made ready.
+  func pool(
+    of specification: PoolSpecification, processes: Int, startsWhole: Bool
+  ) -> Pool? {
+    guard var pool = pools.first(where: { $0.name == specification.template }) else { return nil }
+    pool.template = pool.name
+    pool.name = specification.name
+    pool.processes = processes
+    pool.maxTasksPerChild = specification.callsPerWorkerMax
+    pool.startsWhole = startsWhole
+    if let method = specification.startMethod.flatMap(StartMethod.init(rawValue:)) {
+      pool.startMethod = method
+    }
+    if let initializer = specification.initializer {
+      pool.worker?.initializer = initializer
+      pool.worker?.initializerArguments = specification.initializerArguments
+    }
+    pool.worker?.main = specification.main
+    // What the configuration does not allow any more is not allowed.
+    if !specification.allowsPickle { pool.worker?.allowsPickle = false }
+    return pool
   }
 
   /// The pool that the top-level keys `processes`, `start_method` and `maxtasksperchild` speak of.

@@ -14,6 +14,8 @@ struct WorkerProgramSettings: Equatable, Sendable {
   var initializer: String?
   /// What that is called with, a JSON array.
   var initializerArguments = "[]"
+  /// The path of the script that the initializer is in; of a created pool only.
+  var main: String?
   /// Whether a submission may have `"encoding":"pickle"`, if the service allows it at all.
   var allowsPickle = false
   /// Whether a submission may name its script.

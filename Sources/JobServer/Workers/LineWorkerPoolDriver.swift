@@ -5,13 +5,9 @@ import Multiprocessing
 import Reactor
 
 /// Joins a pool whose workers are programs that stay to the engine and the reactor.
-final class LineWorkerPoolDriver: LoggingPoolDriver {
-  let index: Int
-  let configured: Settings.Pool
-  let processes: Int
-  private(set) var brokenReason: String?
-  var startTrouble: String? { pool.startTrouble }
-  private(set) var isEnded = false
+final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
+  var books: KeptPoolBooks
+  let pool: LineWorkerPool
 
   /// Told of calls while events are drained.
   var observe: ((CallObservation) -> Void)?
@@ -20,38 +16,29 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
   /// Whether the system has killed for want of memory since it was last asked.
   var isOutOfMemory: () -> Bool = { false }
 
-  private let pool: LineWorkerPool
   private let allowsPickle: Bool
   private let allowsMain: Bool
   private let descriptors: PoolDescriptors
-  private var events: [Event] = []
-  private var exits: [WorkerExit] = []
   private var hasAnnounced = false
-  private var isEnding = false
-  /// The largest result of a task that has a bound of its own, and of its calls in flight.
-  private var outputMaxByTask: [String: Int] = [:]
-  private var outputMaxByCall: [UInt64: Int] = [:]
 
   /// Programs that the kernel is short of memory for go before the service.
   private static let outOfMemoryAdjustment: Int32 = 500
 
   init(
-    index: Int, settings: Settings, _ program: WorkerProgramSettings,
-    environment: [String: String], forkServer: ForkServer, reactor: Reactor
+    index: Int, _ configured: Settings.Pool, _ program: WorkerProgramSettings,
+    settings: Settings, environment: [String: String], forkServer: ForkServer, reactor: Reactor
   ) {
-    let configured = settings.pools[index]
-    self.index = index
-    self.configured = configured
-    for task in settings.tasks { outputMaxByTask[task.name] = task.outputBytesMax }
-    processes = configured.processes ?? CPUCount.usable
-    var poolSettings = PoolSettings(processes: processes)
+    books = KeptPoolBooks(index: index, configured, settings)
+    var poolSettings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     poolSettings.callsPerWorkerMax = configured.maxTasksPerChild
+    poolSettings.startsWhole = configured.startsWhole
     var workers = LineWorkerSettings(arguments: program.arguments)
     workers.name = configured.name
     workers.environment = program.environment(in: environment)
     workers.folder = program.directory
     workers.initializer = program.initializer
     workers.initializerArguments = program.initializerArguments
+    workers.main = program.main
     workers.allowsPickle = program.allowsPickle && settings.allowsPickle
     workers.allowsMain = program.allowsMain
     workers.readyMax = UInt64(program.readyTimeout) * 1_000_000
@@ -70,48 +57,19 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
     }
   }
 
-  // MARK: What happens
-
-  func start(at instant: Instant) {
-    pool.start(at: instant.nanoseconds)
-  }
-
-  func handle(_ event: ForkServerEvent, at instant: Instant) {
-    let isOurs = pool.forkServerEvent(event, at: instant.nanoseconds)
-    guard isOurs, case .exited(_, let status, _) = event, let gone = pool.goneWorkers.last else {
-      return
-    }
-    exits.append(WorkerExit(gone, status, poolIsEnding: isEnding))
-  }
-
-  func passTime(at instant: Instant) {
-    guard let due = pool.nextDeadline, due <= instant.nanoseconds else { return }
-    pool.deadlineReached(at: instant.nanoseconds)
-  }
-
-  var nextDeadline: UInt64? { pool.nextDeadline }
-
-  var hasEvents: Bool { !events.isEmpty || pool.hasReports }
+  /// Whether it has had a ready worker, or never will.
+  var isSettled: Bool { hasAnnounced || brokenReason != nil }
 
   func drainEvents(_ body: (Event) -> Void) {
     pool.drainReports { report in
       if let event = event(of: report) { body(event) }
     }
-    // Last: a call comes back because its slot lost its credit, which a report above has told.
-    if !events.isEmpty {
-      for event in events { body(event) }
-      events.removeAll(keepingCapacity: true)
-    }
-  }
-
-  func takeExits() -> [WorkerExit] {
-    defer { exits.removeAll() }
-    return exits
+    for event in books.takeEvents() { body(event) }
   }
 
   private func event(of report: LineWorkerReport) -> Event? {
     switch report {
-    case .pool(let report): return event(of: report)
+    case .pool(let report): return books.event(of: report, pool, isOutOfMemory: isOutOfMemory)
     case .announced(let tasks, let isDynamic):
       hasAnnounced = true
       return .poolAnnounced(pool: index, tasks: tasks, isDynamic: isDynamic)
@@ -129,100 +87,25 @@ final class LineWorkerPoolDriver: LoggingPoolDriver {
     return nil
   }
 
-  private func event(of report: PoolReport) -> Event? {
-    switch report {
-    case .slotReady(let slot, let credit):
-      return .slotReady(
-        SlotID(pool: index, index: slot), credit: credit, pid: pool.process(of: slot))
-    case .slotGone(let slot):
-      return .slotGone(SlotID(pool: index, index: slot))
-    case .callEnded(let call, .returned(let text)):
-      return returned(CallID(rawValue: call), text)
-    case .callEnded(let call, .raised(let text)):
-      outputMaxByCall[call] = nil
-      return .callRaised(CallID(rawValue: call), RaisedErrorReader.read(text))
-    case .callLost(let call, let status, let started, let reason):
-      outputMaxByCall[call] = nil
-      return .callLost(
-        CallID(rawValue: call),
-        Loss(status, started: started, reason: reason, isOutOfMemory: isOutOfMemory))
-    case .poolBroke(let reason):
-      brokenReason = reason
-      return .poolBroke(pool: index, reason: reason)
-    case .poolEnded:
-      isEnded = true
-      return nil
-    }
-  }
-
-  private func returned(_ call: CallID, _ text: String) -> Event {
-    guard !outputMaxByCall.isEmpty,
-      let bytesMax = outputMaxByCall.removeValue(forKey: call.rawValue),
-      text.utf8.count > bytesMax
-    else { return .callReturned(call, result: text) }
-    return .callRaised(
-      call,
-      RaisedError(
-        code: .outputLimit, type: "OutputLimitPassed",
-        message: "the result has \(text.utf8.count) bytes; its task may answer \(bytesMax)"))
-  }
-
-  // MARK: What is to be done
-
   func assign(_ assignment: Assignment, at instant: Instant) {
     let call = assignment.call
     guard pool.room(in: call.slot.index) > 0 else {
-      events.append(.callLost(call, .notStarted))
+      books.events.append(.callLost(call, .notStarted))
       return
     }
     // The configuration may have changed since the job was accepted.
     guard assignment.encoding == .json || allowsPickle, assignment.main == nil || allowsMain else {
       let message = "the pool takes no pickle, or no script of a submitter's, any more"
-      events.append(
+      books.events.append(
         .callLost(call, .programFailed(RaisedError(type: "NotAllowed", message: message))))
       return
     }
-    if !outputMaxByTask.isEmpty, let bytesMax = outputMaxByTask[assignment.task] {
-      outputMaxByCall[call.rawValue] = bytesMax
-    }
+    books.noteAssigned(assignment)
     pool.assign(LineCall(assignment), to: call.slot.index, at: instant.nanoseconds)
   }
 
-  func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant) {
-    pool.end(
-      call.rawValue, grace: UInt64(graceMilliseconds) * 1_000_000, at: instant.nanoseconds)
-  }
-
-  func flush() {
-    pool.flush()
-  }
-
-  func terminate(at instant: Instant) {
-    guard !isEnding else { return }
-    isEnding = true
-    pool.terminate(grace: 1_000_000_000, at: instant.nanoseconds)
-  }
-
-  func process(of slot: Int) -> Int32 { pool.process(of: slot) }
-
   func log(of call: CallID, _ stream: JobLog.Stream) -> ProgramLog? {
     pool.log(of: call.rawValue).map { stream == .stdout ? $0.stdout : $0.stderr }
-  }
-
-  // MARK: For people
-
-  /// Whether it has had a ready worker, or never will.
-  var isSettled: Bool { hasAnnounced || brokenReason != nil }
-
-  var workerCounts: [(state: String, count: Int)] {
-    let workers = pool.workers
-    return ["starting", "idle", "busy", "ending"].map { state in
-      (state, workers.count { $0.state.rawValue == state })
-    }
-  }
-
-  var workers: [WorkerSummary] {
-    pool.workers.sorted { $0.slot < $1.slot } + pool.goneWorkers
   }
 }
 

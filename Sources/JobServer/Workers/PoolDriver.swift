@@ -5,8 +5,9 @@ import Multiprocessing
 /// What the server asks of a pool, whatever runs its calls: kept workers, or a program for each
 /// call. A driver translates between its pool and the engine and decides nothing.
 protocol PoolDriver: AnyObject {
-  /// Its position among the configured pools; part of every slot's name.
+  /// Its position among the pools; part of every slot's name.
   var index: Int { get }
+  /// What it was made with; of a created pool what its template and its client make together.
   var configured: Settings.Pool { get }
   /// How many calls it runs at a time.
   var processes: Int { get }
@@ -42,6 +43,10 @@ protocol PoolDriver: AnyObject {
   func end(_ call: CallID, graceMilliseconds: JobCore.Milliseconds, at instant: Instant)
   /// Writes what was assigned.
   func flush()
+  /// Runs so many calls at a time from now on; what runs beyond goes on to its end.
+  func resize(to processes: Int, at instant: Instant)
+  /// Ends once what runs is over; to be called when nothing else is owed.
+  func close(at instant: Instant)
   /// Ends everything: SIGTERM now, SIGKILL after a second.
   func terminate(at instant: Instant)
 

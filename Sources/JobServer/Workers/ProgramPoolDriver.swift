@@ -9,7 +9,7 @@ import Reactor
 final class ProgramPoolDriver: LoggingPoolDriver {
   let index: Int
   let configured: Settings.Pool
-  let processes: Int
+  var processes: Int { pool.processes }
   var brokenReason: String? { nil }
   var startTrouble: String? { pool.startTrouble }
   private(set) var isEnded = false
@@ -39,14 +39,12 @@ final class ProgramPoolDriver: LoggingPoolDriver {
   private static let outOfMemoryAdjustment: Int32 = 500
 
   init(
-    index: Int, settings: Settings, environment: [String: String], forkServer: ForkServer,
-    reactor: Reactor
+    index: Int, _ configured: Settings.Pool, settings: Settings, environment: [String: String],
+    forkServer: ForkServer, reactor: Reactor
   ) throws {
-    let configured = settings.pools[index]
     self.index = index
     self.configured = configured
-    processes = configured.processes ?? CPUCount.usable
-    let own = settings.tasks.filter { $0.program?.pool == configured.name }
+    let own = settings.tasks.filter { $0.program?.pool == configured.kind }
     tasks = Dictionary(uniqueKeysWithValues: own.map { ($0.name, $0) })
     resultBytesMax = settings.bodyBytesMax
     self.environment = environment
@@ -54,7 +52,8 @@ final class ProgramPoolDriver: LoggingPoolDriver {
     self.descriptors = descriptors
     pool = try ProgramPool(
       ProgramPoolSettings(
-        processes: processes, folder: "\(settings.directory)/work-\(configured.name)"),
+        processes: configured.processes ?? CPUCount.usable,
+        folder: "\(settings.directory)/work-\(configured.name)"),
       forkServer: forkServer, watch: descriptors.watch, unwatch: descriptors.unwatch)
     descriptors.ready = { [unowned self] descriptor, readable, writable, now in
       pool.descriptorReady(descriptor, readable: readable, writable: writable, at: now)
@@ -67,6 +66,7 @@ final class ProgramPoolDriver: LoggingPoolDriver {
     isSettled = true
     events.append(.poolAnnounced(pool: index, tasks: Array(tasks.keys)))
     pool.start(at: instant.nanoseconds)
+    if configured.startsWhole { events.append(.poolStarted(pool: index)) }
   }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
@@ -132,7 +132,7 @@ final class ProgramPoolDriver: LoggingPoolDriver {
       return .callLost(CallID(rawValue: number), .notStarted)
     case .poolEnded:
       isEnded = true
-      return nil
+      return .poolEnded(pool: index)
     }
   }
 
@@ -241,6 +241,14 @@ final class ProgramPoolDriver: LoggingPoolDriver {
 
   func flush() {}
 
+  func resize(to processes: Int, at instant: Instant) {
+    pool.resize(to: processes, at: instant.nanoseconds)
+  }
+
+  func close(at instant: Instant) {
+    pool.close(at: instant.nanoseconds)
+  }
+
   func terminate(at instant: Instant) {
     guard !isEnding else { return }
     isEnding = true
@@ -249,6 +257,9 @@ final class ProgramPoolDriver: LoggingPoolDriver {
 
   func process(of slot: Int) -> Int32 { pool.process(of: slot) }
 
+  /// Removes what is left of it in the data folder, once it has ended and does not come back.
+  func removeFolder() { pool.removeFolder() }
+
   // MARK: For people
 
   var workerCounts: [(state: String, count: Int)] {
@@ -256,7 +267,7 @@ final class ProgramPoolDriver: LoggingPoolDriver {
     let counts = ["starting", "busy", "ending"].map { state in
       (state, workers.count { $0.state.rawValue == state })
     }
-    return counts + [("idle", isEnded ? 0 : processes - workers.count)]
+    return counts + [("idle", isEnded ? 0 : max(processes - workers.count, 0))]
   }
 
   var workers: [WorkerSummary] { pool.workers }

@@ -4,11 +4,15 @@ import JobCore
 /// Reads an error as a worker tells it: `{"code":…,"type":…,"message":…}`, and as far as there is
 /// more, `traceback`, `args`, `module` and `pickle`; of a chunk `item` and `values`, too.
 enum RaisedErrorReader {
+  /// How many arrays and objects may lie within one another: 64 in a value, and the arrays that
+  /// hold the values of a chunk, as in a record.
+  private static let depthMax = 72
+
   /// The error; one that says so if the text is not what was agreed.
   static func read(_ text: String) -> RaisedError {
     var error = RaisedError(type: "Error", message: "")
     do {
-      try JSONReader.read(text) { (json) throws(JSONError) in
+      try JSONReader.read(text, depthMax: depthMax) { (json) throws(JSONError) in
         try json.beginObject()
         while let name = try json.nextMember() {
           switch name {

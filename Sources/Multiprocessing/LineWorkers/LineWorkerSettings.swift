@@ -14,6 +14,8 @@ public struct LineWorkerSettings: Sendable {
   public var initializer: String?
   /// What that is called with, a JSON array.
   public var initializerArguments = "[]"
+  /// The path of the script that the initializer is in; nil: none.
+  public var main: String?
   /// Whether calls may carry values in the pickle of Python.
   public var allowsPickle = false
   /// Whether calls may name the script of whoever submitted them.
@@ -57,6 +59,7 @@ public struct LineWorkerSettings: Sendable {
     writer.name("initializer")
     if let initializer { writer.string(initializer) } else { writer.null() }
     writer.member("initargs", text: initializerArguments)
+    writer.memberIfPresent("main", string: main)
     writer.member("encoding", string: allowsPickle ? "pickle" : "json")
     writer.member("allow_main", bool: allowsMain)
     writer.name("calls_max")

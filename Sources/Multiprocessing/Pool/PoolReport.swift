@@ -3,7 +3,9 @@ public enum PoolReport: Equatable, Sendable {
   /// From now on at most `credit` calls may be in flight in `slot`; 0: none may be assigned. Sent
   /// whenever that number changes.
   case slotReady(slot: Int, credit: Int)
-  /// The slot is no more: the pool got smaller or ended. Its number is not used again.
+  /// All workers of a pool that `startsWhole` are ready for the first time.
+  case poolStarted
+  /// The slot is no more: the pool got smaller or ended. If it grows again, it may come back.
   case slotGone(slot: Int)
   /// The worker answered the call.
   case callEnded(call: UInt64, outcome: CallOutcome)

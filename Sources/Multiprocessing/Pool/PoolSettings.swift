@@ -8,6 +8,9 @@ public struct PoolSettings: Equatable, Sendable {
   /// How many starts may fail in a row, with no worker ready, before the pool breaks; nil: three
   /// for each process.
   public var startFailuresMax: Int?
+  /// Whether the first start of all workers succeeds or the pool breaks, at the first one that
+  /// fails for whatever reason; then `poolStarted` is reported once all of them are ready.
+  public var startsWhole = false
   /// How long a worker that is to go has before the next step of the ladder.
   public var grace: UInt64 = 5_000_000_000
   /// How long a started process has to say hello; and, without an initializer, to be ready.

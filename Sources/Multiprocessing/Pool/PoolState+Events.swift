@@ -41,6 +41,9 @@ extension PoolState {
     workers[index]!.phase = .ready
     workers[index]!.deadline = nil
     reportCredit(of: workers[index]!.slot)
+    guard isBecomingWhole, phase == .running, readyWorkers >= settings.processes else { return }
+    hasBeenWhole = true
+    reports.append(.poolStarted)
   }
 
   /// The initializer of `worker` failed; its exit is to follow.

@@ -4,8 +4,17 @@ internal import DequeModule
 extension PoolState {
   // MARK: Slots
 
+  /// Takes back slots that were removed, first those whose workers have not gone yet, so that no
+  /// more processes run than slots are wanted, however often that changes; then makes new ones.
   mutating func addSlots(_ count: Int, at now: UInt64) {
-    for _ in 0..<count {
+    let removed = slots.indices.filter { slots[$0].isRemoved && !slots[$0].isGone }
+    let gone = slots.indices.filter { slots[$0].isGone }
+    for slot in (removed + gone).prefix(count) {
+      slots[slot].isRemoved = false
+      slots[slot].isGone = false
+      refill(slot, at: now)
+    }
+    for _ in 0..<max(count - removed.count - gone.count, 0) {
       slots.append(Slot())
       refill(slots.count - 1, at: now)
     }
@@ -220,6 +229,9 @@ extension PoolState {
       // Nobody was harmed, but starting it again at once could go on for ever.
       idleDeathsInARow += 1
       notBefore = max(notBefore, now + backOff(after: idleDeathsInARow))
+      if isBecomingWhole {
+        noteFailure("a worker ended before all were ready (\(status))", counts: true, at: now)
+      }
     default:
       break
     }
@@ -234,12 +246,17 @@ extension PoolState {
     if counts { failuresInARow += 1 }
     notBefore = max(notBefore, now + backOff(after: failedStartsInARow))
     let most = settings.startFailuresMax ?? 3 * settings.processes
-    guard counts, failuresInARow >= most, readyWorkers == 0 else { return }
+    guard isBecomingWhole || (counts && failuresInARow >= most && readyWorkers == 0) else {
+      return
+    }
     phase = .broken(reason: reason)
     reports.append(.poolBroke(reason: reason))
     for slot in slots.indices where !slots[slot].isRemoved { remove(slot, at: now) }
     endIfEmpty()
   }
+
+  /// Whether the first failure is one too many.
+  var isBecomingWhole: Bool { settings.startsWhole && !hasBeenWhole }
 
   private func backOff(after failures: Int) -> UInt64 {
     let doublings = UInt64(min(failures - 1, 20))

@@ -40,7 +40,7 @@ public struct PoolState: Equatable {
   public internal(set) var isEnded = false
 
   var phase = Phase.new
-  /// By slot number; those removed stay, so that numbers are not used twice.
+  /// By slot number; those removed stay, and come back when the pool grows again.
   var slots: [Slot] = []
   /// By `PoolWorkerID.index`; nil where a worker has gone.
   var workers: [PoolWorker?] = []
@@ -54,6 +54,8 @@ public struct PoolState: Equatable {
   var idleDeathsInARow = 0
   /// No worker is started before.
   var notBefore: UInt64 = 0
+  /// Whether it was whole, if it is to be: all workers were ready.
+  var hasBeenWhole = false
   /// Why the last start failed; nil once a worker is ready again.
   public internal(set) var startTrouble: String?
 

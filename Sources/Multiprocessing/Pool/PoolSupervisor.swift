@@ -256,7 +256,7 @@ final class PoolSupervisor {
       while slots.count <= slot { slots.append(Slot()) }
       if (credit == 0) != (slots[slot].credit == 0) { hasOtherWorkers = true }
       slots[slot].credit = credit
-    case .slotGone, .poolEnded:
+    case .slotGone, .poolStarted, .poolEnded:
       break
     case .callEnded(let number, .returned(let text)):
       if let call = remove(number) { end(call, .returned(text)) }

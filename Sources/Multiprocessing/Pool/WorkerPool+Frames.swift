@@ -100,6 +100,9 @@ extension WorkerPool {
       of: channel.worker, process: channel.process, startedAt: channel.startedAt)
   }
 
+  /// Whether `drainReports` has something to hand over.
+  public var hasReports: Bool { !state.reports.isEmpty }
+
   /// How many workers take calls.
   public var readyWorkers: Int { state.readyWorkers }
 

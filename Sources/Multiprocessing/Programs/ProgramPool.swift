@@ -88,6 +88,13 @@ public final class ProgramPool {
     perform(at: now)
   }
 
+  /// Runs so many programs at a time from now on, at least 1. What runs beyond goes on to its end.
+  public func resize(to processes: Int, at now: UInt64) {
+    state.resize(to: processes)
+    while runs.count < state.slots.count { runs.append(nil) }
+    perform(at: now)
+  }
+
   /// Takes no more calls; `poolEnded` comes when those in flight are over.
   public func close(at now: UInt64) {
     state.close()
@@ -227,7 +234,7 @@ public final class ProgramPool {
   }
 
   /// How many programs may run at a time.
-  public var processes: Int { state.settings.processes }
+  public var processes: Int { state.processes }
 
   /// Whether the last program of a pool that takes no more calls is gone.
   public var isEnded: Bool { state.phase == .ended }
@@ -235,6 +242,12 @@ public final class ProgramPool {
   /// What the machine was short of when the last start failed; nil once a program has started.
   public var startTrouble: String? {
     state.startTrouble.map { "a program cannot be started: \($0)" }
+  }
+
+  /// Removes the folder that the working folders were in, if nothing is left there; for a pool that
+  /// is ended and does not come back.
+  public func removeFolder() {
+    _ = rmdir(folders.path)
   }
 
   /// Whether working folders of calls that are over are known to be left.

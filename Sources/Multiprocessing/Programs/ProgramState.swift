@@ -23,7 +23,10 @@ struct ProgramState: Equatable {
   /// To be done by the owner, in order, and removed.
   private(set) var actions: [ProgramAction] = []
   private(set) var phase = Phase.new
+  /// Those from `processes` on take no calls: the pool was larger once.
   private(set) var slots: [Slot]
+  /// How many slots take calls.
+  private(set) var processes: Int
   /// No run is started before; nil: there is no such pause.
   private(set) var pauseEndsAt: UInt64?
   private var failuresInARow = 0
@@ -35,6 +38,7 @@ struct ProgramState: Equatable {
   init(_ settings: ProgramPoolSettings) {
     precondition(settings.processes >= 1, "a pool has at least one slot")
     self.settings = settings
+    processes = settings.processes
     slots = Array(repeating: Slot(), count: settings.processes)
   }
 
@@ -44,6 +48,14 @@ struct ProgramState: Equatable {
   mutating func begin() {
     precondition(phase == .new, "a pool begins once")
     phase = .running
+    reportCredit()
+  }
+
+  /// Changes the number of slots that take calls. What runs in others goes on to its end.
+  mutating func resize(to processes: Int) {
+    precondition(processes >= 1, "a pool has at least one slot")
+    self.processes = processes
+    while slots.count < processes { slots.append(Slot()) }
     reportCredit()
   }
 
@@ -193,8 +205,10 @@ struct ProgramState: Equatable {
 
   /// Tells the driver how many calls each slot may have in flight, where that has changed.
   private mutating func reportCredit() {
-    let credit = phase == .running && pauseEndsAt == nil ? 1 : 0
-    for slot in slots.indices where slots[slot].credit != credit {
+    let isOpen = phase == .running && pauseEndsAt == nil
+    for slot in slots.indices {
+      let credit = isOpen && slot < processes ? 1 : 0
+      guard slots[slot].credit != credit else { continue }
       slots[slot].credit = credit
       actions.append(.report(.slotReady(slot: slot, credit: credit)))
     }

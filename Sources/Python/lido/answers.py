@@ -1,10 +1,11 @@
 """What a worker says of a call that has ended: lines of the worker protocol."""
 
 import base64
+import os
 import pickle
 import sys
 import traceback
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from lido import codec, tasks
 from lido.cancellation import Cancelled
@@ -30,7 +31,7 @@ def raised(
     members = described(error, pickles)
     if code != "raised":
         members["code"] = code
-    return _line(number, members, item, values)
+    return _line(number, members, item, [] if item is not None and values is None else values)
 
 
 def unencodable(
@@ -52,12 +53,13 @@ def described(error: BaseException, pickles: bool) -> Dict[str, Any]:
     members: Dict[str, Any] = {
         "type": kind.__qualname__, "module": kind.__module__, "message": _message(error),
         "traceback": _trace(error)}
-    try:
-        arguments = list(error.args)
-        codec.encode(arguments)
-        members["args"] = arguments
-    except Exception:
-        pass  # What JSON cannot hold is left out: the message tells of it.
+    for arguments in _arguments(error):
+        try:
+            codec.encode(arguments)
+            members["args"] = arguments
+            break
+        except Exception:
+            pass  # What JSON cannot hold is left out: the message tells of it.
     if pickles and not isinstance(error, Cancelled):
         try:
             members["pickle"] = base64.b64encode(
@@ -91,11 +93,17 @@ def bounded(number: int, line: bytes, bytes_max: Optional[int]) -> bytes:
             f"{bytes_max}"}
         return _line(number, error, None, None)
     members = codec.loads(line)
+    item, values = members.get("item"), members.get("values")
     error = {
         key: value[:_TOLD_MAX // 8] if type(value) is str else value
         for key, value in members["error"].items() if key not in ("args", "pickle")}
-    is_chunk = "item" in members
-    return _line(number, error, 0 if is_chunk else None, [] if is_chunk else None)
+    texts = None if values is None else [codec.encode(value) for value in values]
+    line = _line(number, error, item, texts)
+    if len(line) <= bytes_max or not texts:
+        return line
+    # Without the values before it the service does not believe which item it was: the message says.
+    error["message"] += f" (item {item} of a chunk, before which the values are too long)"
+    return _line(number, error, item, None)
 
 
 def check_length(line: bytes, bytes_max: Optional[int]) -> None:
@@ -148,7 +156,9 @@ def _line(
 ) -> bytes:
     place = b""
     if item is not None:
-        place = b',"item":%d,"values":[%b]' % (item, b",".join(values or []))
+        place = b',"item":%d' % item
+    if values is not None:
+        place += b',"values":[%b]' % b",".join(values)
     return b'{"raise":%d%b,"error":%b}\n' % (number, place, codec.encode(_printable(error)))
 
 
@@ -157,6 +167,16 @@ def _printable(error: Dict[str, Any]) -> Dict[str, Any]:
     return {
         key: value.encode("utf-8", "backslashreplace").decode() if type(value) is str else value
         for key, value in error.items()}
+
+
+def _arguments(error: BaseException) -> Iterator[List[Any]]:
+    """The arguments of which an exception can be made again, the best first."""
+    if isinstance(error, OSError) and type(error).__reduce__ is OSError.__reduce__:
+        # It keeps the names of files elsewhere.
+        reduced: Any = error.__reduce__()
+        yield [
+            os.fspath(part) if isinstance(part, os.PathLike) else part for part in reduced[1]]
+    yield list(error.args)
 
 
 def _trace(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import threading
-from typing import Iterator, Optional
+from typing import Callable, Iterator, List, Optional
 
 __all__ = ["Channel", "ChannelClosed"]
 
@@ -24,6 +24,11 @@ class Channel:
         self._socket = socket.socket(fileno=number)
         self._socket.setblocking(True)
         self._lock = threading.Lock()
+        self._main = threading.main_thread().ident
+        # Whether the main thread, in which signals are handled, is in the middle of lines; and what
+        # its signals have left to be done after them.
+        self._is_in_lines = False
+        self._deferred: List[Callable[[], None]] = []
         os.register_at_fork(after_in_child=self._socket.close)
 
     @classmethod
@@ -37,9 +42,28 @@ class Channel:
                 "lido.worker: LIDO_CHANNEL names no socket; the service starts this program, for "
                 f"a pool with `worker: [python3, -m, lido.worker, MODULE…]` ({error})")
 
+    def defers(self, act: Callable[[], None]) -> bool:
+        """For the handlers of signals: whether lines are being sent, which may not be broken off
+        in their middle. What the signal wants is done after them then, and may raise."""
+        if self._is_in_lines:
+            self._deferred.append(act)
+        return self._is_in_lines
+
     def send(self, lines: bytes) -> None:
-        """Writes whole lines, never mixed with those of another thread. Raises
-        `ChannelClosed`."""
+        """Writes whole lines, never mixed with those of another thread. Raises `ChannelClosed`,
+        and what a signal raises that came meanwhile."""
+        if threading.get_ident() != self._main:
+            self._write(lines)
+            return
+        self._is_in_lines = True
+        try:
+            self._write(lines)
+        finally:
+            self._is_in_lines = False
+            while self._deferred:
+                self._deferred.pop(0)()
+
+    def _write(self, lines: bytes) -> None:
         try:
             with self._lock:
                 self._socket.sendall(lines)

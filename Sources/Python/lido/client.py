@@ -12,9 +12,9 @@ from typing import (
 
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
-from lido.streams import MapInput, ResultStream, Window, results, send_all
+from lido.streams import Deadline, MapInput, ResultStream, Window, results, send_all
 from lido.transport import (
-    RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query)
+    RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query, refusal)
 
 __all__ = ["Client", "Event", "SubmittedJob"]
 
@@ -201,14 +201,16 @@ class Client:
         chunksize: Optional[int] = None, timeout: Optional[float] = None, **further: Any,
     ) -> List[Any]:
         """The values for all items, in their order. Raises `JobFailed` for the first chunk that
-        failed, when all have ended, and `TimeoutError`. `further` are options of a map: `pool`,
-        `id`, `max_attempts`, `on_interrupt`, `tags`. Whatever their size, items are in memory."""
+        failed, when all have ended, and `TimeoutError` after `timeout` seconds: what was sent by
+        then goes on. `further` are options of a map: `pool`, `id`, `max_attempts`, `on_interrupt`,
+        `tags`. Whatever their size, items are in memory."""
         given = _arguments(items, star)
         members = self._map_members(task, star, pickle, chunksize, further)
         text = codec.encode_list(given, pickle)
         if len(text) > DOCUMENT_BYTES_MAX:
             del text
-            return self._map_streamed(members, codec.encode_lines(given, pickle), pickle)
+            lines = codec.encode_lines(given, pickle)
+            return self._map_streamed(members, lines, pickle, timeout)
         body = joined({**options(members), "items": text})
         self.transport.json("POST", "/v1/maps", body, is_safe=True)
         values = self._result(path("maps", members["id"]), members["id"], timeout)
@@ -314,10 +316,12 @@ class Client:
             "encoding": "pickle" if pickle else None, "main": main, "id": self._key(), **further}
 
     def _map_streamed(
-        self, members: Mapping[str, Any], texts: List[bytes], pickle: bool
+        self, members: Mapping[str, Any], texts: List[bytes], pickle: bool,
+        timeout: Optional[float],
     ) -> List[Any]:
-        source = MapInput(self.transport, members)
-        stream = ResultStream(self.transport, members["id"], True, is_coming=True)
+        source = MapInput(self.transport, members, timeout)
+        stream = ResultStream(
+            self.transport, members["id"], True, is_coming=True, connect_seconds=timeout)
         failure: List[BaseException] = []
 
         def send() -> None:
@@ -334,16 +338,19 @@ class Client:
 
         sender = threading.Thread(target=send, name="lido map input", daemon=True)
         sender.start()
-        values: List[Any] = []
-        first: Optional[JobFailed] = None
-        try:
-            for _, value, error in results(stream, pickle, members["id"]):
-                values.append(value)
-                first = first or error
-        except (JobFailed, ServiceError, Unreachable):
-            if not failure:
-                source.abort()
-                raise
+        with Deadline(timeout, [source.abort, stream.close]) as deadline:
+            values: List[Any] = []
+            first: Optional[JobFailed] = None
+            try:
+                for _, value, error in results(stream, pickle, members["id"]):
+                    values.append(value)
+                    first = first or error
+            except (JobFailed, ServiceError, Unreachable):
+                if not failure and not deadline.is_over:
+                    source.abort()
+                    raise
+        if deadline.is_over:
+            raise TimeoutError(f"{members['id']} is not final after {timeout} s")
         sender.join()
         if first is not None and not failure:
             raise first
@@ -424,13 +431,6 @@ def submission(
 def _arguments(items: Iterable[Any], star: bool) -> List[Any]:
     """Items as a list. Spread over arguments, a tuple is as good as a list."""
     return [list(item) for item in items] if star else list(items)
-
-
-def refusal(error: Mapping[str, Any]) -> ServiceError:
-    """An error in the place of a handle."""
-    return ServiceError(
-        int(error.get("status", 400)), str(error.get("code", "invalid_request")),
-        str(error.get("detail", "")), error.get("errors"), error.get("retry_after"))
 
 
 def failed(error: ServiceError, identifier: str) -> JobFailed:

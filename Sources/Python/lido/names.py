@@ -1,11 +1,12 @@
 """Functions by name: `module:qualname`, and `__main__:qualname` with the path of the script."""
 
+import collections
 import importlib
 import importlib.util
 import os
 import sys
 import types
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from lido import tasks
 from lido.errors import TaskNotFound
@@ -50,6 +51,25 @@ def main_script() -> Optional[str]:
     return os.path.abspath(path)
 
 
+class Script:
+    """A submitter's script that was loaded, and what was found in it."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.module = module
+        self.found: Dict[str, Callable[..., Any]] = {}
+
+    def become_main(self) -> None:
+        """Makes it what pickles name `__main__`."""
+        sys.modules["__main__"] = sys.modules["__mp_main__"] = self.module
+
+
+#: A script's path, and when it was changed and how long it is.
+Version = Tuple[str, int, int]
+
+#: So many scripts are kept: submitters that take turns do not have theirs loaded for each call.
+_SCRIPTS_MAX = 8
+
+
 class Functions:
     """Finds functions for a worker. Only for its main thread."""
 
@@ -58,9 +78,9 @@ class Functions:
         self.is_open = is_open
         self.allow_main = allow_main
         self._modules: Dict[str, types.ModuleType] = {}
-        self._found: Dict[Tuple[str, Optional[str]], Callable[..., Any]] = {}
-        self._script: Optional[Tuple[str, int, int]] = None
-        self._scripts: List[types.ModuleType] = []
+        self._found: Dict[str, Callable[..., Any]] = {}
+        # The scripts that were used last, the last one at the end.
+        self._scripts: "collections.OrderedDict[Version, Script]" = collections.OrderedDict()
 
     def load(self, places: Iterable[str]) -> None:
         """Imports modules, by name or by the path of a file. Raises what importing raises."""
@@ -87,10 +107,16 @@ class Functions:
                 f"the worker cannot read the script {path}: {error.strerror}; it must see the "
                 "same file system as the submitter") from error
         version = (path, status.st_mtime_ns, status.st_size)
-        if version != self._script:
-            self._found.clear()
-            self._scripts.append(_run_script(path))
-            self._script = version
+        if version in self._scripts:
+            self._scripts.move_to_end(version)
+            self._scripts[version].become_main()
+            return
+        self._scripts[version] = Script(_run_script(path))
+        # What was of this path is old, and of others only some are kept.
+        for other in [other for other in self._scripts if other[0] == path and other != version]:
+            del self._scripts[other]
+        if len(self._scripts) > _SCRIPTS_MAX:
+            self._scripts.popitem(last=False)
 
     def find(self, name: str, script: Optional[str] = None) -> Callable[..., Any]:
         """The function of that name. Raises `TaskNotFound`, and what importing raises."""
@@ -105,16 +131,21 @@ class Functions:
                 "is called by module:name")
         is_main = module in ("__main__", "__mp_main__")
         self.use_script(script, is_needed=is_main)
-        key = (name, script if is_main else None)
-        function = self._found.get(key)
+        found = self._script.found if is_main else self._found
+        function = found.get(name)
         if function is None:
-            function = self._found[key] = self._look_up(name, module, qualname, is_main)
+            function = found[name] = self._look_up(name, module, qualname, is_main)
         return function
+
+    @property
+    def _script(self) -> "Script":
+        """The one that is used."""
+        return next(reversed(self._scripts.values()))
 
     def _look_up(
         self, name: str, module_name: str, qualname: str, is_main: bool
     ) -> Callable[..., Any]:
-        module: Any = self._scripts[-1] if is_main else self._module(name, module_name)
+        module: Any = self._script.module if is_main else self._module(name, module_name)
         found: Any = module
         for part in qualname.split("."):
             # Through classes only: a module that a module has imported is not a part of it.
@@ -126,20 +157,40 @@ class Functions:
                 raise TaskNotFound(f"{module_name} has no {qualname!r}") from None
         if not callable(found):
             raise TaskNotFound(f"{name!r} is not a function")
-        if not is_main and not self._may_run(found):
-            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+        if not is_main and not self._may_run(module, qualname, found):
+            raise TaskNotFound(self._not_of_its_module(name, module_name, found))
         function: Callable[..., Any] = found
         return function
 
-    def _may_run(self, function: Any) -> bool:
-        return self.is_open or getattr(function, "__module__", None) in self._modules
+    def _may_run(self, module: Any, qualname: str, function: Any) -> bool:
+        """What a module has only imported is not its own (`from os import system`), unless it says
+        so: its `__all__`, as that of `operator`, names what is written elsewhere."""
+        return (
+            self.is_open or getattr(function, "__module__", None) in self._modules
+            or qualname in getattr(module, "__all__", ()))
+
+    def _not_of_its_module(self, name: str, module_name: str, function: Any) -> str:
+        owner = getattr(function, "__module__", None) or "no module"
+        return (
+            f"{name!r} is of {owner}, which {module_name} has only imported, and this pool runs "
+            f"the functions of the modules that lido.yaml names ({self._known()}); define one in "
+            f"{module_name} that calls it, register it there (lido.task), or {_OPEN}")
+
+    def _not_named(self, name: str, module_name: str) -> str:
+        return (
+            f"{name!r} cannot be called: this pool runs the functions of the modules that "
+            f"lido.yaml names ({self._known()}), and {module_name} is none of them; add it there, "
+            f"as in `worker: [python3, -m, lido.worker, ..., {module_name}]`, or {_OPEN}")
+
+    def _known(self) -> str:
+        return ", ".join(self._modules) or "none"
 
     def _module(self, name: str, module_name: str) -> types.ModuleType:
         module = self._modules.get(module_name)
         if module is not None:
             return module
         if not self.is_open:
-            raise TaskNotFound(f"{name!r} is not of a module that this worker runs; {_OPEN}")
+            raise TaskNotFound(self._not_named(name, module_name))
         try:
             return importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -151,8 +202,8 @@ class Functions:
 
 
 _OPEN = (
-    "name the module on the worker's command line, or give that --any-module, which pools with "
-    "allow_pickle or allow_main do not need")
+    "add --any-module there, with which clients may call every function that the worker can "
+    "import, as in pools with allow_pickle or allow_main")
 
 
 def _load(place: str) -> types.ModuleType:

@@ -260,7 +260,8 @@ class Pool:
             self._pickles = False
 
     def _check_running(self) -> None:
-        if self._state != RUN:
+        # Nothing of it runs in a child of a fork, and its locks may be held there for ever.
+        if self._state != RUN or self._process != os.getpid():
             raise ValueError("Pool not running")
 
     def _identifier(self, kind: str) -> str:
@@ -368,10 +369,10 @@ class Pool:
         self, members: Dict[str, Any], lines: List[bytes], is_packed: bool, result: MapResult
     ) -> None:
         identifier: str = members["id"]
-        self._core.open(identifier, result)
-        self._core.begin_stream(ListStream(
+        stream = ListStream(
             self._service.transport, members, self._pickles, lines, is_packed,
-            lambda outcome: self._core.settle(identifier, outcome)))
+            lambda outcome: self._core.settle(identifier, outcome))
+        self._core.begin_stream(stream, result)
 
     def _packed(self, route: Route, items: List[Any], star: bool) -> bytes:
         return codec.encode((route.packed, star, items), True)

@@ -12,10 +12,11 @@ import weakref
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
 
 from lido import codec
-from lido.errors import LidoError, ServiceError
-from lido.pool_service import SUBMISSIONS_MAX, PoolService, value_of
+from lido.errors import LidoError, PoolTerminated, ServiceError
+from lido.pool_service import SUBMISSIONS_MAX, CompletionReader, PoolService, value_of
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
+from lido.transport import refusal
 
 #: How the ids of jobs, of maps that are one document, and of streamed maps begin.
 JOB, MAP, STREAM = "job-", "map-", "stream-"
@@ -24,6 +25,9 @@ RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
 
 #: How long submissions that the service refuses for now (503) are tried again.
 _BUSY_SECONDS_MAX = 300.0
+
+#: So many of what is open are looked up when nothing has ended for a while.
+_LOOKED_UP_MAX = 10_000
 
 #: How long a pool that was left open may hold up the end of the program.
 _EXIT_SECONDS_MAX = 5.0
@@ -56,10 +60,12 @@ class PoolCore:
         self._changed = threading.Condition()
         self._pending: Deque[Submission] = collections.deque()
         self._is_sent = False  # All submissions, and the request to close.
+        self._sending: List[Submission] = []
         self._open: Dict[str, ApplyResult] = {}
         self._streams: Set[PoolStream] = set()
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
+        self._is_over = False  # The thread of results takes no more.
         self._error: Optional[BaseException] = None
         self._threads = [
             threading.Thread(target=target, name=f"lido pool {name}", daemon=True)
@@ -85,32 +91,36 @@ class PoolCore:
             self.settle(submission.id, (False, error))
 
     def fail(self, result: ApplyResult, error: BaseException) -> None:
-        """Ends a result that was never submitted, in the thread of results."""
+        """Ends a result that was never submitted: in the thread of results, or here when that has
+        ended, since another thread has closed or terminated the pool meanwhile."""
         key = f"failed-{id(result)}"
         with self._changed:
-            self._open[key] = result
-        self.settle(key, (False, error))
+            state, is_over = self._state, self._is_over
+            if not is_over:
+                self._open[key] = result
+                self._ended.put(Ended(key, result, (False, error)))
+        if is_over and state == TERMINATE:
+            result._terminate()
+        elif is_over:
+            result._set((False, error))
 
     def settle(self, identifier: str, outcome: Union[Outcome, Dict[str, Any]]) -> None:
         """Ends a result: an outcome, or a handle whose value is still to be had."""
         with self._changed:
+            # What is open has a thread of results: who ends that takes it out first.
             result = self._open.get(identifier)
-        if result is not None:
-            self._ended.put(Ended(identifier, result, outcome))
+            if result is not None:
+                self._ended.put(Ended(identifier, result, outcome))
 
-    def open(self, identifier: str, result: ApplyResult) -> None:
-        """Expects that a result is settled; raises `ValueError` when the pool does not run."""
-        with self._changed:
-            if self._state != RUN:
-                raise ValueError("Pool not running")
-            self._open[identifier] = result
-
-    def begin_stream(self, stream: PoolStream) -> None:
-        """Runs a streamed map; raises `ValueError` when the pool does not run."""
+    def begin_stream(self, stream: PoolStream, result: Optional[ApplyResult] = None) -> None:
+        """Runs a streamed map, which settles the result if there is one; raises `ValueError` when
+        the pool does not run."""
         with self._changed:
             if self._state != RUN:
                 raise ValueError("Pool not running")
             self._streams.add(stream)
+            if result is not None:
+                self._open[stream.identifier] = result
         stream.start(self._stream_changed)
 
     def _stream_changed(self, stream: PoolStream) -> None:
@@ -118,11 +128,14 @@ class PoolCore:
             if stream.is_over:
                 self._streams.discard(stream)
             self._changed.notify_all()
+        self._end_if_done()
 
     # The end
 
     def close(self) -> None:
         """No more is submitted; the service is told when what was is with it."""
+        if os.getpid() != self._process:
+            return
         with self._changed:
             if self._state == RUN:
                 self._state = CLOSE
@@ -136,12 +149,16 @@ class PoolCore:
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
         is asked."""
+        if os.getpid() != self._process:
+            # A copy in a child of a fork: the pool is its parent's, and the lock may be held for
+            # ever.
+            self._state = TERMINATE
+            return
         with self._changed:
             if self._state == TERMINATE:
                 return
             self._state = TERMINATE
-            if os.getpid() != self._process:
-                return  # A copy in a child of a fork: the pool is its parent's.
+            self._is_over = True
             self._pending.clear()
             results, streams = list(self._open.values()), list(self._streams)
             self._open.clear()
@@ -162,22 +179,45 @@ class PoolCore:
             _cores.discard(self)
 
     def join(self) -> None:
-        """Waits until all has ended: results, callbacks, workers."""
+        """Waits until all has ended: results, callbacks, workers. In a child of a fork there is
+        nothing to wait for."""
+        if os.getpid() != self._process:
+            return
         with self._changed:
             for stream in self._streams:
                 stream.lift()
             self._changed.wait_for(lambda: self._state == TERMINATE or (
                 self._is_sent and not self._open and not self._streams))
+        if self._error is not None and self._state == CLOSE:
+            self.service.close()  # The thread that submits may have ended before it did so.
         while not self.service.is_joined():
             # Each look waits for some seconds, unless the service does not take the time.
             time.sleep(0.05)
         self.service.end_feed()
-        self._ended.put(None)
+        self._end_results()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
         self.service.transport.close_all()
         _cores.discard(self)
+
+    def _end_if_done(self) -> None:
+        """Ends the threads of a pool that is closed, once there is nothing left for them: whoever
+        closed it may never join it."""
+        with self._changed:
+            if self._is_over or self._state != CLOSE or not self._is_sent:
+                return
+            if self._open or self._streams:
+                return
+            self._end_results()
+        self.service.end_feed()
+        _cores.discard(self)
+
+    def _end_results(self) -> None:
+        with self._changed:
+            self._is_over = True
+            self._ended.put(None)
+            self._changed.notify_all()
 
     # The thread that submits
 
@@ -188,14 +228,16 @@ class PoolCore:
                 if batch is None:
                     break
                 self._submit(batch)
+                self._sending = batch = []
             if self._state == CLOSE:
                 self.service.close()
-        except LidoError as error:
+        except BaseException as error:
             self._break(error)
         finally:
             with self._changed:
                 self._is_sent = True
                 self._changed.notify_all()
+            self._end_if_done()
 
     def _take(self) -> Optional[List[Submission]]:
         """What is to be sent together: one map, or jobs; None when there is no more."""
@@ -205,7 +247,7 @@ class PoolCore:
                 or (self._state == CLOSE and not any(s.is_sending for s in self._streams)))
             if not self._pending:
                 return None
-            batch = [self._pending.popleft()]
+            batch = self._sending = [self._pending.popleft()]
             size = len(batch[0].body)
             while (
                 not batch[0].is_map and self._pending and not self._pending[0].is_map
@@ -252,10 +294,7 @@ class PoolCore:
         for submission, entry in zip(batch, found):
             if "state" in entry:
                 continue
-            members = entry["error"]
-            error = ServiceError(
-                members.get("status", 400), members.get("code", "refused"),
-                members.get("detail", ""), members.get("errors"), members.get("retry_after"))
+            error = refusal(entry["error"])
             if error.status == 503 and error.retry_after is not None:
                 again.append(submission)
                 pause, last = error.retry_after, error
@@ -266,47 +305,59 @@ class PoolCore:
     # The thread that hears of what ended
 
     def _listen(self) -> None:
-        after = 0
-        while self._state != TERMINATE:
-            try:
-                completions, after = self.service.completions(after)
-            except ServiceError as error:
-                if error.status != 410:
-                    self._break(error)
+        feed = CompletionReader(self.service)
+        refused = 0.0
+        try:
+            while self._state != TERMINATE:
+                try:
+                    self._hear(feed)
+                    refused, pause = 0.0, feed.pause
+                except ServiceError as error:
+                    # The service says when to come again.
+                    if error.status not in (429, 503) or refused > _BUSY_SECONDS_MAX:
+                        raise
+                    pause = error.retry_after or 1.0
+                    refused += pause
+                if feed.is_over and not feed.is_behind:
                     return
-                after = self._catch_up(error)
-                continue
-            except LidoError as error:
-                if not self._is_joined():
-                    self._break(error)
-                return
-            for entry in completions:
-                handle = entry.get("job") or entry.get("map")
-                # What is streamed is settled by its stream.
-                if handle is not None and handle["id"].startswith((JOB, MAP)):
-                    self.settle(handle["id"], handle)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_over, pause)
+        except BaseException as error:
+            if not self._is_done():
+                self._break(error)
 
-    def _is_joined(self) -> bool:
-        """Whether the feed has ended because the pool has."""
-        with self._changed:
-            return self._state != RUN and self._is_sent and not self._open
+    def _hear(self, feed: CompletionReader) -> None:
+        """Hears once of what has ended. What the feed may have passed over is looked up."""
+        for handle in [] if feed.is_behind else feed.read():
+            # What is streamed is settled by its stream.
+            if handle["id"].startswith((JOB, MAP)):
+                self.settle(handle["id"], handle)
+        if feed.is_behind:
+            self._look_up(feed.is_over, _LOOKED_UP_MAX if feed.is_idle else None)
+            feed.is_behind = False
 
-    def _catch_up(self, error: ServiceError) -> int:
-        """The feed does not reach back so far: looks at everything that is open. The answer tells
-        where it begins now."""
+    def _look_up(self, is_over: bool, count_max: Optional[int]) -> None:
+        """Looks at what is open, the oldest of it or everything. What was submitted and is not
+        there has no outcome any more; what is not submitted yet is heard of later. `is_over`:
+        nothing more will end."""
         with self._changed:
-            identifiers = list(self._open)
-        problem = getattr(error, "problem", {})
-        jobs = [identifier for identifier in identifiers if identifier.startswith(JOB)]
-        for identifier, handle in zip(jobs, self.service.look_up(jobs)):
+            pending = {submission.id for submission in self._pending}
+            coming = {submission.id for submission in self._sending}
+            wanted = [name for name in self._open if name not in pending][:count_max]
+        for identifier, handle in self.service.look_up(
+                [name for name in wanted if name.startswith(JOB)],
+                [name for name in wanted if name.startswith(MAP)]):
             if handle.get("ready"):
                 self.settle(identifier, handle)
-        for identifier in identifiers:
-            if identifier.startswith(MAP):
-                handle = self.service.look_up_map(identifier)
-                if handle.get("ready"):
-                    self.settle(identifier, handle)
-        return int(problem.get("next", 0))
+            elif "state" not in handle and identifier not in coming:
+                self.settle(identifier, (False, refusal(handle["error"])))
+            elif is_over and identifier not in coming:
+                self.settle(identifier, (False, PoolTerminated("the service ended the pool")))
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to hear of, since the pool ends."""
+        with self._changed:
+            return self._state != RUN and self._is_sent and not self._open
 
     def _break(self, error: BaseException) -> None:
         """The service cannot be heard any more: everything that is open fails, now."""
@@ -323,7 +374,6 @@ class PoolCore:
     # The thread that hands out
 
     def _hand_out(self) -> None:
-        outcome: Any
         while True:
             ended = self._ended.get()
             if ended is None:
@@ -332,21 +382,29 @@ class PoolCore:
                 self.terminate(_EXIT_SECONDS_MAX)
                 return
             if ended.id in self._open:
-                outcome = ended.outcome
-                if isinstance(outcome, dict):
-                    outcome = self._outcome(ended.id, outcome)
-                ended.result._set(outcome)
+                self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)
                     if not self._open:
                         self._changed.notify_all()
-            ended = outcome = None  # Nothing keeps what was handed out.
+                self._end_if_done()
+            ended = None  # Nothing keeps what was handed out.
+
+    def _hand(self, ended: Ended, result: ApplyResult) -> None:
+        try:
+            outcome = ended.outcome
+            if isinstance(outcome, dict):
+                outcome = self._outcome(ended.id, outcome)
+            result._set(outcome)
+        except BaseException as error:
+            # A callback, or a pickle that was opened, wants this thread to end: it is not its own.
+            result._end(False, error)
 
     def _outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:
             if identifier.startswith(MAP):
                 return self._map_outcome(identifier, handle)
-            if handle.get("outcome_omitted"):
+            if handle.get("outcome_omitted") and not handle.get("successful"):
                 handle = self.service.job(identifier)
         except Exception as error:
             return False, error

@@ -1,8 +1,9 @@
 """What a pool asks of a service: the requests, one method each."""
 
 import os
+import time
 import uuid
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from lido import codec
 from lido.errors import LidoError, ServiceError
@@ -15,6 +16,19 @@ SUBMISSIONS_MAX = 10_000
 #: what stands around the values.
 _BODY_BYTES_MAX = 8 << 20
 _MARGIN = 1 << 16
+
+#: A wait for completions that brings nothing sooner than this was none.
+_WAIT_MIN = 1.0
+
+#: The longest pause between answers of the feed that come at once and bring nothing.
+_PAUSE_MAX = 5.0
+
+#: A pool of which nobody asks anything for so long is ended by the service, as its program is gone;
+#: the feed is asked all the time.
+_IDLE_SECONDS_MAX = 600
+
+#: How long the workers may take to get ready: the service has a shorter limit of its own.
+_START_SECONDS_MAX = 600.0
 
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
@@ -41,18 +55,26 @@ class PoolService:
         members = options({
             "name": self.name, "template": template, "processes": processes,
             "initializer": initializer, "maxtasksperchild": maxtasksperchild, "main": main,
-            "allow_pickle": allow_pickle or None})
+            "allow_pickle": allow_pickle or None, "idle_timeout": _IDLE_SECONDS_MAX})
         if initializer is not None:
             members["initargs"] = initargs
         limits = self.transport.json("GET", "/v1/info").get("limits", {})
         self.body_bytes_max = max(
             1, limits.get("body_bytes_max", _BODY_BYTES_MAX) - _MARGIN)
         try:
-            self.handle = self.transport.json("POST", "/v1/pools", joined(members), is_safe=True)
+            self.handle = self.transport.json(
+                "POST", "/v1/pools", joined(members), {"Idempotency-Key": self.name},
+                wait=_START_SECONDS_MAX, is_safe=True)
         except ServiceError as error:
             # The name is nobody else's: an earlier try of this request has made it.
             if error.code != "conflict":
                 raise
+            self.handle = self.transport.json("GET", path("pools", self.name))
+        pause = 0.02
+        while self.handle["state"] == "starting":
+            # The answer to an earlier try, which would have waited, was lost.
+            time.sleep(pause)
+            pause = min(2 * pause, 1)
             self.handle = self.transport.json("GET", path("pools", self.name))
 
     def submit(self, bodies: Sequence[bytes]) -> List[Dict[str, Any]]:
@@ -76,18 +98,23 @@ class PoolService:
         """Ends a wait for completions; there is no other after it."""
         self._feed.abort()
 
-    def look_up(self, identifiers: Sequence[str]) -> List[Dict[str, Any]]:
-        """The handles of jobs, errors in the places of those that are not there."""
-        found: List[Dict[str, Any]] = []
-        for start in range(0, len(identifiers), _IDS_MAX):
-            some = ",".join(identifiers[start:start + _IDS_MAX])
-            found += self.transport.json("GET", query("/v1/jobs", {"id": some}))["jobs"]
-        return found
-
-    def look_up_map(self, identifier: str) -> Dict[str, Any]:
-        """The handle of a map."""
-        handle: Dict[str, Any] = self.transport.json("GET", path("maps", identifier))
-        return handle
+    def look_up(
+        self, jobs: Sequence[str], maps: Sequence[str]
+    ) -> Iterator[Tuple[str, Dict[str, Any]]]:
+        """The handles of jobs and maps, `{"error"}` in the places of those that are not there."""
+        for start in range(0, len(jobs), _IDS_MAX):
+            some = jobs[start:start + _IDS_MAX]
+            target = query("/v1/jobs", {"id": ",".join(some)})
+            yield from zip(some, self.transport.json("GET", target)["jobs"])
+        for identifier in maps:
+            try:
+                handle = self.transport.json("GET", path("maps", identifier))
+            except ServiceError as error:
+                if error.status not in (404, 410):
+                    raise
+                handle = {"error": {
+                    "status": error.status, "code": error.code, "detail": error.detail}}
+            yield identifier, handle
 
     def result(self, kind: str, identifier: str) -> Answer:
         """The value of a job or a map (`jobs`, `maps`) that has succeeded."""
@@ -99,8 +126,13 @@ class PoolService:
         return handle
 
     def workers(self) -> List[Dict[str, Any]]:
-        """The workers that live."""
-        found = self.transport.json("GET", path("pools", self.name, "workers"))["workers"]
+        """The workers that live; none when the pool is forgotten."""
+        try:
+            found = self.transport.json("GET", path("pools", self.name, "workers"))["workers"]
+        except ServiceError as error:
+            if error.status not in (404, 410):
+                raise
+            found = []
         return [worker for worker in found if worker["state"] != "gone"]
 
     def close(self) -> None:
@@ -122,11 +154,11 @@ class PoolService:
         finally:
             transport.close()
 
-    def is_joined(self) -> bool:
-        """Waits for some seconds for the last worker to end; whether it has."""
-        target = query(path("pools", self.name), {"wait_joined": WAIT_MAX})
+    def is_joined(self, seconds: float = WAIT_MAX) -> bool:
+        """Waits that long for the last worker to end; whether it has."""
+        target = query(path("pools", self.name), {"wait_joined": seconds or None})
         try:
-            return bool(self.transport.json("GET", target, wait=WAIT_MAX)["state"] == "joined")
+            return bool(self.transport.json("GET", target, wait=seconds)["state"] == "joined")
         except ServiceError as error:
             if error.status in (404, 410):
                 return True  # It is forgotten already.
@@ -138,6 +170,53 @@ class PoolService:
         except ServiceError as error:
             if error.status not in (404, 409, 410):  # It has ended already.
                 raise
+
+
+class CompletionReader:
+    """A place in the feed of a pool. For one thread."""
+
+    def __init__(self, service: PoolService) -> None:
+        self._service = service
+        self._after = 0
+        self._vain = 0  # So many answers in a row came at once and brought nothing.
+        #: Whether something may have been passed over: what is open is to be looked up.
+        self.is_behind = False
+        #: Whether that is only since nothing has ended for a while.
+        self.is_idle = False
+        #: Whether the pool is joined, or forgotten: nothing comes any more.
+        self.is_over = False
+
+    @property
+    def pause(self) -> float:
+        """So many seconds are to pass before the next read: some when one was in vain."""
+        return min(0.01 * 2.0 ** self._vain, _PAUSE_MAX) if self._vain > 1 else 0.0
+
+    def read(self) -> List[Dict[str, Any]]:
+        """Handles of what has ended, waiting for it. Raises `ServiceError`, `Unreachable`."""
+        began = time.monotonic()
+        try:
+            entries, self._after = self._service.completions(self._after)
+        except ServiceError as error:
+            if error.status not in (404, 410):
+                raise
+            self.is_behind, self.is_idle = True, False
+            place = getattr(error, "problem", {}).get("next")
+            if place is None:
+                self.is_over = True  # The whole pool is not there.
+            else:
+                self._after = place
+                self._vain = min(self._vain + 1, 20)
+            return []
+        # What ended long ago may have been dropped by now, and then the feed tells nothing of it.
+        self.is_behind = not entries
+        if entries or time.monotonic() - began > _WAIT_MIN:
+            self._vain, self.is_idle = 0, True
+        else:
+            self.is_idle = False
+            # It ends waits when the pool is joined.
+            self._vain = min(self._vain + 1, 20)
+            self.is_over = self._service.is_joined(0)
+        return [entry.get("job") or entry["map"] for entry in entries]
 
 
 def map_body(members: Mapping[str, Any], items: bytes) -> bytes:

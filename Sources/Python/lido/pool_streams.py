@@ -24,9 +24,10 @@ class PoolStream:
         self, transport: Transport, options: Mapping[str, Any], ordered: bool, pickles: bool
     ) -> None:
         self.is_sending = True
+        #: The id of the map.
+        self.identifier = str(options["id"])
         self._source = MapInput(transport, options)
         self._stream = ResultStream(transport, options["id"], ordered, is_coming=True)
-        self._identifier = str(options["id"])
         self._pickles = pickles
         self._input_error: Optional[BaseException] = None
         self.is_over = False
@@ -109,7 +110,7 @@ class PoolStream:
         self.receive(value, None, False)
 
     def _failure(self, error: Mapping[str, Any]) -> BaseException:
-        return failure(error, self._identifier, False, self._pickles)
+        return failure(error, self.identifier, False, self._pickles)
 
 
 class IteratorStream(PoolStream):

@@ -9,12 +9,12 @@ import random
 import socket
 import threading
 import time
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from lido import codec
 from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.transport import (
-    RETRY_SECONDS, Transport, chunk, messages, path, problem, query, shut_down)
+    RETRY_SECONDS, SECONDS_MAX, Transport, chunk, messages, path, problem, query, shut_down)
 
 __all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
 
@@ -25,8 +25,13 @@ _PART_BYTES = 1 << 16
 class MapInput:
     """Sends the items of a map. `send` and `finish` are for one thread, `abort` for any."""
 
-    def __init__(self, transport: Transport, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, transport: Transport, options: Mapping[str, Any],
+        connect_seconds: Optional[float] = None,
+    ) -> None:
+        """`connect_seconds`: what a connection may take to open; some time when left out."""
         self._transport = transport
+        self._connect_seconds = connect_seconds
         self._options = options
         self._connection: Optional[http.client.HTTPConnection] = None
         self._lock = threading.Lock()
@@ -37,10 +42,13 @@ class MapInput:
         give_up = time.monotonic() + RETRY_SECONDS
         pause = 0.05
         while True:
-            connection = self._transport.open(timeout=None)
+            if self._is_aborted:
+                raise Unreachable(f"{self._transport.url}: the input was broken off")
+            connection = opened(self._transport, self._connect_seconds)
             try:
                 self._transport.begin(connection, "POST", query("/v1/maps", self._options), {
                     "Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked"})
+                connection.sock.settimeout(None)
                 break
             except OSError as error:
                 connection.close()
@@ -107,6 +115,43 @@ class MapInput:
         raise Unreachable(f"{self._transport.url}: the input broke off: {error}") from error
 
 
+class Deadline:
+    """Ends things when a time is over, unless the block is left before."""
+
+    def __init__(
+        self, timeout: Optional[float], ends: Sequence[Callable[[], None]]
+    ) -> None:
+        """`timeout` in seconds; None is for ever."""
+        self.is_over = False
+        self._ends = ends
+        self._timer: Optional[threading.Timer] = None
+        if timeout is not None:
+            self._timer = threading.Timer(max(0.0, timeout), self._end)
+            self._timer.daemon = True
+
+    def __enter__(self) -> "Deadline":
+        if self._timer is not None:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        self.is_over = True
+        for end in self._ends:
+            end()
+
+
+def opened(
+    transport: Transport, connect_seconds: Optional[float]
+) -> http.client.HTTPConnection:
+    """A connection that is still to be made, and may take so long for that."""
+    seconds = SECONDS_MAX if connect_seconds is None else min(SECONDS_MAX, connect_seconds)
+    return transport.open(max(0.001, seconds))
+
+
 def send_all(source: MapInput, items: Sequence[bytes]) -> None:
     """Sends items that are at hand, many at a time."""
     part: List[bytes] = []
@@ -155,15 +200,17 @@ class ResultStream:
 
     def __init__(
         self, transport: Transport, identifier: str, ordered: bool, after: int = 0,
-        is_coming: bool = False,
+        is_coming: bool = False, connect_seconds: Optional[float] = None,
     ) -> None:
-        """`is_coming`: the map is being submitted at this moment, and may not be there yet."""
+        """`is_coming`: the map is being submitted at this moment, and may not be there yet.
+        `connect_seconds`: what a connection may take to open; some time when left out."""
         self._transport = transport
         self._identifier = identifier
         self._order = "input" if ordered else "completion"
         self._received = after
         self._is_coming = is_coming
-        self._is_closed = False
+        self._connect_seconds = connect_seconds
+        self._closed = threading.Event()
         self._connection: Optional[http.client.HTTPConnection] = None
 
     def __iter__(self) -> Iterator[Dict[str, Any]]:
@@ -186,7 +233,7 @@ class ResultStream:
                 error = refusal
             except (OSError, http.client.HTTPException) as problem:
                 error = problem
-            if self._is_closed:
+            if self._closed.is_set():
                 return
             now = time.monotonic()
             give_up = now + RETRY_SECONDS if give_up is None else give_up
@@ -194,24 +241,25 @@ class ResultStream:
                 if isinstance(error, ServiceError):
                     raise error
                 raise Unreachable(f"{self._transport.url}: {error}") from error
-            time.sleep(pause)
+            self._closed.wait(pause)
             pause = min(pause * 2, 1)
 
     def close(self) -> None:
         """Ends the reading; the thread that reads gets no more."""
-        self._is_closed = True
+        self._closed.set()
         shut_down(self._connection)
 
     def _read(self) -> Iterator[Dict[str, Any]]:
-        # No time limit: the next result may take as long as a call does. A service that is gone
-        # closes the connection, and TCP finds out about a machine that is.
-        connection = self._connection = self._transport.open(timeout=None)
+        # No time limit once it is open: the next result may take as long as a call does. A service
+        # that is gone closes the connection, and TCP finds out about a machine that is.
+        connection = self._connection = opened(self._transport, self._connect_seconds)
         try:
             target = query(path("maps", self._identifier, "results"), {
                 "order": self._order, "after": self._received or None})
             self._transport.begin(connection, "GET", target, {"Accept": "application/x-ndjson"})
+            connection.sock.settimeout(None)
             _keep_alive(connection)
-            if self._is_closed:
+            if self._closed.is_set():
                 return
             response = connection.getresponse()
             if response.status >= 400:

@@ -1,5 +1,6 @@
 """What a function of a worker may say while it runs, and under which names it is called."""
 
+import contextvars
 from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, TypeVar, Union, overload
 
 __all__ = ["Job", "cancelled", "current_job", "item", "progress", "task"]
@@ -36,8 +37,16 @@ class Teller(Protocol):
         """Whether the call is to be given up."""
 
 
-#: Set by the worker while a call runs.
+#: Set by the worker while a call runs: for the main thread and what was started with its context,
+#: for as long as that lives, and for all other threads.
+teller_of_context: "contextvars.ContextVar[Optional[Teller]]" = contextvars.ContextVar(
+    "lido teller", default=None)
 teller: Optional[Teller] = None
+
+
+def _current() -> Optional[Teller]:
+    """Where the call of this thread, or the one that runs, is told of."""
+    return teller_of_context.get() or teller
 
 
 @overload
@@ -67,27 +76,33 @@ def task(
 
 def progress(value: Optional[float], message: Optional[str] = None) -> None:
     """Tells how far the running job is: `value` from 0 to 1 by custom, `message` for people. Does
-    nothing outside of a worker, so that the function runs anywhere."""
-    if teller is not None:
-        teller.progress(value, message)
+    nothing outside of a worker, so that the function runs anywhere, nor after the job's end."""
+    current = _current()
+    if current is not None:
+        current.progress(value, message)
 
 
 def item(value: Any) -> None:
     """Streams a value to those who follow the events of the running job. It is not kept. Does
     nothing outside of a worker. Raises what encoding the value raises."""
-    if teller is not None:
-        teller.item(value)
+    current = _current()
+    if current is not None:
+        current.item(value)
 
 
 def cancelled() -> bool:
     """Whether the running job is to be given up. A worker also raises `lido.Cancelled` in the
     function then; this is for functions that are mostly in C."""
-    return teller is not None and teller.is_cancelled()
+    current = _current()
+    return current is not None and current.is_cancelled()
 
 
 def current_job() -> Optional[Job]:
-    """The job that this process runs, or None outside of a worker."""
-    return None if teller is None else teller.job
+    """The job that this process runs, or None outside of a worker. In a thread that was started
+    with a copy of the function's context (`contextvars.copy_context().run`), and in `asyncio`: the
+    job that started it, even after its end."""
+    current = _current()
+    return None if current is None else current.job
 
 
 def _place(function: Callable[..., Any]) -> str:

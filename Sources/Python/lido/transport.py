@@ -225,6 +225,13 @@ def problem(status: int, headers: Any, body: bytes) -> ServiceError:
     return error
 
 
+def refusal(error: Mapping[str, Any]) -> ServiceError:
+    """An error in the place of a handle."""
+    return ServiceError(
+        int(error.get("status", 400)), str(error.get("code", "invalid_request")),
+        str(error.get("detail", "")), error.get("errors"), error.get("retry_after"))
+
+
 def seconds(text: Optional[str]) -> Optional[float]:
     """What a `Retry-After` says; None for a date, which the service never sends."""
     try:

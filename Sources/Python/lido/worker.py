@@ -47,6 +47,8 @@ class Worker:
         # The number of the call that runs, and of one that is to be given up.
         self._running: Optional[int] = None
         self._unwanted: Optional[int] = None
+        # Whether there is a call, from its coming until its answer is sent.
+        self._is_answering = False
         # Whether the call that runs was told so, and whether this process is to end after it.
         self._is_given_up = False
         self._is_ending = False
@@ -150,6 +152,10 @@ class Worker:
     # Signals, in the main thread
 
     def _interrupted(self, _number: int, _frame: Any) -> None:
+        if not self.channel.defers(self._interrupt):
+            self._interrupt()
+
+    def _interrupt(self) -> None:
         if self._unwanted is None:
             raise KeyboardInterrupt
         if self._unwanted == self._running:
@@ -159,9 +165,14 @@ class Worker:
         """The service ends this process; the function that runs may clean up, for as long as the
         service waits until it kills."""
         self._is_ending = True
-        if self._running is None:
+        if not self.channel.defers(self._end):
+            self._end()
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._give_up()
+        elif not self._is_answering:  # Who answers looks whether this process is to end.
             self._die()
-        self._give_up()
 
     def _give_up(self) -> None:
         if not self._is_given_up:
@@ -179,10 +190,12 @@ class Worker:
         message = codec.loads(line)
         number = message["call"]
         call = Call(self, message)
+        self._is_answering = True
         try:
             tasks.teller = call
+            tasks.teller_of_context.set(call)
             self._running = number
-            if self._unwanted == number:
+            if self._unwanted == number or self._is_ending:
                 self._give_up()
             text = call.run()
             self._running = None
@@ -194,7 +207,9 @@ class Worker:
             self._running = None
             self._leave(error)
         finally:
+            call.is_over = True
             tasks.teller = None
+            tasks.teller_of_context.set(None)
         self._unwanted = None
         text = answers.bounded(number, text, self.line_bytes_max)
         answers.flush_output()
@@ -203,7 +218,7 @@ class Worker:
             text = b'{"retiring":true}\n' + text
         self._answered += 1
         self.channel.send(text)
-        self._is_given_up = False
+        self._is_given_up = self._is_answering = False
         if self._is_ending:
             self._die()
 
@@ -243,6 +258,8 @@ class Call:
         self._worker = worker
         self._message = message
         self.number: int = message["call"]
+        #: Whether its function has ended: what threads that outlive it say is nobody's.
+        self.is_over = False
         self.is_chunk = "items" in message
         self.pickles = message.get("encoding") == "pickle"
         self.job = tasks.Job(
@@ -357,14 +374,17 @@ class Call:
 
     def progress(self, value: Optional[float], message: Optional[str]) -> None:
         """Tells how far it is."""
-        self._worker.channel.send(answers.progress(self.number, value, message))
+        line = answers.progress(self.number, value, message)
+        if not self.is_over:
+            self._worker.channel.send(line)
 
     def item(self, value: Any) -> None:
         """Tells a value before the result."""
         text = codec.encode(value, self.pickles)
         line = b'{"item":%d,"value":%b}\n' % (self.number, text)
         answers.check_length(line, self._worker.line_bytes_max)
-        self._worker.channel.send(line)
+        if not self.is_over:
+            self._worker.channel.send(line)
 
     def is_cancelled(self) -> bool:
         """Whether it is to be given up."""

@@ -4,7 +4,7 @@ from .case import DONE, SUBMISSION, Case, get, invalid, post, refused
 
 WRONG_METHOD = refused(405, "method_not_allowed")
 READ_ONLY = (
-    "/v1/tasks", "/v1/pools", "/v1/pools/default", "/v1/pools/default/workers", "/v1/info",
+    "/v1/tasks", "/v1/pools/default/workers", "/v1/info",
     "/livez", "/readyz", "/healthz", "/metrics", "/openapi.yaml", "/openapi.json",
     f"/v1/jobs/{DONE}/result", f"/v1/jobs/{DONE}/logs",
     f"/v1/jobs/{DONE}/events",
@@ -13,6 +13,10 @@ READ_ONLY = (
 REFUSED = [(path, ("POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")) for path in READ_ONLY] + [
     ("/v1/jobs", ("PUT", "PATCH", "DELETE", "TRACE", "QUERY")),
     (f"/v1/jobs/{DONE}", ("POST", "PUT", "PATCH", "TRACE", "QUERY")),
+    ("/v1/pools", ("PUT", "PATCH", "DELETE", "TRACE", "QUERY")),
+    ("/v1/pools/default", ("POST", "PUT", "DELETE", "TRACE", "QUERY")),
+    ("/v1/pools/default/close", ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")),
+    ("/v1/pools/default/terminate", ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")),
     (f"/v1/jobs/{DONE}/cancel", ("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")),
 ]
 BODILESS = ("GET", "HEAD", "TRACE", "DELETE")

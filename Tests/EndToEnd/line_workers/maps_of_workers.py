@@ -84,6 +84,26 @@ def values_of_python(checks, _service, http):
                  (413, "payload_too_large"))
     handle = mapped(http, "count", items, pool="python", chunksize=2)
     checks.equal("… smaller ones", handle["state"], "succeeded")
+    lines = "".join(f'"{item}"\n' for item in items).encode()
+    # As many as fit, and without a count at most 256 KiB and what an item has beyond.
+    for chunk_size, chunks in (("&chunksize=4", 2), ("", 4)):
+        answer = http.post(f"/v1/maps?wait=30&task=count&pool=python{chunk_size}", lines,
+                           content_type=LINES)
+        handle = answer.json
+        checks.equal(f"lines keep max_arguments by smaller chunks ({chunk_size})",
+                     (answer.status, handle["state"], handle["items"]["succeeded"]),
+                     (200, "succeeded", 4))
+        checks.equal("… of as much as fits", handle["chunks"], chunks)
+    answer = http.post("/v1/maps?wait=30&task=count&pool=python&id=long-line",
+                       b'"a"\n\n"' + b"x" * (1 << 20) + b'"\n', content_type=LINES)
+    checks.equal("an item of more than max_arguments", (answer.status, answer.json["code"]),
+                 (400, "invalid_request"))
+    checks.that("… is named by its line", "line 3 makes arguments of 1048580 bytes; a job of its "
+                "pool may have 1048576" in answer.json["detail"], "line 3", answer.json["detail"])
+    handle = http.get("/v1/maps/long-line?wait=30").json
+    checks.equal("… and ends the map with those before it",
+                 (handle["error"]["code"], handle["items"]["succeeded"], handle["total"]),
+                 ("invalid_item", 1, 1))
 
 
 def whole_chunks(checks):

@@ -136,8 +136,9 @@ class Worker:
             if name == "return":
                 unit.ended(None, message["value"], None, None)
             else:
-                unit.ended(
-                    message["error"], None, message.get("item"), message.get("values"))
+                # A worker that is terminated may tell so, or end.
+                error = terminated() if self.pool.state == "terminated" else message["error"]
+                unit.ended(error, None, message.get("item"), message.get("values"))
 
     def give(self, unit):
         """Gives it a unit to run."""
@@ -188,6 +189,7 @@ class Pool:
         self.workers = []
         self.gone = []
         self.completions = []
+        self.wakes = 0
         for slot in range(self.processes):
             self.workers.append(Worker(self, slot))
 

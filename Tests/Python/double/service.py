@@ -39,6 +39,7 @@ class Service:
         self.told = []  # Progress and items.
         self.requests = []  # Methods and paths, in order.
         self.keys = {}
+        self.refuse = lambda method, path: None  # May raise `Refused` for any request.
         self.breaks = 0  # So many next answers are lost with their connections.
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.service = self
@@ -233,6 +234,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The answer to a request, under the lock; None when it was sent already."""
         service = self.service
         what, rest = names[0], names[1:]
+        service.refuse(method, "/".join(names))
         if what == "info":
             return 200, {"name": "lido", "limits": {"body_bytes_max": service.body_bytes_max}}
         if body is not None and len(body) > service.body_bytes_max:
@@ -277,8 +279,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 200, {"workers": [w.handle for w in [*pool.workers, *pool.gone]]}
         elif rest == ["completions"]:
             after = int(self.query["after"])
+            # The tests wake who waits, to have the next request.
+            wakes = pool.wakes
             self.service.wait(
-                lambda: len(pool.completions) > after or pool.state == "joined", wait)
+                lambda: len(pool.completions) > after or pool.state == "joined"
+                or pool.wakes > wakes, wait)
             entries = pool.completions[after:after + 1000]
             return 200, {"next": after + len(entries), "completions": [
                 {"seq": after + place + 1, owner.kind: owner.handle}

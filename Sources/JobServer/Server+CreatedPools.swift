@@ -1,0 +1,146 @@
+import HTTPServer
+import JobCore
+import Logging
+import Multiprocessing
+
+/// What the engine wants of pools that come, change and go, and who waits for that.
+extension Server {
+  /// Does what the engine asked for of a pool.
+  func performOnPool(_ effect: Effect) {
+    switch effect {
+    case .startPool(let pool): startPool(pool)
+    case .resizePool(let pool, let processes):
+      log.info(
+        "a pool is resized",
+        metadata: ["pool": "\(engine.name(ofPool: pool))", "processes": .count(processes)])
+      driver(at: pool)?.resize(to: processes, at: now.instant)
+    case .closePool(let pool): endPool(pool) { $0.close(at: now.instant) }
+    case .terminatePool(let pool): endPool(pool) { $0.terminate(at: now.instant) }
+    case .dropPool(let pool): dropPool(pool)
+    case .poolChanged(let pool): poolChanged(pool)
+    default: preconditionFailure("not about a pool")
+    }
+  }
+
+  /// What runs the calls of the pool at a position; nil while nothing does.
+  func driver(at pool: Int) -> (any PoolDriver)? {
+    pool < drivers.count ? drivers[pool] : nil
+  }
+
+  private func startPool(_ index: Int) {
+    guard let specification = engine.specification(ofPool: index) else { return }
+    let isNew = engine.stage(ofPool: index) == .starting
+    let pool = settings.pool(
+      of: specification, processes: engine.processes(ofPool: index), startsWhole: isNew)
+    guard let pool else {
+      return log.warning(
+        "the template of a created pool is not configured; its jobs wait until it is",
+        metadata: [
+          "pool": "\(specification.name)", "template": "\(specification.template)",
+        ])
+    }
+    do {
+      guard let driver = try makePool?(index, pool) else {
+        preconditionFailure("nobody makes pools here")
+      }
+      add(driver)
+      driver.start(at: now.instant)
+    } catch {
+      // In the next turn: the engine decides nothing while its effects are performed.
+      inbox.append(.poolBroke(pool: index, reason: "\(error)"))
+      inbox.append(.poolEnded(pool: index))
+    }
+  }
+
+  /// Ends the workers of a pool; one that has none has ended.
+  private func endPool(_ index: Int, _ end: (any PoolDriver) -> Void) {
+    if let driver = driver(at: index), !driver.isEnded {
+      end(driver)
+    } else {
+      inbox.append(.poolEnded(pool: index))
+    }
+  }
+
+  private func dropPool(_ index: Int) {
+    (driver(at: index) as? ProgramPoolDriver)?.removeFolder()
+    if let driver = driver(at: index) {
+      log.info("a pool is dropped", metadata: ["pool": "\(driver.name)"])
+      completions.forget(driver.name)
+    }
+    removePool(at: index)
+    for waiter in poolWaiters.removeAll(of: index) {
+      waiter.response.resume(with: JobAnswers.problem(PoolAnswers.gone))
+    }
+  }
+
+  private func poolChanged(_ index: Int) {
+    let stage = engine.stage(ofPool: index)
+    var metadata: Logger.Metadata = [
+      "pool": "\(engine.name(ofPool: index))", "state": "\(stage.rawValue)",
+      "processes": .count(engine.processes(ofPool: index)),
+    ]
+    if let reason = engine.reason(ofPool: index) { metadata["reason"] = "\(reason)" }
+    log.info("a pool changed", metadata: metadata)
+    guard stage == .joined else { return }
+    endCompletionWaits(of: engine.name(ofPool: index))
+    for waiter in poolWaiters.removeAll(of: index) { tellPool(of: waiter) }
+  }
+
+  // MARK: Answers
+
+  /// Answers a client with the handle of a pool as it is.
+  ///
+  /// - Parameters:
+  ///   - isCreation: whether the client asked for the pool.
+  ///   - isReplay: whether it had done so before.
+  func tellPool(
+    _ name: String, to client: PendingResponse, isCreation: Bool = false, isReplay: Bool = false
+  ) {
+    guard let index = engine.poolIndex(named: name) else {
+      return client.resume(with: JobAnswers.problem(PoolAnswers.noSuchPool(name)))
+    }
+    var response = poolHandle(at: index)
+    if isCreation {
+      var headers = HTTPHeaders()
+      headers.add("Location", "/v1/pools/\(name)")
+      if isReplay { headers.add("Idempotent-Replayed", "true") }
+      response = HTTPResponse(
+        status: 201, contentType: "application/json", headers: headers, body: poolText(at: index))
+    }
+    tell(response, of: Server.poolRecords, to: client)
+  }
+
+  /// What records of pools are about, as far as durability knows: no job and no map.
+  static let poolRecords: JobNumber = 0
+
+  // MARK: Waiting
+
+  /// Lets a client wait until a pool is joined.
+  func waitJoined(_ response: PendingResponse, for pool: Int, milliseconds: JobCore.Milliseconds) {
+    let deadline = now.instant.advanced(byMilliseconds: milliseconds)
+    let handle = poolWaiters.add(response, for: pool, until: deadline.nanoseconds)
+    inbox.append(.poolAttended(pool: pool, isWaiting: true))
+    let end = { [unowned self] in
+      if let waiter = poolWaiters.remove(handle) { poolWaitIsOver(waiter) }
+    }
+    if response.isAbandoned { end() } else { response.onAbandoned = end }
+  }
+
+  /// Answers those who have waited for long enough.
+  func endPoolWaits() {
+    for _ in 0..<Waiters.expiredMax {
+      guard let waiter = poolWaiters.popExpired(at: now.instant.nanoseconds) else { return }
+      poolWaitIsOver(waiter)
+    }
+  }
+
+  /// The wait is over, and the pool is not joined: the client hears how far it is.
+  func poolWaitIsOver(_ waiter: PoolWaiters.Waiter) {
+    inbox.append(.poolLeft(pool: waiter.pool))
+    tellPool(of: waiter)
+  }
+
+  private func tellPool(of waiter: PoolWaiters.Waiter) {
+    tell(poolHandle(at: waiter.pool), of: Server.poolRecords, to: waiter.response)
+  }
+}

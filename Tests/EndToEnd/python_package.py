@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Sources/Python: its own tests, and against the service Python's tests of its Pool and the
+tutorials' programs, with `lido.Pool` in the place of `multiprocessing.Pool`.
+
+Usage: LIDO_BIN=PATH python_package.py
+
+Python's tests need an interpreter that came with them, the tutorial with pictures one that has
+Pillow; what no interpreter here can do is left out, and told.
+"""
+
+import os
+import subprocess
+import sys
+
+from checks import Checks
+from lido_process import MARK, configured
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.join(HERE, "..", "Python")
+PACKAGE = os.path.realpath(os.path.join(HERE, "..", "..", "Sources", "Python"))
+
+
+def interpreter(module):
+    """The first interpreter that has a module, else the one that runs this."""
+    for path in (sys.executable, "/usr/bin/python3"):
+        found = subprocess.run([path, "-c", f"import {module}"], capture_output=True, check=False)
+        if found.returncode == 0:
+            return path
+    return sys.executable
+
+
+def run_tests(checks, script, python=sys.executable, **variables):
+    """One script of Tests/Python; its output is printed if it fails."""
+    found = subprocess.run(
+        [python, f"{script}.py"], cwd=TESTS, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=200, check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables})
+    lines = found.stdout.splitlines()
+    if found.returncode != 0:
+        print("\n".join(lines[-80:]))
+    summary = [line for line in lines if line.startswith(("Ran ", "OK", "left out", "FAILED"))]
+    checks.equal(f"{script}: {'; '.join(summary)}", found.returncode, 0)
+
+
+def alone(checks):
+    """Without the service, or with one that each script starts itself."""
+    for script in ("codec_tests", "worker_tests", "client_tests", "pool_tests", "pool_race_tests"):
+        run_tests(checks, script)
+
+
+def with_service(checks, script, module):
+    """A script whose programs and workers run with the same interpreter."""
+    python = interpreter(module)
+    text = f"""
+allow_pickle: true
+pools:
+  python: {{ worker: ["{python}", -m, lido.worker], processes: 4, allow_pickle: true,
+             allow_main: true, inherit: [{MARK}], environment: {{ PYTHONPATH: "{PACKAGE}" }} }}
+"""
+    with configured(text) as service, service.connection() as http:
+        service.remember_processes()
+        run_tests(checks, script, python, LIDO_URL=f"http://127.0.0.1:{service.port}")
+        states = {pool["name"]: pool["state"] for pool in http.get("/v1/pools").json["pools"]}
+        checks.equal("… and the pool that was there before is there", states.get("python"),
+                     "running")
+        checks.that("… and every pool that was made has ended",
+                    all(state == "joined" for name, state in states.items()
+                        if name.startswith("py-")), "joined", states)
+        service.remember_processes()
+        checks.equal("… SIGTERM ends the service", service.terminate(20), 0)
+        checks.equal("… and leaves nothing", service.left(), [])
+
+
+def python_pool_tests(checks):
+    """Those of the interpreter: _TestPool, _TestPoolWorkerErrors, _TestPoolWorkerLifetime."""
+    with_service(checks, "own_pool_tests", "test._test_multiprocessing")
+
+
+def tutorials(checks):
+    """square, process_item, factorial, blur_image."""
+    with_service(checks, "example_tests", "PIL")
+
+
+def main():
+    checks = Checks(seconds_max=280)
+    checks.run(alone)
+    checks.run(python_pool_tests)
+    checks.run(tutorials)
+    return checks.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
