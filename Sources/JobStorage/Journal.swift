@@ -43,6 +43,8 @@ final class Journal {
   private(set) var appended: UInt64
   /// The number of the newest record that is known to be on the disk.
   private(set) var synced: UInt64
+  /// How far the lines tell that records are on the disk.
+  private var told: UInt64 = 0
   /// The syncs that have ended, as far as is known.
   private(set) var syncsDone = SyncReport()
   /// The number of the newest record for which a sync was asked.
@@ -110,7 +112,10 @@ final class Journal {
   func append(_ records: [Record], at moment: Moment) throws(StorageError) -> Int {
     for record in records {
       assigned += 1
-      pending.append(record, sequence: assigned)
+      // Of segments before the live one nobody asks.
+      let isNews = synced > told && synced >= liveFirst
+      pending.append(record, sequence: assigned, synced: isNews ? synced : 0)
+      told = synced
     }
     return try appendPending(at: moment)
   }

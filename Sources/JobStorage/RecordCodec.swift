@@ -26,6 +26,11 @@
 //   {"crc":"…","seq":18,"attempt_started":{"job":5,"attempt":1,"at":1767225600124}}
 //   {"crc":"…","seq":19,"job_ended":{"job":5,"at":1767225600125,"result":49}}
 //
+// Between the two there may be `"synced":16`: when the line was made, the records of this segment
+// up to number 16 were known to be on the disk. It stands in the first line after that was heard.
+// No loss of power has taken these; of those behind them the disk may have written any pages, in
+// any order, with zeros in the place of the others (Wholeness.swift).
+//
 // | record | members, in this order; [in brackets]: left out at the default |
 // |---|---|
 // | job_submitted | job, id, task, pool, at, args, [kwargs], [timeout_ms], [attempts_max], |
@@ -97,9 +102,9 @@
 // was made: the journal took nothing just then. Of a map also one whose client heard nothing since
 // the service ended before all its items were there. Its id is none that was dropped.
 //
-// Version 1 has no job_withdrawn; versions 1 and 2 have no record of a map, no member of a chunk,
-// no encoding, no main, and of an error no args, module, pickle, item and values, and no record of
-// a pool. Nothing else is different.
+// Version 1 has no job_withdrawn; versions 1 and 2 have no "synced", no record of a map, no member
+// of a chunk, no encoding, no main, and of an error no args, module, pickle, item and values, and
+// no record of a pool. Nothing else is different.
 //
 // Members may come in any order; an unknown, repeated or missing one is damage. Reading a segment
 // needs the header's version to be known: there is no skipping of what is not understood, since a
@@ -139,23 +144,28 @@ enum RecordCodec {
     return Checksum(of: covered).value == digits
   }
 
-  /// Whether a whole line begins at any byte of `rest`. A line feed may be what is damaged, so
-  /// every place that looks like a beginning is tried.
-  static func holdsWholeLine(_ rest: UnsafeBufferPointer<UInt8>) -> Bool {
+  /// Calls `body` with each whole line that begins at any byte of `rest`, without its line feed,
+  /// until it answers false. A line feed may be what is damaged, so every place that looks like a
+  /// beginning is tried; behind the first that is one, the line holds no other.
+  static func forEachWholeLine(
+    in rest: UnsafeBufferPointer<UInt8>, _ body: (UnsafeBufferPointer<UInt8>) -> Bool
+  ) {
     var start = 0
     // Without a line feed no line can be whole.
     while let end = rest[start...].firstIndex(of: UInt8(ascii: "\n")) {
-      if endsInWholeLine(UnsafeBufferPointer(rebasing: rest[start..<end])) { return true }
+      let line = UnsafeBufferPointer(rebasing: rest[start..<end])
       start = end + 1
+      guard let begin = wholeEnd(of: line) else { continue }
+      if !body(UnsafeBufferPointer(rebasing: line[begin...])) { return }
     }
-    return false
   }
 
-  /// Whether a whole line begins at any byte of `line`, and ends with it. Arguments of a job may
-  /// look like any number of beginnings, so all of them together take one look at each byte.
-  private static func endsInWholeLine(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+  /// Where the first whole line begins that ends with `line`. Arguments of a job may look like any
+  /// number of beginnings, so all of them together take one look at each byte.
+  private static func wholeEnd(of line: UnsafeBufferPointer<UInt8>) -> Int? {
+    if isWhole(line) { return 0 }
     let bytes = UnsafeRawBufferPointer(line)
-    var beginnings: [(covered: Int, before: Checksum, claimed: UInt32)] = []
+    var beginnings: [(start: Int, before: Checksum, claimed: UInt32)] = []
     var checksum = Checksum()
     var added = 0
     func add(upTo end: Int) {
@@ -165,17 +175,18 @@ enum RecordCodec {
     var start = 0
     while line.count - start > prefixBytes {
       if let claimed = self.checksum(in: UnsafeBufferPointer(rebasing: line[start...])) {
+        add(upTo: start + prefixBytes)
+        beginnings.append((start, checksum, claimed))
         start += prefixBytes
-        add(upTo: start)
-        beginnings.append((line.count - start, checksum, claimed))
       } else {
         start += 1
       }
     }
     add(upTo: line.count)
-    return beginnings.contains {
-      checksum.ofLast($0.covered, before: $0.before).value == $0.claimed
-    }
+    return beginnings.first { begin in
+      let covered = line.count - begin.start - prefixBytes
+      return checksum.ofLast(covered, before: begin.before).value == begin.claimed
+    }?.start
   }
 
   /// The checksum that a line claims; nil when the 18 bytes are not as they must be.

@@ -23,6 +23,9 @@ struct RecordDecoder {
   private var fields = RecordFields()
   /// The version of the format that the lines are read in: that of the last header.
   private(set) var version = RecordCodec.version
+  /// The newest record of the segment that was known to be on the disk when the last line was
+  /// written; 0: it does not tell.
+  private(set) var synced: UInt64 = 0
 
   /// A decoder of lines of the newest version until a header says another, or of the rows of a
   /// snapshot whose members are those of this version of the journal.
@@ -67,6 +70,7 @@ struct RecordDecoder {
     _ line: UnsafeBufferPointer<UInt8>
   ) throws(Unreadable) -> (sequence: UInt64, record: Record) {
     var sequence = 0
+    synced = 0
     var shape: RecordShape?
     var stranger: String?
     do throws(JSONError) {
@@ -80,6 +84,9 @@ struct RecordDecoder {
         } else if shape == nil, let found = RecordShape.record(named: name, version: version) {
           shape = found
           try fields.read(&reader, found, version)
+        } else if name == "synced", version >= 3, synced == 0 {
+          let number = try reader.readInt()
+          if number > 0 { synced = UInt64(number) } else { stranger = name }
         } else {
           stranger = name
         }
@@ -90,6 +97,7 @@ struct RecordDecoder {
     }
     if let stranger { throw .content("\"\(stranger)\" has no place in this line") }
     guard sequence > 0, let shape else { throw .content("the line holds no record") }
+    guard synced < UInt64(sequence) else { throw .content("\"synced\" cannot be \(synced)") }
     if let fault = fields.fault { throw .content(fault) }
     return (UInt64(sequence), try record(shape.kind))
   }

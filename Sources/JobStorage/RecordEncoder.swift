@@ -35,9 +35,13 @@ struct RecordEncoder {
   }
 
   /// Appends the line of a record.
-  mutating func append(_ record: Record, sequence: UInt64) {
+  ///
+  /// - Parameter synced: the newest record of the segment that is known to be on the disk; 0: the
+  ///   line does not tell.
+  mutating func append(_ record: Record, sequence: UInt64, synced: UInt64 = 0) {
     let start = begin()
     writer.member("seq", integer: sequence)
+    if synced > 0 { writer.member("synced", integer: synced) }
     switch record {
     case .jobSubmitted(let submitted):
       open(#","job_submitted":{"job":"#, submitted.number)

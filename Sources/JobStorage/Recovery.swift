@@ -224,8 +224,8 @@ public struct Recovery {
   private mutating func noteCutOff(_ tornBytes: Int, _ path: String) {
     report.tornBytes += tornBytes
     report.notes.append(
-      "\(path): the first \(tornBytes) bytes that were written to it are of a write that was cut"
-        + " off, and were never known to be on the disk; left out")
+      "\(path): its \(tornBytes) bytes of records are of a write that was cut off, and were never"
+        + " known to be on the disk; left out")
   }
 
   /// What a begun segment holds, what is wrong with it, and if it was cut off in its first record,
@@ -245,8 +245,8 @@ public struct Recovery {
         }
         continue
       }
-      let (rest, size) = try rest(of: path, after: line.offset)
-      if wholeness == .torn, rest == .nothing { return (.cutOff, nil, size - line.offset) }
+      let (rest, size) = try rest(of: path, after: line.offset, first)
+      if wholeness == .torn, rest != .synced { return (.cutOff, nil, size - line.offset) }
       return (
         .damaged,
         StorageError(.damaged, path: path, line: line.number, reason: Recovery.wrongChecksum), 0
@@ -345,7 +345,7 @@ public struct Recovery {
     _ fault: RecoveryTable.LineFault, _ reason: String, _ line: LineReader.Line, _ path: String,
     _ place: RecoveryTable.Place
   ) throws(StorageError) -> Int {
-    let (rest, size) = try rest(of: path, after: line.offset)
+    let (rest, size) = try rest(of: path, after: line.offset, expected)
     switch RecoveryTable.decision(fault, place, rest) {
     case .dropTail:
       let tornBytes = size - line.offset
@@ -359,9 +359,10 @@ public struct Recovery {
     }
   }
 
-  /// Whether whole lines begin anywhere behind `offset`, and the size of the file.
+  /// Whether whole lines begin anywhere behind `offset`, where record `sequence` should be, and
+  /// tell that it was on the disk; and the size of the file.
   private func rest(
-    of path: String, after offset: Int
+    of path: String, after offset: Int, _ sequence: UInt64
   ) throws(StorageError) -> (RecoveryTable.Rest, size: Int) {
     let size = try fileSystem.size(path)
     let file = try fileSystem.open(path, for: .reading)
@@ -371,7 +372,16 @@ public struct Recovery {
     defer { bytes.deallocate() }
     let count = try fileSystem.read(file, at: offset + 1, into: bytes)
     let tail = UnsafeRawBufferPointer(rebasing: bytes[..<count]).bindMemory(to: UInt8.self)
-    return (RecordCodec.holdsWholeLine(tail) ? .wholeLines : .nothing, size)
+    var rest = RecoveryTable.Rest.nothing
+    // In the version of the segment, if its first line was read.
+    var decoder = decoder
+    RecordCodec.forEachWholeLine(in: tail) { line in
+      let isRead = (try? decoder.record(line)) != nil
+      let isTold = !isRead || decoder.version < 3 || decoder.synced >= sequence
+      rest = isTold ? .synced : .wholeLines
+      return !isTold
+    }
+    return (rest, size)
   }
 }
 

@@ -83,8 +83,10 @@ enum RecoveryTable {
   enum Rest: CaseIterable {
     /// Nothing that was once written whole.
     case nothing
-    /// At least one line with a right checksum.
+    /// Lines with right checksums, none of which tells that the wrong one was on the disk.
     case wholeLines
+    /// One of them tells just that, or is of a version that does not tell, or cannot be read.
+    case synced
   }
 
   /// What to do about a wrong line.
@@ -103,8 +105,10 @@ enum RecoveryTable {
     // The one damage that is to be expected: the write was cut off, by the end of the process
     // before anybody was told of it, or by a loss of power before it was said to be on the disk.
     (.torn, .live, .nothing, .dropTail),
-    // What was written later is there: the line was once whole.
-    (.torn, .live, .wholeLines, .refuse(.damaged)),
+    // A loss of power as well: a disk need not write the pages of a file in their order.
+    (.torn, .live, .wholeLines, .dropTail),
+    // It was on the disk, and was said to be.
+    (.torn, .live, .synced, .refuse(.damaged)),
     // A segment is synced before the next one is begun.
     (.torn, .sealed, nil, .refuse(.damaged)),
     // No crash does that, and whoever sent it may have been told that it was taken.
@@ -139,12 +143,13 @@ enum RecoveryTable {
   enum Begun: CaseIterable {
     /// No record was written to it.
     case nothing
-    /// The first thing that is wrong with it was cut off, and no whole record is before that or
-    /// behind it.
+    /// The first thing that is wrong with it was cut off, and no whole record is before that, nor
+    /// behind it one that tells that it was on the disk.
     case cutOff
     /// Records, from the first line on.
     case records
-    /// Lines that are not what was written, or whole lines behind one that is not.
+    /// Lines that are not what was written, or a whole one behind such a line that tells that it
+    /// was on the disk.
     case damaged
   }
 

@@ -129,6 +129,33 @@ struct RecordCodecTests {
         == #"an error lacks one of "code", "type", "message", "attempt""#)
   }
 
+  @Test func `a line may tell how far the journal was known to be on the disk`() throws {
+    var encoder = RecordEncoder()
+    encoder.append(.jobQueued(3), sequence: 17, synced: 16)
+    let text = String(decoding: encoder.bytes.dropLast(), as: UTF8.self)
+    #expect(
+      text.dropFirst(RecordCodec.prefixBytes) == #""seq":17,"synced":16,"job_queued":{"job":3}}"#)
+    var decoder = RecordDecoder()
+    func read(_ text: String) throws {
+      _ = try Array(text.utf8).withUnsafeBufferPointer { try decoder.record($0) }
+    }
+    try read(text)
+    #expect(decoder.synced == 16)
+    try read(line(.jobQueued(3)))
+    #expect(decoder.synced == 0, "it is left from the line before")
+    for (synced, fault) in [
+      ("17", #""synced" cannot be 17"#), ("0", #""synced" has no place in this line"#),
+      ("-1", #""synced" has no place in this line"#),
+      (#"1,"synced":1"#, #""synced" has no place in this line"#),
+    ] {
+      #expect(fails(#""seq":17,"synced":\#(synced),"job_queued":{"job":3}"#) == fault)
+    }
+    var old = RecordDecoder(version: 2)
+    #expect(throws: RecordDecoder.Unreadable.self) {
+      try Array(text.utf8).withUnsafeBufferPointer { try old.record($0) }
+    }
+  }
+
   @Test func `members may come in any order`() throws {
     let (_, record) = try decode(
       #"{"crc":"00000000","attempt_started":{"at":7,"attempt":2,"job":3},"seq":5}"#)
@@ -184,10 +211,19 @@ struct RecordCodecTests {
   @Test func `a whole line is found wherever it begins, and none where none is`() {
     let whole = Array(line(.jobEnded(5, .succeeded(#"{"crc":"00000000","a":1}"#), at: 9)).utf8)
     func isFound(_ bytes: [UInt8]) -> Bool {
-      bytes.withUnsafeBufferPointer(RecordCodec.holdsWholeLine)
+      var isFound = false
+      bytes.withUnsafeBufferPointer { bytes in
+        RecordCodec.forEachWholeLine(in: bytes) { found in
+          isFound = found.elementsEqual(whole)
+          return !isFound
+        }
+      }
+      return isFound
     }
     let lineFeed = UInt8(ascii: "\n")
-    for before in [[], [0], [lineFeed], Array(whole[3...]), Array(whole[..<20]), whole + [1]] {
+    for before in [[], [0], [lineFeed], Array(whole[3...]), Array(whole[..<20]), whole + [1]]
+      as [[UInt8]]
+    {
       #expect(isFound(before + whole + [lineFeed]))
       #expect(!isFound(before + whole))
       #expect(!isFound(before + whole + [0, lineFeed]))
@@ -204,9 +240,15 @@ struct RecordCodecTests {
   func `arguments that look like beginnings cost one look each`() {
     let beginnings = String(repeating: #"{"crc":"00000000","#, count: 20_000)
     let whole = line(.jobQueued(3))
-    for (text, isFound) in [(beginnings + whole + "\n", true), (beginnings + "\n", false)] {
-      #expect(
-        Array(text.utf8).withUnsafeBufferPointer(RecordCodec.holdsWholeLine) == isFound)
+    for (text, expected) in [(beginnings + whole + "\n", 1), (beginnings + "\n", 0)] {
+      var found = 0
+      Array(text.utf8).withUnsafeBufferPointer { bytes in
+        RecordCodec.forEachWholeLine(in: bytes) { line in
+          found += line.elementsEqual(whole.utf8) ? 1 : 2
+          return true
+        }
+      }
+      #expect(found == expected)
     }
   }
 }

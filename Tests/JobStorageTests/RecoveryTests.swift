@@ -92,6 +92,58 @@ struct RecoveryTests {
     }
   }
 
+  /// A journal of a story that was appended record by record, each known to be on the disk before
+  /// the next if the policy has it so, and where each line ends.
+  private func synced(_ story: Story, _ policy: SyncPolicy) throws -> (MemoryFileSystem, [Int]) {
+    let fileSystem = MemoryFileSystem()
+    let (storage, _, _) = try JobStorage.open(
+      "/data", sync: policy, processID: 1, at: .at(0), fileSystem: fileSystem)
+    for record in story.records {
+      try storage.append([record], at: .at(1))
+      try storage.drainSyncs()
+    }
+    // Dropped without a close, as by a death.
+    let bytes = fileSystem.files[directory.segment(1)]!.bytes
+    return (fileSystem, bytes.indices.filter { bytes[$0] == UInt8(ascii: "\n") }.map { $0 + 1 })
+  }
+
+  @Test(arguments: [.always, .never] as [SyncPolicy])
+  func `a sector that is lost from what was not synced is where the journal ends`(
+    policy: SyncPolicy
+  ) throws {
+    let story = Story(seed: 7, count: 60)
+    let (fileSystem, ends) = try synced(story, policy)
+    let node = fileSystem.files[directory.segment(1)]!
+    let whole = node.bytes
+    #expect(whole.count > 6 * 512)
+    for start in stride(from: 512, to: whole.count, by: 512) {
+      let end = min(start + 512, whole.count)
+      node.bytes.replaceSubrange(start..<end, with: repeatElement(0, count: end - start))
+      let records = ends.count { $0 <= start } - 1
+      // Each line tells that the one before it is on the disk: one behind the sector is enough.
+      let isSynced = policy == .always && ends.dropLast().contains { $0 >= end }
+      do throws(StorageError) {
+        let recovery = try recover(fileSystem)
+        #expect(!isSynced, "sector at \(start)")
+        #expect(recovery.store == story.states[records])
+        #expect(recovery.live?.length == ends[records])
+        #expect(recovery.report.tornBytes == whole.count - ends[records])
+        #expect(recovery.report.notes.count == 1)
+      } catch {
+        #expect(isSynced && error.code == .damaged && error.line == records + 2, "\(error)")
+      }
+      node.bytes = whole
+    }
+    // It goes on from there.
+    guard policy == .never else { return }
+    node.bytes.replaceSubrange(1_024..<1_536, with: repeatElement(0, count: 512))
+    let (storage, _, report) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(3), fileSystem: fileSystem)
+    try storage.append(Array(story.records[Int(report.lastSequence)...]), at: .at(4))
+    try storage.close(at: .at(5))
+    #expect(try recover(fileSystem).store == story.states[60])
+  }
+
   @Test func `after a torn tail the next record follows the last whole one`() throws {
     let story = Story(seed: 3, count: 20)
     let (fileSystem, ends) = try journal(story)

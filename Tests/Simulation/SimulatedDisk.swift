@@ -5,9 +5,10 @@ import JobStorage
 ///
 /// A sync moves changes of a file to the platter, a sync of a folder those of its names. A loss of
 /// power keeps, of each file, the changes before some point in their order, the last one perhaps in
-/// part and with a tail of zeros in the place of the rest; and of the names in a folder, those
-/// before some point or any of them, each the old or the new. Files are only appended to and cut,
-/// as the storage does nothing else.
+/// part and with a tail of zeros in the place of the rest, and sectors that are not on the platter
+/// perhaps as zeros; and of the names in a folder, those before some point or any of them, each the
+/// old or the new. The name of a folder comes to the platter when it is synced. Files are only
+/// appended to and cut, as the storage does nothing else.
 final class SimulatedDisk {
   /// A file, whatever its name.
   final class Inode {
@@ -70,6 +71,8 @@ final class SimulatedDisk {
     var names: [String: Inode] = [:]
     var platter: [String: Inode] = [:]
     var changes: [NameChange] = []
+    /// Whether its own name is on the platter.
+    var isNamed = false
   }
 
   private var folders: [String: Folder] = [:]
@@ -92,8 +95,10 @@ final class SimulatedDisk {
 
   func hasFolder(_ path: String) -> Bool { folders[path] != nil }
 
-  func makeFolder(_ path: String) {
+  /// Makes a folder, if it is not there, and syncs its name.
+  func makeFolder(_ path: String, isSynced: Bool = true) {
     if folders[path] == nil { folders[path] = Folder() }
+    if isSynced { folders[path]?.isNamed = true }
   }
 
   /// The names in a folder, in their order, so that a seed determines all.
@@ -191,6 +196,12 @@ final class SimulatedDisk {
     var words: [String] = []
     for path in folders.keys.sorted() {
       guard var folder = folders[path] else { continue }
+      if !folder.isNamed, chance.percent(50) {
+        folders[path] = nil
+        words.append("folder lost")
+        continue
+      }
+      folder.isNamed = true
       if !folder.changes.isEmpty { words.append(loseNames(&folder)) }
       folder.names = folder.platter
       folder.changes = []
@@ -220,6 +231,24 @@ final class SimulatedDisk {
     }
   }
 
+  /// Sectors of what was appended are not on the platter, though some behind them are. What was
+  /// written of a sector before stays.
+  private func loseSectors(_ inode: Inode, behind synced: Int) -> String {
+    // A file that was cut and has grown again has other bytes there.
+    let cuts = inode.changes.compactMap { change in
+      if case .cut(let length) = change { length } else { nil }
+    }
+    let start = min(synced, cuts.min() ?? synced)
+    var isLost = false
+    for sector in start / 512..<(inode.platter.count + 511) / 512 where chance.percent(30) {
+      for place in max(sector * 512, start)..<min((sector + 1) * 512, inode.platter.count) {
+        inode.platter[place] = 0
+      }
+      isLost = true
+    }
+    return isLost ? "sectors lost" : "bytes kept"
+  }
+
   private func loseBytes(_ inode: Inode) -> String? {
     defer {
       inode.bytes = inode.platter
@@ -230,8 +259,9 @@ final class SimulatedDisk {
     switch chance.below(4) {
     case 0: return "bytes lost"
     case 1:
+      let synced = inode.platter.count
       for change in inode.changes { change.apply(to: &inode.platter) }
-      return "bytes kept"
+      return chance.percent(50) ? "bytes kept" : loseSectors(inode, behind: synced)
     default:
       let kept = chance.below(inode.changes.count)
       for change in inode.changes.prefix(kept) { change.apply(to: &inode.platter) }

@@ -115,12 +115,21 @@ final class SimulatedFileSystem: FileSystem {
   // MARK: Calls
 
   func makeDirectory(_ path: String) throws(StorageError) {
-    try perform(.makeDirectory, path) { () throws(StorageError) in
-      let (parent, _) = SimulatedDisk.parts(of: path)
-      guard parent.isEmpty || disk.hasFolder(parent) else {
-        throw error(.makeDirectory, path, ENOENT)
-      }
-      disk.makeFolder(path)
+    guard !isDead else { throw error(.makeDirectory, path) }
+    let (parent, _) = SimulatedDisk.parts(of: path)
+    let verdict = verdict(.makeDirectory)
+    guard parent.isEmpty || disk.hasFolder(parent) else {
+      throw error(.makeDirectory, path, ENOENT)
+    }
+    switch verdict {
+    case .works: return disk.makeFolder(path)
+    case .fails(let fault):
+      // At the sync of the name.
+      if fault.isTearing { disk.makeFolder(path, isSynced: false) }
+      throw error(.makeDirectory, path, fault.errno)
+    case .dies(let death):
+      if death != .before { disk.makeFolder(path, isSynced: death == .after) }
+      throw error(.makeDirectory, path)
     }
   }
 
