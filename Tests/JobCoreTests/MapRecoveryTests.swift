@@ -121,17 +121,17 @@ import Testing
     #expect(first.error.values == nil)
     try rig.raise(jobs[1])
     #expect(error() == first)
-    #expect(restored(rig.store) == rig.store)
+    #expect(Self.restored(rig.store) == rig.store)
     // In the order of completion the failed chunk is the second.
     rig.handle(.resultsTaken(number, .completion, sent: 4, received: 4))
     #expect(rig.store[jobs[2]] == nil && rig.store[jobs[1]] != nil)
     #expect(error() == first)
-    #expect(restored(rig.store) == rig.store)
+    #expect(Self.restored(rig.store) == rig.store)
     #expect(try replayed(rig.journal) == rig.store)
     rig.handle(.inputEnded(number, nil, request: nil))
     #expect(rig.map(number)?.state == .failed)
-    #expect(restored(rig.store) == rig.store)
-    #expect(restored(rig.store).finishedBytes == rig.store.finishedBytes)
+    #expect(Self.restored(rig.store) == rig.store)
+    #expect(Self.restored(rig.store).finishedBytes == rig.store.finishedBytes)
   }
 
   @Test func `a document that was not taken whole is gone after a crash`() throws {
