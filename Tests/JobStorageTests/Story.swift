@@ -207,7 +207,7 @@ struct Story {
     if !numbers.isEmpty, generator.chance(80) {
       let number = generator.pick(numbers)
       if let job = store[number] { return next(job, store, &generator) }
-      return store.map(number).flatMap { next($0, store.nextNumber, &generator) }
+      return store.map(number).flatMap { next($0, store, &generator) }
     }
     return numbers.isEmpty || generator.chance(25)
       ? .mapCreated(generator.map(store.nextNumber))
@@ -244,7 +244,7 @@ struct Story {
   }
 
   private static func next(
-    _ map: JobMap, _ nextNumber: JobNumber, _ generator: inout SplitMix
+    _ map: JobMap, _ store: JobStore, _ generator: inout SplitMix
   ) -> Record? {
     if generator.chance(3) { return .mapWithdrawn(map.number) }
     switch map.stage {
@@ -253,7 +253,8 @@ struct Story {
         return .mapInputEnded(map.number, generator.inputError(), at: generator.timestamp())
       }
       if generator.chance(5) { return .mapCancelRequested(map.number) }
-      var chunk = generator.submission(nextNumber)
+      var chunk = generator.submission(store.nextNumber)
+      chunk.pool = store.names[map.pool]
       chunk.options = generator.options(
         of: ChunkPlace(
           map: map.number, first: map.items.all, count: .random(in: 1...9, using: &generator)))
