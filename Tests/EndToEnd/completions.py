@@ -156,7 +156,8 @@ def pages(checks, http, names, places):
 def bad_requests(checks, http):
     for query, words in (
             ("after=-1", "?after="), ("after=x", "?after="), ("after=", "?after="),
-            ("after=1.5", "?after="), ("after=99999999999999999999", "?after="),
+            ("after=1.5", "?after="), ("after=9223372036854775808", "?after="),
+            ("after=99999999999999999999", "?after="),
             ("limit=0", "?limit="), ("limit=1001", "?limit="), ("limit=x", "?limit="),
             ("wait=soon", "?wait="), ("wait=-1", "?wait="), ("since=3", "'since'"),
             ("after=1&after=2", "twice")):

@@ -23,7 +23,7 @@ TASKS = ["square", "echo", "fail", "sort", "upper", "picture", "noisy", "pair", 
 WAIT_MAX = 0.05
 IDS_BYTES_MAX, IDS_COUNT_MAX = 7_000, 50
 LINES = "application/x-ndjson"
-FILTERS = ("state", "task", "pool", "tag", "after", "limit")
+FILTERS = ("state", "task", "pool", "tag", "map", "after", "limit")
 
 
 @schemathesis.serializer(LINES)
@@ -69,6 +69,8 @@ def before_call(_context, case, _kwargs):
             case.body["args"] = [dice.choice([0, 0.01, "text", [3, 1, 2]])]
         if name == "submit_map" and is_one:
             case.body["task"] = dice.choice(TASKS)
+    if name == "submit_map":
+        case.query = map_query(case, dice.choice(TASKS))
     if name in STREAMS:
         case.path_parameters["id"] = dice.choice(STREAMS[name])
     if name in POOLS:
@@ -81,9 +83,19 @@ def before_call(_context, case, _kwargs):
         case.headers.pop("Idempotency-Key", None)
 
 
+def map_query(case, task):
+    """With lines the options stand in the query, and the task must; with a document, in that."""
+    query = case.query or {}
+    if case.media_type == LINES:
+        return {"task": task, **query}
+    return {name: value for name, value in query.items() if name == "wait"}
+
+
 def keep_pools(case, name, is_new):
     """The pool that is meant is that one, and small; what of a pool depends on its template's kind
     is left out."""
+    if is_new and not isinstance(case.body, dict):
+        case.body, case.media_type = {}, "application/json"
     if isinstance(case.body, dict):
         if "processes" in case.body:
             case.body["processes"] = 1

@@ -41,7 +41,7 @@ extension Server {
 
   private static func place(in query: HTTPQuery) throws(Problem) -> FeedPlace? {
     guard let text = query.first("after") else { return nil }
-    guard let place = FeedPlace(digits: text) else {
+    guard let place = FeedPlace(digits: text), place <= FeedPlace(Int64.max) else {
       throw Problem.invalid(
         "?after= is the 'next' of an earlier answer, or 0 for the beginning; it was '\(text)'")
     }
