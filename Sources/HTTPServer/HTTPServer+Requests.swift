@@ -236,16 +236,13 @@ extension HTTPServer {
     guard connection.route >= 0 else { return sendOptions(connection) }
 
     connection.stage = .acting
-    let later = { [unowned(unsafe) self] in
-      precondition(connection.pending == nil, "an action takes one pending response")
-      let pending = PendingResponse(connection: connection)
-      connection.pending = pending
-      pendingCount += 1
-      return pending
-    }
+    // Each closure stands where it is given, or it would be made on the heap for every request.
     let answer =
-      connection.intake?.finish(later)
-      ?? router.routes[connection.route].action(&connection.request, later)
+      if let intake = connection.intake {
+        intake.finish { owe(connection) }
+      } else {
+        router.routes[connection.route].action(&connection.request) { owe(connection) }
+      }
     connection.intake = nil
     switch answer {
     case .now(let response):
@@ -267,6 +264,15 @@ extension HTTPServer {
 
 /// Answers.
 extension HTTPServer {
+  /// What the owner of a request that is being acted on answers it with later.
+  private func owe(_ connection: Connection) -> PendingResponse {
+    precondition(connection.pending == nil, "an action takes one pending response")
+    let pending = PendingResponse(connection: connection)
+    connection.pending = pending
+    pendingCount += 1
+    return pending
+  }
+
   /// The owner resumed, or the server answers in its place.
   func settle(_ connection: Connection, with response: HTTPResponse) {
     forget(connection)
