@@ -6,6 +6,7 @@ Usage: LIDO_BIN=PATH LIDO_TEMPLATE_BIN=PATH own_tasks.py
 `LIDO_TEMPLATE_BIN` is what its package builds; Tests/run.sh does. Without it, all is skipped.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -189,8 +190,15 @@ def all_initialized(http, count):
     found = items(http, "own")
     if found != ["pin"]:
         raise AssertionError(f"a worker without its initializer: {found}")
-    workers = http.get("/v1/pools/own/workers").json["workers"]
+    workers = [worker for worker in http.get("/v1/pools/own/workers").json["workers"]
+               if worker["state"] != "gone"]
     return len(workers) == count and all(worker["calls"] > 0 for worker in workers)
+
+
+def patch(http, members):
+    """Changes that pool."""
+    return http.request("PATCH", "/v1/pools/own", json.dumps(members).encode(),
+                        {"content_type": "application/json"})
 
 
 def created(checks):
@@ -209,8 +217,7 @@ def created(checks):
         checks.equal("executed workers have it, too", items(http, "spawned"), ["pin"])
         refused_pools(checks, http)
         for count in (3, 2):
-            http.request("PATCH", "/v1/pools/own", f'{{"processes":{count}}}'.encode(),
-                         {"content_type": "application/json"})
+            patch(http, {"processes": count})
             checks.that(f"with {count} processes each has it",
                         wait_until(lambda: all_initialized(http, count), 10), count,
                         http.get("/v1/pools/own/workers").json)
@@ -231,6 +238,8 @@ def after_restarts(checks, service):
         checks.that("… and after kill -9 of the service",
                     wait_until(lambda: all_initialized(http, 2), 10), 2,
                     http.get("/v1/pools/own").json)
+        patch(http, {"paused": True})
+        job = http.submit("items", pool="own").json
         service.remember_processes()
     service.kill()
     ours, flags = service.program, service.flags
@@ -243,15 +252,18 @@ def after_restarts(checks, service):
                      ("starting", "this program has no initializer 'load_prices'; its jobs wait "
                                   "until it has"))
         checks.equal("… but of others", run(http, "square", 7, pool="same")["result"], 49)
-        job = http.submit("items", pool="own").json
-        ended = http.request("POST", "/v1/pools/spawned/terminate")
-        checks.equal("… and such a pool can be ended", ended.json.get("state"), "joined")
+        checks.equal("… whose jobs wait", (patch(http, {"paused": False}).status,
+                                           http.get(f"/v1/jobs/{job['id']}").json["state"]),
+                     (200, "queued"))
+        http.request("POST", "/v1/pools/spawned/terminate")
+        checks.equal("… and such a pool can be ended",
+                     http.get("/v1/pools/spawned?wait_joined=5").json["state"], "joined")
         service.remember_processes()
     service.kill()
     service.program, service.flags = ours, flags
     service.start()
     with service.connection() as http:
-        checks.equal("… whose jobs wait for it", finished(http, job).get("result"), ["pin"])
+        checks.equal("… until it is back", finished(http, job).get("result"), ["pin"])
     service.end()
 
 
