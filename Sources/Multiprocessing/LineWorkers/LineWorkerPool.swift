@@ -285,7 +285,8 @@ public final class LineWorkerPool {
 
   private func flush(_ channel: LineChannel) {
     guard !channel.isEnded, !channel.output.bytes.isEmpty else { return }
-    channels.watch(channel, forWriting: !channel.flush(at: now))
+    let isWaiting = !channel.flush(at: now)
+    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }
 
   /// Forgets a channel; it closes with the last reference.

@@ -16,8 +16,8 @@ protocol PoolChannel: AnyObject {
   var isWatchedForWriting: Bool { get set }
 }
 
-/// The channels of a pool's workers: found by the worker, by its process and by each descriptor that
-/// is watched; those of them that have something to write; and the last workers that are gone.
+/// The channels of a pool's workers: found by the worker, by its process and by each descriptor
+/// that is watched; those of them that have something to write; the last workers that are gone.
 ///
 /// What the workers are at, `PoolState` knows. Nothing here may be reached again from within the
 /// owner's `watch` and `unwatch`.
@@ -97,12 +97,11 @@ struct ChannelTable<Channel: PoolChannel> {
     }
   }
 
-  /// Watches for the socket's taking more, or no longer.
+  /// Watches for the socket's taking more, or no longer. Only where that is a change: it is not for
+  /// every write.
   func watch(_ channel: Channel, forWriting isWaiting: Bool) {
     // A watch that there is can be changed.
-    if isWaiting != channel.isWatchedForWriting, (try? watch(channel.socket, isWaiting)) != nil {
-      channel.isWatchedForWriting = isWaiting
-    }
+    if (try? watch(channel.socket, isWaiting)) != nil { channel.isWatchedForWriting = isWaiting }
   }
 
   /// Takes in the channel of a worker that the fork server was asked for.

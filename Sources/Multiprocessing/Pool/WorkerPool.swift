@@ -299,7 +299,8 @@ public final class WorkerPool {
 
   private func flush(_ channel: WorkerChannel) {
     guard !channel.isEnded, !channel.output.isEmpty else { return }
-    channels.watch(channel, forWriting: !channel.flush())
+    let isWaiting = !channel.flush()
+    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }
 
   /// Reads once. Returns whether there may be more.
