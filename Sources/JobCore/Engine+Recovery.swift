@@ -1,3 +1,5 @@
+import DequeModule
+
 /// What a start makes of the state that it found.
 extension Engine {
   /// Decides on the jobs that were running when the service was cut off, and rebuilds what derives
@@ -54,6 +56,28 @@ extension Engine {
       emit(.jobEnded(job.number, .failed(error), at: endedAt), &turn)
     } else {
       emit(.attemptRevoked(job.number, .interrupted), &turn)
+    }
+  }
+
+  /// Decides on the maps that a crash of the service has left without the rest of their items.
+  private mutating func rescueMaps(at moment: Moment, _ turn: inout Turn) {
+    var open: [JobMap] = []
+    store.forEachOpenMap { open.append($0) }
+    for map in open {
+      if map.isCancelRequested {
+        for place in map.chunks where store.state(of: place.job)?.isFinal == false {
+          let endedAt = momentOfEnd(of: place.job, at: moment)
+          emit(.jobEnded(place.job, .cancelled, at: endedAt), &turn)
+        }
+      }
+      guard map.stage == .taking else { continue }
+      if map.statedTotal != nil, !map.isCancelRequested {
+        // Its document was not taken whole: its client was never told of it, and will try again.
+        emit(.mapWithdrawn(map.number), &turn)
+      } else {
+        let error = InputError(.interrupted, "the service ended while items came")
+        emit(.mapInputEnded(map.number, error, at: max(moment.timestamp, map.createdAt)), &turn)
+      }
     }
   }
 }

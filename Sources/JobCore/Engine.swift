@@ -40,7 +40,7 @@ public struct Engine: Sendable {
   var poolWork = PoolWork()
   /// The position of the pool that a submission last named.
   var lastNamedPool = 0
-  /// What is under way with maps; see `Engine+Maps.swift`.
+  /// What is under way with maps; see `Engine+MapWork.swift`.
   var mapWork = MapWork()
 
   // Derived from the store.

@@ -32,11 +32,12 @@ extension Server {
     let isNew = engine.stage(ofPool: index) == .starting
     let pool = settings.pool(
       of: specification, processes: engine.processes(ofPool: index), startsWhole: isNew)
-    guard let pool else {
+    guard let pool, whyNotMade(specification) == nil else {
       return log.warning(
-        "the template of a created pool is not configured; its jobs wait until it is",
+        "a created pool has no workers",
         metadata: [
           "pool": "\(specification.name)", "template": "\(specification.template)",
+          "reason": "\(whyNotMade(specification) ?? "")",
         ])
     }
     do {
@@ -50,6 +51,17 @@ extension Server {
       inbox.append(.poolBroke(pool: index, reason: "\(error)"))
       inbox.append(.poolEnded(pool: index))
     }
+  }
+
+  /// Why a created pool of an earlier life has no workers in this one; nil: it has.
+  func whyNotMade(_ specification: PoolSpecification) -> String? {
+    guard let template = settings.pools.first(where: { $0.name == specification.template }) else {
+      return "its template is not configured; its jobs wait until it is"
+    }
+    guard template.worker == nil, !template.runsPrograms,
+      let initializer = specification.initializer, !workerInitializers.contains(initializer)
+    else { return nil }
+    return "this program has no initializer '\(initializer)'; its jobs wait until it has"
   }
 
   /// Ends the workers of a pool; one that has none has ended.

@@ -91,6 +91,8 @@ final class Server {
   let taskSettings: [String: TaskSettings]
   /// The tasks in Swift: those of every pool that keeps workers.
   let workerTasks: Set<String>
+  /// What such a pool may have its workers run first.
+  let workerInitializers: Set<String>
   /// When a fork server is tried to be started again; nil while there is one.
   var forkServerRetryAt: Instant?
   var forkServerPause: ReplacementPause
@@ -128,12 +130,14 @@ final class Server {
 
   /// Puts the service together over a recovered state. Nothing runs yet.
   init(
-    settings: Settings, workerTasks: Set<String>, door: Door, log: Logger,
+    settings: Settings, workerTasks: Set<String>, workerInitializers: Set<String> = [],
+    door: Door, log: Logger,
     forkServer: any ForkServerDriver, pools: [any PoolDriver], logs: LogFolder,
     storage: JobStorage, store: JobStore, seed: UInt64, now: Moment
   ) {
     self.settings = settings
     self.workerTasks = workerTasks
+    self.workerInitializers = workerInitializers
     self.door = door
     self.log = log
     tellsEach = log.logLevel <= .debug

@@ -31,7 +31,8 @@ public enum ServiceProgram {
   /// has opened nothing: what it holds then, every worker inherits. Only the tokens of the
   /// environment are taken out before, which no worker is to have.
   ///
-  /// `initializers` are what the settings of a pool may name for its workers to run first.
+  /// `initializers` are what the settings of a pool, and who creates one, may name for its workers
+  /// to run first.
   public static func main(tasks: [AnyTask], initializers: [AnyTask] = []) -> Never {
     // In every role, the server's as well: names that stand twice are to be told at once.
     let registry = TaskRegistry(tasks, initializers: initializers)
@@ -141,7 +142,8 @@ public enum ServiceProgram {
         metadata: ["count": .count(count), "error": "\(first)"])
     }
     let server = Server(
-      settings: settings, workerTasks: taskNames, door: door, log: log, forkServer: forkServer,
+      settings: settings, workerTasks: taskNames, workerInitializers: initializerNames,
+      door: door, log: log, forkServer: forkServer,
       pools: try Server.drivers(settings, forkServer, reactor), logs: logs, storage: storage,
       store: store, seed: random.next(), now: now)
     server.makePool = { index, pool in

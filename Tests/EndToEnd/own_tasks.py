@@ -6,8 +6,10 @@ Usage: LIDO_BIN=PATH LIDO_TEMPLATE_BIN=PATH own_tasks.py
 `LIDO_TEMPLATE_BIN` is what its package builds; Tests/run.sh does. Without it, all is skipped.
 """
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -150,6 +152,121 @@ def initializers(checks):
         checks.equal("none: a table stays empty", run(http, "items")["result"], [])
 
 
+OWN = {"name": "own", "processes": 1, "initializer": "load_prices", "initargs": [{"pin": 2}]}
+
+
+def items(http, pool):
+    """What the workers of a pool were initialized with."""
+    return run(http, "items", pool=pool)["result"]
+
+
+def refused_pools(checks, http):
+    """Initializers that the program has not, and those that fail."""
+    names = [pool["name"] for pool in http.get("/v1/pools").json["pools"]]
+    answer = http.post("/v1/pools", {**OWN, "name": "bad", "initializer": "load_price"})
+    checks.equal("an initializer that it has not",
+                 (answer.status, answer.json["code"], answer.json["errors"][0]["pointer"]),
+                 (422, "unknown_initializer", "/initializer"))
+    checks.that("… is told with those that it has",
+                "(it has: load_prices)" in answer.json["detail"], "load_prices", answer)
+    answer = http.post("/v1/pools", {"name": "bad", "initargs": [{"pin": 2}]})
+    checks.equal("arguments without one", (answer.status, answer.json["code"]),
+                 (400, "invalid_request"))
+    for what, arguments, words in [
+            ("fails", [{"pin": 0}], "OrderError: a price is more than nothing"),
+            ("cannot read what it is given", [3], "DecodingError"),
+            ("is given too much", [{"pin": 1}, 2], "DecodingError")]:
+        answer = http.post("/v1/pools", {**OWN, "name": "bad", "processes": 2,
+                                         "initargs": arguments})
+        checks.that(f"one that {what}: 503 says why", answer.status == 503
+                    and answer.json["code"] == "pool_not_started"
+                    and words in answer.json["detail"], words, answer)
+    checks.equal("… and there is no pool",
+                 [pool["name"] for pool in http.get("/v1/pools").json["pools"]], names)
+
+
+def all_initialized(http, count):
+    """Whether the pool has so many workers, all of which have run a call, and each was right."""
+    found = items(http, "own")
+    if found != ["pin"]:
+        raise AssertionError(f"a worker without its initializer: {found}")
+    workers = [worker for worker in http.get("/v1/pools/own/workers").json["workers"]
+               if worker["state"] != "gone"]
+    return len(workers) == count and all(worker["calls"] > 0 for worker in workers)
+
+
+def patch(http, members):
+    """Changes that pool."""
+    return http.request("PATCH", "/v1/pools/own", json.dumps(members).encode(),
+                        {"content_type": "application/json"})
+
+
+def created(checks):
+    """Pools that a client creates have an initializer that he names, or that of their template."""
+    service = template("forkserver")
+    with service, service.connection() as http:
+        answer = http.post("/v1/pools", OWN)
+        checks.equal("a pool with an initializer",
+                     (answer.status, answer.json.get("initializer"), answer.json.get("kind")),
+                     (201, "load_prices", "workers"))
+        checks.equal("… and arguments of its own", items(http, "own"), ["pin"])
+        http.post("/v1/pools", {"name": "same", "processes": 1})
+        checks.equal("without one it has the template's", items(http, "same"),
+                     ["oar", "rudder", "sail"])
+        http.post("/v1/pools", {**OWN, "name": "spawned", "start_method": "spawn"})
+        checks.equal("executed workers have it, too", items(http, "spawned"), ["pin"])
+        refused_pools(checks, http)
+        for count in (3, 2):
+            patch(http, {"processes": count})
+            checks.that(f"with {count} processes each has it",
+                        wait_until(lambda: all_initialized(http, count), 10), count,
+                        http.get("/v1/pools/own/workers").json)
+        old = http.get("/v1/pools/own/workers").json["workers"][0]["pid"]
+        service.signal_worker(look_at(old).parent, signal.SIGKILL)
+        wait_until(lambda: look_at(old) is None, 5)
+        checks.that("… after the death of the fork server as well",
+                    wait_until(lambda: all_initialized(http, 2), 10), 2,
+                    http.get("/v1/pools/own/workers").json)
+    after_restarts(checks, service)
+
+
+def after_restarts(checks, service):
+    """What was created is there after `kill -9`, and waits for a program that has its initializer.
+    """
+    service.start()
+    with service.connection() as http:
+        checks.that("… and after kill -9 of the service",
+                    wait_until(lambda: all_initialized(http, 2), 10), 2,
+                    http.get("/v1/pools/own").json)
+        patch(http, {"paused": True})
+        job = http.submit("items", pool="own").json
+        service.remember_processes()
+    service.kill()
+    ours, flags = service.program, service.flags
+    service.program, service.flags = binary(), []
+    service.start()
+    with service.connection() as http:
+        pool = http.get("/v1/pools/own").json
+        checks.equal("a program without the initializer starts no worker of it",
+                     (pool["state"], pool.get("reason")),
+                     ("starting", "this program has no initializer 'load_prices'; its jobs wait "
+                                  "until it has"))
+        checks.equal("… but of others", run(http, "square", 7, pool="same")["result"], 49)
+        checks.equal("… whose jobs wait", (patch(http, {"paused": False}).status,
+                                           http.get(f"/v1/jobs/{job['id']}").json["state"]),
+                     (200, "queued"))
+        http.request("POST", "/v1/pools/spawned/terminate")
+        checks.equal("… and such a pool can be ended",
+                     http.get("/v1/pools/spawned?wait_joined=5").json["state"], "joined")
+        service.remember_processes()
+    service.kill()
+    service.program, service.flags = ours, flags
+    service.start()
+    with service.connection() as http:
+        checks.equal("… until it is back", finished(http, job).get("result"), ["pin"])
+    service.end()
+
+
 def command_line(checks):
     """Its help is its own."""
     shown = program("--help").stdout
@@ -182,7 +299,7 @@ def main():
         checks.skip("a program of one's own", "LIDO_TEMPLATE_BIN is not set")
         checks.that("nothing else is here", True)
     else:
-        parts = [forkserver, spawn, initializers, command_line]
+        parts = [forkserver, spawn, initializers, created, command_line]
         checks.run(*parts, *([page] if shutil.which("curl") else []))
     sys.exit(checks.finish())
 

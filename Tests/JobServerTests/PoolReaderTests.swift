@@ -23,7 +23,8 @@ struct PoolReaderTests {
   }()
 
   private func read(_ text: String, _ settings: Settings = settings) throws -> PoolSpecification {
-    try PoolReader.specification(of: Array(text.utf8), idempotencyKey: nil, settings)
+    try PoolReader.specification(
+      of: Array(text.utf8), idempotencyKey: nil, settings, initializers: ["warm", "load"])
   }
 
   private func refusal(of text: String) -> Problem? {
@@ -93,6 +94,8 @@ struct PoolReaderTests {
   @Test(arguments: [
     (#"{"template":"nobody"}"#, Problem.Code.unknownPool, "/template"),
     (#"{"allow_pickle":true}"#, .pickleNotAllowed, "/allow_pickle"),
+    (#"{"initializer":"own:begin"}"#, .unknownInitializer, "/initializer"),
+    (#"{"initializer":"Warm","initargs":[1]}"#, .unknownInitializer, "/initializer"),
   ])
   func `what the configuration does not have is another refusal`(
     text: String, code: Problem.Code, pointer: String
@@ -100,6 +103,15 @@ struct PoolReaderTests {
     let problem = try #require(refusal(of: text))
     #expect(problem.status == 422 && problem.code == code)
     #expect(problem.mistakes.map(\.pointer) == [pointer])
+  }
+
+  @Test func `workers of this program may be given any of its initializers`() throws {
+    let asked = try read(#"{"initializer":"load","initargs":[ {"oar":1} ]}"#)
+    #expect(asked.initializer == "load" && asked.initializerArguments == #"[{"oar":1}]"#)
+    let detail = try #require(refusal(of: #"{"initializer":"lod"}"#)).detail
+    #expect(detail == "this program has no initializer 'lod' (it has: load, warm)")
+    // What workers that are another program have, nobody knows here.
+    #expect(try read(#"{"template":"python","initializer":"lod"}"#).initializer == "lod")
   }
 
   @Test func `too many arguments of an initializer are refused`() throws {
@@ -119,6 +131,24 @@ struct PoolReaderTests {
     #expect(throws: Problem.self) { try change(#"{"processes":9}"#) }
     #expect(try change(#"{"processes":9}"#, configured: 9).processes == 9)
     #expect(throws: Problem.self) { try change(#"{"name":"x"}"#) }
+  }
+
+  @Test func `a created pool has the initializer of its template, or the one asked for`() throws {
+    var settings = Self.settings
+    settings.pools[0].initializer = "warm"
+    settings.pools[0].initializerArguments = "[1]"
+    func made(_ text: String) throws -> Settings.Pool {
+      try #require(settings.pool(of: try read(text, settings), processes: 1, startsWhole: true))
+    }
+    let inherited = try made(#"{"processes":2}"#)
+    #expect(inherited.initializer == "warm" && inherited.initializerArguments == "[1]")
+    let same = try made(#"{"initializer":"warm"}"#)
+    #expect(same.initializer == "warm" && same.initializerArguments == "[]")
+    let other = try made(#"{"initializer":"load","initargs":[2]}"#)
+    #expect(other.initializer == "load" && other.initializerArguments == "[2]")
+    #expect(other.worker == nil)
+    let python = try made(#"{"template":"python","initializer":"m:f"}"#)
+    #expect(python.initializer == nil && python.worker?.initializer == "m:f")
   }
 
   @Test func `a created pool is its template, and what its client asked for`() throws {

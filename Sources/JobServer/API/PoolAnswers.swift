@@ -49,6 +49,19 @@ enum PoolAnswers {
   static let gone = Problem(
     status: 410, code: .gone, detail: "the pool was joined, and was dropped meanwhile")
 
+  /// The program has no such initializer; `known` are those that it has.
+  static func unknownInitializer(_ name: String, known: Set<String>) -> Problem {
+    Problem(
+      status: 422, code: .unknownInitializer,
+      detail: "this program has no initializer '\(name)' (it has: \(list(ofInitializers: known)))",
+      mistakes: [.init(detail: "not an initializer of this program", pointer: "/initializer")])
+  }
+
+  /// Names of initializers, in words.
+  static func list(ofInitializers names: Set<String>) -> String {
+    names.isEmpty ? "none" : names.sorted().joined(separator: ", ")
+  }
+
   /// There is no pool of this name.
   static func noSuchPool(_ name: String) -> Problem {
     Problem(

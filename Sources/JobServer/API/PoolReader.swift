@@ -41,14 +41,18 @@ struct PoolReader {
 
   /// What a client asks for, with what it left out taken over from the configured pool that it
   /// names. An empty body leaves everything out.
+  ///
+  /// - Parameter initializers: those that this program was written with.
   static func specification(
-    of body: [UInt8], idempotencyKey key: String?, _ settings: Settings
+    of body: [UInt8], idempotencyKey key: String?, _ settings: Settings,
+    initializers: Set<String>
   ) throws(Problem) -> PoolSpecification {
     var reader = PoolReader(
       isChange: false, processesMax: settings.limits.poolProcessesMax)
     if !body.isEmpty { try reader.read(body) }
     let template = try reader.template(settings)
     try reader.check(template, settings)
+    try reader.checkInitializer(template, known: initializers)
     var specification = reader.specification
     specification.template = template.name
     if !reader.seen.contains("processes") {
@@ -218,13 +222,8 @@ struct PoolReader {
       throw Problem.invalid(
         "the workers of '\(name)' are programs, which have no start method", at: "/start_method")
     }
-    for member in ["initializer", "initargs", "main"] where seen.contains(member) {
-      guard template.worker != nil else {
-        throw Problem.invalid("the workers of '\(name)' run no initializer", at: "/\(member)")
-      }
-    }
-    if seen.contains("initargs"), specification.initializer == nil {
-      throw Problem.invalid("these arguments have no initializer", at: "/initargs")
+    if specification.main != nil, template.worker == nil {
+      throw Problem.invalid("the workers of '\(name)' load no script", at: "/main")
     }
     if specification.main != nil, template.worker?.allowsMain != true {
       throw JobAnswers.mainNotAllowed(name)
@@ -232,6 +231,24 @@ struct PoolReader {
     let allowsPickle = template.worker?.allowsPickle == true && settings.allowsPickle
     if specification.allowsPickle, !allowsPickle {
       throw JobAnswers.pickleNotAllowed(name, at: "/allow_pickle")
+    }
+  }
+
+  /// Refuses an initializer that no worker of the template could run. What those of another program
+  /// have, only they know.
+  private func checkInitializer(
+    _ template: Settings.Pool, known: Set<String>
+  ) throws(Problem) {
+    for member in ["initializer", "initargs"] where seen.contains(member) && template.runsPrograms {
+      throw Problem.invalid(
+        "the jobs of '\(template.name)' are programs: nothing runs before them", at: "/\(member)")
+    }
+    guard let name = specification.initializer else {
+      guard seen.contains("initargs") else { return }
+      throw Problem.invalid("these arguments have no initializer", at: "/initargs")
+    }
+    if template.worker == nil, !known.contains(name) {
+      throw PoolAnswers.unknownInitializer(name, known: known)
     }
   }
 }

@@ -53,7 +53,7 @@ extension Server {
     }
     let key = try IdempotencyKey.read(request.header("idempotency-key"))
     let specification = try PoolReader.specification(
-      of: request.body, idempotencyKey: key, settings)
+      of: request.body, idempotencyKey: key, settings, initializers: workerInitializers)
     ask(Request(response: later())) { .poolCreateReceived(specification, request: $0) }
     return .later
   }
@@ -209,8 +209,10 @@ extension Server {
   }
 
   private func whyNoWorkers(_ index: Int) -> String? {
-    guard engine.stage(ofPool: index) == .running else { return nil }
-    return "its template is not configured; its jobs wait until it is"
+    guard engine.stage(ofPool: index) == .running,
+      let specification = engine.specification(ofPool: index)
+    else { return nil }
+    return whyNotMade(specification)
   }
 
   private func listWorkers(of pool: (any PoolDriver)?) -> HTTPResponse {

@@ -30,6 +30,7 @@ struct Problem: Error, Equatable {
     case unknownTask = "unknown_task"
     case ambiguousTask = "ambiguous_task"
     case unknownPool = "unknown_pool"
+    case unknownInitializer = "unknown_initializer"
     case invalidArguments = "invalid_arguments"
     case pickleNotAllowed = "pickle_not_allowed"
     case mainNotAllowed = "main_not_allowed"

@@ -82,7 +82,7 @@ struct Settings: Equatable, Sendable {
   func checkInitializers(known: Set<String>) throws(SettingError) {
     for pool in pools {
       guard let name = pool.initializer, !known.contains(name) else { continue }
-      let names = known.isEmpty ? "none" : known.sorted().joined(separator: ", ")
+      let names = PoolAnswers.list(ofInitializers: known)
       throw SettingError(
         source: pool.initializerPlace,
         reason: "initializer: this program has none of the name '\(name)' (it has: \(names))")
@@ -105,6 +105,11 @@ struct Settings: Equatable, Sendable {
       pool.startMethod = method
     }
     if let initializer = specification.initializer {
+      // One of this program's, or of the other program that its workers are.
+      if pool.worker == nil {
+        pool.initializer = initializer
+        pool.initializerArguments = specification.initializerArguments
+      }
       pool.worker?.initializer = initializer
       pool.worker?.initializerArguments = specification.initializerArguments
     }

@@ -4,7 +4,7 @@ import JSON
 
 /// This side of one line worker: its socket, the pipes of its stdout and stderr, and what is under
 /// way on them.
-final class LineChannel {
+final class LineChannel: PoolChannel {
   /// Bytes of what a worker writes while it runs nothing that are kept, to explain its end.
   static let lastWordsMax = 4 << 10
 

@@ -32,7 +32,7 @@ extension LineWorkerPool {
       return fault == nil
     }
     if !isInBounds { fault = "a line of more than \(settings.lineBytesMax) bytes" }
-    if !channel.output.bytes.isEmpty { noteDirty(channel) }
+    if !channel.output.bytes.isEmpty { channels.noteDirty(channel) }
     guard let fault else { return true }
     endReading(channel)
     state.misbehaved(channel.worker, reason: "the worker broke the protocol: \(fault)", at: now)
@@ -43,7 +43,7 @@ extension LineWorkerPool {
   private func endReading(_ channel: LineChannel) {
     channel.isEnded = true
     channel.stalledSince = nil
-    unregister(channel.socket)
+    channels.unwatch(channel.socket)
   }
 
   /// Does what the lines of a channel have led to.
@@ -101,7 +101,7 @@ extension LineWorkerPool {
     let count = Glibc.read(descriptor, bytes.baseAddress, bytes.count)
     if count < 0 && (errno == EAGAIN || errno == EINTR) { return false }
     guard count > 0 else {
-      unregister(descriptor)
+      channels.unwatch(descriptor)
       channel.forget(descriptor)
       Glibc.close(descriptor)
       return false
@@ -123,19 +123,18 @@ extension LineWorkerPool {
 
   /// The workers that live, in the order of their places.
   public var workers: [WorkerSummary] {
-    channels.compactMap { channel in
-      channel.flatMap {
-        state.summary(of: $0.worker, process: $0.process, startedAt: $0.startedAt)
-      }
-    }
+    channels.summaries(in: state)
   }
+
+  /// The last 16 workers that are gone, the latest last.
+  public var goneWorkers: [WorkerSummary] { channels.gone }
 
   /// How many further calls, 1 or 0, may be assigned to a slot at this moment.
   public func room(in slot: Int) -> Int { state.room(in: slot) }
 
   /// The process of a slot's worker; 0 while it has none.
   public func process(of slot: Int) -> Int32 {
-    state.worker(of: slot).flatMap { channel(of: $0)?.process } ?? 0
+    state.worker(of: slot).flatMap { channels[$0]?.process } ?? 0
   }
 
   /// What a call in flight has written so far; nil if there is no such call. Let go of it before

@@ -27,18 +27,14 @@ extension LineWorkerPool {
     specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
     // Before there is a process: one that nobody listens to must not run.
     do throws(StartFailure) {
-      for descriptor in channel.descriptors { try register(descriptor, of: channel) }
-      let token = try forkServer.startProcess(specification)
-      channel.token = token
-      channelsByToken[token] = channel
+      for descriptor in channel.descriptors { try channels.watch(descriptor, of: channel) }
+      channels.insert(channel, as: try forkServer.startProcess(specification))
     } catch {
-      for descriptor in channel.descriptors { unregister(descriptor) }
+      for descriptor in channel.descriptors { channels.unwatch(descriptor) }
       throw error
     }
-    while channels.count <= worker.index { channels.append(nil) }
-    channels[worker.index] = channel
     channel.output.bytes += settings.setup(slot: slot, callsMax: state.settings.callsPerWorkerMax)
-    noteDirty(channel)
+    channels.noteDirty(channel)
   }
 
   /// A socket pair and two pipes; `theirs`, the worker's ends, are the caller's to close, whether
@@ -67,12 +63,5 @@ extension LineWorkerPool {
     return LineChannel(
       worker: worker, slot: slot, socket: ends[0], outputEnd: ours[0], errorEnd: ours[1],
       startedAt: now, settings: settings)
-  }
-
-  private func register(_ descriptor: Int32, of channel: LineChannel) throws(StartFailure) {
-    try watch(descriptor, false)
-    let place = Int(descriptor)
-    while channelsByDescriptor.count <= place { channelsByDescriptor.append(nil) }
-    channelsByDescriptor[place] = channel
   }
 }

@@ -19,14 +19,7 @@ public final class LineWorkerPool {
   var state: PoolState
   let settings: LineWorkerSettings
   let forkServer: ForkServer
-  let watch: Watch
-  let unwatch: (_ descriptor: Int32) -> Void
-  /// By `PoolWorkerID.index`.
-  var channels: [LineChannel?] = []
-  /// By descriptor.
-  var channelsByDescriptor: [LineChannel?] = []
-  var channelsByToken: [ProcessToken: LineChannel] = [:]
-  private var dirty: [LineChannel] = []
+  var channels: ChannelTable<LineChannel>
   var reports: [LineWorkerReport] = []
   private var reportsInHand: [LineWorkerReport] = []
   let readBuffer: UnsafeMutableRawBufferPointer
@@ -35,8 +28,6 @@ public final class LineWorkerPool {
   var lineEvents: [LineWorker.Event] = []
   /// The time of the latest call.
   private(set) var now: UInt64 = 0
-  /// The last 16 workers that are gone, the latest last.
-  public private(set) var goneWorkers: [WorkerSummary] = []
   /// What the workers said last when they were ready; nil until the first was.
   var announced: LineWorkerReady?
 
@@ -55,16 +46,13 @@ public final class LineWorkerPool {
     state = PoolState(pool)
     settings = workers
     self.forkServer = forkServer
-    self.watch = watch
-    self.unwatch = unwatch
+    channels = ChannelTable(watch: watch, unwatch: unwatch)
     readBuffer = .allocate(byteCount: 256 << 10, alignment: 16)
     logBuffer = .allocate(byteCount: 64 << 10, alignment: 16)
   }
 
   deinit {
-    for (descriptor, channel) in channelsByDescriptor.enumerated() where channel != nil {
-      unwatch(Int32(descriptor))
-    }
+    channels.unwatchAll()
     readBuffer.deallocate()
     logBuffer.deallocate()
   }
@@ -80,21 +68,18 @@ public final class LineWorkerPool {
   /// Puts a call in flight in a slot with room. It is written by the next `flush`.
   public func assign(_ call: LineCall, to slot: Int, at now: UInt64) {
     let (worker, ordinal) = state.assign(call.number, to: slot, at: now)
-    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.begin(call.number, ordinal: ordinal)
     channel.state.begin(call, &channel.output, &lineEvents)
-    noteDirty(channel)
+    channels.noteDirty(channel)
     takeEvents(of: channel, at: now)
     perform(at: now)
   }
 
   /// Writes what was assigned: one system call for each worker that has something.
   public func flush() {
-    for channel in dirty {
-      channel.isDirty = false
-      flush(channel)
-    }
-    dirty.removeAll(keepingCapacity: true)
+    for channel in channels.dirty { flush(channel) }
+    channels.forgetDirty()
   }
 
   /// See `PoolState.end`. The worker is told before its group gets SIGTERM.
@@ -129,9 +114,7 @@ public final class LineWorkerPool {
   public func descriptorReady(
     _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
   ) -> Bool {
-    guard descriptor < channelsByDescriptor.count,
-      let channel = channelsByDescriptor[Int(descriptor)]
-    else { return false }
+    guard let channel = channels[descriptor: descriptor] else { return false }
     self.now = now
     if descriptor == channel.socket {
       if writable { flush(channel) }
@@ -148,13 +131,13 @@ public final class LineWorkerPool {
   public func forkServerEvent(_ event: ForkServerEvent, at now: UInt64) -> Bool {
     switch event {
     case .started(let token, let process, _):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       channel.process = process
       state.started(channel.worker, at: now)
       state.saidHello(channel.worker)
       if channel.isReadyEarly { state.becameReady(channel.worker, at: now) }
     case .startFailed(let token, let failure):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       if failure.stage == .forkServerLost {
         // It may have got as far as taking calls, before the fork server could tell. The kernel
         // kills it; it is gone when its channel ends.
@@ -166,7 +149,7 @@ public final class LineWorkerPool {
         state.startFailed(channel.worker, failure, at: now)
       }
     case .exited(let token, let status, _):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       // What it had answered before it died counts, and what it had written. Somebody else who
       // holds the other ends could go on for ever.
       for _ in 0..<Self.lastReadsMax where !channel.isEnded { if !read(channel, at: now) { break } }
@@ -185,7 +168,7 @@ public final class LineWorkerPool {
 
   /// It is `now`: what was due is done.
   public func deadlineReached(at now: UInt64) {
-    for channel in channels {
+    for channel in channels.places {
       guard let channel, let since = channel.stalledSince, since + settings.stallMax <= now else {
         continue
       }
@@ -202,7 +185,7 @@ public final class LineWorkerPool {
   public var nextDeadline: UInt64? {
     if hasReports { return 0 }
     var earliest = state.nextDeadline ?? .max
-    for channel in channels {
+    for channel in channels.places {
       if let since = channel?.stalledSince { earliest = min(earliest, since + settings.stallMax) }
     }
     return earliest == .max ? nil : earliest
@@ -235,9 +218,9 @@ public final class LineWorkerPool {
       case .terminate(let worker): terminate(worker)
       case .kill(let worker): signal(worker, SIGKILL)
       case .stop(let worker):
-        guard let channel = channel(of: worker) else { break }
+        guard let channel = channels[worker] else { break }
         channel.state.writeStop(&channel.output)
-        noteDirty(channel)
+        channels.noteDirty(channel)
       case .revoke, .look: preconditionFailure("line workers have no claims")
       }
       next += 1
@@ -266,22 +249,15 @@ public final class LineWorkerPool {
     reports.append(.logEnded(call: call, stdout: stdout, stderr: stderr))
   }
 
-  func channel(of worker: PoolWorkerID) -> LineChannel? {
-    guard worker.index < channels.count, let channel = channels[worker.index],
-      channel.worker == worker
-    else { return nil }
-    return channel
-  }
-
   /// The channel of the worker that has this call in flight.
   func channel(running call: UInt64) -> LineChannel? {
-    for channel in channels where channel?.logCall == call { return channel }
+    for channel in channels.places where channel?.logCall == call { return channel }
     return nil
   }
 
   /// Tells the worker, which may tidy up, and sends SIGTERM.
   private func terminate(_ worker: PoolWorkerID) {
-    guard let channel = channel(of: worker) else { return }
+    guard let channel = channels[worker] else { return }
     if channel.state.call != nil, !channel.isEnded {
       channel.state.writeCancel(&channel.output)
       flush(channel)
@@ -290,64 +266,33 @@ public final class LineWorkerPool {
   }
 
   private func signal(_ worker: PoolWorkerID, _ number: Int32) {
-    if let token = channel(of: worker)?.token { forkServer.signal(token, number) }
+    if let token = channels[worker]?.token { forkServer.signal(token, number) }
   }
 
   /// The process behind a channel is gone, and all that it had written has been read.
   func conclude(_ channel: LineChannel, _ status: ExitStatus, at now: UInt64) {
-    guard channels[channel.worker.index] === channel else { return }
+    guard channels[channel.worker] === channel else { return }
     if let line = channel.lastLine {
       state.explained(channel.worker, reason: "a worker ended before it was ready: \(line)")
     }
-    noteGone(channel, status)
+    channels.noteGone(channel, status, hadBegun: channel.claimed == nil, in: state)
     endLog(of: channel)
     drop(channel)
     state.exited(channel.worker, status, claimed: channel.claimed, at: now)
   }
 
-  private func noteGone(_ channel: LineChannel, _ status: ExitStatus) {
-    guard
-      var summary = state.summary(
-        of: channel.worker, process: channel.process, startedAt: channel.startedAt)
-    else { return }
-    if channel.claimed != nil { summary.call = nil }
-    summary.state = .gone
-    summary.exitStatus = status
-    if goneWorkers.count == 16 { goneWorkers.removeFirst() }
-    goneWorkers.append(summary)
-  }
-
   // MARK: Writing
-
-  func noteDirty(_ channel: LineChannel) {
-    guard !channel.isDirty else { return }
-    channel.isDirty = true
-    dirty.append(channel)
-  }
 
   private func flush(_ channel: LineChannel) {
     guard !channel.isEnded, !channel.output.bytes.isEmpty else { return }
     let isWaiting = !channel.flush(at: now)
-    // A watch that there is can be changed.
-    if isWaiting != channel.isWatchedForWriting, (try? watch(channel.socket, isWaiting)) != nil {
-      channel.isWatchedForWriting = isWaiting
-    }
+    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }
 
   /// Forgets a channel; it closes with the last reference.
   func drop(_ channel: LineChannel) {
-    for descriptor in channel.descriptors { unregister(descriptor) }
+    for descriptor in channel.descriptors { channels.unwatch(descriptor) }
     channel.isEnded = true
-    channels[channel.worker.index] = nil
-    if let token = channel.token { channelsByToken[token] = nil }
-    if channel.isDirty { dirty.removeAll { $0 === channel } }
-  }
-
-  /// Ends the watch of a descriptor, if there is one.
-  func unregister(_ descriptor: Int32) {
-    let place = Int(descriptor)
-    guard place < channelsByDescriptor.count, channelsByDescriptor[place] != nil else { return }
-    channelsByDescriptor[place] = nil
-    unwatch(descriptor)
+    channels.remove(channel)
   }
 }

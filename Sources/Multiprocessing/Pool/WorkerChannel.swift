@@ -2,10 +2,10 @@ import CPlatform
 import Glibc
 
 /// The server's end of one worker: its socket, its claims, and what is under way between them.
-final class WorkerChannel {
+final class WorkerChannel: PoolChannel {
   let worker: PoolWorkerID
   let slot: Int
-  let descriptor: Int32
+  let socket: Int32
   let claims: OpaquePointer
   let startedAt: UInt64
   var token: ProcessToken?
@@ -35,19 +35,19 @@ final class WorkerChannel {
   }
 
   init(
-    worker: PoolWorkerID, slot: Int, descriptor: Int32, claims: OpaquePointer, startedAt: UInt64,
+    worker: PoolWorkerID, slot: Int, socket: Int32, claims: OpaquePointer, startedAt: UInt64,
     frameBytesMax: Int
   ) {
     input = FrameInput(bytesMax: frameBytesMax)
     self.worker = worker
     self.slot = slot
-    self.descriptor = descriptor
+    self.socket = socket
     self.claims = claims
     self.startedAt = startedAt
   }
 
   deinit {
-    close(descriptor)
+    close(socket)
     lido_claims_unmap(claims)
   }
 
@@ -104,7 +104,7 @@ final class WorkerChannel {
     let count = output.withUnsafeBytes { bytes in
       let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
       return send(
-        descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        socket, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }
     if count < 0 {
       if errno == EAGAIN || errno == EINTR || errno == ENOBUFS { return false }

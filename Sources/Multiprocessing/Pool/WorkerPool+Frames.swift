@@ -92,13 +92,11 @@ extension WorkerPool {
 
   /// The workers that live, in the order of their places.
   public var workers: [WorkerSummary] {
-    channels.compactMap { channel in channel.flatMap(summary(of:)) }
+    channels.summaries(in: state)
   }
 
-  func summary(of channel: WorkerChannel) -> WorkerSummary? {
-    state.summary(
-      of: channel.worker, process: channel.process, startedAt: channel.startedAt)
-  }
+  /// The last 16 workers that are gone, the latest last.
+  public var goneWorkers: [WorkerSummary] { channels.gone }
 
   /// Whether `drainReports` has something to hand over.
   public var hasReports: Bool { !state.reports.isEmpty }
@@ -112,7 +110,7 @@ extension WorkerPool {
 
   /// The process of a slot's worker; 0 while it has none.
   public func process(of slot: Int) -> Int32 {
-    state.worker(of: slot).flatMap { channels[$0.index]?.process } ?? 0
+    state.worker(of: slot).flatMap { channels[$0]?.process } ?? 0
   }
 
   /// Why the pool broke; nil if it did not.

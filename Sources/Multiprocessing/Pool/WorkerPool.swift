@@ -15,18 +15,9 @@ public final class WorkerPool {
   var state: PoolState
   let settings: WorkerSettings
   let forkServer: ForkServer
-  private let watch: Watch
-  private let unwatch: (_ descriptor: Int32) -> Void
-  /// By `PoolWorkerID.index`.
-  var channels: [WorkerChannel?] = []
-  /// By descriptor.
-  private var channelsByDescriptor: [WorkerChannel?] = []
-  private var channelsByToken: [ProcessToken: WorkerChannel] = [:]
-  private var dirty: [WorkerChannel] = []
+  var channels: ChannelTable<WorkerChannel>
   private var reports: [PoolReport] = []
   private let readBuffer: UnsafeMutableRawBufferPointer
-  /// The last 16 workers that are gone, the latest last.
-  public private(set) var goneWorkers: [WorkerSummary] = []
   /// The names of the tasks that the workers announced; nil until the first said hello.
   public var taskNames: [String]?
 
@@ -44,15 +35,12 @@ public final class WorkerPool {
     state = PoolState(pool)
     settings = workers
     self.forkServer = forkServer
-    self.watch = watch
-    self.unwatch = unwatch
+    channels = ChannelTable(watch: watch, unwatch: unwatch)
     readBuffer = .allocate(byteCount: 256 << 10, alignment: 16)
   }
 
   deinit {
-    for channel in channelsByDescriptor.compactMap(\.self) where !channel.isEnded {
-      unwatch(channel.descriptor)
-    }
+    channels.unwatchAll()
     readBuffer.deallocate()
   }
 
@@ -72,9 +60,9 @@ public final class WorkerPool {
     at now: UInt64
   ) {
     let (worker, _) = state.assign(call, to: slot, at: now)
-    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendCall(call, attempt: attempt, task: task, args: args, kwargs: kwargs)
-    noteDirty(channel)
+    channels.noteDirty(channel)
   }
 
   /// The same for a call that runs a task on each element of `arguments`, a JSON array, and answers
@@ -83,9 +71,9 @@ public final class WorkerPool {
     _ call: UInt64, task: String, arguments: [UInt8], to slot: Int, at now: UInt64
   ) {
     let (worker, _) = state.assign(call, to: slot, at: now)
-    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendChunk(call, [], task: task, arguments: arguments)
-    noteDirty(channel)
+    channels.noteDirty(channel)
   }
 
   /// Puts a call in flight that runs a task on each element of `items`, in order, and answers with
@@ -96,19 +84,16 @@ public final class WorkerPool {
     _ call: UInt64, task: String, items: String, isStar: Bool, to slot: Int, at now: UInt64
   ) {
     let (worker, _) = state.assign(call, to: slot, at: now)
-    guard let channel = channels[worker.index] else { preconditionFailure("no channel") }
+    guard let channel = channels[worker] else { preconditionFailure("no channel") }
     let flags: ChunkFlags = isStar ? [.star, .itemByItem] : .itemByItem
     channel.appendChunk(call, flags, task: task, items: items)
-    noteDirty(channel)
+    channels.noteDirty(channel)
   }
 
   /// Writes what was assigned: one system call for each worker that has something.
   public func flush() {
-    for channel in dirty {
-      channel.isDirty = false
-      flush(channel)
-    }
-    dirty.removeAll(keepingCapacity: true)
+    for channel in channels.dirty { flush(channel) }
+    channels.forgetDirty()
   }
 
   /// See `PoolState.end`.
@@ -143,9 +128,7 @@ public final class WorkerPool {
   public func descriptorReady(
     _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
   ) -> Bool {
-    guard descriptor < channelsByDescriptor.count,
-      let channel = channelsByDescriptor[Int(descriptor)]
-    else { return false }
+    guard let channel = channels[descriptor: descriptor] else { return false }
     if writable { flush(channel) }
     if readable { _ = read(channel, at: now) }
     if !state.actions.isEmpty { perform(at: now) }
@@ -157,11 +140,11 @@ public final class WorkerPool {
   public func forkServerEvent(_ event: ForkServerEvent, at now: UInt64) -> Bool {
     switch event {
     case .started(let token, let process, _):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       channel.process = process
       state.started(channel.worker, at: now)
     case .startFailed(let token, let failure):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       if failure.stage == .forkServerLost {
         // It may have got as far as taking calls, before the fork server could tell. The kernel
         // kills it; it is gone when its channel ends.
@@ -173,7 +156,7 @@ public final class WorkerPool {
         state.startFailed(channel.worker, failure, at: now)
       }
     case .exited(let token, let status, _):
-      guard let channel = channelsByToken[token] else { return false }
+      guard let channel = channels[token] else { return false }
       // What it had answered before it died counts.
       while !channel.isEnded, read(channel, at: now) {}
       conclude(channel, status, at: now)
@@ -213,14 +196,14 @@ public final class WorkerPool {
       case .terminate(let worker): signal(worker, SIGTERM)
       case .kill(let worker): signal(worker, SIGKILL)
       case .stop(let worker):
-        guard let channel = channel(of: worker) else { break }
+        guard let channel = channels[worker] else { break }
         channel.appendStop()
-        noteDirty(channel)
+        channels.noteDirty(channel)
       case .revoke(let worker, let last):
-        guard let channel = channel(of: worker) else { break }
+        guard let channel = channels[worker] else { break }
         state.revoked(worker, claimed: lido_claims_revoke(channel.claims, last), at: now)
       case .look(let worker):
-        guard let channel = channel(of: worker) else { break }
+        guard let channel = channels[worker] else { break }
         state.claimsSeen(worker, claimed: lido_claims_last(channel.claims), at: now)
       }
       next += 1
@@ -228,15 +211,8 @@ public final class WorkerPool {
     state.actions.removeAll(keepingCapacity: true)
   }
 
-  private func channel(of worker: PoolWorkerID) -> WorkerChannel? {
-    guard worker.index < channels.count, let channel = channels[worker.index],
-      channel.worker == worker
-    else { return nil }
-    return channel
-  }
-
   private func signal(_ worker: PoolWorkerID, _ number: Int32) {
-    if let token = channel(of: worker)?.token { forkServer.signal(token, number) }
+    if let token = channels[worker]?.token { forkServer.signal(token, number) }
   }
 
   private func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
@@ -263,16 +239,15 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
-      try watch(channel.descriptor, false)
+      try channels.watch(channel.socket, of: channel)
       do throws(StartFailure) {
-        let token = try forkServer.startProcess(specification)
-        channel.token = token
-        channelsByToken[token] = channel
+        channels.insert(channel, as: try forkServer.startProcess(specification))
       } catch {
-        unwatch(channel.descriptor)
+        channels.unwatch(channel.socket)
         throw error
       }
-      register(channel)
+      channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
+      channels.noteDirty(channel)
     } catch {
       state.startFailed(worker, error, at: now)
     }
@@ -293,80 +268,46 @@ public final class WorkerPool {
       throw StartFailure(stage: .descriptors, errorNumber: number)
     }
     let channel = WorkerChannel(
-      worker: worker, slot: slot, descriptor: ends[0], claims: claims, startedAt: now,
+      worker: worker, slot: slot, socket: ends[0], claims: claims, startedAt: now,
       frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
     return (channel, ends[1], page)
-  }
-
-  private func register(_ channel: WorkerChannel) {
-    let index = channel.worker.index
-    while channels.count <= index { channels.append(nil) }
-    channels[index] = channel
-    let place = Int(channel.descriptor)
-    while channelsByDescriptor.count <= place { channelsByDescriptor.append(nil) }
-    channelsByDescriptor[place] = channel
-    channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
-    noteDirty(channel)
   }
 
   /// Forgets a channel; it closes with the last reference.
   private func drop(_ channel: WorkerChannel) {
     endReading(channel)
-    channelsByDescriptor[Int(channel.descriptor)] = nil
-    channels[channel.worker.index] = nil
-    if let token = channel.token { channelsByToken[token] = nil }
-    if channel.isDirty { dirty.removeAll { $0 === channel } }
+    channels.remove(channel)
   }
 
   private func endReading(_ channel: WorkerChannel) {
-    guard !channel.isEnded else { return }
     channel.isEnded = true
-    unwatch(channel.descriptor)
+    channels.unwatch(channel.socket)
   }
 
   /// The process behind a channel is gone, and all that it had written has been read.
   private func conclude(_ channel: WorkerChannel, _ status: ExitStatus, at now: UInt64) {
-    guard channels[channel.worker.index] === channel else { return }
+    guard channels[channel.worker] === channel else { return }
     let claimed = lido_claims_last(channel.claims)
-    noteGone(channel, status, claimed: claimed)
+    let first = state.place(of: channel.worker).flatMap { state.workers[$0]?.inFlight.first }
+    channels.noteGone(
+      channel, status, hadBegun: first.map { $0.ordinal <= claimed } ?? true, in: state)
     drop(channel)
     state.exited(channel.worker, status, claimed: claimed, at: now)
   }
 
-  private func noteGone(_ channel: WorkerChannel, _ status: ExitStatus, claimed: UInt32) {
-    guard var summary = summary(of: channel) else { return }
-    let first = state.place(of: channel.worker).flatMap { state.workers[$0]?.inFlight.first }
-    if let first, first.ordinal > claimed { summary.call = nil }
-    summary.state = .gone
-    summary.exitStatus = status
-    if goneWorkers.count == 16 { goneWorkers.removeFirst() }
-    goneWorkers.append(summary)
-  }
-
   // MARK: Writing and reading
-
-  private func noteDirty(_ channel: WorkerChannel) {
-    guard !channel.isDirty else { return }
-    channel.isDirty = true
-    dirty.append(channel)
-  }
 
   private func flush(_ channel: WorkerChannel) {
     guard !channel.isEnded, !channel.output.isEmpty else { return }
     let isWaiting = !channel.flush()
-    // A watch that there is can be changed.
-    if isWaiting != channel.isWatchedForWriting,
-      (try? watch(channel.descriptor, isWaiting)) != nil
-    {
-      channel.isWatchedForWriting = isWaiting
-    }
+    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }
 
   /// Reads once. Returns whether there may be more.
   private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
     guard !channel.isEnded else { return false }
     let count = recv(
-      channel.descriptor, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
+      channel.socket, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
     if count < 0 && errno == EINTR { return true }
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {
