@@ -432,6 +432,10 @@ pools:
         job = self.client.submit(functions.prints, ["hello"], pool="plain")
         job.wait(SECONDS_MAX)
         self.assertEqual(self.client.logs(job.id, stream="stdout"), "hello")
+        with lido.Pool(1, url=self.client.transport.url) as pool:
+            result = pool.apply_async(functions.prints, ("hello",))
+            result.get(SECONDS_MAX)
+            self.assertEqual(self.client.logs(result, stream="stdout"), "hello")
         job = self.client.submit(functions.loops, pool="plain")
         while job.wait(0)["state"] != "running":
             job.wait(0.05)

@@ -321,6 +321,9 @@ class PoolTest(unittest.TestCase):
         result.get(SECONDS_MAX)
         self.assertEqual(client.job(result.id)["task"], "worker_functions:prints")
         self.assertTrue(client.wait(result)["successful"])
+        double = self.service.pools[self.pool._service.name]
+        with self.service.changed:
+            self.service.changed.wait_for(lambda: b"hello" in double.output, SECONDS_MAX)
         self.assertIn("hello", client.logs(result, stream="stdout"))
         for found in (
                 self.pool.map_async(functions.square, range(3)),
