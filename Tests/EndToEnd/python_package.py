@@ -81,11 +81,17 @@ def tutorials(checks):
     with_service(checks, "example_tests", "PIL")
 
 
+def programs(checks):
+    """`import lido as mp`, and a program that is no file."""
+    with_service(checks, "program_tests", "json")
+
+
 def main():
     checks = Checks(seconds_max=280)
     checks.run(alone)
     checks.run(python_pool_tests)
     checks.run(tutorials)
+    checks.run(programs)
     return checks.finish()
 
 

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
@@ -107,11 +108,59 @@ class ClientTest(unittest.TestCase):
 
     def test_a_service_that_is_not_there(self):
         client = lido.Client("http://127.0.0.1:9")
-        client.transport._retry_seconds = 0.1
-        with self.assertRaises(lido.Unreachable):
-            client.job("a")
+        client.transport._retry_seconds = 60  # Of which nothing is taken where nothing was.
+        with mock.patch("lido.transport.FIRST_SECONDS", 0.1):
+            for call in (
+                    lambda: client.job("a"), lambda: list(client.events("a")),
+                    lambda: list(client.stream("square", [1])),
+                    lambda: list(client.map_results("a"))):
+                began = time.monotonic()
+                with self.assertRaises(lido.Unreachable) as caught:
+                    call()
+                self.assertLess(time.monotonic() - began, 5)
+                self.assertIn("nothing listens at http://127.0.0.1:9 ", str(caught.exception))
+                self.assertIn("`lido serve`", str(caught.exception))
         with self.assertRaises(ValueError):
             lido.Client("localhost:80")
+
+    def test_a_service_that_was_there_is_waited_for(self):
+        service = Service()
+        client = lido.Client(service.url)
+        client.transport.json("GET", "/v1/info")
+        client.transport._retry_seconds = 2
+        service.leave()
+        with mock.patch("lido.transport.FIRST_SECONDS", 0):
+            began = time.monotonic()
+            with self.assertRaises(lido.Unreachable):
+                client.job("a")
+            self.assertGreater(time.monotonic() - began, 0.5)
+
+    def test_a_refusal_that_comes_while_the_body_is_sent(self):
+        with Service(body_bytes_max=1000) as service:
+            client = lido.Client(service.url)
+            for size in (2000, 1 << 20, 20 << 20):
+                before = len(service.requests)
+                with self.assertRaises(lido.ServiceError) as caught:
+                    client.submit("square", ["x" * size])
+                self.assertEqual(caught.exception.status, 413)
+                self.assertEqual(service.requests[before:], ["POST /v1/jobs"])
+
+    def test_a_job_stands_for_its_id(self):
+        client = self.client
+        job = client.submit("registered", [1])
+        self.assertTrue(client.wait(job)["successful"])
+        self.assertEqual((client.job(job)["id"], client.result(job)), (job.id, 2))
+        self.assertEqual(client.logs(job), job.logs(stream="stdout"))
+        with self.assertRaises(lido.ServiceError) as caught:
+            client.cancel(job)
+        self.assertEqual(caught.exception.status, 409)
+        client.delete(lido.Job(job.id, "registered", 1))
+        with self.assertRaises(lido.ServiceError):
+            client.job(job.id)
+        for other in (None, 1, {"id": "a"}, client):
+            with self.assertRaises(TypeError) as caught:
+                client.wait(other)
+            self.assertIn("the id of one", str(caught.exception))
 
     def test_a_connection_per_thread_is_kept(self):
         made = []
@@ -293,6 +342,13 @@ class ServiceTest(ServiceCase):
         with self.assertRaises(lido.ServiceError) as caught:
             self.client.submit("square", [1], max_attempts=0)
         self.assertEqual(caught.exception.errors[0]["pointer"], "/max_attempts")
+        for size in (9 << 20, 30 << 20):
+            began = time.monotonic()
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.client.submit("echo", ["x" * size])
+            self.assertEqual((caught.exception.status, caught.exception.code),
+                             (413, "payload_too_large"))
+            self.assertLess(time.monotonic() - began, 5)
 
     def test_many_cancel_and_repeat(self):
         jobs = self.client.submit_many(
@@ -376,6 +432,10 @@ pools:
         job = self.client.submit(functions.prints, ["hello"], pool="plain")
         job.wait(SECONDS_MAX)
         self.assertEqual(self.client.logs(job.id, stream="stdout"), "hello")
+        with lido.Pool(1, url=self.client.transport.url) as pool:
+            result = pool.apply_async(functions.prints, ("hello",))
+            result.get(SECONDS_MAX)
+            self.assertEqual(self.client.logs(result, stream="stdout"), "hello")
         job = self.client.submit(functions.loops, pool="plain")
         while job.wait(0)["state"] != "running":
             job.wait(0.05)

@@ -151,6 +151,39 @@ class CreationTest(PoolCase):
         self.assertEqual(times, 0)
 
 
+class InterruptTest(PoolCase):
+    """Who is impatient, and whose pool ends none the less."""
+
+    def assert_joined(self, double):
+        """That the double ends it."""
+        with self.service.changed:
+            self.assertTrue(self.service.changed.wait_for(
+                lambda: double.state == "joined", SECONDS_MAX))
+
+    def test_a_second_interrupt_while_the_pool_ends(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.rest, (60,))
+        with mock.patch.object(pool._service, "terminate", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt), pool:
+                raise KeyboardInterrupt
+        self.assert_joined(self.double(pool))
+        with self.assertRaises(lido.PoolTerminated):
+            result.get(SECONDS_MAX)
+        pool.join()
+
+    def test_an_interrupt_while_the_pool_is_made(self):
+        from lido.pool_service import PoolService
+        original = PoolService._create
+
+        def create(service, body):
+            original(service, body)
+            raise KeyboardInterrupt
+        with mock.patch.object(PoolService, "_create", create):
+            with self.assertRaises(KeyboardInterrupt):
+                self.pool()
+        self.assert_joined(list(self.service.pools.values())[-1])
+
+
 class FeedTest(PoolCase):
     """The feed of completions does not tell what is waited for. Each has a service of its own."""
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import warnings
 from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
@@ -292,6 +293,49 @@ class PoolTest(unittest.TestCase):
                 self.assertEqual(
                     pool.map(functions.square, range(20_000)), [n * n for n in range(20_000)])
 
+    def test_values_that_are_larger_than_the_limit_of_the_service(self):
+        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
+            with lido.Pool(2, url=service.url) as pool:
+                before = len(service.requests)
+                for size in (100_000, 20 << 20):
+                    large = "x" * size
+                    for call in (
+                            lambda: pool.apply(len, (large,)), lambda: pool.map(len, [1, large]),
+                            lambda: pool.map(functools.partial(pow, 1), [large])):
+                        with self.assertRaises(lido.ServiceError) as caught:
+                            call()
+                        error = caught.exception
+                        self.assertEqual((error.status, error.code), (413, "payload_too_large"))
+                        self.assertIn("100000", str(error))
+                made = service.requests[before:]
+                self.assertEqual([one for one in made if one.startswith("POST")], [])
+                values = pool.imap(len, ["a", "ab", large])
+                self.assertEqual([next(values), next(values)], [1, 2])
+                with self.assertRaises(lido.ServiceError):
+                    next(values)
+                self.assertEqual(pool.apply(len, ("x" * 99_000,)), 99_000)
+
+    def test_results_have_the_id_of_their_job_or_map(self):
+        client = lido.Client()
+        result = self.pool.apply_async(functions.prints, ("hello",))
+        result.get(SECONDS_MAX)
+        self.assertEqual(client.job(result.id)["task"], "worker_functions:prints")
+        self.assertTrue(client.wait(result)["successful"])
+        double = self.service.pools[self.pool._service.name]
+        with self.service.changed:
+            self.service.changed.wait_for(lambda: b"hello" in double.output, SECONDS_MAX)
+        self.assertIn("hello", client.logs(result, stream="stdout"))
+        for found in (
+                self.pool.map_async(functions.square, range(3)),
+                self.pool.map_async(functools.partial(pow, 2), range(3)),
+                self.pool.imap(functions.square, range(3)),
+                self.pool.imap_unordered(functions.square, range(3))):
+            list(found.get(SECONDS_MAX) if hasattr(found, "get") else found)
+            self.assertTrue(client.map_handle(found, SECONDS_MAX)["successful"])
+        self.assertIsNone(self.pool.map_async(functions.square, []).id)
+        with self.assertRaises(ValueError):
+            client.map_handle(self.pool.map_async(functions.square, []))
+
     def test_chunks(self):
         with self.assertRaises(ValueError):
             self.pool.map_async(functions.square, [1], chunksize=0)
@@ -467,6 +511,15 @@ class PoolTest(unittest.TestCase):
             pool.apply(functions.square, (1,))
         with self.assertRaises(lido.Unreachable):
             pool.terminate()
+
+    def test_a_service_that_was_never_there(self):
+        began = time.monotonic()
+        with self.assertRaises(lido.Unreachable) as caught:
+            lido.Pool(1, url="http://127.0.0.1:9")
+        self.assertLess(time.monotonic() - began, 5)
+        for part in ("http://127.0.0.1:9 ", "LIDO_URL", "`lido serve`"):
+            self.assertIn(part, str(caught.exception))
+        self.assertIsNone(caught.exception.__cause__)
 
     def test_it_does_not_travel(self):
         with self.assertRaises(NotImplementedError):

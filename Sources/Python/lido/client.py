@@ -7,18 +7,29 @@ import threading
 import time
 import uuid
 from typing import (
-    Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple,
-    Union)
+    Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Protocol,
+    Sequence, Tuple, Union)
 
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
 from lido.streams import Deadline, MapInput, ResultStream, Window, results, send_all
-from lido.transport import (
-    RETRY_SECONDS, WAIT_MAX, Transport, joined, options, path, problem, query, refusal)
+from lido.transport import WAIT_MAX, Transport, joined, options, path, problem, query, refusal
 
 __all__ = ["Client", "Event", "SubmittedJob"]
 
 Task = Union[str, Callable[..., Any]]
+
+
+class Identified(Protocol):
+    """What has the id of a job or a map: a `SubmittedJob`, `lido.Job`, a result of a `Pool`."""
+
+    @property
+    def id(self) -> Optional[str]:
+        """The id; None of what was never submitted."""
+
+
+#: A job, or a map, or the id of one.
+Reference = Union[str, Identified]
 
 #: Maps whose items take more bytes than this are streamed: a body has a limit (8 MiB by default).
 DOCUMENT_BYTES_MAX = 4 << 20
@@ -67,9 +78,9 @@ class SubmittedJob:
         """Forgets it; it must be final."""
         self.client.delete(self.id)
 
-    def logs(self, after: int = 0) -> str:
-        """What it has printed, from this byte on."""
-        return self.client.logs(self.id, after)
+    def logs(self, after: int = 0, stream: Optional[str] = None) -> str:
+        """What it has written to `stderr`, or another stream (`stdout`), from this byte on."""
+        return self.client.logs(self.id, after, stream)
 
     def events(self) -> Iterator[Event]:
         """What happens to it, from now to its end."""
@@ -81,7 +92,8 @@ class Client:
 
     Requests raise `ServiceError` when the service refuses them and `Unreachable` when it cannot be
     reached; those that are safe to repeat are repeated for some seconds first. A submission is
-    always safe: it has an `Idempotency-Key`, or an `id`.
+    always safe: it has an `Idempotency-Key`, or an `id`. Where the id of a job or a map is taken,
+    what has it is, too: a `SubmittedJob`, or a result of a `lido.Pool`.
     """
 
     def __init__(self, url: Optional[str] = None, token: Optional[str] = None) -> None:
@@ -144,39 +156,41 @@ class Client:
         """Submits a job and waits for its value. Raises like `result`."""
         return self.submit(task, args, kwargs).result()
 
-    def job(self, identifier: str) -> Dict[str, Any]:
+    def job(self, identifier: Reference) -> Dict[str, Any]:
         """The handle of a job, in every state."""
-        handle: Dict[str, Any] = self.transport.json("GET", path("jobs", identifier))
+        handle: Dict[str, Any] = self.transport.json("GET", _path("jobs", identifier))
         return handle
 
-    def wait(self, identifier: str, timeout: Optional[float] = None) -> Dict[str, Any]:
+    def wait(self, identifier: Reference, timeout: Optional[float] = None) -> Dict[str, Any]:
         """Waits until a job is final; its handle, in whatever state when the time is over."""
-        return self._waited(path("jobs", identifier), timeout)
+        return self._waited(_path("jobs", identifier), timeout)
 
     def result(
-        self, identifier: str, timeout: Optional[float] = None, *, pickle: bool = False
+        self, identifier: Reference, timeout: Optional[float] = None, *, pickle: bool = False
     ) -> Any:
         """The value of a job, waiting for it. Raises `JobFailed`, `JobCancelled`, and the builtin
         `TimeoutError` when it is not final in time, which does not stop it. With `pickle` a value
         that is a pickle is opened: only for services and workers that are trusted."""
-        return codec.decode(self._result(path("jobs", identifier), identifier, timeout), pickle)
+        return codec.decode(self._result("jobs", identifier, timeout), pickle)
 
-    def cancel(self, identifier: str, grace: Optional[float] = None) -> Dict[str, Any]:
+    def cancel(self, identifier: Reference, grace: Optional[float] = None) -> Dict[str, Any]:
         """Cancels a job; its handle. Raises `ServiceError` 409 when it is final."""
         handle: Dict[str, Any] = self.transport.json(
-            "POST", path("jobs", identifier, "cancel"), joined(options({"grace": grace})))
+            "POST", _path("jobs", identifier, "cancel"), joined(options({"grace": grace})))
         return handle
 
-    def delete(self, identifier: str) -> None:
+    def delete(self, identifier: Reference) -> None:
         """Forgets a final job. Raises `ServiceError` 409 while it is not."""
-        self.transport.request("DELETE", path("jobs", identifier))
+        self.transport.request("DELETE", _path("jobs", identifier))
 
-    def logs(self, identifier: str, after: int = 0, stream: Optional[str] = None) -> str:
-        """What a job has printed so far, from this byte on."""
-        target = query(path("jobs", identifier, "logs"), {"after": after or None, "stream": stream})
+    def logs(self, identifier: Reference, after: int = 0, stream: Optional[str] = None) -> str:
+        """What a job has written so far to `stderr`, or another stream (`stdout`), from this byte
+        on."""
+        target = query(
+            _path("jobs", identifier, "logs"), {"after": after or None, "stream": stream})
         return self.transport.request("GET", target).body.decode("utf-8", "replace")
 
-    def events(self, identifier: str, after: Optional[str] = None) -> Iterator[Event]:
+    def events(self, identifier: Reference, after: Optional[str] = None) -> Iterator[Event]:
         """What happens to a job, to its end; `after` is the id of the last event seen. Goes on by
         itself when the connection breaks."""
         give_up: Optional[float] = None
@@ -189,9 +203,9 @@ class Client:
                     return
             except (OSError, http.client.HTTPException) as error:
                 now = time.monotonic()
-                give_up = give_up or now + RETRY_SECONDS
+                give_up = give_up or now + self.transport.patience(error)
                 if now > give_up:
-                    raise Unreachable(f"{self.transport.url}: {error}") from error
+                    raise self.transport.unreachable(error) from None
                 time.sleep(0.1)
 
     # Maps
@@ -213,7 +227,7 @@ class Client:
             return self._map_streamed(members, lines, pickle, timeout)
         body = joined({**options(members), "items": text})
         self.transport.json("POST", "/v1/maps", body, is_safe=True)
-        values = self._result(path("maps", members["id"]), members["id"], timeout)
+        values = self._result("maps", members["id"], timeout)
         return codec.decode_list(values, pickle)
 
     def stream(
@@ -279,26 +293,26 @@ class Client:
             source.abort()
 
     def map_results(
-        self, identifier: str, *, ordered: bool = True, after: int = 0, pickle: bool = False
+        self, identifier: Reference, *, ordered: bool = True, after: int = 0, pickle: bool = False
     ) -> Iterator[Tuple[int, Any, Optional[JobFailed]]]:
         """The index, value and error of each item of a map as they come, going on after so many
         that were received before."""
-        stream = ResultStream(self.transport, identifier, ordered, after)
-        return results(stream, pickle, identifier)
+        name = id_of(identifier)
+        return results(ResultStream(self.transport, name, ordered, after), pickle, name)
 
-    def map_handle(self, identifier: str, timeout: Optional[float] = 0) -> Dict[str, Any]:
+    def map_handle(self, identifier: Reference, timeout: Optional[float] = 0) -> Dict[str, Any]:
         """The handle of a map; waits up to `timeout` seconds (None: for ever) until it is
         final."""
-        return self._waited(path("maps", identifier), timeout)
+        return self._waited(_path("maps", identifier), timeout)
 
-    def cancel_map(self, identifier: str) -> Dict[str, Any]:
+    def cancel_map(self, identifier: Reference) -> Dict[str, Any]:
         """Cancels a map; its handle."""
-        handle: Dict[str, Any] = self.transport.json("POST", path("maps", identifier, "cancel"))
+        handle: Dict[str, Any] = self.transport.json("POST", _path("maps", identifier, "cancel"))
         return handle
 
-    def delete_map(self, identifier: str) -> None:
+    def delete_map(self, identifier: Reference) -> None:
         """Forgets a final map."""
-        self.transport.request("DELETE", path("maps", identifier))
+        self.transport.request("DELETE", _path("maps", identifier))
 
     # What they share
 
@@ -368,35 +382,52 @@ class Client:
             if handle["ready"] or (deadline is not None and time.monotonic() >= deadline):
                 return handle
 
-    def _result(self, target: str, identifier: str, timeout: Optional[float]) -> Any:
+    def _result(self, kind: str, identifier: Reference, timeout: Optional[float]) -> Any:
+        name = id_of(identifier)
+        target = path(kind, name, "result")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             wait = WAIT_MAX if deadline is None else deadline - time.monotonic()
             wait = max(0.0, min(wait, WAIT_MAX))
             try:
                 return self.transport.json(
-                    "GET", query(target + "/result", {"wait": round(wait, 3) or None}), wait=wait)
+                    "GET", query(target, {"wait": round(wait, 3) or None}), wait=wait)
             except ServiceError as error:
                 if error.code == "job_failed":
-                    raise failed(error, identifier) from None
+                    raise failed(error, name) from None
                 if error.code != "not_ready":
                     raise
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"{identifier} is not final after {timeout} s")
+                raise TimeoutError(f"{name} is not final after {timeout} s")
 
-    def _events(self, identifier: str, after: Optional[str]) -> Iterator[Event]:
+    def _events(self, identifier: Reference, after: Optional[str]) -> Iterator[Event]:
         connection = self.transport.open(timeout=60)  # There is a keep-alive every 15 s.
         try:
             headers = {"Accept": "text/event-stream"}
             if after is not None:
                 headers["Last-Event-ID"] = after
-            self.transport.begin(connection, "GET", path("jobs", identifier, "events"), headers)
+            self.transport.begin(connection, "GET", _path("jobs", identifier, "events"), headers)
             response = connection.getresponse()
             if response.status >= 400:
                 raise problem(response.status, response.headers, response.read())
             yield from _parsed_events(response)
         finally:
             connection.close()
+
+
+def id_of(what: Reference) -> str:
+    """The id of a job or a map. Raises `TypeError` for what has none, `ValueError` for what was
+    never submitted."""
+    identifier = what if isinstance(what, str) else getattr(what, "id", what)
+    if identifier is None and what is not None:
+        raise ValueError(f"{what!r} was never submitted")
+    if not isinstance(identifier, str):
+        raise TypeError(f"a job, a map or the id of one is needed, not {what!r}")
+    return identifier
+
+
+def _path(kind: str, what: Reference, *parts: str) -> str:
+    return path(kind, id_of(what), *parts)
 
 
 def named(task: Task) -> Tuple[str, Optional[str]]:

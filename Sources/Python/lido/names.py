@@ -18,6 +18,11 @@ WAYS_OUT = (
     "folder or on their PYTHONPATH), or set `allow_main: true` for the pool in lido.yaml, which "
     "loads the script as __mp_main__ in workers that see the same file system")
 
+NO_SCRIPT = (
+    "of python -c, standard input or an interactive session there is no script that a worker could "
+    "load; write it to a file, or put what is called, and classes of values, in a module that the "
+    "workers can import")
+
 
 def name_of(function: Callable[..., Any]) -> Optional[str]:
     """The name by which a worker finds this very function, or None when it has none: a lambda, a
@@ -92,6 +97,8 @@ class Functions:
         """Makes the modules beside the submitter's script importable, and when `is_needed` the
         script itself `__main__`. It is loaded again when it has changed."""
         if path is None or not self.allow_main:
+            if is_needed and self.allow_main:
+                raise TaskNotFound(f"the submission names no script (main): {NO_SCRIPT}")
             if is_needed:
                 raise TaskNotFound(f"this pool does not load the submitter's script; {WAYS_OUT}")
             return

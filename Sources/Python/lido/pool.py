@@ -145,7 +145,7 @@ class Pool:
                     raise TypeError("keywords must be strings")
                 texts["kwargs"] = joined({
                     key: codec.encode(value, self._pickles) for key, value in kwds.items()})
-            identifier = self._identifier(JOB)
+            identifier = result.id = self._identifier(JOB)
             body = joined({**options(self._members(route, identifier)), **texts})
         except Exception as error:
             self._core.fail(result, error)
@@ -289,7 +289,9 @@ class Pool:
             pickle.dumps(function, codec.PICKLE_PROTOCOL)
             return Route("", function, self._script_for(False, is_initializer))
         is_main = name.startswith("__main__:")
-        if is_main and (self._script is None or not self._may_load_script(is_initializer)):
+        if is_main and self._script is None:
+            raise TaskNotFound(f"{name} is of a program that is no file: {names.NO_SCRIPT}")
+        if is_main and not self._may_load_script(is_initializer):
             raise TaskNotFound(
                 f"{name} is of the program itself, which this pool does not load; {names.WAYS_OUT}")
         return Route(name, None, self._script_for(is_main, is_initializer))
@@ -344,6 +346,7 @@ class Pool:
         members["star"] = star or None
         members["chunksize"] = chunksize
         if is_document:
+            result.id = identifier
             self._core.submit(Submission(identifier, map_body(members, text), True), result)
             return result
         del text
@@ -369,6 +372,8 @@ class Pool:
         self, members: Dict[str, Any], lines: List[bytes], is_packed: bool, result: MapResult
     ) -> None:
         identifier: str = members["id"]
+        result.id = identifier
+        lines = self._service.checked(lines)
         stream = ListStream(
             self._service.transport, members, self._pickles, lines, is_packed,
             lambda outcome: self._core.settle(identifier, outcome))
@@ -397,13 +402,14 @@ class Pool:
         iterator = kind(
             self, (self._processes + ahead) * (1 if is_packed else chunksize))
         members = self._members(route, self._identifier(STREAM), "call_chunk")
+        iterator.id = members["id"]
         members["chunksize"] = 1 if is_packed else chunksize
         members["buffersize"] = self._processes + ahead
 
         def encode(part: List[Any]) -> List[bytes]:
-            if is_packed:
-                return [self._packed(route, part, False)]
-            return codec.encode_lines(part, self._pickles)
+            return self._service.checked(
+                [self._packed(route, part, False)] if is_packed
+                else codec.encode_lines(part, self._pickles))
 
         self._core.begin_stream(IteratorStream(
             self._service.transport, members, kind._is_ordered, self._pickles, iterator,

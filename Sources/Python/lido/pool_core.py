@@ -163,17 +163,21 @@ class PoolCore:
             results, streams = list(self._open.values()), list(self._streams)
             self._open.clear()
             self._changed.notify_all()
-        for result in results:
-            result._terminate()
-        for stream in streams:
-            stream.terminate()
-        self.service.end_feed()
-        self._ended.put(None)
         try:
+            for result in results:
+                result._terminate()
+            for stream in streams:
+                stream.terminate()
+            self.service.end_feed()
+            self._ended.put(None)
             if seconds is None:
                 self.service.terminate()
             else:
                 self.service.terminate_soon(seconds)
+        except (KeyboardInterrupt, SystemExit):
+            # Nobody asks a second time: whoever is impatient leaves no pool behind.
+            self.service.terminate_soon(_EXIT_SECONDS_MAX)
+            raise
         finally:
             self.service.transport.close()
             _cores.discard(self)

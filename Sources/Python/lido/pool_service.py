@@ -30,6 +30,9 @@ _IDLE_SECONDS_MAX = 600
 #: How long the workers may take to get ready: the service has a shorter limit of its own.
 _START_SECONDS_MAX = 600.0
 
+#: How long the end of a pool may take whose making was interrupted.
+_INTERRUPTED_SECONDS_MAX = 5.0
+
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
 
@@ -51,7 +54,8 @@ class PoolService:
         initargs: bytes, maxtasksperchild: Optional[int], main: Optional[str],
         allow_pickle: bool,
     ) -> None:
-        """Makes the pool; it runs when this returns. Raises `ServiceError`, `Unreachable`."""
+        """Makes the pool; it runs when this returns. Raises `ServiceError`, `Unreachable`; who is
+        interrupted leaves none behind."""
         members = options({
             "name": self.name, "template": template, "processes": processes,
             "initializer": initializer, "maxtasksperchild": maxtasksperchild, "main": main,
@@ -59,11 +63,19 @@ class PoolService:
         if initializer is not None:
             members["initargs"] = initargs
         limits = self.transport.json("GET", "/v1/info").get("limits", {})
-        self.body_bytes_max = max(
-            1, limits.get("body_bytes_max", _BODY_BYTES_MAX) - _MARGIN)
+        self._feed.is_known = True
+        limit = self.transport.body_bytes_max = limits.get("body_bytes_max")
+        self.body_bytes_max = max(1, (limit or _BODY_BYTES_MAX) - _MARGIN)
+        try:
+            self._create(joined(members))
+        except (KeyboardInterrupt, SystemExit):
+            self.terminate_soon(_INTERRUPTED_SECONDS_MAX)
+            raise
+
+    def _create(self, body: bytes) -> None:
         try:
             self.handle = self.transport.json(
-                "POST", "/v1/pools", joined(members), {"Idempotency-Key": self.name},
+                "POST", "/v1/pools", body, {"Idempotency-Key": self.name},
                 wait=_START_SECONDS_MAX, is_safe=True)
         except ServiceError as error:
             # The name is nobody else's: an earlier try of this request has made it.
@@ -76,6 +88,11 @@ class PoolService:
             time.sleep(pause)
             pause = min(2 * pause, 1)
             self.handle = self.transport.json("GET", path("pools", self.name))
+
+    def checked(self, lines: List[bytes]) -> List[bytes]:
+        """Lines of a map as they are, each of which the service takes. Raises `ServiceError`."""
+        self.transport.check_size(max(map(len, lines), default=0))
+        return lines
 
     def submit(self, bodies: Sequence[bytes]) -> List[Dict[str, Any]]:
         """Submits jobs, each with an id; for each a handle or `{"error"}`."""

@@ -29,6 +29,9 @@ class ApplyResult:
     ) -> None:
         # A pool that has something to do is not collected.
         self._pool = pool
+        #: The id of the job or map that the call is, for a `lido.Client`; None for what was never
+        #: submitted.
+        self.id: Optional[str] = None
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callback = callback
@@ -107,6 +110,8 @@ class IMapIterator:
         """`units_max`: how many units of input may be sent or unread. A unit is what is a line of
         the map: an item, or a chunk for a function without a name."""
         self._pool = pool
+        #: The id of the map; None for what was never submitted.
+        self.id: Optional[str] = None
         self._condition = threading.Condition()
         # With each outcome, how many units are given back when it is read.
         self._items: Deque[Tuple[bool, Any, int]] = collections.deque()

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 from lido import codec
 from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.transport import (
-    RETRY_SECONDS, SECONDS_MAX, Transport, chunk, messages, path, problem, query, shut_down)
+    SECONDS_MAX, Transport, chunk, messages, path, problem, query, shut_down)
 
 __all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
 
@@ -39,7 +39,7 @@ class MapInput:
 
     def begin(self) -> None:
         """Asks for the map. Raises `Unreachable`; a refusal comes with `send` or `finish`."""
-        give_up = time.monotonic() + RETRY_SECONDS
+        give_up: Optional[float] = None
         pause = 0.05
         while True:
             if self._is_aborted:
@@ -53,8 +53,10 @@ class MapInput:
             except OSError as error:
                 connection.close()
                 # Its id makes a repeat safe: nothing of it has been sent.
-                if time.monotonic() + pause > give_up:
-                    raise Unreachable(f"{self._transport.url}: {error}") from error
+                now = time.monotonic()
+                give_up = now + self._transport.patience(error) if give_up is None else give_up
+                if now + pause > give_up:
+                    raise self._transport.unreachable(error) from None
                 time.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, 1)
         with self._lock:
@@ -236,11 +238,11 @@ class ResultStream:
             if self._closed.is_set():
                 return
             now = time.monotonic()
-            give_up = now + RETRY_SECONDS if give_up is None else give_up
+            give_up = now + self._transport.patience(error) if give_up is None else give_up
             if now + pause > give_up:
                 if isinstance(error, ServiceError):
                     raise error
-                raise Unreachable(f"{self._transport.url}: {error}") from error
+                raise self._transport.unreachable(error) from None
             self._closed.wait(pause)
             pause = min(pause * 2, 1)
 

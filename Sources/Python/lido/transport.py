@@ -26,6 +26,9 @@ WAIT_MAX = 30.0
 #: How long a request that is safe to repeat is repeated while the service cannot be reached.
 RETRY_SECONDS = 10.0
 
+#: … and where nothing has listened since the transport was made: hardly a service that restarts.
+FIRST_SECONDS = 2.0
+
 _BROKEN = (http.client.HTTPException, OSError)
 
 
@@ -71,6 +74,10 @@ class Transport:
         self.given = url, token
         self._seconds_max = seconds_max
         self.url = url or default_url()
+        #: Whether a service was there before.
+        self.is_known = False
+        #: The longest body that the service takes, where that is known.
+        self.body_bytes_max: Optional[int] = None
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not the address of a service: {self.url!r}")
@@ -112,8 +119,10 @@ class Transport:
 
         One that `is_safe` (a GET, or one whose repeat changes nothing) is repeated while the
         connection breaks, for some seconds. `wait` are the seconds that the service was asked to
-        take. Raises `ServiceError` for an answer of 400 and above, `Unreachable`.
+        take. Raises `ServiceError` for an answer of 400 and above, and without asking for a body
+        that is known to be too long; `Unreachable`.
         """
+        self.check_size(len(body or b""))
         answer = self._exchange(method, target, body, headers, wait, is_safe or method == "GET")
         if answer.status >= 400:
             raise problem(answer.status, answer.headers, answer.body)
@@ -143,6 +152,34 @@ class Transport:
         for name, value in {**self._headers, **headers}.items():
             connection.putheader(name, value)
         connection.endheaders()
+        self.is_known = True
+
+    def check_size(self, size: int) -> None:
+        """Raises what the service would answer to a body, or a line of a map, of so many bytes."""
+        if self.body_bytes_max is not None and size > self.body_bytes_max:
+            raise ServiceError(
+                413, "payload_too_large",
+                f"{size} bytes are to be sent at once, and the service takes at most "
+                f"{self.body_bytes_max} (max_body)")
+
+    def patience(self, error: Exception) -> float:
+        """For how many seconds what failed so is tried again."""
+        is_absent = isinstance(error, (ConnectionRefusedError, socket.gaierror))
+        if is_absent and not self.is_known:
+            return min(FIRST_SECONDS, self._retry_seconds)
+        return self._retry_seconds
+
+    def unreachable(self, error: Exception) -> Unreachable:
+        """The error of who gives up."""
+        if isinstance(error, Unreachable):
+            return error
+        if not isinstance(error, ConnectionRefusedError):
+            return Unreachable(f"{self.url}: {type(error).__name__}: {error}")
+        origin = "as url= says" if self.given[0] else (
+            "as LIDO_URL says" if os.environ.get("LIDO_URL") else "the default without LIDO_URL")
+        return Unreachable(
+            f"nothing listens at {self.url} ({origin}): start the service with `lido serve`, or "
+            "say in LIDO_URL where it is")
 
     # One exchange
 
@@ -161,11 +198,12 @@ class Transport:
             try:
                 if connection.sock is None:
                     connection.connect()
+                self.is_known = True
                 if self._is_aborted:
                     raise ConnectionAbortedError("aborted")
                 is_sent = True
-                connection.request(method, self._prefix + target, body, all_headers)
-                response = connection.getresponse()
+                response = exchanged(
+                    connection, method, self._prefix + target, body, all_headers)
                 return Answer(response.status, response.headers, response.read())
             except _BROKEN as error:
                 self.close()
@@ -173,9 +211,9 @@ class Transport:
                 # that was kept may have been closed by the service just before it was used.
                 may_repeat = (is_safe or not is_sent) and not self._is_aborted
                 now = time.monotonic()
-                give_up = now + self._retry_seconds if give_up is None else give_up
+                give_up = now + self.patience(error) if give_up is None else give_up
                 if not may_repeat or (is_fresh and now + pause > give_up):
-                    raise Unreachable(f"{self.url}: {type(error).__name__}: {error}") from error
+                    raise self.unreachable(error) from None
             except BaseException:
                 self.close()  # Interrupted in the middle: what comes next is not the next answer.
                 raise
@@ -196,6 +234,20 @@ class Transport:
         self._open.add(connection)
         self._local.kept = Kept(connection)
         return connection, True
+
+
+def exchanged(
+    connection: http.client.HTTPConnection, method: str, target: str, body: Optional[bytes],
+    headers: Mapping[str, str],
+) -> http.client.HTTPResponse:
+    """Sends a request; the head of its answer, which may come before all is sent: a service that
+    refuses a body reads no more of it."""
+    try:
+        connection.request(method, target, body, dict(headers))
+    except ConnectionError:
+        if body is None:
+            raise
+    return connection.getresponse()
 
 
 def shut_down(connection: Optional[http.client.HTTPConnection]) -> None:

@@ -22,7 +22,7 @@ from lido import answers, codec, tasks
 from lido.cancellation import Cancelled
 from lido.channel import Channel, ChannelClosed
 from lido.errors import TaskNotFound
-from lido.names import WAYS_OUT, Functions
+from lido.names import NO_SCRIPT, WAYS_OUT, Functions
 
 __all__ = ["main"]
 
@@ -84,7 +84,10 @@ class Worker:
         self.functions.allow_main = allow_main
         self.line_bytes_max = setup.get("line_bytes_max")
         self.calls_left = setup.get("calls_max")
-        process.current_process().name = f"LidoPoolWorker-{setup.get('slot', 0) + 1}"
+        # What programs go by to tell workers apart: multiprocessing's have both.
+        number = setup.get("slot", 0) + 1
+        process.current_process().name = f"LidoPoolWorker-{number}"
+        process.current_process()._identity = (number,)
         try:
             self.functions.load(self.modules)
             initializer = setup.get("initializer")
@@ -262,6 +265,7 @@ class Call:
         self.is_over = False
         self.is_chunk = "items" in message
         self.pickles = message.get("encoding") == "pickle"
+        self._has_script = message.get("main") is not None
         self.job = tasks.Job(
             str(message.get("job", "")), message["task"], message.get("attempt", 1))
 
@@ -342,11 +346,13 @@ class Call:
 
     def _undecodable(self, error: Exception, values: List[Any]) -> Exception:
         """Why arguments could not be read: the script may be what is missing."""
-        if self._worker.functions.allow_main or not answers.needs_script(values, self.pickles):
+        may_load = self._worker.functions.allow_main
+        if may_load and self._has_script or not answers.needs_script(values, self.pickles):
             return error
-        return TaskNotFound(
-            "an argument is of a class that the submitter's script defines, and this pool does not "
-            f"load that; {WAYS_OUT}")
+        what = "an argument is of a class, or a function, of the submitter's program itself, and "
+        if may_load:
+            return TaskNotFound(f"{what}the submission names no script (main): {NO_SCRIPT}")
+        return TaskNotFound(f"{what}this pool does not load that; {WAYS_OUT}")
 
     def _chunk_raised(
         self, index: int, values: List[Any], error: Exception, code: str

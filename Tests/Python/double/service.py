@@ -204,14 +204,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.service.requests.append(f"{method} {parts.path}")
         is_stream = "chunked" in self.headers.get("Transfer-Encoding", "")
-        body = None if is_stream else self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        if length > self.service.body_bytes_max:
+            # As the service does: nothing of it is read.
+            self.close_connection = True
+            self.send(*problem_of(Refused(413, "payload_too_large", "the body is too long")))
+            return
+        body = None if is_stream else self.rfile.read(length)
         try:
             with self.service.changed:
                 answer = self.route(method, names, body)
         except Refused as refused:
             if is_stream:
                 self.close_connection = True
-            answer = refused.status, refused.members
+            answer = problem_of(refused)
         if answer is not None:
             self.send(*answer)
 
@@ -237,8 +243,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         service.refuse(method, "/".join(names))
         if what == "info":
             return 200, {"name": "lido", "limits": {"body_bytes_max": service.body_bytes_max}}
-        if body is not None and len(body) > service.body_bytes_max:
-            raise Refused(413, "payload_too_large", "the body is too long")
         if method == "POST" and what == "jobs" and not rest:
             return self.post_jobs(json.loads(body))
         if method == "POST" and what == "maps" and not rest:
@@ -427,6 +431,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
         finally:
             self.service.changed.acquire()
+
+
+def problem_of(refused):
+    """Status and body."""
+    return refused.status, refused.members
 
 
 def main():
