@@ -87,6 +87,14 @@ import Testing
         == .raised(call: 17, error: LineError(), item: 1, values: "[5]"))
   }
 
+  @Test func `of members that come twice the last counts, as elsewhere`() throws {
+    #expect(
+      try read(#"{"item":1,"error":{},"item":2,"raise":17,"values":[5,6]}"#)
+        == read(#"{"raise":17,"error":{},"item":1,"item":2,"values":[5,6]}"#))
+    #expect(
+      try read(#"{"value":1,"return":17,"value":2}"#) == .returned(call: 17, value: "2"))
+  }
+
   @Test(arguments: [64, 65, 500, 5_000])
   func `a result that is too deep is that of its call in every order`(depth: Int) throws {
     let value = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)

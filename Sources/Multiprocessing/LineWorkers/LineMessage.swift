@@ -80,7 +80,7 @@ enum LineMessage: Equatable {
   }
 
   /// Reads a line whose name is not its first member, or that may have two: the name in one pass,
-  /// the rest in a second one.
+  /// what it says in a second one, the rest in a third.
   private static func readUnusual(
     _ line: UnsafeBufferPointer<UInt8>
   ) throws(Fault) -> LineMessage {
@@ -124,7 +124,7 @@ enum LineMessage: Equatable {
       throw Fault(reason: "a line that is not JSON: \(error)")
     }
     // The item of a chunk that raised is no name.
-    if names.contains("raise"), let item = names.firstIndex(of: "item") { names.remove(at: item) }
+    if names.contains("raise") { names.removeAll { $0 == "item" } }
     guard names.count <= 1 else {
       throw Fault(
         reason: "a message with two names, '\(names[0])' and '\(names[1])', where one is expected")
