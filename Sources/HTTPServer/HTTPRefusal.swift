@@ -18,8 +18,9 @@ public enum HTTPRefusal: Sendable, Equatable {
   case denied(HTTPDenial)
   /// No route has this path.
   case notFound
-  /// The path has routes, but none for this method; `Allow` is added by the server.
-  case methodNotAllowed(allow: [HTTPMethod])
+  /// The path, which has this template, has routes, but none for this method; `Allow` is added by
+  /// the server.
+  case methodNotAllowed(allow: [HTTPMethod], template: String)
   /// The body is, or is said to be, longer than the limit.
   case bodyTooLarge(bytesMax: Int)
   /// The request line and the headers are longer than the limit.
@@ -75,7 +76,7 @@ public enum HTTPRefusal: Sendable, Equatable {
     case .hostInvalid: "An HTTP/1.1 request needs exactly one Host header."
     case .denied(let denial): denial.detail
     case .notFound: "There is nothing at this path."
-    case .methodNotAllowed(let allow):
+    case .methodNotAllowed(let allow, _):
       "This path allows: " + HTTPMethod.list(allow) + "."
     case .bodyTooLarge(let bytesMax): "The body is longer than \(bytesMax) bytes."
     case .headersTooLarge(let bytesMax): "The headers are longer than \(bytesMax) bytes."

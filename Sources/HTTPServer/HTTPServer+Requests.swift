@@ -162,7 +162,8 @@ extension HTTPServer {
         return nil
       }
       if method == .options { return nil }
-      return .methodNotAllowed(allow: router.resources[index].allow)
+      let resource = router.resources[index]
+      return .methodNotAllowed(allow: resource.allow, template: resource.template)
     }
   }
 
@@ -320,7 +321,7 @@ extension HTTPServer {
 
   private func refuse(_ connection: Connection, _ refusal: HTTPRefusal) -> MHD_Result {
     var allow: String?
-    if case .methodNotAllowed(let methods) = refusal { allow = HTTPMethod.list(methods) }
+    if case .methodNotAllowed(let methods, _) = refusal { allow = HTTPMethod.list(methods) }
     return send(connection, problem(refusal), allow: allow) ? .YES : .NO
   }
 

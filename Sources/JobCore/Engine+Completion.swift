@@ -231,7 +231,7 @@ extension Engine {
     case .protocolBroken(let reason):
       JobError(
         code: .workerLost, type: "ProtocolBroken",
-        message: "the worker broke the protocol and was ended: \(reason)", attempt: attempt)
+        message: "\(reason); the service ended it", attempt: attempt)
     case .interrupted, .notStarted:
       JobError(
         code: .workerLost, type: "WorkerLost",

@@ -172,7 +172,7 @@ public enum Loss: Equatable, Sendable {
   case outOfMemory(exitcode: Int32)
   /// The program that was the call failed, or could not be started.
   indirect case programFailed(RaisedError)
-  /// The worker broke the protocol and was ended; the text says how.
+  /// The worker did what it must not, and was ended; the text is a sentence that says what.
   case protocolBroken(String)
   /// The worker was cut off through no fault of the job (its fork server died).
   case interrupted

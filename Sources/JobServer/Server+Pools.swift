@@ -213,6 +213,7 @@ extension Server {
       "reason": "\(exit.reason)",
     ]
     if let exitcode = exit.exitcode { metadata["exitcode"] = .count(Int(exitcode)) }
+    if let fault = exit.fault { metadata["fault"] = "\(fault)" }
     if let number = exit.call.flatMap({ engine.job(of: $0) }), let job = engine.store[number] {
       metadata["job"] = "\(job.id)"
       metadata["task"] = "\(engine.store.names[job.task])"

@@ -15,7 +15,8 @@ struct SnapshotCommand: ParsableCommand {
       quick.
 
       Exit status: 0, or 1 with the reason: no snapshot was made, or something older could not be \
-      removed. The folder is then as fit to start from as it was.
+      removed. The folder is then as fit to start from as it was. 3: there is no data folder, and \
+      none was made.
       """)
 
   @Argument(help: DataFolder.help) var directory: String
@@ -30,7 +31,7 @@ struct SnapshotCommand: ParsableCommand {
         of: DataFolder.normalised(directory), processID: getpid(), at: moment)
     } catch {
       ServiceProgram.tell("Error: \(error)\n")
-      throw ExitCode.failure
+      throw error.code == .absent ? ExitCode(3) : ExitCode.failure
     }
     for note in report.notes { print("note: \(note)") }
     print(

@@ -1,3 +1,4 @@
+internal import Glibc
 public import JobCore
 
 /// Makes a snapshot of a folder that no server uses: the next start then reads one file and no
@@ -26,13 +27,13 @@ public enum OfflineSnapshot {
   /// one has been read before anything goes.
   ///
   /// - Throws: what `JobStorage.open` and `Compaction.run` do: `inUse` if a server uses the folder;
-  ///   `callFailed` if there is none; `damaged` if the snapshot is not read as it was written. An
-  ///   error leaves the folder fit to start from, also from what it held before.
+  ///   `absent` if there is none, and then nothing was made there; `damaged` if the snapshot is not
+  ///   read as it was written. An error leaves the folder fit to start from, also from what it held before.
   public static func make(
     of path: String, processID: Int32, at moment: Moment,
     fileSystem: any FileSystem = POSIXFileSystem()
   ) throws(StorageError) -> Report {
-    _ = try fileSystem.list(path)  // What is not there is not made.
+    try requireData(in: path, fileSystem)
     let (storage, recovery) = try open(path, processID, moment, fileSystem)
     guard let sequence = try storage.sealForSnapshot(at: moment) else {
       try storage.close(at: moment)
@@ -58,6 +59,22 @@ public enum OfflineSnapshot {
     return Report(
       sequence: sequence, jobs: recovery.jobs, bytes: bytes, notes: recovery.notes,
       removalFailures: failures)
+  }
+
+  /// To open a folder is to make what it lacks, which must not befall one that is none of ours.
+  private static func requireData(
+    in path: String, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    let contents: DataDirectory.Contents
+    do throws(StorageError) {
+      contents = try DataDirectory(path: path).contents(fileSystem)
+    } catch {
+      throw error.errno == ENOENT || error.errno == ENOTDIR ? error.recoded(.absent) : error
+    }
+    guard contents.snapshots.isEmpty, contents.segments.isEmpty, contents.begun.isEmpty else {
+      return
+    }
+    throw StorageError(.absent, path: path, reason: "there is no journal and no snapshot")
   }
 
   private static func readBack(

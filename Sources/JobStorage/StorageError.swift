@@ -6,13 +6,15 @@ public struct StorageError: Error, Equatable, Sendable {
   /// The kind of failure; a closed set inside, open to grow for its readers.
   public struct Code: Hashable, Sendable, CustomStringConvertible {
     private enum Kind: String {
-      case inUse, callFailed, appendFailed, syncFailed, damaged, gap, unknownVersion
+      case inUse, absent, callFailed, appendFailed, syncFailed, damaged, gap, unknownVersion
     }
 
     private let kind: Kind
 
     /// Another process holds the folder's lock.
     public static let inUse = Code(kind: .inUse)
+    /// There is no data folder: none at all, or one without a journal and a snapshot.
+    public static let absent = Code(kind: .absent)
     /// A system call on the folder failed; nothing was promised that is lost.
     public static let callFailed = Code(kind: .callFailed)
     /// Records did not reach the journal. They wait in memory; a later append or `retryPending`

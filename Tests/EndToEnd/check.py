@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from checks import Checks
 from lido_process import Service, binary, clean_environment
@@ -164,8 +165,13 @@ def nothing(checks, service):
         checks.equal(f"lido check of {what}", (run.returncode, run.stdout), (3, ""))
         checks.that("… says which", path in run.stderr, path, run.stderr)
     run = lido("snapshot", service.data + "-none")
-    checks.that("lido snapshot of no folder makes none", run.returncode == 1
-                and not os.path.exists(service.data + "-none"), 1, run)
+    checks.that("lido snapshot of no folder makes none", run.returncode == 3
+                and not os.path.exists(service.data + "-none"), 3, run)
+    with tempfile.TemporaryDirectory() as other:
+        run = lido("snapshot", other)
+        checks.equal("lido snapshot of another folder", (run.returncode, run.stdout), (3, ""))
+        checks.that("… says why", "no journal and no snapshot" in run.stderr, other, run.stderr)
+        checks.equal("… and leaves nothing there", os.listdir(other), [])
     run = lido("check")
     checks.that("lido check of nothing tells how it is called", run.returncode == 64
                 and "<dir>" in run.stderr, 64, run)

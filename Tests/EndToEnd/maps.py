@@ -232,6 +232,11 @@ def lines_in(checks, service, http):
     for query in "task=nothing", "task=square&chunksize=x", "task=square&nothing=1", "":
         status = http.post(f"/v1/maps?{query}", b"1\n", LINES).status
         checks.member(f"refused: {query!r}", status, (400, 422))
+    detail = http.post("/v1/maps?task=square&chunksize=x", b"1\n", LINES).json["detail"]
+    checks.that("… in words of the query", "?chunksize=" in detail and "'x'" in detail, "?", detail)
+    answer = http.post("/v1/maps?task=square", b"1\n2\n")
+    checks.that("without the header of lines it is told", answer.status == 400
+                and LINES in answer.json["detail"], LINES, answer.json)
     checks.equal("no lines at all", http.post(
         "/v1/maps?task=square&wait=5", b"", LINES).json["state"], "succeeded")
 

@@ -54,7 +54,8 @@ def calls(checks, http):
              ("raised", "OrderError", "0 is no count of things")),
             ("price", {"kwargs": {"item": "oar", "count": "two"}},
              ("argument_decoding", "DecodingError", "count: ")),
-            ("area", {"args": [3]}, ("argument_decoding", "DecodingError", ""))]:
+            ("area", {"args": [3]}, ("argument_decoding", "DecodingError",
+                                     "the task takes 2 arguments; 1 was given"))]:
         found = http.post("/v1/jobs?wait=10", {"task": task, **members}).json["error"]
         checks.that(f"{task} {members} fails", error[:2] == (found["code"], found["type"])
                     and error[2] in found["message"], error, found)

@@ -7,7 +7,6 @@ REFUSED = [
     ({"processes": 0.5}, 400, "invalid_request", "/processes"),
     ({"processes": "12"}, 400, "invalid_request", "/processes"),
     ({"processes": 13}, 400, "invalid_request", "/processes"),
-    ({"maxtasksperchild": 0}, 400, "invalid_request", "/maxtasksperchild"),
     ({"maxtasksperchild": -1}, 400, "invalid_request", "/maxtasksperchild"),
     ({"maxtasksperchild": 0.5}, 400, "invalid_request", "/maxtasksperchild"),
     ({"maxtasksperchild": "12"}, 400, "invalid_request", "/maxtasksperchild"),

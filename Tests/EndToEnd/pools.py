@@ -130,7 +130,8 @@ def kinds(checks, _service, http):
     found = create(http, name="naps", template="shell", processes=2)
     checks.equal("programs", (found["kind"], found["tasks"]), ("programs", ["nap"]))
     checks.equal("… run", run(http, "nap", 0, pool="naps")["state"], "succeeded")
-    found = create(http, name="spawned", start_method="spawn", processes=1)
+    found = create(http, name="spawned", start_method="spawn", processes=1, maxtasksperchild=0)
+    checks.equal("0 calls are no bound", found.get("maxtasksperchild"), None)
     checks.equal("another start method", found["start_method"], "spawn")
     checks.equal("… works", run(http, "square", 3, pool="spawned")["result"], 9)
     for name in ("py", "naps", "spawned"):
@@ -291,6 +292,9 @@ def pausing(checks, _service, http):
 
 def closing(checks, service, http):
     create(http, name="mine", template="python", processes=2, maxtasksperchild=1)
+    answer = http.delete("/v1/pools/mine")
+    checks.that("a DELETE is told how a pool ends", answer.status == 405
+                and "/close" in answer.json["detail"], "/close", answer.json)
     jobs = [submit(http, "mine", "wait", 0.2) for _ in range(6)]
     answer = post(http, "/v1/pools/mine/close")
     checks.equal("a closed pool", (answer.status, answer.json["state"]), (200, "closing"))

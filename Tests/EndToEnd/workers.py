@@ -39,7 +39,7 @@ pools:
              initializer: "tasks:prepare", initargs: [1, "two"], max_arguments: 1MiB, output: 1MiB,
              log: 4KiB, allow_pickle: true }}
   once: {{ {command()}, processes: 1, maxtasksperchild: 2, allow_main: true }}
-  bounded: {{ {command()}, processes: 1 }}
+  bounded: {{ {command("sorted")}, processes: 1 }}
 tasks:
   hog: {{ memory: 100MiB }}
   wait: {{ timeout: 1 }}
@@ -87,6 +87,12 @@ def calls(checks, _service, http):
     job = run(http, "raise", error, pool="python")
     checks.equal("an exception arrives whole", job["error"], {
         "code": "raised", "attempt": 1, **error})
+    job = run(http, "raise", error, pool="bounded")
+    checks.equal("… also where the members of its message are in another order", job["error"], {
+        "code": "raised", "attempt": 1, **error})
+    job = run(http, "say", 2, pool="bounded")
+    checks.equal("… and so do progress and items", (job["state"], job.get("result")),
+                 ("succeeded", 2))
     job = run(http, "no:such", pool="python")
     found = job["error"]["code"], job["error"]["type"]
     checks.equal("a name that cannot be found", found, ("raised", "TaskNotFound"))
@@ -241,10 +247,16 @@ def misdeeds(checks, service, http):
         error = handle.get("error", {})
         checks.that(f"{how}: the job fails and says why", error.get("code") == code
                     and words in error.get("message", ""), (code, words), error)
+        checks.that("… once, and that the service ended it", code != "worker_lost"
+                    or error["message"].count(LOST) + error["message"].count("closed its ch") == 1
+                    and error["message"].endswith("; the service ended it"), LOST, error)
         checks.at_most("… in time", took, 3_000 if how == "close" else 1_500, "ms")
         after = wait_until(lambda: len(pids(http, "python")) == 2 and pids(http, "python"), 5)
         checks.that("… and another worker takes its place", after and not before & after, "another",
                     (before, after))
+    lines = [line for line in service.log_text().splitlines() if "ended unexpectedly" in line]
+    checks.that("the log says why", any(
+        "not JSON" in line and "; it was killed" in line for line in lines), "a fault", lines)
     grown = (resident(service.pid) - memory) >> 20
     checks.at_most("a line of 1 GB costs no more memory than a line may have", grown, 32, "MiB")
     checks.equal("the job beside it all runs on", http.get(f"/v1/jobs/{other}").json["state"],
@@ -287,16 +299,21 @@ def one_job(http):
 def bad_beginnings(checks):
     """A pool whose workers never become ready breaks, and says why; the others work."""
     reasons = {
-        "silent": "it was not ready in time", "failing": "initializer failed: OSError: no disk",
+        "silent": "it was not ready in time",
+        "failing": "a worker failed before it was ready: OSError: no disk",
         "dying": "ended before it was ready: there is no such module",
-        "early": "an answer to call 1, which it does not owe", "missing": "exec: No such file",
-        "homeless": "workingFolder: No such file",
+        "early": "an answer to call 1, which it does not owe",
+        "missing": "'/there/is/no/such/program' cannot be executed: No such file",
+        "homeless": "the folder '/there/is/no/such/folder' cannot be entered: No such file",
     }
     with configured(BAD_BEGINNINGS) as service, service.connection() as http:
         for name, words in reasons.items():
             pool = wait_until(lambda n=name: broken(http, n), 20) or {}
             checks.that(f"{name}: the pool breaks and says why", words in pool.get("reason", ""),
                         words, pool)
+        answer = http.submit("square", 2, pool="missing")
+        checks.that("… its jobs are told why", "/such/program" in answer.json["detail"],
+                    "the program", answer.json)
         answer = http.submit("square", 2, pool="dying")
         checks.equal("… its jobs are refused", (answer.status, answer.json["code"]),
                      (409, "pool_not_running"))

@@ -162,13 +162,22 @@ import Testing
   @Test(
     arguments: [
       .targetInvalid, .headerInvalid, .framingInvalid, .hostInvalid, .notFound,
-      .methodNotAllowed(allow: [.get]), .bodyTooLarge(bytesMax: 1), .headersTooLarge(bytesMax: 1),
-      .methodUnknown, .transferCodingUnknown, .draining, .answerLost,
+      .methodNotAllowed(allow: [.get], template: "/a"), .bodyTooLarge(bytesMax: 1),
+      .headersTooLarge(bytesMax: 1), .methodUnknown, .transferCodingUnknown, .draining, .answerLost,
     ] as [HTTPRefusal])
   func `what the HTTP server refuses has a code of ours`(refusal: HTTPRefusal) {
     let problem = Problem(refusal)
     #expect(problem.code.rawValue == refusal.code && problem.status == refusal.status)
     #expect(problem.retryAfter == (refusal == .draining ? 5 : nil))
+  }
+
+  @Test func `who is lost is told where to look`() {
+    #expect(Problem(.notFound).detail.contains("/openapi.yaml"))
+    let pool = Problem(.methodNotAllowed(allow: [.get, .patch], template: "/v1/pools/{name}"))
+    #expect(pool.detail.hasPrefix("This path allows: GET, PATCH. "))
+    #expect(pool.detail.contains("/close") && pool.detail.contains("/terminate"))
+    let job = Problem(.methodNotAllowed(allow: [.get], template: "/v1/jobs/{id}"))
+    #expect(job.detail == "This path allows: GET.")
   }
 }
 

@@ -57,6 +57,13 @@ struct PoolReaderTests {
     #expect(try read(#"{"start_method":"spawn"}"#).startMethod == "spawn")
   }
 
+  @Test func `workers that are never replaced can be asked for, whatever the template has`() throws
+  {
+    #expect(try read(#"{"maxtasksperchild":0}"#).callsPerWorkerMax == nil)
+    #expect(try read(#"{"maxtasksperchild":1}"#).callsPerWorkerMax == 1)
+    #expect(try read(#"{"maxtasksperchild":null}"#).callsPerWorkerMax == 9)
+  }
+
   @Test func `a template with more workers than may be asked for gives as many as may be`() throws {
     var settings = Self.settings
     settings.pools[0].processes = 100
@@ -75,7 +82,7 @@ struct PoolReaderTests {
     ("[]", ""), ("7", ""), ("{", ""), (#"{"processes":1,"processes":1}"#, "/processes"),
     (#"{"a/b":1}"#, "/a~1b"), (#"{"paused":true}"#, "/paused"), (#"{"name":".."}"#, "/name"),
     (#"{"name":7}"#, "/name"), (#"{"processes":1e99}"#, "/processes"),
-    (#"{"processes":true}"#, "/processes"), (#"{"maxtasksperchild":0}"#, "/maxtasksperchild"),
+    (#"{"processes":true}"#, "/processes"), (#"{"maxtasksperchild":-1}"#, "/maxtasksperchild"),
     (#"{"template":"shell","start_method":"spawn"}"#, "/start_method"),
     (#"{"template":"shell","initializer":"a"}"#, "/initializer"),
     (#"{"template":"python","initializer":""}"#, "/initializer"),

@@ -115,7 +115,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("{ worker: [] }", "the program to run is missing"), ("{ worker: x }", "expected a list"),
+    ("{ worker: [] }", "the program to run is missing"),
+    ("{ worker: python3 -m x }", "worker: expected a list, like [python3, -m, lido.worker, "),
+    ("{ wrker: [a] }", "unknown key 'wrker' (did you mean worker?); a pool has processes, "),
+    ("{ worker: [x], inherit: HOME }", "inherit: expected a list, like [HOME, TZ]"),
     ("{ worker: [\"\"] }", "the program to run is missing"),
     ("{ worker: [[x]] }", "expected texts only"), ("{ directory: / }", "only a pool with 'worker'"),
     ("{ initializer: \"\" }", "empty"), ("{ initargs: 1 }", "expected a list"),
@@ -128,7 +131,11 @@ import Testing
     ("{ worker: [x], inherit: [LIDO_CHANNEL] }", "the service sets by itself"),
     ("{ worker: [x], output: 1GiB }", "more than a result may have"),
     ("{ worker: [x], directory: ~/a }", "~ is not expanded"),
-    ("{ workers: 2 }", "a pool has processes, start_method, maxtasksperchild, worker,"),
+    (
+      "{ workers: 2 }",
+      "(did you mean worker?); a pool has processes, start_method, maxtasksperchild, worker,"
+    ),
+    ("{ colour: red }", "unknown key 'colour'; a pool has "),
   ])
   func `what is wrong is refused with its place`(pool: String, words: String) {
     let refusal = refusal("pools:\n  a: \(pool)\n")

@@ -84,8 +84,17 @@ import Testing
     ("abc", "bc", 1), ("kitten", "sitting", 3),
   ])
   func `the distance of names`(left: String, right: String, distance: Int) {
-    #expect(ForeignVariables.distance(left, right) == distance)
-    #expect(ForeignVariables.distance(right, left) == distance)
+    #expect(Spelling.distance(left, right) == distance)
+    #expect(Spelling.distance(right, left) == distance)
+  }
+
+  @Test(arguments: [
+    ("wrker", " (did you mean worker?)"), ("logs", " (did you mean log?)"), ("cpu", ""),
+    ("x", ""), ("", ""), ("worker_programs", ""),
+  ])
+  func `a name that is much like another is taken for that`(name: String, hint: String) {
+    #expect(Spelling.hint(for: name, among: ["worker", "log", "processes"]) == hint)
+    #expect(Spelling.hint(for: name, among: []) == "")
   }
 
   // MARK: The file

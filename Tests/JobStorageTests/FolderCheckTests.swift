@@ -172,10 +172,16 @@ struct FolderCheckTests {
     }
   }
 
-  @Test func `nothing is made where no folder is, and a used one is refused`() throws {
+  @Test func `nothing is made where no data folder is, and a used one is refused`() throws {
     let fileSystem = MemoryFileSystem()
-    #expect(throws: StorageError.self) {
-      try OfflineSnapshot.make(of: "/none", processID: 1, at: .at(0), fileSystem: fileSystem)
+    fileSystem.close(try fileSystem.open("/data/notes.txt", for: .creating))
+    for path in ["/none", "/data"] {
+      let files = fileSystem.files.keys.sorted()
+      let error = #expect(throws: StorageError.self) {
+        try OfflineSnapshot.make(of: path, processID: 1, at: .at(0), fileSystem: fileSystem)
+      }
+      #expect(error?.code == .absent, "\(path)")
+      #expect(fileSystem.files.keys.sorted() == files)
     }
     let (storage, _, _) = try JobStorage.open(
       "/data", sync: .never, processID: 7, at: .at(0), fileSystem: fileSystem)

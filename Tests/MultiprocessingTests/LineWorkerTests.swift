@@ -196,15 +196,15 @@ import Testing
   // MARK: Faults
 
   @Test(arguments: [
-    ("", "not JSON"), ("no", "object"), ("x", "not JSON"), ("{}", "empty message"),
+    ("", "not JSON"), ("no", "object"), ("x", "not JSON"), ("{}", "without a name"),
     ("[1]", "object"),
-    ("7", "object"), (#"{"return":1}"#, "lacks a member"), (#"{"return":1,"value":}"#, "not JSON"),
-    (#"{"return":1,"value":1} {}"#, "not JSON"), (#"{"value":1,"return":1}"#, "'value'"),
+    ("7", "object"), (#"{"return":1}"#, "lacks its 'value'"),
+    (#"{"return":1,"value":}"#, "not JSON"), (#"{"return":1,"value":1} {}"#, "not JSON"),
     (#"{"return":"1","value":1}"#, "number"), (#"{"return":-1,"value":1}"#, "negative"),
     (#"{"return":1.5,"value":1}"#, "number"), (#"{"return":2,"value":1}"#, "does not owe"),
     (#"{"return":0,"value":1}"#, "does not owe"), (#"{"raise":9,"error":{}}"#, "does not owe"),
-    (#"{"raise":1,"error":"no"}"#, "object"), (#"{"raise":1}"#, "lacks a member"),
-    (#"{"hello":1}"#, "'hello', which is none"), (#"{"call":1}"#, "'call', which is none"),
+    (#"{"raise":1,"error":"no"}"#, "object"), (#"{"raise":1}"#, "lacks its 'error'"),
+    (#"{"hello":1}"#, "it has 'hello'"), (#"{"call":1}"#, "it has 'call'"),
     (#"{"return":1,"value":"\ud800"}"#, "not JSON"), (#"{"return":1,"value":NaN}"#, "not JSON"),
     (#"{"failed":{}}"#, "out of turn"), (#"{"retiring":1}"#, "true or false"),
     (#"{"return":99999999999999999999,"value":1}"#, "number"),

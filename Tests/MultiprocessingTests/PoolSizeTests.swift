@@ -63,6 +63,29 @@ import Testing
     #expect(pool.state.brokenReason != nil)
   }
 
+  @Test func `what cannot be started is named where somebody knows its name`() {
+    let failure = StartFailure(stage: .workingFolder, errorNumber: ENOENT)
+    for (words, reason) in [
+      (nil, "a worker cannot be started: working folder: No such file or directory"),
+      ("the folder '/x' is none", "a worker cannot be started: the folder '/x' is none"),
+    ] {
+      let pool = whole(1)
+      pool.state.startFailed(starts(of: pool)[0], failure, words: words, at: pool.time)
+      #expect(pool.state.brokenReason == reason)
+    }
+  }
+
+  @Test func `a worker that is killed for a fault is listed with it`() {
+    let pool = whole(1)
+    let worker = starts(of: pool)[0]
+    makeReady(worker, of: pool)
+    #expect(pool.state.summary(of: worker, process: 7, startedAt: 0)?.fault == nil)
+    pool.state.misbehaved(worker, reason: "the worker spoke in riddles", at: pool.time)
+    let summary = pool.state.summary(of: worker, process: 7, startedAt: 0)
+    #expect(summary?.fault == "the worker spoke in riddles; it was killed")
+    #expect(summary?.isEndedByPool == false)
+  }
+
   @Test func `so is a worker that dies before the others are ready`() {
     let pool = whole(2)
     let workers = starts(of: pool)

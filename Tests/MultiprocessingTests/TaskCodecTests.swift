@@ -54,6 +54,37 @@ import Testing
     #expect(run(identity(Int.self), "[1]", "{\"a\":1}").hasPrefix("argument_decoding: "))
   }
 
+  /// In arguments and `kwargs`, and the message.
+  @Test(arguments: [
+    ("[3]", "{}", "the task takes 2 arguments; 1 was given"),
+    ("[]", "{}", "the task takes 2 arguments; 0 were given"),
+    ("[1,2,3]", "{}", "the task takes 2 arguments; 3 were given"),
+    ("[[1]]", "{}", "the task takes 2 arguments; 1 was given"),
+    ("[]", #"{"x":1,"y":2}"#, "the task takes its arguments by place, and not by name"),
+  ])
+  func `a wrong number of arguments is told as that`(
+    args: String, kwargs: String, message: String
+  ) {
+    let sum = TaskDefinition("sum") { (x: Int, y: Int) in x + y }.erased
+    #expect(run(sum, args, kwargs) == "argument_decoding: \(message)")
+    #expect(run(sum, "[[3,4]]") == "7" && run(sum, "[3,4]") == "7")
+  }
+
+  @Test func `a wrong argument is told without places in JSON that nobody wrote`() {
+    #expect(
+      run(identity(String.self), "[5]")
+        == "argument_decoding: expected a value of type string, found one of type number")
+    let two =
+      "argument_decoding: the task takes 1 argument; 2 were given, and as an array they "
+      + "are none: expected a value of type "
+    #expect(run(identity(String.self), "[5,6]") == two + "string, found one of type array")
+    #expect(run(identity(Int.self), "[5,6]").hasPrefix(two))
+    #expect(run(identity([Int].self), #"["a"]"#).contains("given") == false)
+    #expect(
+      run(identity(Int.self), "[]", #"{"n":1}"#)
+        == "argument_decoding: the task takes its arguments by place, and not by name")
+  }
+
   @Test func `a wrong type says where it is`() {
     let message = run(identity(Nested.self), "[{\"items\":[{\"x\":1},{\"x\":\"a\"}]}]")
     #expect(message.hasPrefix("argument_decoding: .items[1].x: "))

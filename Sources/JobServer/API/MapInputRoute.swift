@@ -4,11 +4,6 @@ import JobCore
 
 /// `POST /v1/maps` with one item a line, taken while it arrives.
 extension Server {
-  /// What the query of such a request can say beside what waits are about.
-  private static let inputNames = [
-    "task", "star", "chunksize", "pool", "id", "timeout", "max_attempts", "on_interrupt", "tags",
-    "encoding", "main",
-  ]
   /// Most chunks that may be out in any case.
   private static let bufferSizeMax = 1_000_000
 
@@ -26,12 +21,10 @@ extension Server {
 
   private func openInput(_ request: HTTPRequest) throws(Problem) -> MapInput {
     try MediaType.requireUnpacked(request)
-    try requireQuery(
-      request, Server.inputNames + ["buffersize", "wait"], repeatable: "tags")
+    try requireQuery(request, MapQuery.names + ["wait"], repeatable: "tags")
     let wish = try waitWish(request)
     let key = try IdempotencyKey.read(request.header("idempotency-key"))
-    let submission = try SubmissionReader.readMap(
-      Server.document(of: request.query), idempotencyKey: key, isStreamed: true)
+    let submission = try MapQuery.submission(request.query, idempotencyKey: key)
     var presentation = Presentation()
     presentation.isAcceptance = true
     presentation.preferenceApplied = wish.applied
@@ -83,34 +76,6 @@ extension Server {
         "?buffersize= is a number from 1 to \(Server.bufferSizeMax); it was '\(text)'")
     }
     return size
-  }
-
-  /// The options of a query as the document that says the same.
-  private static func document(of query: HTTPQuery) -> [UInt8] {
-    var writer = JSONWriter(capacity: 256)
-    writer.beginObject()
-    for name in inputNames {
-      guard let text = query.first(name) else { continue }
-      writer.name(name)
-      switch name {
-      case "tags":
-        writer.beginArray()
-        for tag in query.all(name) { writer.string(tag) }
-        writer.endArray()
-      case "star", "chunksize", "timeout", "max_attempts":
-        // A number or a word, or else a string, which is then refused at its place.
-        let bytes = Array(text.utf8)
-        let isScalar = bytes.withUnsafeBufferPointer { isMinifiedJSON($0, depthMax: 0) }
-        if isScalar, bytes.first != UInt8(ascii: "\"") {
-          writer.text(bytes)
-        } else {
-          writer.string(text)
-        }
-      default: writer.string(text)
-      }
-    }
-    writer.endObject()
-    return writer.bytes
   }
 
   // MARK: Once a turn

@@ -42,6 +42,7 @@ extension Server {
     _ request: inout HTTPRequest, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     try MediaType.requireUnpacked(request)
+    try MapQuery.refuseOptions(of: request)
     try MediaType.requireJSON(request, or: MediaType.lines)
     try requireQuery(request, ["wait"])
     let wish = try waitWish(request)

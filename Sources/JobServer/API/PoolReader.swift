@@ -59,8 +59,9 @@ struct PoolReader {
       specification.processes = min(
         template.processes ?? CPUCount.usable, settings.limits.poolProcessesMax)
     }
-    specification.callsPerWorkerMax =
-      specification.callsPerWorkerMax ?? template.maxTasksPerChild
+    if !reader.seen.contains("maxtasksperchild") {
+      specification.callsPerWorkerMax = template.maxTasksPerChild
+    }
     specification.idempotencyKey = key
     return specification
   }
@@ -139,7 +140,9 @@ struct PoolReader {
         refuse("at most \(PoolReader.initargsBytesMax) bytes", at: place)
       }
     case .maxtasksperchild:
-      specification.callsPerWorkerMax = try wholeNumber(&json, upTo: PoolReader.callsMax)
+      // As the setting has it: after 0 calls is never.
+      let number = try wholeNumber(&json, from: 0, upTo: PoolReader.callsMax)
+      specification.callsPerWorkerMax = number == 0 ? nil : number
     case .main:
       specification.main = try text(&json)
       if specification.main?.hasPrefix("/") != true {
@@ -173,13 +176,13 @@ struct PoolReader {
     specification.idleTimeout = Milliseconds((seconds * 1_000).rounded())
   }
 
-  /// A whole number however it is written, from 1.
+  /// A whole number however it is written.
   private mutating func wholeNumber(
-    _ json: inout JSONReader, upTo most: Int
+    _ json: inout JSONReader, from least: Int = 1, upTo most: Int
   ) throws(JSONError) -> Int? {
     let number = try json.readDouble()
-    guard number >= 1, number <= Double(most), number == number.rounded() else {
-      refuse("a whole number from 1 to \(most)", at: place)
+    guard number >= Double(least), number <= Double(most), number == number.rounded() else {
+      refuse("a whole number from \(least) to \(most)", at: place)
       return nil
     }
     return Int(number)

@@ -139,7 +139,13 @@ extension Problem {
     self.init(
       status: refusal.status, code: Code(rawValue: refusal.code) ?? .internalError,
       detail: refusal.detail)
-    if case .draining = refusal { retryAfter = 5 }
-    if case .denied(let denial) = refusal { challenge = denial.challenge }
+    switch refusal {
+    case .draining: retryAfter = 5
+    case .denied(let denial): challenge = denial.challenge
+    case .notFound: detail += " GET /openapi.yaml says what there is."
+    case .methodNotAllowed(_, "/v1/pools/{name}"):
+      detail += " A pool is ended by POST to its /close, where queued jobs run, or /terminate."
+    default: break
+    }
   }
 }

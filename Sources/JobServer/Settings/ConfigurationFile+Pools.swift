@@ -4,6 +4,7 @@ import Yams
 
 /// Reads `pools`: how many processes, and the programs that stay.
 extension ConfigurationFile {
+  private static let sizeKeys = ["processes", "start_method", "maxtasksperchild"]
   private static let workerKeys = [
     "worker", "directory", "environment", "inherit", "initializer", "initargs", "allow_pickle",
     "allow_main", "ready_timeout", "max_arguments", "output", "log",
@@ -51,6 +52,9 @@ extension ConfigurationFile {
         pool.worker = worker
         continue
       }
+      guard Self.sizeKeys.contains(name) else {
+        throw unknown(key, "a pool has", Self.sizeKeys + Self.workerKeys)
+      }
       let text = try scalar(value, of: name)
       try naming(name, value) { () throws(Setting.InvalidValue) in
         switch name {
@@ -59,11 +63,7 @@ extension ConfigurationFile {
           pool.startMethod = try Setting.startMethod(text)
         case "start_method":
           throw Setting.InvalidValue(reason: "a pool with 'worker' has none: it runs a program")
-        case "maxtasksperchild": pool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
-        default:
-          throw Setting.InvalidValue(
-            reason: "unknown key; a pool has processes, start_method, maxtasksperchild, "
-              + Self.workerKeys.joined(separator: ", "))
+        default: pool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
         }
       }
     }

@@ -45,8 +45,7 @@ extension ConfigurationFile {
         }
         try readProgram(name, value, mapping, into: &task)
       } else {
-        let known = (Self.programKeys + Self.limitKeys).joined(separator: ", ")
-        throw error(at: key, "unknown key '\(name)'; a task has \(known)")
+        throw unknown(key, "a task has", Self.programKeys + Self.limitKeys)
       }
     }
     if mapping["content_type"] != nil,
@@ -194,7 +193,13 @@ extension ConfigurationFile {
     _ node: Node, of key: String
   ) throws(SettingError) -> [(text: String, node: Node)] {
     guard let sequence = node.sequence else {
-      throw error(at: node, "\(key): expected a list, like [convert, \"{0}\", out.png]")
+      let example =
+        switch key {
+        case "worker": "[python3, -m, lido.worker, mytasks]"
+        case "inherit": "[HOME, TZ]"
+        default: "[convert, \"{0}\", out.png]"
+        }
+      throw error(at: node, "\(key): expected a list, like \(example)")
     }
     var entries: [(text: String, node: Node)] = []
     for entry in sequence {

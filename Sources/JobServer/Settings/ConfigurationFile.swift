@@ -78,8 +78,8 @@ struct ConfigurationFile {
     if name == "tasks" { return try readTasks(value, into: &settings) }
     guard let setting = Setting.allCases.first(where: { $0.key == name }), setting != .config
     else {
-      let known = Setting.allCases.filter { $0 != .config }.map(\.key).joined(separator: ", ")
-      throw error(at: key, "unknown key '\(name)'; the keys are: \(known), pools, tasks")
+      let known = Setting.allCases.filter { $0 != .config }.map(\.key) + ["pools", "tasks"]
+      throw unknown(key, "the keys are:", known)
     }
     let text = try scalar(value, of: name)
     do {
@@ -117,6 +117,14 @@ struct ConfigurationFile {
     } catch {
       throw self.error(at: node, "\(name): \(error.reason)")
     }
+  }
+
+  /// A key that is none of those that are `known`, and what they are.
+  func unknown(_ key: Node, _ words: String, _ known: [String]) -> SettingError {
+    let name = key.scalar?.string ?? ""
+    let hint = Spelling.hint(for: name, among: known)
+    return error(
+      at: key, "unknown key '\(name)'\(hint); \(words) \(known.joined(separator: ", "))")
   }
 
   func error(at node: Node, _ reason: String) -> SettingError {

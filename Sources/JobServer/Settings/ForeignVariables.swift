@@ -16,12 +16,10 @@ enum ForeignVariables {
         && !isFromKubernetes(name, value)
     }
     guard let stranger = strangers.keys.min() else { return }
-    let nearest = settings.map { (name: $0, distance: distance(stranger, $0)) }
-      .min { $0.distance < $1.distance }
-    let hint = nearest.flatMap { $0.distance <= 3 ? " (did you mean \($0.name)?)" : nil } ?? ""
     throw SettingError(
       source: stranger,
-      reason: "no such setting\(hint); the settings are: \(settings.joined(separator: ", "))")
+      reason: "no such setting\(Spelling.hint(for: stranger, among: settings)); the settings are: "
+        + settings.joined(separator: ", "))
   }
 
   /// Kubernetes gives every container of a namespace with a service `lido` or `lido-…` variables
@@ -32,21 +30,5 @@ enum ForeignVariables {
       return true
     }
     return ["_TCP", "_UDP", "_SCTP"].contains { name.contains($0) } && name.contains("_PORT_")
-  }
-
-  /// How many letters have to be put in, left out or replaced to make one name of the other.
-  static func distance(_ left: String, _ right: String) -> Int {
-    let right = Array(right.utf8)
-    var row = Array(0...right.count)
-    for (line, byte) in left.utf8.enumerated() {
-      var diagonal = row[0]
-      row[0] = line + 1
-      for (column, other) in right.enumerated() {
-        let replaced = diagonal + (byte == other ? 0 : 1)
-        diagonal = row[column + 1]
-        row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
-      }
-    }
-    return row[right.count]
   }
 }

@@ -164,6 +164,7 @@ extension WorkerExit {
     slot = gone.slot
     call = gone.call.map(CallID.init(rawValue:))
     isExpected = reason == "ended" || reason == "retired" || poolIsEnding
+    fault = gone.fault
   }
 }
 
@@ -181,4 +182,6 @@ struct WorkerExit {
   let call: CallID?
   /// Whether it ended as it was told to.
   let isExpected: Bool
+  /// What it did for which the service has ended it, or why it was never ready.
+  var fault: String?
 }

@@ -2,7 +2,9 @@ import JSON
 
 /// A message of a line worker, taken apart. The protocol is specified here:
 ///
-/// Both sides write one JSON object a line; its first member names it. To the worker:
+/// Both sides write one JSON object a line; the member that is first here names it. The order of
+/// the members means nothing, as in any JSON; this side writes them as they stand here. To the
+/// worker:
 ///
 ///     {"setup":{"protocol":1,"pool":…,"slot":0,"initializer":…,"initargs":[…],"encoding":…,
 ///               "allow_main":…,"calls_max":…,"line_bytes_max":…}}       first, once
@@ -50,37 +52,113 @@ enum LineMessage: Equatable {
     let reason: String
   }
 
-  /// Reads a line.
+  /// Reads a line. One whose name is its first member, as most write it, is read in one pass.
   static func read(_ line: UnsafeBufferPointer<UInt8>) throws(Fault) -> LineMessage {
-    var message: LineMessage?
-    var fault: String?
-    var call: UInt64?
+    var parts: LineMessageParts?
+    var isUnusual = false
     do {
       try JSONReader.read(line, depthMax: depthMax + 1) { (reader) throws(JSONError) in
         try reader.beginObject()
-        guard let name = try reader.nextMember() else {
-          fault = "an empty message"
+        guard let name = try reader.nextMember(),
+          let kind = LineMessageParts.Kind(rawValue: name)
+        else {
+          isUnusual = true
           return
         }
-        guard let kind = LineMessageParts.Kind(rawValue: name) else {
-          fault = "a message '\(name.prefix(40))', which is none"
-          return
-        }
-        var parts = LineMessageParts(kind)
-        call = try parts.readLeader(&reader)
-        try parts.readRest(&reader)
-        fault = parts.fault
-        if fault == nil { message = parts.message }
+        parts = LineMessageParts(kind)
+        try parts?.readLeader(&reader)
+        try parts?.readRest(&reader)
       }
     } catch {
-      if let call, error.reason == .tooDeep, fault == nil { return .returnedTooDeep(call: call) }
-      switch error.reason {
-      case .wrongType, .notAnInteger, .numberOutOfRange: throw Fault(reason: "\(error)")
-      default: throw Fault(reason: "a line that is not JSON: \(error)")
+      // One that is too deep may tell its name, and its call, behind that.
+      if !isUnusual || error.reason != .tooDeep {
+        return try message(of: parts, failed: error)
       }
     }
-    guard let message else { throw Fault(reason: fault ?? "a message that lacks a member") }
+    if !isUnusual, let parts, !parts.hasAnotherName { return try message(of: parts) }
+    return try readUnusual(line)
+  }
+
+  /// Reads a line whose name is not its first member, or that may have two: the name in one pass,
+  /// what it says in a second one, the rest in a third.
+  private static func readUnusual(
+    _ line: UnsafeBufferPointer<UInt8>
+  ) throws(Fault) -> LineMessage {
+    var parts = LineMessageParts(try kind(of: line))
+    do {
+      // The call first, for a result that is too deep.
+      try JSONReader.read(line, depthMax: .max) { (reader) throws(JSONError) in
+        try reader.beginObject()
+        while let member = try reader.nextMember() {
+          if parts.isLeader(member) { try parts.readLeader(&reader) }
+        }
+      }
+      try JSONReader.read(line, depthMax: depthMax + 1) { (reader) throws(JSONError) in
+        try reader.beginObject()
+        try parts.readRest(&reader)
+      }
+    } catch {
+      return try message(of: parts, failed: error)
+    }
+    return try message(of: parts)
+  }
+
+  /// The name of a message, wherever it stands.
+  private static func kind(
+    of line: UnsafeBufferPointer<UInt8>
+  ) throws(Fault) -> LineMessageParts.Kind {
+    var names: [String] = []
+    var others: [String] = []
+    do {
+      try JSONReader.read(line, depthMax: .max) { (reader) throws(JSONError) in
+        try reader.beginObject()
+        while let member = try reader.nextMember() {
+          if LineMessageParts.Kind(rawValue: member) != nil {
+            names.append(member)
+          } else if others.count < 4 {
+            others.append("'\(member.prefix(40))'")
+          }
+        }
+      }
+    } catch {
+      throw Fault(reason: "a line that is not JSON: \(error)")
+    }
+    // The item of a chunk that raised is no name.
+    if names.contains("raise") { names.removeAll { $0 == "item" } }
+    guard names.count <= 1 else {
+      throw Fault(
+        reason: "a message with two names, '\(names[0])' and '\(names[1])', where one is expected")
+    }
+    guard let name = names.first, let kind = LineMessageParts.Kind(rawValue: name) else {
+      let known = LineMessageParts.Kind.allCases.map { "'\($0.rawValue)'" }
+      let found = others.isEmpty ? "none at all" : others.joined(separator: ", ")
+      throw Fault(
+        reason: "a message without a name: one of its members must be "
+          + known.dropLast().joined(separator: ", ")
+          + " or \(known.last ?? ""), and it has \(found)")
+    }
+    return kind
+  }
+
+  private static func message(of parts: LineMessageParts) throws(Fault) -> LineMessage {
+    if let fault = parts.fault { throw Fault(reason: fault) }
+    guard let message = parts.message else {
+      throw Fault(reason: "a '\(parts.kind.rawValue)' that lacks its '\(parts.missing)'")
+    }
     return message
+  }
+
+  /// What a line is whose reading ended with `error`.
+  private static func message(
+    of parts: LineMessageParts?, failed error: JSONError
+  ) throws(Fault) -> LineMessage {
+    switch error.reason {
+    case .tooDeep:
+      if let parts, let call = parts.returnedCall { return .returnedTooDeep(call: call) }
+    case .wrongType, .notAnInteger, .numberOutOfRange: throw Fault(reason: "\(error)")
+    default: break
+    }
+    throw Fault(reason: "a line that is not JSON: \(error)")
   }
 }
 
@@ -110,12 +188,12 @@ struct LineError: Equatable {
 /// The members of a message as they are read.
 struct LineMessageParts {
   /// The member that names the message.
-  enum Kind: String {
+  enum Kind: String, CaseIterable {
     case ready, failed, `return`, raise, progress, item, retiring
   }
 
-  private let kind: Kind
-  private var call: UInt64 = 0
+  let kind: Kind
+  private var call: UInt64?
   private var ready = LineWorkerReady()
   private var error: LineError?
   private var value: String?
@@ -123,28 +201,32 @@ struct LineMessageParts {
   private var item: Int?
   private var values: String?
   private(set) var fault: String?
+  /// Whether a further member names a message.
+  private(set) var hasAnotherName = false
 
   init(_ kind: Kind) {
     self.kind = kind
   }
 
-  /// Reads the value of the member that names the message. Returns the call of a `return`.
-  mutating func readLeader(_ reader: inout JSONReader) throws(JSONError) -> UInt64? {
+  /// Whether this member names the message.
+  func isLeader(_ member: String) -> Bool { member == kind.rawValue }
+
+  /// The call of a `return` that has been read so far.
+  var returnedCall: UInt64? { kind == .return && fault == nil ? call : nil }
+
+  /// Reads the value of the member that names the message.
+  mutating func readLeader(_ reader: inout JSONReader) throws(JSONError) {
     switch kind {
     case .ready: try readReady(&reader)
     case .failed: error = try LineError.read(&reader)
     case .retiring: _ = try reader.readBool()
     case .return, .raise, .progress, .item:
-      guard let number = UInt64(exactly: try reader.readInt()) else {
-        fault = "a call with a negative number"
-        return nil
-      }
-      call = number
+      call = UInt64(exactly: try reader.readInt())
+      if call == nil { fault = "a call with a negative number" }
     }
-    return kind == .return ? call : nil
   }
 
-  /// Reads the members after it. Those that mean nothing are checked and passed over.
+  /// Reads the members but that one. Those that mean nothing are checked and passed over.
   mutating func readRest(_ reader: inout JSONReader) throws(JSONError) {
     while let member = try reader.nextMember() {
       switch (kind, member) {
@@ -164,7 +246,9 @@ struct LineMessageParts {
           return
         }
         values = try reader.readText()
-      default: try reader.skipValue()
+      default:
+        if Kind(rawValue: member) != nil { hasAnotherName = true }
+        try reader.skipValue()
       }
     }
     let progressBytes = (value?.utf8.count ?? 0) + (text?.utf8.count ?? 0)
@@ -178,12 +262,21 @@ struct LineMessageParts {
     switch kind {
     case .ready: return .ready(ready)
     case .failed: return error.map { .failed(message: $0.inWords) }
-    case .return: return value.map { .returned(call: call, value: $0) }
-    case .raise:
-      return error.map { .raised(call: call, error: $0, item: item, values: values) }
-    case .progress: return .progress(call: call, value: value ?? "null", message: text)
-    case .item: return value.map { .item(call: call, value: $0) }
     case .retiring: return .retiring
+    case .return, .raise, .progress, .item: return call.flatMap(message(ofCall:))
+    }
+  }
+
+  /// The member that a message of this kind cannot do without.
+  var missing: String { kind == .raise ? "error" : "value" }
+
+  private func message(ofCall call: UInt64) -> LineMessage? {
+    switch kind {
+    case .return: value.map { .returned(call: call, value: $0) }
+    case .raise: error.map { .raised(call: call, error: $0, item: item, values: values) }
+    case .item: value.map { .item(call: call, value: $0) }
+    case .progress: .progress(call: call, value: value ?? "null", message: text)
+    case .ready, .failed, .retiring: nil
     }
   }
 

@@ -56,7 +56,11 @@ extension LineWorkerPool {
         channel.isReadyEarly = channel.process == 0
         if !channel.isReadyEarly { state.becameReady(channel.worker, at: now) }
       case .failed(let message):
-        state.initializerFailed(channel.worker, message: message, at: now)
+        // With an initializer it may still be that something else failed; the message says what.
+        let what =
+          settings.initializer == nil
+          ? "a worker failed before it was ready" : "the initializer failed"
+        state.cannotBecomeReady(channel.worker, reason: "\(what): \(message)", at: now)
       case .ended(let call, let outcome):
         // How long it took does not matter: there is credit for one call only.
         _ = state.answered(

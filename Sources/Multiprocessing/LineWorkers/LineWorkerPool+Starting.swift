@@ -8,7 +8,17 @@ extension LineWorkerPool {
     do throws(StartFailure) {
       try start(worker, slot: slot, at: now)
     } catch {
-      state.startFailed(worker, error, at: now)
+      state.startFailed(worker, error, words: words(for: error), at: now)
+    }
+  }
+
+  /// What failed, with the name of what it failed with.
+  func words(for failure: StartFailure) -> String {
+    let reason = String(cString: strerror(failure.errorNumber))
+    return switch failure.stage {
+    case .exec: "the program '\(settings.arguments[0])' cannot be executed: \(reason)"
+    case .workingFolder: "the folder '\(settings.folder ?? "")' cannot be entered: \(reason)"
+    default: "\(failure)"
     }
   }
 

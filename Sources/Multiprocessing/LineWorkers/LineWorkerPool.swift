@@ -146,7 +146,7 @@ public final class LineWorkerPool {
         if channel.isEnded { conclude(channel, .unknown, at: now) }
       } else {
         drop(channel)
-        state.startFailed(channel.worker, failure, at: now)
+        state.startFailed(channel.worker, failure, words: words(for: failure), at: now)
       }
     case .exited(let token, let status, _):
       guard let channel = channels[token] else { return false }

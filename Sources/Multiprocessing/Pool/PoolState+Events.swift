@@ -14,14 +14,17 @@ extension PoolState {
   /// The process of `worker` could not be started. A machine short of processes or memory is
   /// tried again for ever, with growing pauses; anything else counts towards breaking the pool. So
   /// does a working folder, which is here one that somebody has named.
+  ///
+  /// - Parameter words: the failure in words that name what cannot be started, if somebody knows.
   public mutating func startFailed(
-    _ worker: PoolWorkerID, _ failure: StartFailure, at now: UInt64
+    _ worker: PoolWorkerID, _ failure: StartFailure, words: String? = nil, at now: UInt64
   ) {
     guard let index = place(of: worker) else { return }
     precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
     let counts = !failure.isTransient || failure.stage == .workingFolder
-    noteFailure("a worker cannot be started: \(failure)", counts: counts, at: now)
+    let words = words ?? "\(failure)"
+    noteFailure("a worker cannot be started: \(words)", counts: counts, at: now)
     refill(slot, at: now)
   }
 
@@ -50,8 +53,16 @@ extension PoolState {
   public mutating func initializerFailed(
     _ worker: PoolWorkerID, message: String, at now: UInt64
   ) {
+    cannotBecomeReady(worker, reason: "the initializer failed: \(message)", at: now)
+  }
+
+  /// `worker` says that it will never take calls, for a `reason` that is a sentence; its exit is to
+  /// follow.
+  public mutating func cannotBecomeReady(
+    _ worker: PoolWorkerID, reason: String, at now: UInt64
+  ) {
     guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
-    workers[index]!.reason = "the initializer failed: \(message)"
+    workers[index]!.reason = reason
     workers[index]!.deadline = now + settings.grace
   }
 

@@ -31,6 +31,9 @@ public struct WorkerSummary: Equatable, Sendable {
   /// Whether the pool has sent it a signal to end it without any fault of its own: its call was to
   /// end, it was not needed any more, or it did not leave in time.
   public var isEndedByPool: Bool
+  /// What it did for which the pool has ended it, or why it was never ready, as a sentence; nil:
+  /// nothing of that kind.
+  public var fault: String?
   /// How it ended; nil while it lives.
   public var exitStatus: ExitStatus?
 }
@@ -51,6 +54,7 @@ extension PoolState {
     return WorkerSummary(
       slot: worker.slot, process: process, state: summaryState, call: call,
       callsDone: worker.answered, startedAt: startedAt,
-      isEndedByPool: worker.phase >= .terminated && worker.reason == nil)
+      isEndedByPool: worker.phase >= .terminated && worker.reason == nil,
+      fault: worker.reason.map { worker.phase == .killed ? "\($0); it was killed" : $0 })
   }
 }

@@ -54,6 +54,18 @@ public struct StartFailure: Error, Equatable, Sendable {
 extension StartFailure: CustomStringConvertible {
   /// `"exec: No such file or directory"`.
   public var description: String {
-    "\(stage): \(String(cString: strerror(errorNumber)))"
+    "\(stage.words): \(String(cString: strerror(errorNumber)))"
+  }
+}
+
+extension StartFailure.Stage {
+  /// What was being done, in a word or two.
+  fileprivate var words: String {
+    switch self {
+    case .processGroup: "process group"
+    case .workingFolder: "working folder"
+    case .forkServerLost: "fork server lost"
+    case .request, .fork, .limits, .priority, .descriptors, .exec, .watching: "\(self)"
+    }
   }
 }

@@ -3,7 +3,7 @@
 ///     let product = TaskDefinition("product") { (x: Int, y: Int) in x * y }
 ///     try pool.apply(product, 2, 3)
 ///     try pool.starmap(product, [(2, 3), (4, 5)])
-public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable {
+public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable, ArgumentList {
   /// The values, in their order.
   public let values: (repeat each Value)
 
@@ -16,9 +16,10 @@ public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable {
   public init(from decoder: any Decoder) throws {
     var container = try decoder.unkeyedContainer()
     // Before: the compiler (6.3) cannot throw once a pack is initialised.
-    guard container.count ?? Self.count == Self.count else {
-      throw DecodingError.dataCorruptedError(
-        in: container, debugDescription: "the task takes \(Self.count) values")
+    if let given = container.count, given != Self.count {
+      throw DecodingError.dataCorrupted(
+        DecodingError.Context(
+          codingPath: decoder.codingPath, debugDescription: Self.mismatch(given: given)))
     }
     values = (repeat try container.decode((each Value).self))
   }
@@ -29,7 +30,8 @@ public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable {
     repeat try container.encode(each values)
   }
 
-  private static var count: Int {
+  /// How many there are.
+  static var count: Int {
     var count = 0
     func add<Other>(_: Other.Type) { count += 1 }
     repeat add((each Value).self)
@@ -39,5 +41,18 @@ public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable {
   /// Calls `body` with the values.
   func call<Output>(_ body: (repeat each Value) throws -> Output) rethrows -> Output {
     try body(repeat each values)
+  }
+}
+
+/// An `Arguments` of whatever types, for who only counts them.
+protocol ArgumentList {
+  /// How many there are.
+  static var count: Int { get }
+}
+
+extension ArgumentList {
+  /// What is said of another number of them.
+  static func mismatch(given: Int) -> String {
+    "the task takes \(count) arguments; \(given) \(given == 1 ? "was" : "were") given"
   }
 }

@@ -13,17 +13,46 @@ struct CallArguments {
     switch (given, hasNamed) {
     case (.none, false):
       if let nothing = NoArgument() as? Argument { return nothing }
+      if let list = type as? any ArgumentList.Type { throw .argument(list.mismatch(given: 0)) }
       throw .argument("an argument is missing")
     case (_, _) where type == NoArgument.self:
       throw .argument("the task takes no argument")
     case (.none, true):
+      // An object is none of these.
+      guard !(type is any ArgumentList.Type), !(type is any DirectJSON.Type) else {
+        throw .argument("the task takes its arguments by place, and not by name")
+      }
       return try Self.decode(type, from: kwargs)
     case (_, true):
       throw .argument("a task takes its arguments by place or by name, not both")
     case (.one(let place), false):
-      return try Self.decode(type, from: UnsafeBufferPointer(rebasing: args[place]))
+      let argument = UnsafeBufferPointer(rebasing: args[place])
+      // An array may hold them all: so they come in an item of a map.
+      if argument.first != UInt8(ascii: "["), let list = type as? any ArgumentList.Type {
+        throw .argument(list.mismatch(given: 1))
+      }
+      return try Self.decode(type, from: argument)
     case (.several, false):
+      return try decodeAll(type)
+    }
+  }
+
+  /// Several arguments: an array of them all.
+  private func decodeAll<Argument: Decodable>(
+    _ type: Argument.Type
+  ) throws(TaskFailure) -> Argument {
+    do throws(TaskFailure) {
       return try Self.decode(type, from: args)
+    } catch {
+      // What takes an array says best what is wrong with this one.
+      let takesArray = type is any ArgumentList.Type || type is any Sequence.Type
+      guard !takesArray || type == String.self else { throw error }
+      var given = JSONElements(args)
+      var count = 0
+      while given.next() != nil { count += 1 }
+      throw .argument(
+        "the task takes 1 argument; \(count) were given, and as an array they are none: "
+          + error.message)
     }
   }
 
@@ -78,6 +107,10 @@ struct CallArguments {
     do throws(JSONError) {
       return try JSONReader.read(json) { (reader) throws(JSONError) in try Value.read(&reader) }
     } catch {
+      // At its first byte is all of it.
+      if case .wrongType(let expected, let found) = error.reason, error.offset == 0 {
+        throw .argument("expected a value of type \(expected), found one of type \(found)")
+      }
       throw .argument("\(error)")
     }
   }

@@ -125,6 +125,7 @@ def methods_and_paths(checks, service):
             checks.equal("… with Allow", allow - {"HEAD", "OPTIONS"}, allowed)
         for target in ("/v1/nothing", "/v2/jobs", "/nothing", "/v1/jobs/a/b/c", "/V1/JOBS"):
             check_problem(checks, f"GET {target}", http.get(target), 404, "not_found")
+        checks.that("GET / says where to look", "/openapi.yaml" in http.get("/").json["detail"])
         for target in ("/v1/jobs/%zz", "/v1/jobs/a%00b", "/v1/jobs/%ff"):
             check_problem(checks, f"GET {target}", http.get(target), 400, "invalid_request")
         for target, allowed in (("/v1/jobs", "GET, HEAD, POST, OPTIONS"),

@@ -1,6 +1,7 @@
 """A worker for the tests of the worker protocol, which does with its channel what it is told to.
 
-Usage: worker.py [HOW]   with HOW: what it does in place of becoming ready (`BEGINNINGS`)
+Usage: worker.py [HOW]   with HOW: what it does in place of becoming ready (`BEGINNINGS`), or
+                         `sorted`: the members of its messages are in the order of the alphabet
 """
 
 import json
@@ -23,7 +24,7 @@ def send(text):
 
 def say(message):
     """Sends a message."""
-    send(json.dumps(message) + "\n")
+    send(json.dumps(message, sort_keys="sorted" in sys.argv) + "\n")
 
 
 class Raised(Exception):
@@ -246,7 +247,8 @@ SETUP = json.loads(LINES.readline())["setup"]
 if SETUP["initializer"] in INITIALIZERS and SETUP["initargs"] in ([], [SETUP["slot"]]):
     INITIALIZERS[SETUP["initializer"]]()
 for beginning in sys.argv[1:]:
-    BEGINNINGS[beginning]()
+    if beginning != "sorted":
+        BEGINNINGS[beginning]()
 say(READY)
 for line in LINES:
     heard = json.loads(line)
