@@ -28,7 +28,8 @@ public enum OfflineSnapshot {
   ///
   /// - Throws: what `JobStorage.open` and `Compaction.run` do: `inUse` if a server uses the folder;
   ///   `absent` if there is none, and then nothing was made there; `damaged` if the snapshot is not
-  ///   read as it was written. An error leaves the folder fit to start from, also from what it held before.
+  ///   read as it was written. An error leaves the folder fit to start from, also from what it held
+  ///   before.
   public static func make(
     of path: String, processID: Int32, at moment: Moment,
     fileSystem: any FileSystem = POSIXFileSystem()
