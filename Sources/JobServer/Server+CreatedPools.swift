@@ -12,11 +12,11 @@ extension Server {
     case .resizePool(let pool, let processes):
       log.info(
         "a pool is resized",
-        metadata: ["pool": "\(engine.name(ofPool: pool))", "processes": .count(processes)])
-      driver(at: pool)?.resize(to: processes, at: now.instant)
+        metadata: ["pool": "\(driver(of: pool)?.name ?? "")", "processes": .count(processes)])
+      driver(of: pool)?.resize(to: processes, at: now.instant)
     case .closePool(let pool): endPool(pool) { $0.close(at: now.instant) }
     case .terminatePool(let pool): endPool(pool) { $0.terminate(at: now.instant) }
-    case .dropPool(let pool): dropPool(pool)
+    case .dropPool(let pool, let name): dropPool(pool, name)
     case .poolChanged(let pool): poolChanged(pool)
     default: preconditionFailure("not about a pool")
     }
@@ -27,12 +27,19 @@ extension Server {
     pool < drivers.count ? drivers[pool] : nil
   }
 
-  private func startPool(_ index: Int) {
+  /// The same, unless it is another pool's by now.
+  private func driver(of pool: PoolID) -> (any PoolDriver)? {
+    driver(at: pool.index).flatMap { $0.id == pool ? $0 : nil }
+  }
+
+  private func startPool(_ pool: PoolID) {
+    guard engine.isThere(pool) else { return }
+    let index = pool.index
     guard let specification = engine.specification(ofPool: index) else { return }
     let isNew = engine.stage(ofPool: index) == .starting
-    let pool = settings.pool(
+    let configured = settings.pool(
       of: specification, processes: engine.processes(ofPool: index), startsWhole: isNew)
-    guard let pool else {
+    guard let configured else {
       return log.warning(
         "the template of a created pool is not configured; its jobs wait until it is",
         metadata: [
@@ -40,40 +47,44 @@ extension Server {
         ])
     }
     do {
-      guard let driver = try makePool?(index, pool) else {
+      guard let driver = try makePool?(pool, configured) else {
         preconditionFailure("nobody makes pools here")
       }
       add(driver)
       driver.start(at: now.instant)
     } catch {
       // In the next turn: the engine decides nothing while its effects are performed.
-      inbox.append(.poolBroke(pool: index, reason: "\(error)"))
-      inbox.append(.poolEnded(pool: index))
+      inbox.append(.poolBroke(pool: pool, reason: "\(error)"))
+      inbox.append(.poolEnded(pool: pool))
     }
   }
 
   /// Ends the workers of a pool; one that has none has ended.
-  private func endPool(_ index: Int, _ end: (any PoolDriver) -> Void) {
-    if let driver = driver(at: index), !driver.isEnded {
+  private func endPool(_ pool: PoolID, _ end: (any PoolDriver) -> Void) {
+    if let driver = driver(of: pool), !driver.isEnded {
       end(driver)
     } else {
-      inbox.append(.poolEnded(pool: index))
+      inbox.append(.poolEnded(pool: pool))
     }
   }
 
-  private func dropPool(_ index: Int) {
-    (driver(at: index) as? ProgramPoolDriver)?.removeFolder()
-    if let driver = driver(at: index) {
-      log.info("a pool is dropped", metadata: ["pool": "\(driver.name)"])
-      completions.forget(driver.name)
+  private func dropPool(_ pool: PoolID, _ name: String) {
+    log.info("a pool is dropped", metadata: ["pool": "\(name)"])
+    if let driver = driver(of: pool) {
+      (driver as? ProgramPoolDriver)?.removeFolder()
+      removePool(at: pool.index)
     }
-    removePool(at: index)
-    for waiter in poolWaiters.removeAll(of: index) {
+    endCompletionWaits(of: name)
+    completions.forget(name)
+    for waiter in poolWaiters.removeAll(of: pool) {
       waiter.response.resume(with: JobAnswers.problem(PoolAnswers.gone))
     }
   }
 
-  private func poolChanged(_ index: Int) {
+  private func poolChanged(_ pool: PoolID) {
+    // What waits for one that is dropped already hears so then.
+    guard engine.isThere(pool) else { return }
+    let index = pool.index
     let stage = engine.stage(ofPool: index)
     var metadata: Logger.Metadata = [
       "pool": "\(engine.name(ofPool: index))", "state": "\(stage.rawValue)",
@@ -83,7 +94,7 @@ extension Server {
     log.info("a pool changed", metadata: metadata)
     guard stage == .joined else { return }
     endCompletionWaits(of: engine.name(ofPool: index))
-    for waiter in poolWaiters.removeAll(of: index) { tellPool(of: waiter) }
+    for waiter in poolWaiters.removeAll(of: pool) { tellPool(of: waiter) }
   }
 
   // MARK: Answers
@@ -116,7 +127,9 @@ extension Server {
   // MARK: Waiting
 
   /// Lets a client wait until a pool is joined.
-  func waitJoined(_ response: PendingResponse, for pool: Int, milliseconds: JobCore.Milliseconds) {
+  func waitJoined(
+    _ response: PendingResponse, for pool: PoolID, milliseconds: JobCore.Milliseconds
+  ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
     let handle = poolWaiters.add(response, for: pool, until: deadline.nanoseconds)
     inbox.append(.poolAttended(pool: pool, isWaiting: true))
@@ -141,6 +154,6 @@ extension Server {
   }
 
   private func tellPool(of waiter: PoolWaiters.Waiter) {
-    tell(poolHandle(at: waiter.pool), of: Server.poolRecords, to: waiter.response)
+    tell(poolHandle(at: waiter.pool.index), of: Server.poolRecords, to: waiter.response)
   }
 }

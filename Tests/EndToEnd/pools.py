@@ -213,6 +213,15 @@ def failed_starts(checks, service, http):
         thread.join()
     checks.equal("two who ask for the same hear the same",
                  [two[index].status for index in range(2)], [503, 503])
+    thread = threading.Thread(target=ask, args=(0,))
+    thread.start()
+    wait_until(lambda: pool(http, "bad").get("state") == "starting", 3)
+    answer = post(http, "/v1/pools/bad/terminate")
+    thread.join()
+    checks.equal("who ends a pool that is being created sees it joined",
+                 (answer.status, answer.json.get("state")), (200, "joined"))
+    checks.that("… and who wanted it hears so", two[0].status == 503
+                and "terminated" in two[0].json["detail"], "503", two[0])
 
 
 # Changes

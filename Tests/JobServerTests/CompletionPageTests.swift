@@ -97,7 +97,7 @@ import Testing
     let items = MapItems(text: Array("1,2".utf8), starts: [0, 2])
     let slot = SlotID(pool: 0, index: 0)
     for event: Event in [
-      .poolAnnounced(pool: 0, tasks: ["square"]), .slotReady(slot, credit: 1, pid: 1),
+      .poolAnnounced(pool: PoolID(0), tasks: ["square"]), .slotReady(slot, credit: 1, pid: 1),
       .mapReceived(
         MapSubmission(task: "square", items: items, id: JobID("both"), chunkSize: 1), request: 1),
     ] { engine.handle(event, at: Jobs.moment, &turn) }

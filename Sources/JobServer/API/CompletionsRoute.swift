@@ -149,11 +149,11 @@ extension Server {
   }
 
   /// A client begins or ends to wait, which counts where a pool ends that nobody attends.
-  private func noteAttendance(of pool: String, _ event: (Int) -> Event) {
+  private func noteAttendance(of pool: String, _ event: (PoolID) -> Event) {
     guard let index = engine.poolIndex(named: pool),
       engine.specification(ofPool: index)?.idleTimeout != nil
     else { return }
-    inbox.append(event(index))
+    inbox.append(event(engine.id(ofPool: index)))
   }
 
   /// Answers waiters; those of one wish in a row have the same answer.
