@@ -65,6 +65,9 @@ extension Engine {
   /// What submissions to a pool may have.
   public func rule(ofPool pool: Int) -> PoolRule { pools[pool].rule }
 
+  /// Whether there are pools that end when nobody is interested in them.
+  public var hasAbandonablePools: Bool { poolWork.abandonable > 0 }
+
   // MARK: Creation
 
   mutating func createPool(

@@ -131,8 +131,8 @@ extension Server {
     _ response: PendingResponse, for pool: PoolID, milliseconds: JobCore.Milliseconds
   ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
-    let handle = poolWaiters.add(response, for: pool, until: deadline.nanoseconds)
-    inbox.append(.poolAttended(pool: pool, isWaiting: true))
+    let handle = poolWaiters.add(
+      response, for: pool, until: deadline.nanoseconds, attendance(ofPool: pool.index))
     let end = { [unowned self] in
       if let waiter = poolWaiters.remove(handle) { poolWaitIsOver(waiter) }
     }
@@ -149,7 +149,6 @@ extension Server {
 
   /// The wait is over, and the pool is not joined: the client hears how far it is.
   func poolWaitIsOver(_ waiter: PoolWaiters.Waiter) {
-    inbox.append(.poolLeft(pool: waiter.pool))
     tellPool(of: waiter)
   }
 

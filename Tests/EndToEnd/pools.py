@@ -14,7 +14,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state, wait_until)
 from line_workers.asking import pids, submit
 from pool_bodies import FAILURES, REFUSED
 
@@ -536,6 +536,20 @@ def configured_pools(checks, service, http):
     checks.equal("at the next start it is there", run(http, "nap", 0)["state"], "succeeded")
 
 
+def ended_before_ready(checks, _service, _http):
+    """A configured pool that is ended before it had a worker does not keep the service starting."""
+    slow = "pools:\n  slow: { worker: [/bin/sleep, '30'], processes: 1 }\n  default: {}\n"
+    service = configured(slow)
+    service.wanted_port = service.port = free_port()
+    service.launch()
+    wait_until(lambda: "listening" in service.log_text(), 10)
+    with service.connection() as http:
+        checks.equal("one whose worker is not ready is closed", end(http, "slow", "close")["state"],
+                     "joined")
+    checks.that("the service is ready", service.wait_ready(5))
+    service.end()
+
+
 def leftovers(checks, service, http):
     """With created pools of every kind nothing is left of the service."""
     for template in ("default", "python", "shell"):
@@ -558,7 +572,8 @@ def leftovers(checks, service, http):
 
 
 PARTS = [creation, kinds, keys, refusals, failed_starts, resizing, pausing, closing, terminating,
-         scheduled_and_timed, abandoned, restarts, limits, configured_pools, leftovers]
+         scheduled_and_timed, abandoned, restarts, limits, configured_pools, ended_before_ready,
+         leftovers]
 
 
 def main():

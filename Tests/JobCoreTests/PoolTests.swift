@@ -23,6 +23,19 @@ struct PoolTests {
     #expect(rig.engine.stage(ofPool: 1) == .running && rig.engine.poolPlaces == [0, 1])
   }
 
+  @Test func `what an earlier pool of its name had is told from what it has`() throws {
+    var rig = Rig()
+    rig.create(mine, tasks: ["square"])
+    #expect(rig.store.createdPools[0].firstNumber == 1)
+    let number = try rig.square(pool: "mine")
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    rig.create(mine, tasks: ["square"])
+    let own = try rig.square(pool: "mine")
+    try rig.crash()
+    #expect((number + 1...own).contains(rig.store.createdPools[0].firstNumber))
+  }
+
   @Test func `a pool whose worker cannot be made ready is not there, and says why`() {
     var rig = Rig()
     rig.handle(.poolCreateReceived(mine, request: 1))

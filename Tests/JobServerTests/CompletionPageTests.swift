@@ -20,7 +20,7 @@ import Testing
       store.restore(job)
     }
     var feeds = CompletionFeeds()
-    feeds.begin(at: 0, store)
+    feeds.begin(at: 0, store, configured: ["default"])
     let engine = Engine(store: store, pools: ["default"], limits: Limits(), seed: 1)
     return (engine, feeds.feed(of: "default", in: store.names))
   }
@@ -108,7 +108,7 @@ import Testing
     }
     #expect(engine.store.map(1)?.stage == .final)
     var feeds = CompletionFeeds()
-    feeds.begin(at: 0, engine.store)
+    feeds.begin(at: 0, engine.store, configured: ["default"])
     let told = try page(engine, feeds.feed(of: "default", in: engine.store.names))
     #expect(told.ids == ["both"])
     let map = told.tree["completions"]?.elements.first?["map"]

@@ -129,6 +129,7 @@ extension Server {
     input.open(
       number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
     mapInputs.open(input, number)
+    input.attendance = attendance(of: number)
     inputChanged(of: number)
   }
 

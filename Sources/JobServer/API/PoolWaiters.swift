@@ -11,6 +11,8 @@ struct PoolWaiters {
   struct Waiter {
     let response: PendingResponse
     let pool: PoolID
+    /// What keeps the pool from being ended meanwhile.
+    fileprivate let attendance: Attendance?
     /// Never used twice.
     fileprivate let serial: UInt64
   }
@@ -31,10 +33,12 @@ struct PoolWaiters {
 
   /// Lets a client wait until `deadline`.
   mutating func add(
-    _ response: PendingResponse, for pool: PoolID, until deadline: UInt64
+    _ response: PendingResponse, for pool: PoolID, until deadline: UInt64,
+    _ attendance: Attendance? = nil
   ) -> Handle {
     lastSerial += 1
-    let waiter = Waiter(response: response, pool: pool, serial: lastSerial)
+    let waiter = Waiter(
+      response: response, pool: pool, attendance: attendance, serial: lastSerial)
     let handle = timers.schedule(waiter, at: deadline)
     handles[pool, default: [:]][lastSerial] = handle
     return handle
