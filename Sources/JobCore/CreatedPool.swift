@@ -60,6 +60,9 @@ public struct CreatedPool: Equatable, Sendable {
   public var specification: PoolSpecification
   /// When it was ready for the first time.
   public var createdAt: Timestamp
+  /// The number of the first job, or map, that could be its: those before are of earlier pools of
+  /// its name.
+  public var firstNumber: JobNumber = 1
   /// How many workers it keeps by now.
   public var processes: Int
   /// Whether it starts no jobs for the time being.
@@ -70,10 +73,13 @@ public struct CreatedPool: Equatable, Sendable {
   public var cause: String?
 
   /// A pool that has just been created.
-  public init(_ specification: PoolSpecification, at timestamp: Timestamp) {
+  public init(
+    _ specification: PoolSpecification, at timestamp: Timestamp, firstNumber: JobNumber = 1
+  ) {
     self.specification = specification
     createdAt = timestamp
     processes = specification.processes
+    self.firstNumber = firstNumber
   }
 
   /// Its name.

@@ -15,19 +15,19 @@ public enum Effect: Equatable, Sendable {
   /// Nothing runs any more: the drain is complete.
   case finishDrain
 
-  // Pools, by their position. What becomes of it is told by `poolStarted`, `poolEnded`.
+  // Pools. What becomes of it is told by `poolStarted`, `poolEnded`.
   /// Start the workers of a pool that was created; see `Engine.specification(ofPool:)`.
-  case startPool(Int)
+  case startPool(PoolID)
   /// Keep so many workers.
-  case resizePool(Int, processes: Int)
+  case resizePool(PoolID, processes: Int)
   /// End the workers once they have done what they have.
-  case closePool(Int)
+  case closePool(PoolID)
   /// End the workers: SIGTERM now, SIGKILL after a second.
-  case terminatePool(Int)
-  /// The pool is no more, and its position may become another's.
-  case dropPool(Int)
+  case terminatePool(PoolID)
+  /// The pool of this name is no more, and its position may be another's by now.
+  case dropPool(PoolID, name: String)
   /// What a handle of a pool shows changed: wake whoever waits for it.
-  case poolChanged(Int)
+  case poolChanged(PoolID)
 }
 
 /// What a request hears.

@@ -23,7 +23,7 @@ extension Engine {
     case .running:
       if pools[pool].specification != nil { emit(.poolClosed(name), &turn) }
       leaveRunning(pool, for: .closing)
-      turn.effects.append(.poolChanged(pool))
+      turn.effects.append(.poolChanged(id(ofPool: pool)))
     case .closing, .terminating, .joined: break
     }
     // After that: it shows the pool as the review leaves it.
@@ -55,11 +55,7 @@ extension Engine {
     guard stage != .terminating, stage != .joined else { return }
     pools[pool].end.cause = cause
     if stage == .starting {
-      // Whoever wanted it hears so when its workers are gone.
-      if pools[pool].brokenReason == nil {
-        pools[pool].brokenReason = "it was terminated before all of its workers were ready"
-      }
-      return turn.effects.append(.terminatePool(pool))
+      return endBeginning(pool, "it was terminated before all of its workers were ready", &turn)
     }
     if pools[pool].specification != nil {
       emit(.poolTerminated(pools[pool].name, cause: cause), &turn)
@@ -68,11 +64,25 @@ extension Engine {
     endMaps(of: pool, at: moment, &turn)
     endCalls(of: pool)
     pools[pool].end.isTold = true
-    turn.effects.append(.terminatePool(pool))
-    turn.effects.append(.poolChanged(pool))
+    turn.effects.append(.terminatePool(id(ofPool: pool)))
+    turn.effects.append(.poolChanged(id(ofPool: pool)))
     var budget = limits.forgottenPerTurnMax
     endWaitingJobs(of: pool, &budget, at: moment, &turn)
     reviewPools(at: moment, &turn)
+  }
+
+  /// Ends a pool that is being created. Whoever wanted it hears so when its workers are gone.
+  private mutating func endBeginning(_ pool: Int, _ reason: String, _ turn: inout Turn) {
+    guard !pools[pool].end.isTold else { return }
+    pools[pool].end.isTold = true
+    pools[pool].brokenReason = reason
+    turn.effects.append(.terminatePool(id(ofPool: pool)))
+  }
+
+  /// A pool gave up.
+  mutating func poolBroke(_ pool: Int, _ reason: String, _ turn: inout Turn) {
+    if pools[pool].stage == .starting { return endBeginning(pool, reason, &turn) }
+    pools[pool].brokenReason = reason
   }
 
   /// Ends pools that are being created, as the service is about to end.
@@ -186,15 +196,17 @@ extension Engine {
     guard pools[pool].stage == .starting else { return }
     let reason = pools[pool].brokenReason ?? "its workers ended before all of them were ready"
     let refusal = isDraining ? Refusal.draining : .poolNotStarted(reason: reason)
-    let end = pools[pool].end
-    for request in end.createRequests {
+    for request in pools[pool].end.createRequests {
       turn.effects.append(.answer(request, .refused(refusal)))
     }
-    for request in end.terminateRequests {
-      turn.effects.append(.answer(request, .refused(.noSuchPool(pools[pool].name))))
-    }
-    pools[pool] = .vacant
-    turn.effects.append(.dropPool(pool))
+    let requests = pools[pool].end.terminateRequests
+    guard !requests.isEmpty else { return vacate(pool, &turn) }
+    // Whoever ended it sees that, as of any other.
+    pools[pool].end.createRequests = []
+    pools[pool].end.terminateRequests = []
+    pools[pool].end.isNeverRun = true
+    keepJoined(pool, at: moment, &turn)
+    for request in requests { turn.effects.append(.answer(request, .pool(pools[pool].name))) }
   }
 
   /// Looks how far the pools are that are on their way out.
@@ -210,7 +222,7 @@ extension Engine {
         join(pool, at: moment, &turn)
       } else if !pools[pool].end.isTold {
         pools[pool].end.isTold = true
-        turn.effects.append(.closePool(pool))
+        turn.effects.append(.closePool(id(ofPool: pool)))
       }
       for request in requests {
         turn.effects.append(.answer(request, .pool(pools[pool].name)))
@@ -220,9 +232,14 @@ extension Engine {
 
   private mutating func join(_ pool: Int, at moment: Moment, _ turn: inout Turn) {
     poolWork.ending -= 1
+    keepJoined(pool, at: moment, &turn)
+  }
+
+  /// What is left of a pool stays to be looked at, if it was created for a while.
+  private mutating func keepJoined(_ pool: Int, at moment: Moment, _ turn: inout Turn) {
     pools[pool].stage = .joined
     pools[pool].end.joinedAt = moment.instant
-    turn.effects.append(.poolChanged(pool))
+    turn.effects.append(.poolChanged(id(ofPool: pool)))
     guard pools[pool].specification != nil else { return }
     poolWork.joined += 1
     if poolWork.joined > limits.joinedPoolsMax { dropOldestPool(&turn) }
@@ -245,10 +262,14 @@ extension Engine {
 
   /// Drops a created pool that is joined.
   mutating func dropPool(_ pool: Int, _ turn: inout Turn) {
-    emit(.poolRemoved(pools[pool].name), &turn)
+    if !pools[pool].end.isNeverRun { emit(.poolRemoved(pools[pool].name), &turn) }
     poolWork.joined -= 1
-    pools[pool] = .vacant
-    turn.effects.append(.dropPool(pool))
+    vacate(pool, &turn)
+  }
+
+  private mutating func vacate(_ pool: Int, _ turn: inout Turn) {
+    turn.effects.append(.dropPool(id(ofPool: pool), name: pools[pool].name))
+    pools[pool] = .vacant(serial: pools[pool].serial + 1)
   }
 
   /// Jobs that are not final, and maps whose items still come.

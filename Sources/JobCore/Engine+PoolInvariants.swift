@@ -35,7 +35,8 @@ extension Engine {
     expect(pool.end.createRequests.isEmpty || pool.stage == .starting, "somebody waits for ever")
     switch pool.stage {
     case .starting: expect(calls.isEmpty, "it runs jobs before it is there")
-    case .running, .closing: break
+    case .running: expect(!pool.end.isTold, "it takes jobs and was told to end")
+    case .closing: break
     case .terminating:
       expect(calls.allSatisfy { $0.ending != nil }, "a call of a terminated pool goes on")
     case .joined:

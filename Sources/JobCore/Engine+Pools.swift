@@ -34,6 +34,14 @@ extension Engine {
     return name.isEmpty ? nil : pools.firstIndex { $0.name == name }
   }
 
+  /// Which pool has a position now.
+  public func id(ofPool pool: Int) -> PoolID { PoolID(pool, serial: pools[pool].serial) }
+
+  /// Whether a pool is there, and not another one at its position.
+  public func isThere(_ pool: PoolID) -> Bool {
+    pool.index < pools.count && pools[pool.index].serial == pool.serial
+  }
+
   /// The name of a pool.
   public func name(ofPool pool: Int) -> String { pools[pool].name }
 
@@ -57,6 +65,9 @@ extension Engine {
   /// What submissions to a pool may have.
   public func rule(ofPool pool: Int) -> PoolRule { pools[pool].rule }
 
+  /// Whether there are pools that end when nobody is interested in them.
+  public var hasAbandonablePools: Bool { poolWork.abandonable > 0 }
+
   // MARK: Creation
 
   mutating func createPool(
@@ -76,11 +87,13 @@ extension Engine {
     if let joined = poolIndex(named: specification.name) { dropPool(joined, &turn) }
     let index = vacantPlace(&turn)
     let rule = poolRules[specification.template] ?? PoolRule()
+    let serial = pools[index].serial
     pools[index] = PoolEntry(
       name: specification.name, rule: rule.of(specification), specification: specification)
+    pools[index].serial = serial
     pools[index].stage = .starting
     pools[index].end.createRequests = [request]
-    turn.effects.append(.startPool(index))
+    turn.effects.append(.startPool(id(ofPool: index)))
   }
 
   /// The same request again: it hears what the first one does. A name that it left out is not
@@ -95,6 +108,9 @@ extension Engine {
       turn.effects.append(.answer(request, .refused(.poolMismatch(name))))
     } else if pools[index].stage == .starting {
       pools[index].end.createRequests.append(request)
+    } else if pools[index].end.isNeverRun {
+      let reason = pools[index].brokenReason ?? ""
+      turn.effects.append(.answer(request, .refused(.poolNotStarted(reason: reason))))
     } else {
       turn.effects.append(.answer(request, .poolCreated(name, isReplay: true)))
     }
@@ -130,17 +146,18 @@ extension Engine {
   private mutating func vacantPlace(_ turn: inout Turn) -> Int {
     if let place = pools.indices.first(where: { pools[$0].isVacant }) { return place }
     if pools.count < Engine.poolsMax {
-      pools.append(.vacant)
+      pools.append(.vacant(serial: 0))
       return pools.count - 1
     }
     return dropOldestPool(&turn)
   }
 
-  /// All workers of a pool are ready for the first time.
+  /// All workers of a pool are ready for the first time. One that was told to end meanwhile ends
+  /// all the same: its workers had not heard it yet.
   mutating func poolStarted(_ pool: Int, at moment: Moment, _ turn: inout Turn) {
-    guard pools[pool].stage == .starting, let specification = pools[pool].specification else {
-      return
-    }
+    guard pools[pool].stage == .starting, !pools[pool].end.isTold,
+      let specification = pools[pool].specification
+    else { return }
     let requests = pools[pool].end.createRequests
     pools[pool].end.createRequests = []
     emit(.poolCreated(specification, at: moment.timestamp), &turn)
@@ -149,7 +166,7 @@ extension Engine {
       let answer = Answer.poolCreated(specification.name, isReplay: place > 0)
       turn.effects.append(.answer(request, answer))
     }
-    turn.effects.append(.poolChanged(pool))
+    turn.effects.append(.poolChanged(id(ofPool: pool)))
   }
 
   /// A created pool takes jobs from now on.
@@ -175,7 +192,7 @@ extension Engine {
     if let processes, processes != pools[pool].processes {
       if isCreated { emit(.poolResized(name, processes: processes), &turn) }
       pools[pool].processes = processes
-      turn.effects.append(.resizePool(pool, processes: processes))
+      turn.effects.append(.resizePool(id(ofPool: pool), processes: processes))
     }
     if let isPaused, isPaused != pools[pool].isPaused {
       if isCreated { emit(isPaused ? .poolPaused(name) : .poolResumed(name), &turn) }
@@ -206,8 +223,6 @@ extension Engine {
   }
 
   mutating func poolLeft(_ pool: Int, at moment: Moment) {
-    // It may have been dropped meanwhile, and another have its position.
-    guard pools[pool].attendance.count > 0 else { return }
     pools[pool].attendance.count -= 1
     pools[pool].attendance.lastAt = moment.instant
   }
@@ -237,7 +252,7 @@ extension Engine {
       // What has no job any more needs no workers to end.
       if pools[pool].stage != .terminating, pools[pool].stage == .running || openJobs(of: pool) > 0
       {
-        turn.effects.append(.startPool(pool))
+        turn.effects.append(.startPool(id(ofPool: pool)))
       } else {
         pools[pool].end.isWorkerless = true
       }

@@ -107,17 +107,9 @@ public struct Engine: Sendable {
     case .poolCreateReceived, .poolChangeReceived, .poolCloseReceived, .poolTerminateReceived,
       .poolAttended, .poolLeft:
       poolWished(event, at: moment, &turn)
-    case .poolStarted(let pool):
-      poolStarted(pool, at: moment, &turn)
-    case .poolEnded(let pool):
-      poolEnded(pool, at: moment, &turn)
-    case .poolAnnounced(let pool, let tasks, let isDynamic):
-      pools[pool].tasks = Set(tasks)
-      pools[pool].isDynamic = isDynamic
-    case .poolBroke(let pool, let reason):
-      pools[pool].brokenReason = reason
-      // Nobody waits for those that were faster.
-      if pools[pool].stage == .starting { turn.effects.append(.terminatePool(pool)) }
+    case .poolStarted(let pool), .poolEnded(let pool), .poolBroke(let pool, _),
+      .poolAnnounced(let pool, _, _):
+      if isThere(pool) { poolTold(event, pool.index, at: moment, &turn) }
     case .slotReady(let slot, let credit, let pid):
       slotReady(slot, credit, pid, at: moment, &turn)
     case .slotGone(let slot):
@@ -160,9 +152,23 @@ public struct Engine: Sendable {
     case .poolTerminateReceived(let name, let request):
       terminatePool(name, request, at: moment, &turn)
     case .poolAttended(let pool, let isWaiting):
-      poolAttended(pool, isWaiting: isWaiting, at: moment)
-    case .poolLeft(let pool): poolLeft(pool, at: moment)
+      if isThere(pool) { poolAttended(pool.index, isWaiting: isWaiting, at: moment) }
+    case .poolLeft(let pool): if isThere(pool) { poolLeft(pool.index, at: moment) }
     default: preconditionFailure("not a wish about a pool")
+    }
+  }
+
+  private mutating func poolTold(
+    _ event: Event, _ pool: Int, at moment: Moment, _ turn: inout Turn
+  ) {
+    switch event {
+    case .poolStarted: poolStarted(pool, at: moment, &turn)
+    case .poolEnded: poolEnded(pool, at: moment, &turn)
+    case .poolAnnounced(_, let tasks, let isDynamic):
+      pools[pool].tasks = Set(tasks)
+      pools[pool].isDynamic = isDynamic
+    case .poolBroke(_, let reason): poolBroke(pool, reason, &turn)
+    default: preconditionFailure("not told by a pool")
     }
   }
 

@@ -40,6 +40,23 @@ public struct SlotID: Hashable, Sendable {
   }
 }
 
+/// Names one pool; never used twice in one run of the service.
+///
+/// Its position is given to another one when it is gone. What is still on its way from or to it by
+/// then, because the disk is slow, must not be taken for the other's.
+public struct PoolID: Hashable, Sendable {
+  /// The position among the pools, configured ones first.
+  public let index: Int
+  /// How many pools had the position before.
+  public let serial: Int
+
+  /// Makes a pool's name.
+  public init(_ index: Int, serial: Int = 0) {
+    self.index = index
+    self.serial = serial
+  }
+}
+
 /// A fact that happened. The engine never refuses one: it decides what follows from it.
 public enum Event: Equatable, Sendable {
   // Clients.
@@ -79,22 +96,22 @@ public enum Event: Equatable, Sendable {
   case poolCloseReceived(String, request: RequestID)
   /// Somebody asks that a pool end with all that it has.
   case poolTerminateReceived(String, request: RequestID)
-  /// A request names the pool at this position, and waits for it if it `isWaiting`; then
+  /// A request names this pool, and waits for it if it `isWaiting`; then
   /// `poolLeft` is to follow.
-  case poolAttended(pool: Int, isWaiting: Bool)
-  /// A request waits for the pool at this position no longer.
-  case poolLeft(pool: Int)
+  case poolAttended(pool: PoolID, isWaiting: Bool)
+  /// A request waits for this pool no longer.
+  case poolLeft(pool: PoolID)
 
-  // Workers.
+  // Workers. What a pool tells that is no more is dropped.
   /// All workers of a pool that is being created are ready.
-  case poolStarted(pool: Int)
+  case poolStarted(pool: PoolID)
   /// The last worker of a pool that was told to end, or broke, is gone.
-  case poolEnded(pool: Int)
+  case poolEnded(pool: PoolID)
   /// A pool's worker told which tasks it knows: its first one, or a later one that knows others. If
   /// it `isDynamic`, it runs tasks as well that it does not name.
-  case poolAnnounced(pool: Int, tasks: [String], isDynamic: Bool = false)
+  case poolAnnounced(pool: PoolID, tasks: [String], isDynamic: Bool = false)
   /// A pool gave up: its workers cannot be made ready.
-  case poolBroke(pool: Int, reason: String)
+  case poolBroke(pool: PoolID, reason: String)
   /// A slot has a worker, which may hold `credit` calls at once.
   case slotReady(SlotID, credit: Int, pid: Int32)
   /// A slot has no worker, or one that takes no more calls.

@@ -21,7 +21,8 @@ extension JobStore {
             || key != nil && pool.specification.idempotencyKey == key
         })
       else { throw Misfit(record: record, found: nil) }
-      createdPools.append(CreatedPool(specification, at: timestamp))
+      createdPools.append(
+        CreatedPool(specification, at: timestamp, firstNumber: nextNumber))
       releaseNames()
     case .poolResized(let name, let processes):
       try move(name, by: .resized, record) { $0.processes = processes }

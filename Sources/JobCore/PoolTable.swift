@@ -50,6 +50,8 @@ public enum PoolStage: String, CaseIterable, Sendable {
 /// What the engine knows of a pool.
 struct PoolEntry: Equatable, Sendable {
   let name: String
+  /// How many pools had its position before.
+  var serial = 0
   /// What a client asked for; nil: it is configured.
   let specification: PoolSpecification?
   /// What its submissions may have.
@@ -85,9 +87,10 @@ struct PoolEntry: Equatable, Sendable {
     processes = specification?.processes ?? 1
   }
 
-  /// A position without a pool.
-  static var vacant: PoolEntry {
+  /// A position without a pool, for the one that will be the `serial`th there.
+  static func vacant(serial: Int) -> PoolEntry {
     var entry = PoolEntry(name: "", rule: PoolRule())
+    entry.serial = serial
     entry.stage = .joined
     return entry
   }
@@ -114,10 +117,13 @@ struct PoolEnd: Equatable, Sendable {
   var terminateRequests: [RequestID] = []
   /// Why it was terminated, if nobody asked for it.
   var cause: String?
-  /// Whether its workers were told to end.
+  /// Whether its workers were told to end; one that is starting then is not to become a pool, even
+  /// if all of them are ready before they hear it.
   var isTold = false
   /// Whether all of them are gone for good.
   var isWorkerless = false
+  /// Whether it was terminated before it took jobs. There is no record of it.
+  var isNeverRun = false
   /// When it was joined.
   var joinedAt: Instant?
   /// Of a terminated one: no job from this number on waits for another attempt.

@@ -1,5 +1,6 @@
 import HTTPServer
 import JobCore
+import JobStorage
 import Logging
 import Multiprocessing
 
@@ -12,11 +13,11 @@ extension Server {
     case .resizePool(let pool, let processes):
       log.info(
         "a pool is resized",
-        metadata: ["pool": "\(engine.name(ofPool: pool))", "processes": .count(processes)])
-      driver(at: pool)?.resize(to: processes, at: now.instant)
+        metadata: ["pool": "\(driver(of: pool)?.name ?? "")", "processes": .count(processes)])
+      driver(of: pool)?.resize(to: processes, at: now.instant)
     case .closePool(let pool): endPool(pool) { $0.close(at: now.instant) }
     case .terminatePool(let pool): endPool(pool) { $0.terminate(at: now.instant) }
-    case .dropPool(let pool): dropPool(pool)
+    case .dropPool(let pool, let name): dropPool(pool, name)
     case .poolChanged(let pool): poolChanged(pool)
     default: preconditionFailure("not about a pool")
     }
@@ -27,12 +28,19 @@ extension Server {
     pool < drivers.count ? drivers[pool] : nil
   }
 
-  private func startPool(_ index: Int) {
+  /// The same, unless it is another pool's by now.
+  private func driver(of pool: PoolID) -> (any PoolDriver)? {
+    driver(at: pool.index).flatMap { $0.id == pool ? $0 : nil }
+  }
+
+  private func startPool(_ pool: PoolID) {
+    guard engine.isThere(pool) else { return }
+    let index = pool.index
     guard let specification = engine.specification(ofPool: index) else { return }
     let isNew = engine.stage(ofPool: index) == .starting
-    let pool = settings.pool(
+    let configured = settings.pool(
       of: specification, processes: engine.processes(ofPool: index), startsWhole: isNew)
-    guard let pool, whyNotMade(specification) == nil else {
+    guard let configured, whyNotMade(specification) == nil else {
       return log.warning(
         "a created pool has no workers",
         metadata: [
@@ -41,15 +49,15 @@ extension Server {
         ])
     }
     do {
-      guard let driver = try makePool?(index, pool) else {
+      guard let driver = try makePool?(pool, configured) else {
         preconditionFailure("nobody makes pools here")
       }
       add(driver)
       driver.start(at: now.instant)
     } catch {
       // In the next turn: the engine decides nothing while its effects are performed.
-      inbox.append(.poolBroke(pool: index, reason: "\(error)"))
-      inbox.append(.poolEnded(pool: index))
+      inbox.append(.poolBroke(pool: pool, reason: "\(error)"))
+      inbox.append(.poolEnded(pool: pool))
     }
   }
 
@@ -65,27 +73,31 @@ extension Server {
   }
 
   /// Ends the workers of a pool; one that has none has ended.
-  private func endPool(_ index: Int, _ end: (any PoolDriver) -> Void) {
-    if let driver = driver(at: index), !driver.isEnded {
+  private func endPool(_ pool: PoolID, _ end: (any PoolDriver) -> Void) {
+    if let driver = driver(of: pool), !driver.isEnded {
       end(driver)
     } else {
-      inbox.append(.poolEnded(pool: index))
+      inbox.append(.poolEnded(pool: pool))
     }
   }
 
-  private func dropPool(_ index: Int) {
-    (driver(at: index) as? ProgramPoolDriver)?.removeFolder()
-    if let driver = driver(at: index) {
-      log.info("a pool is dropped", metadata: ["pool": "\(driver.name)"])
-      completions.forget(driver.name)
+  private func dropPool(_ pool: PoolID, _ name: String) {
+    log.info("a pool is dropped", metadata: ["pool": "\(name)"])
+    if let driver = driver(of: pool) {
+      (driver as? ProgramPoolDriver)?.removeFolder()
+      removePool(at: pool.index)
     }
-    removePool(at: index)
-    for waiter in poolWaiters.removeAll(of: index) {
+    endCompletionWaits(of: name)
+    completions.forget(name)
+    for waiter in poolWaiters.removeAll(of: pool) {
       waiter.response.resume(with: JobAnswers.problem(PoolAnswers.gone))
     }
   }
 
-  private func poolChanged(_ index: Int) {
+  private func poolChanged(_ pool: PoolID) {
+    // What waits for one that is dropped already hears so then.
+    guard engine.isThere(pool) else { return }
+    let index = pool.index
     let stage = engine.stage(ofPool: index)
     var metadata: Logger.Metadata = [
       "pool": "\(engine.name(ofPool: index))", "state": "\(stage.rawValue)",
@@ -94,8 +106,27 @@ extension Server {
     if let reason = engine.reason(ofPool: index) { metadata["reason"] = "\(reason)" }
     log.info("a pool changed", metadata: metadata)
     guard stage == .joined else { return }
+    if engine.specification(ofPool: index) != nil {
+      metrics.dropPool(engine.name(ofPool: index), engine.store)
+    }
     endCompletionWaits(of: engine.name(ofPool: index))
-    for waiter in poolWaiters.removeAll(of: index) { tellPool(of: waiter) }
+    for waiter in poolWaiters.removeAll(of: pool) { tellPool(of: waiter) }
+  }
+
+  /// Removes what pools that are no more have left of their working folders: they were dropped, or
+  /// ended, when none of their workers was there to do it.
+  func removeForsakenFolders() {
+    let prefix = "work-"
+    let names = (try? POSIXFileSystem().list(settings.directory)) ?? []
+    for name in names.sorted() where name.hasPrefix(prefix) {
+      if let pool = engine.poolIndex(named: String(name.dropFirst(prefix.count))) {
+        guard [.joined, .terminating].contains(engine.stage(ofPool: pool)) else { continue }
+      }
+      let isGone = FolderSweeper.remove("\(settings.directory)/\(name)")
+      log.info(
+        "the working folder of a pool that is no more is removed",
+        metadata: ["folder": "\(name)", "gone": .stringConvertible(isGone)])
+    }
   }
 
   // MARK: Answers
@@ -128,10 +159,12 @@ extension Server {
   // MARK: Waiting
 
   /// Lets a client wait until a pool is joined.
-  func waitJoined(_ response: PendingResponse, for pool: Int, milliseconds: JobCore.Milliseconds) {
+  func waitJoined(
+    _ response: PendingResponse, for pool: PoolID, milliseconds: JobCore.Milliseconds
+  ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
-    let handle = poolWaiters.add(response, for: pool, until: deadline.nanoseconds)
-    inbox.append(.poolAttended(pool: pool, isWaiting: true))
+    let handle = poolWaiters.add(
+      response, for: pool, until: deadline.nanoseconds, attendance(ofPool: pool.index))
     let end = { [unowned self] in
       if let waiter = poolWaiters.remove(handle) { poolWaitIsOver(waiter) }
     }
@@ -148,11 +181,10 @@ extension Server {
 
   /// The wait is over, and the pool is not joined: the client hears how far it is.
   func poolWaitIsOver(_ waiter: PoolWaiters.Waiter) {
-    inbox.append(.poolLeft(pool: waiter.pool))
     tellPool(of: waiter)
   }
 
   private func tellPool(of waiter: PoolWaiters.Waiter) {
-    tell(poolHandle(at: waiter.pool), of: Server.poolRecords, to: waiter.response)
+    tell(poolHandle(at: waiter.pool.index), of: Server.poolRecords, to: waiter.response)
   }
 }

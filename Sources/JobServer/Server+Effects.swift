@@ -102,7 +102,8 @@ extension Server {
   ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
     let handle = waiters.add(
-      response, for: number, goal: goal, presentation, until: deadline.nanoseconds)
+      response, for: number, goal: goal, presentation, until: deadline.nanoseconds,
+      attendance(of: number))
     letGo(response, handle)
   }
 
@@ -113,7 +114,8 @@ extension Server {
   ) {
     let deadline = now.instant.advanced(byMilliseconds: milliseconds)
     let handle = waiters.add(
-      response, for: group, goals, missing: missing, until: deadline.nanoseconds)
+      response, for: group, goals, missing: missing, until: deadline.nanoseconds,
+      attendances(of: goals.lazy.map(\.0)))
     letGo(response, handle)
   }
 

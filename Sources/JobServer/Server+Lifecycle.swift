@@ -25,6 +25,7 @@ extension Server {
   /// Recovers what was running, starts the pools and listens.
   func open(_ reactor: Reactor, _ signals: SignalSource) throws {
     try recover()
+    removeForsakenFolders()
     try listen(reactor)
     try watch(reactor, signals)
     startPools()
@@ -32,7 +33,8 @@ extension Server {
 
   /// Decides what becomes of the jobs that were running when the service was cut off.
   func recover() throws(StorageError) {
-    completions.begin(at: now.timestamp, engine.store)
+    completions.begin(
+      at: now.timestamp, engine.store, configured: settings.pools.map(\.name))
     let found = engine.store.finishedCount
     engine.recover(at: now, &turn)
     noteRecords(from: 0)
@@ -141,7 +143,8 @@ extension Server {
   func advancePhase() {
     switch phase {
     case .starting:
-      if pools.prefix(settings.pools.count).allSatisfy({ $0.isSettled }) {
+      // One that was closed before it had a worker never has one.
+      if pools.prefix(settings.pools.count).allSatisfy({ $0.isSettled || $0.isEnded }) {
         becomeReady()
       } else if !isHoldingEarly {
         decideEarly()

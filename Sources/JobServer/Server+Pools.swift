@@ -12,26 +12,26 @@ extension Server {
     _ settings: Settings, _ forkServer: ForkServer, _ reactor: Reactor
   ) throws -> [any PoolDriver] {
     try settings.pools.enumerated().map { index, pool in
-      try driver(of: pool, at: index, settings, forkServer, reactor)
+      try driver(of: pool, PoolID(index), settings, forkServer, reactor)
     }
   }
 
   /// What runs the calls of one pool.
   static func driver(
-    of pool: Settings.Pool, at index: Int, _ settings: Settings, _ forkServer: ForkServer,
+    of pool: Settings.Pool, _ id: PoolID, _ settings: Settings, _ forkServer: ForkServer,
     _ reactor: Reactor
   ) throws -> any PoolDriver {
     if let program = pool.worker {
       return LineWorkerPoolDriver(
-        index: index, pool, program, settings: settings, environment: Environment.variables,
+        id, pool, program, settings: settings, environment: Environment.variables,
         forkServer: forkServer, reactor: reactor)
     }
     guard pool.runsPrograms else {
       return try WorkerPoolDriver(
-        index: index, pool, settings: settings, forkServer: forkServer, reactor: reactor)
+        id, pool, settings: settings, forkServer: forkServer, reactor: reactor)
     }
     return try ProgramPoolDriver(
-      index: index, pool, settings: settings, environment: Environment.variables,
+      id, pool, settings: settings, environment: Environment.variables,
       forkServer: forkServer, reactor: reactor)
   }
 

@@ -26,7 +26,7 @@ final class Server {
   /// The same by position; nil where there is none.
   private(set) var drivers: [(any PoolDriver)?]
   /// What runs the calls of a created pool.
-  var makePool: ((_ index: Int, Settings.Pool) throws -> any PoolDriver)?
+  var makePool: ((PoolID, Settings.Pool) throws -> any PoolDriver)?
   /// Both clocks at the start: what shows wall times of monotonic moments counts from here.
   let beganAt: Moment
   /// How many CPUs this process may use.

@@ -146,8 +146,8 @@ public enum ServiceProgram {
       door: door, log: log, forkServer: forkServer,
       pools: try Server.drivers(settings, forkServer, reactor), logs: logs, storage: storage,
       store: store, seed: random.next(), now: now)
-    server.makePool = { index, pool in
-      try Server.driver(of: pool, at: index, settings, forkServer, reactor)
+    server.makePool = { id, pool in
+      try Server.driver(of: pool, id, settings, forkServer, reactor)
     }
     try server.open(reactor, signals)
     try server.run(on: reactor)

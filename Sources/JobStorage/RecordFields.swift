@@ -377,7 +377,8 @@ extension RecordFields {
 
   /// The pool of a snapshot that was read.
   var createdPool: CreatedPool {
-    var created = CreatedPool(poolSpecification, at: at)
+    var created = CreatedPool(
+      poolSpecification, at: at, firstNumber: seen.contains(.first) ? JobNumber(first) : 1)
     created.processes = processes
     created.isPaused = seen.contains(.paused)
     created.stage = seen.contains(.stage) ? poolFields.stage : .running

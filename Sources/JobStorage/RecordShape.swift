@@ -218,7 +218,7 @@ struct RecordShape: Sendable {
   /// See the specification in `SnapshotCodec.swift`.
   static let snapshotPool = RecordShape(
     .snapshotPool, "pool",
-    poolMembers + poolOptionMembers + [.paused, .stage, .cause, .createdProcesses],
+    poolMembers + poolOptionMembers + [.paused, .stage, .cause, .createdProcesses, .first],
     required: poolMembers)
   private static let progressMembers: [Member] = [
     .state, .version, .attempt, .losses, .cancelRequested, .startedAt, .endedAt, .dueAt,

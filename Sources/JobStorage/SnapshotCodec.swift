@@ -50,10 +50,11 @@
 // journal, no maps and no pools.
 //
 // A pool has the members of a pool_created record, with `processes` as it is by now, then, those in
-// [brackets] left out when false or none:
+// [brackets] left out when false, none, or 1:
 //
 //   [paused], [stage] of one that is not running: "closing" or "terminating", [cause],
-//   [created_processes]: what `processes` of its record is, if that is another number
+//   [created_processes]: what `processes` of its record is, if that is another number,
+//   [first]: the number that a job or a map had next when it was created
 //
 // The last line is the same in all versions, to come as well: whether a file is damaged is known
 // before its version.

@@ -172,6 +172,7 @@ extension JSONWriter {
     if pool.processes != pool.specification.processes {
       member("created_processes", integer: pool.specification.processes)
     }
+    if pool.firstNumber != 1 { member("first", integer: pool.firstNumber) }
     endObject()
   }
 

@@ -365,6 +365,40 @@ def restarts(checks):
                                  ["runs"])
 
 
+def a_name_again(checks):
+    """A pool of a name that an earlier one had, over starts: it tells what is its own."""
+    with Service("--processes", 1) as service:
+        def begin(http, word):
+            http.post("/v1/pools", {"name": "p", "processes": 1})
+            if word:
+                http.submit("square", 2, id=word, pool="p")
+                finished(http, word)
+
+        def end(http):
+            http.request("POST", "/v1/pools/p/terminate")
+            http.get("/v1/pools/p?wait_joined=5")
+
+        def again(http):
+            service.kill()
+            service.start()
+            http.close()
+            http.port = service.port
+
+        def told(http):
+            return ids(http.get("/v1/pools/p/completions?after=0").json["completions"])
+        with service.connection() as http:
+            begin(http, "first")
+            end(http)
+            begin(http, "second")
+            checks.equal("a pool of the same name begins anew", told(http), ["second"])
+            again(http)
+            checks.equal("… after a start, too", told(http), ["second"])
+            end(http)
+            again(http)
+            begin(http, None)
+            checks.equal("… and when the earlier one was joined before it", told(http), [])
+
+
 def a_drain(checks):
     with Service() as service:
         with service.connection() as http, service.connection() as reader:
@@ -437,7 +471,7 @@ def on_two(checks):
 
 def main():
     checks = Checks(seconds_max=240)
-    checks.run(on_one_worker, restarts, a_drain, small_retention, a_slow_disk, on_two)
+    checks.run(on_one_worker, restarts, a_name_again, a_drain, small_retention, a_slow_disk, on_two)
     return checks.finish()
 
 

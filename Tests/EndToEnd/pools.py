@@ -14,7 +14,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state, wait_until)
 from line_workers.asking import pids, submit
 from pool_bodies import FAILURES, REFUSED
 
@@ -214,6 +214,15 @@ def failed_starts(checks, service, http):
         thread.join()
     checks.equal("two who ask for the same hear the same",
                  [two[index].status for index in range(2)], [503, 503])
+    thread = threading.Thread(target=ask, args=(0,))
+    thread.start()
+    wait_until(lambda: pool(http, "bad").get("state") == "starting", 3)
+    answer = post(http, "/v1/pools/bad/terminate")
+    thread.join()
+    checks.equal("who ends a pool that is being created sees it joined",
+                 (answer.status, answer.json.get("state")), (200, "joined"))
+    checks.that("… and who wanted it hears so", two[0].status == 503
+                and "terminated" in two[0].json["detail"], "503", two[0])
 
 
 # Changes
@@ -531,6 +540,20 @@ def configured_pools(checks, service, http):
     checks.equal("at the next start it is there", run(http, "nap", 0)["state"], "succeeded")
 
 
+def ended_before_ready(checks, _service, _http):
+    """A configured pool that is ended before it had a worker does not keep the service starting."""
+    slow = "pools:\n  slow: { worker: [/bin/sleep, '30'], processes: 1 }\n  default: {}\n"
+    service = configured(slow)
+    service.wanted_port = service.port = free_port()
+    service.launch()
+    wait_until(lambda: "listening" in service.log_text(), 10)
+    with service.connection() as http:
+        checks.equal("one whose worker is not ready is closed", end(http, "slow", "close")["state"],
+                     "joined")
+    checks.that("the service is ready", service.wait_ready(5))
+    service.end()
+
+
 def leftovers(checks, service, http):
     """With created pools of every kind nothing is left of the service."""
     for template in ("default", "python", "shell"):
@@ -546,6 +569,12 @@ def leftovers(checks, service, http):
     http.port = service.port
     checks.that("the next start has the pools", set(names(http)) >= {"last-python", "last-shell"},
                 "both", names(http))
+    folder = os.path.join(service.data, "work-last-shell")
+    checks.that("… and their folders", os.path.exists(folder), folder, os.listdir(service.data))
+    post(http, "/v1/pools/last-shell/terminate")
+    start_again(service, http)
+    checks.that("the folder of one that was ended before a start goes with it",
+                not os.path.exists(folder), "none", os.listdir(service.data))
     service.remember_processes()
     service.signal(signal.SIGKILL)
     checks.that("kill -9 leaves nothing either", wait_until(lambda: not service.left(), 5), [],
@@ -553,7 +582,8 @@ def leftovers(checks, service, http):
 
 
 PARTS = [creation, kinds, keys, refusals, failed_starts, resizing, pausing, closing, terminating,
-         scheduled_and_timed, abandoned, restarts, limits, configured_pools, leftovers]
+         scheduled_and_timed, abandoned, restarts, limits, configured_pools, ended_before_ready,
+         leftovers]
 
 
 def main():

@@ -61,6 +61,26 @@ def many_at_once(checks, service):
         checks.equal("the service is alive", http.get("/livez").status, 200)
 
 
+def a_pool_that_is_ended_early(checks, service):
+    """Its end is not on the disk when its workers are ready."""
+    with service.connection() as http, service.connection() as creator:
+        http.submit("square", 5)
+        creator.send("POST", "/v1/pools", b'{"name":"early","processes":1}',
+                     {"Content-Type": "application/json"})
+        wait_until(lambda: http.get("/v1/pools/early").status == 200, 3)
+        with service.connection() as other:
+            other.send("POST", "/v1/jobs", b'{"task":"square","args":[6]}',
+                       {"Content-Type": "application/json"})
+            time.sleep(DELAY / 20)
+            answer = http.request("POST", "/v1/pools/early/terminate")
+            other.receive()
+        checks.equal("a pool that is ended before it is there is joined",
+                     (answer.status, answer.json.get("state")), (200, "joined"))
+        answer = creator.receive()
+        checks.equal("… and who wanted it hears so", (answer.status, answer.json.get("code")),
+                     (503, "pool_not_started"))
+
+
 def clients_that_leave_early(checks, service):
     """Before their job is on the disk, so before they wait for it."""
     with service.connection() as http:
@@ -86,7 +106,7 @@ def main():
         return 0
     with Service("--sync", "always", environment={"LD_PRELOAD": library}) as service:
         checks.run((a_submission, service), (a_delete, service), (many_at_once, service),
-                   (clients_that_leave_early, service))
+                   (a_pool_that_is_ended_early, service), (clients_that_leave_early, service))
     return checks.finish()
 
 

@@ -132,7 +132,7 @@ import Testing
     #expect(rig.ready(0, pool: 0) == DispatchTests.at(0, 1))
     #expect(try rig.succeed(other).dispatched.isEmpty)
     #expect(try rig.succeed(1).dispatched == DispatchTests.at(0, 2))
-    rig.handle(.poolBroke(pool: 0, reason: "no"))
+    rig.handle(.poolBroke(pool: PoolID(0), reason: "no"))
     rig.pass(0)
     #expect(rig.store[3]?.state == .failed)
     _ = try rig.square(pool: "b")

@@ -208,8 +208,8 @@ import Testing
       .callLost(call, .programFailed(RaisedError(code: .exited, type: "", message: "")))
     case .slotReady: .slotReady(slot, credit: 1, pid: 9)
     case .slotGone: .slotGone(slot)
-    case .announced: .poolAnnounced(pool: 0, tasks: ["square"])
-    case .broke: .poolBroke(pool: 0, reason: "it cannot")
+    case .announced: .poolAnnounced(pool: PoolID(0), tasks: ["square"])
+    case .broke: .poolBroke(pool: PoolID(0), reason: "it cannot")
     case .early, .due: .timePassed
     case .unwritable: .storageChanged(isWritable: false)
     case .writable: .storageChanged(isWritable: true)

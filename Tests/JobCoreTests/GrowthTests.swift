@@ -14,7 +14,7 @@ import Testing
     init(queued: Int, finished: Int = 0) {
       engine = Engine(store: JobStore(), pools: ["default"], limits: Limits(), seed: 1)
       engine.recover(at: moment, &turn)
-      handle(.poolAnnounced(pool: 0, tasks: ["square"]))
+      handle(.poolAnnounced(pool: PoolID(0), tasks: ["square"]))
       handle(.slotReady(SlotID(pool: 0, index: 0), credit: 1, pid: 1))
       for _ in 0...queued + finished { submit() }
       for _ in 0..<finished { finish() }

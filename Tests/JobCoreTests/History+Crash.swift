@@ -36,7 +36,7 @@ extension History {
     var turn = Turn()
     engine.recover(at: moment, &turn)
     for pool in History.pools.indices {
-      settle(hand(.poolAnnounced(pool: pool, tasks: History.tasks[pool])), expected: [])
+      settle(hand(.poolAnnounced(pool: PoolID(pool), tasks: History.tasks[pool])), expected: [])
     }
   }
 
@@ -100,7 +100,7 @@ extension History {
     settle(turn, expected: expected)
     for pool in lines.indices { lines[pool].sort() }
     for pool in History.pools.indices {
-      settle(hand(.poolAnnounced(pool: pool, tasks: History.tasks[pool])), expected: [])
+      settle(hand(.poolAnnounced(pool: PoolID(pool), tasks: History.tasks[pool])), expected: [])
     }
   }
 

@@ -269,7 +269,7 @@ struct History {
     case 2:
       setCredit(SlotID(pool: 1, index: 0), 0)
       isBroken[1] = true
-      settle(hand(.poolBroke(pool: 1, reason: "broken")), expected: [])
+      settle(hand(.poolBroke(pool: PoolID(1), reason: "broken")), expected: [])
       loseCalls(of: SlotID(pool: 1, index: 0), first: .workerExited(exitcode: -9))
     default: break
     }

@@ -15,7 +15,8 @@ import Testing
       engine = Engine(store: store, pools: ["default"], limits: Limits(), seed: 1)
       engine.recover(at: moment, &turn)
       engine.handle(
-        .poolAnnounced(pool: 0, tasks: ["square", "cube"], isDynamic: true), at: moment, &turn)
+        .poolAnnounced(pool: PoolID(0), tasks: ["square", "cube"], isDynamic: true), at: moment,
+        &turn)
     }
 
     mutating func submit(_ task: String, pool: String? = "default") -> Answer? {

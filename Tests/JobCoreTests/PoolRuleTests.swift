@@ -82,7 +82,7 @@ import Testing
     var rig = Rig(pools: names, tasks: nil)
     for (index, name) in names.enumerated() {
       rig.handle(
-        .poolAnnounced(pool: index, tasks: ["square"], isDynamic: dynamic.contains(name)))
+        .poolAnnounced(pool: PoolID(index), tasks: ["square"], isDynamic: dynamic.contains(name)))
     }
     switch rig.submit(Submission(task: task, pool: pool)) {
     case .accepted(let number, _)?: return rig.store[number].map { rig.store.names[$0.pool] } ?? ""
@@ -109,7 +109,7 @@ import Testing
 
   @Test func `a pool may tell other tasks later`() {
     var rig = Rig(pools: ["a"], tasks: ["old"])
-    rig.handle(.poolAnnounced(pool: 0, tasks: ["new"]))
+    rig.handle(.poolAnnounced(pool: PoolID(0), tasks: ["new"]))
     #expect(rig.submit(Submission(task: "new")) == .accepted(1, isReplay: false))
     #expect(rig.submit(Submission(task: "old")) == .refused(.unknownTask("old")))
   }

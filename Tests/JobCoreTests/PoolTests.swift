@@ -16,18 +16,31 @@ struct PoolTests {
     #expect(
       rig.submit(Submission(task: "square", pool: "mine"))
         == .refused(.poolNotReady(pool: "mine")))
-    let started = rig.handle(.poolStarted(pool: 1))
+    let started = rig.handle(.poolStarted(pool: PoolID(1)))
     #expect(started.inWords == "poolCreated > created poolChanged")
     #expect(started.answer(to: 1) == .poolCreated("mine", isReplay: false))
     #expect(rig.store.createdPools == [CreatedPool(mine, at: rig.moment.timestamp)])
     #expect(rig.engine.stage(ofPool: 1) == .running && rig.engine.poolPlaces == [0, 1])
   }
 
+  @Test func `what an earlier pool of its name had is told from what it has`() throws {
+    var rig = Rig()
+    rig.create(mine, tasks: ["square"])
+    #expect(rig.store.createdPools[0].firstNumber == 1)
+    let number = try rig.square(pool: "mine")
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    rig.create(mine, tasks: ["square"])
+    let own = try rig.square(pool: "mine")
+    try rig.crash()
+    #expect((number + 1...own).contains(rig.store.createdPools[0].firstNumber))
+  }
+
   @Test func `a pool whose worker cannot be made ready is not there, and says why`() {
     var rig = Rig()
     rig.handle(.poolCreateReceived(mine, request: 1))
-    #expect(rig.handle(.poolBroke(pool: 1, reason: "no")).inWords == "> terminatePool(1)")
-    let turn = rig.handle(.poolEnded(pool: 1))
+    #expect(rig.handle(.poolBroke(pool: PoolID(1), reason: "no")).inWords == "> terminatePool(1)")
+    let turn = rig.handle(.poolEnded(pool: PoolID(1)))
     #expect(turn.inWords == "> refused(poolNotStarted) dropPool(1)")
     #expect(turn.answer(to: 1) == .refused(.poolNotStarted(reason: "no")))
     #expect(rig.engine.poolIndex(named: "mine") == nil && rig.journal.isEmpty)
@@ -61,14 +74,14 @@ struct PoolTests {
     rig.create(mine, tasks: ["square"])
     let number = try rig.square(pool: "mine")
     rig.handle(.poolTerminateReceived("mine", request: 1))
-    rig.handle(.poolEnded(pool: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
     let turn = rig.handle(.poolCreateReceived(mine, request: 2))
     #expect(turn.inWords == "poolRemoved > dropPool(1) startPool(1)")
-    rig.handle(.poolStarted(pool: 1))
+    rig.handle(.poolStarted(pool: PoolID(1, serial: 1)))
     #expect(rig.store[number]?.state == .failed && rig.store.createdPools.count == 1)
     // That of a configured one is not.
     rig.handle(.poolTerminateReceived("default", request: 3))
-    rig.handle(.poolEnded(pool: 0))
+    rig.handle(.poolEnded(pool: PoolID(0)))
     let other = rig.handle(.poolCreateReceived(.plain("default"), request: 4))
     #expect(other.answer(to: 4) == .refused(.poolExists("default")))
   }
@@ -79,7 +92,7 @@ struct PoolTests {
     keyed.idempotencyKey = "k"
     rig.handle(.poolCreateReceived(keyed, request: 1))
     #expect(rig.handle(.poolCreateReceived(keyed, request: 2)).inWords == ">")
-    let started = rig.handle(.poolStarted(pool: 1))
+    let started = rig.handle(.poolStarted(pool: PoolID(1)))
     #expect(started.answer(to: 1) == .poolCreated("mine", isReplay: false))
     #expect(started.answer(to: 2) == .poolCreated("mine", isReplay: true))
     var nameless = keyed
@@ -99,7 +112,7 @@ struct PoolTests {
       rig.handle(.poolCreateReceived(.plain("c"), request: 1)).answer(to: 1)
         == .refused(.tooManyPools(2)))
     rig.handle(.poolCloseReceived("a", request: 2))
-    rig.handle(.poolEnded(pool: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
     #expect(rig.handle(.poolCreateReceived(.plain("c"), request: 3)).inWords == "> startPool(3)")
   }
 
@@ -111,7 +124,7 @@ struct PoolTests {
     for index in 1...255 { rig.create(.plain("p\(index)"), at: index) }
     for index in [9, 7] {
       rig.handle(.poolCloseReceived("p\(index)", request: 1))
-      rig.handle(.poolEnded(pool: index))
+      rig.handle(.poolEnded(pool: PoolID(index)))
       rig.wait(1)
     }
     let turn = rig.handle(.poolCreateReceived(.plain("new"), request: 1))
@@ -127,7 +140,7 @@ struct PoolTests {
     rig.handle(.storageChanged(isWritable: true))
     rig.handle(.poolCreateReceived(mine, request: 2))
     #expect(rig.handle(.drainRequested).inWords == "> terminatePool(1) finishDrain")
-    #expect(rig.handle(.poolEnded(pool: 1)).answer(to: 2) == .refused(.draining))
+    #expect(rig.handle(.poolEnded(pool: PoolID(1))).answer(to: 2) == .refused(.draining))
     #expect(
       rig.handle(.poolCreateReceived(mine, request: 3)).answer(to: 3) == .refused(.draining))
   }
@@ -222,8 +235,8 @@ struct PoolTests {
     #expect(rig.handle(change("mine")).answer(to: 1) == .refused(.noSuchPool("mine")))
     rig.handle(.poolCreateReceived(mine, request: 2))
     #expect(rig.handle(change("mine")).answer(to: 1) == .refused(.poolNotReady(pool: "mine")))
-    rig.handle(.poolStarted(pool: 1))
-    rig.handle(.poolBroke(pool: 1, reason: "no"))
+    rig.handle(.poolStarted(pool: PoolID(1)))
+    rig.handle(.poolBroke(pool: PoolID(1), reason: "no"))
     #expect(
       rig.handle(change("mine")).answer(to: 1)
         == .refused(.poolNotRunning(pool: "mine", reason: "no")))
@@ -243,7 +256,7 @@ struct PoolTests {
       try rig.succeed(number)
       if round > 0 { #expect(rig.forget(number) == .forgotten) }
       rig.handle(.poolCloseReceived(name, request: 1))
-      rig.handle(.poolEnded(pool: 1))
+      rig.handle(.poolEnded(pool: PoolID(1, serial: round)))
       rig.pass(rig.engine.limits.joinedPoolAge)
       #expect(rig.engine.poolIndex(named: name) == nil)
     }
@@ -261,7 +274,7 @@ struct PoolTests {
     let number = try rig.accept(Submission(task: "cube", pool: "cube"))
     rig.handle(.poolTerminateReceived("cube", request: 1))
     #expect(rig.store[number]?.state == .failed && rig.forget(number) == .forgotten)
-    rig.handle(.poolEnded(pool: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
     rig.pass(rig.engine.limits.joinedPoolAge)
     rig.create(.plain("other"))
     #expect(rig.store[own].map { rig.store.names[$0.task] } == "cube")
@@ -281,8 +294,8 @@ extension Rig {
     _ specification: PoolSpecification, at pool: Int = 1, tasks: [String]? = nil
   ) {
     handle(.poolCreateReceived(specification, request: 99))
-    if let tasks { handle(.poolAnnounced(pool: pool, tasks: tasks)) }
-    let turn = handle(.poolStarted(pool: pool))
+    if let tasks { handle(.poolAnnounced(pool: engine.id(ofPool: pool), tasks: tasks)) }
+    let turn = handle(.poolStarted(pool: engine.id(ofPool: pool)))
     #expect(turn.answer(to: 99) == .poolCreated(specification.name, isReplay: false))
   }
 }

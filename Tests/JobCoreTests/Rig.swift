@@ -30,7 +30,7 @@ struct Rig {
     journal = turn.records
     completions = CompletionBook(engine.store)
     guard let tasks else { return }
-    for pool in pools.indices { handle(.poolAnnounced(pool: pool, tasks: tasks)) }
+    for pool in pools.indices { handle(.poolAnnounced(pool: PoolID(pool), tasks: tasks)) }
   }
 
   var store: JobStore { engine.store }
@@ -153,7 +153,9 @@ struct Rig {
     completions = CompletionBook(engine.store)
     #expect(engine.brokenInvariants() == [], sourceLocation: sourceLocation)
     for (pool, entry) in before.pools[..<before.configuredPools].enumerated() {
-      if let tasks = entry.tasks { handle(.poolAnnounced(pool: pool, tasks: tasks.sorted())) }
+      if let tasks = entry.tasks {
+        handle(.poolAnnounced(pool: PoolID(pool), tasks: tasks.sorted()))
+      }
     }
     return turn.records
   }

@@ -162,9 +162,9 @@ import Testing
   static func rig(_ pools: [(String, [String]?)], broken: [Int] = []) -> Rig {
     var rig = Rig(pools: pools.map(\.0), tasks: nil)
     for (index, (_, tasks)) in pools.enumerated() {
-      if let tasks { rig.handle(.poolAnnounced(pool: index, tasks: tasks)) }
+      if let tasks { rig.handle(.poolAnnounced(pool: PoolID(index), tasks: tasks)) }
     }
-    for index in broken { rig.handle(.poolBroke(pool: index, reason: "no python")) }
+    for index in broken { rig.handle(.poolBroke(pool: PoolID(index), reason: "no python")) }
     return rig
   }
 
@@ -232,7 +232,7 @@ import Testing
     let cancelled = try rig.square(pool: "default")
     let untouched = try rig.square(pool: "other")
     #expect(rig.cancel(cancelled) == .cancelled(cancelled))
-    rig.handle(.poolBroke(pool: 0, reason: "no python"))
+    rig.handle(.poolBroke(pool: PoolID(0), reason: "no python"))
     #expect(rig.engine.nextDeadline(at: rig.moment) == rig.moment.instant)
     #expect(
       rig.pass(0).records.map(\.word) == ["ended(initializer_failed)", "ended(initializer_failed)"])

@@ -57,11 +57,11 @@ extension Effect {
     case .jobChanged: "changed"
     case .jobEnded: "ended"
     case .finishDrain: "finishDrain"
-    case .startPool(let pool): "startPool(\(pool))"
-    case .resizePool(let pool, let processes): "resizePool(\(pool),\(processes))"
-    case .closePool(let pool): "closePool(\(pool))"
-    case .terminatePool(let pool): "terminatePool(\(pool))"
-    case .dropPool(let pool): "dropPool(\(pool))"
+    case .startPool(let pool): "startPool(\(pool.index))"
+    case .resizePool(let pool, let processes): "resizePool(\(pool.index),\(processes))"
+    case .closePool(let pool): "closePool(\(pool.index))"
+    case .terminatePool(let pool): "terminatePool(\(pool.index))"
+    case .dropPool(let pool, _): "dropPool(\(pool.index))"
     case .poolChanged: "poolChanged"
     }
   }

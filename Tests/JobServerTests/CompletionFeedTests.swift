@@ -85,7 +85,7 @@ import Testing
     let names = store(["a", "b"]).names
     let (a, b) = (try #require(names.find("a")), try #require(names.find("b")))
     var feeds = CompletionFeeds()
-    feeds.begin(at: 60_000, JobStore())
+    feeds.begin(at: 60_000, JobStore(), configured: ["a", "b"])
     #expect(feeds.last == 60_000_000 && feeds.feed(of: "a", in: names).last == 0)
     feeds.append(1, of: a, in: names)
     feeds.append(2, of: b, in: names)
@@ -116,7 +116,7 @@ import Testing
   @Test func `a start takes over what it has found, pool by pool, in its order`() throws {
     let store = store(["a", "b", "a", "b", "b"])
     var feeds = CompletionFeeds(countMax: 2)
-    feeds.begin(at: 60_000, store)
+    feeds.begin(at: 60_000, store, configured: ["a", "b"])
     #expect(!feeds.hasNews)
     let a = feeds.feed(of: "a", in: store.names)
     #expect((0..<a.count).map { a[$0].number } == [1, 3])
@@ -131,16 +131,28 @@ import Testing
     #expect(hasNews && !feeds.hasNews)
   }
 
+  @Test func `a start leaves out what ended in an earlier pool of the name, or in none`() throws {
+    var store = store(["a", "mine", "mine", "gone", "mine"])
+    let mine = PoolSpecification(name: "mine", template: "a", processes: 1)
+    store.restore(CreatedPool(mine, at: 1, firstNumber: 3))
+    var feeds = CompletionFeeds()
+    feeds.begin(at: 60_000, store, configured: ["a"])
+    let feed = feeds.feed(of: "mine", in: store.names)
+    #expect((0..<feed.count).map { feed[$0].number } == [3, 5])
+    #expect(feeds.feed(of: "a", in: store.names).count == 1)
+    #expect(feeds.feed(of: "gone", in: store.names).count == 0)
+  }
+
   @Test func `a later life gives other places, also when the clock was set back`() throws {
     let store = store(["a", "a", "a"])
     let a = try #require(store.names.find("a"))
     var life = CompletionFeeds()
-    life.begin(at: 500, JobStore())
+    life.begin(at: 500, JobStore(), configured: ["a", "b"])
     for number in 1...3 as ClosedRange<JobNumber> { life.append(number, of: a, in: store.names) }
     let before = life.feed(of: "a", in: store.names)
     for now: Timestamp in [4_000, 400, 0, -5] {
       var next = CompletionFeeds()
-      next.begin(at: now, store)
+      next.begin(at: now, store, configured: ["a", "b"])
       let after = next.feed(of: "a", in: store.names)
       #expect(after.count == 3)
       for index in 0..<3 {
@@ -153,7 +165,7 @@ import Testing
   @Test func `places stay exact in every JSON reader, whatever the clock says`() {
     for now: Timestamp in [.max, 9_000_000_000_001, .min] {
       var feeds = CompletionFeeds()
-      feeds.begin(at: now, JobStore())
+      feeds.begin(at: now, JobStore(), configured: ["a", "b"])
       #expect(feeds.last < 1 << 53)
     }
   }

@@ -20,7 +20,7 @@ import Testing
       store.restore(job)
     }
     var feeds = CompletionFeeds()
-    feeds.begin(at: 0, store)
+    feeds.begin(at: 0, store, configured: ["default"])
     let engine = Engine(store: store, pools: ["default"], limits: Limits(), seed: 1)
     return (engine, feeds.feed(of: "default", in: store.names))
   }
@@ -97,7 +97,7 @@ import Testing
     let items = MapItems(text: Array("1,2".utf8), starts: [0, 2])
     let slot = SlotID(pool: 0, index: 0)
     for event: Event in [
-      .poolAnnounced(pool: 0, tasks: ["square"]), .slotReady(slot, credit: 1, pid: 1),
+      .poolAnnounced(pool: PoolID(0), tasks: ["square"]), .slotReady(slot, credit: 1, pid: 1),
       .mapReceived(
         MapSubmission(task: "square", items: items, id: JobID("both"), chunkSize: 1), request: 1),
     ] { engine.handle(event, at: Jobs.moment, &turn) }
@@ -108,7 +108,7 @@ import Testing
     }
     #expect(engine.store.map(1)?.stage == .final)
     var feeds = CompletionFeeds()
-    feeds.begin(at: 0, engine.store)
+    feeds.begin(at: 0, engine.store, configured: ["default"])
     let told = try page(engine, feeds.feed(of: "default", in: engine.store.names))
     #expect(told.ids == ["both"])
     let map = told.tree["completions"]?.elements.first?["map"]

@@ -29,7 +29,7 @@ enum Jobs {
     var turn = Turn()
     engine.recover(at: moment, &turn)
     for event: Event in [
-      .poolAnnounced(pool: 0, tasks: ["square"]),
+      .poolAnnounced(pool: PoolID(0), tasks: ["square"]),
       .slotReady(SlotID(pool: 0, index: 0), credit: 1, pid: 77),
       .submissionReceived(Submission(task: "square", id: JobID("one")), request: 1),
     ] { engine.handle(event, at: moment, &turn) }

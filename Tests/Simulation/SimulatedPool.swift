@@ -32,7 +32,7 @@ final class SimulatedPool: PoolDriver {
     var readyAt: UInt64?
   }
 
-  let index: Int
+  let id: PoolID
   let configured: Settings.Pool
   var processes: Int { slots.count }
   private(set) var brokenReason: String?
@@ -51,8 +51,8 @@ final class SimulatedPool: PoolDriver {
   /// Once nobody plans anything bad any more: what runs ends at once and well.
   var isPrompt = false
 
-  init(index: Int, _ configured: Settings.Pool, slots count: Int, world: World) {
-    self.index = index
+  init(_ id: PoolID, _ configured: Settings.Pool, slots count: Int, world: World) {
+    self.id = id
     self.configured = configured
     self.world = world
     slots = Array(repeating: Slot(), count: count)
@@ -112,13 +112,13 @@ final class SimulatedPool: PoolDriver {
         brokenReason = "the initializer fails"
         world.note("pool broke")
         isSettled = true
-        events.append(.poolBroke(pool: index, reason: "the initializer fails"))
+        events.append(.poolBroke(pool: id, reason: "the initializer fails"))
       }
       return
     }
     if !hasAnnounced {
       hasAnnounced = true
-      events.append(.poolAnnounced(pool: index, tasks: ["work"]))
+      events.append(.poolAnnounced(pool: id, tasks: ["work"]))
     }
     isSettled = true
     lastPID += 1

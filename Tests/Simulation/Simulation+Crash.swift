@@ -102,7 +102,7 @@ extension Simulation {
     world.brokenPool = nil
     let pools = settings.pools.indices.map { index in
       SimulatedPool(
-        index: index, settings.pools[index], slots: plan.slots[index], world: world)
+        PoolID(index), settings.pools[index], slots: plan.slots[index], world: world)
     }
     let forkServer = SimulatedForkServer(disk, chance) { [weak self] in self?.note($0) }
     let log = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }

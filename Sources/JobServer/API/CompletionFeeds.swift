@@ -32,13 +32,24 @@ struct CompletionFeeds {
   /// Takes over what a start has found in the store, in the order in which it ended; before any
   /// `append`. What is kept can so be read from the beginning after a restart, too.
   ///
-  /// - Parameter now: the wall clock. Should it have been set back since then, places are counted
-  ///   from behind the latest moment at which something that is kept has ended.
-  mutating func begin(at now: Timestamp, _ store: JobStore) {
+  /// - Parameters:
+  ///   - now: the wall clock. Should it have been set back since then, places are counted from
+  ///     behind the latest moment at which something that is kept has ended.
+  ///   - configured: the pools that clients did not create. What ended in others, and in those that
+  ///     had the name of a pool before it was created, is told to nobody.
+  mutating func begin(at now: Timestamp, _ store: JobStore, configured: [String]) {
+    var firsts: [Int: JobNumber] = [:]
+    for pool in store.createdPools {
+      if let name = store.names.find(pool.name) { firsts[Int(name.index)] = pool.firstNumber }
+    }
+    for pool in configured {
+      if let name = store.names.find(pool) { firsts[Int(name.index)] = 1 }
+    }
     var latest = now
     store.forEachFinished { number, pool, finishedAt in
-      append(number, of: pool, in: store.names)
       latest = max(latest, finishedAt + 1)
+      guard let first = firsts[Int(pool.index)], number >= first else { return }
+      append(number, of: pool, in: store.names)
     }
     let base = FeedPlace(min(max(latest, 0), CompletionFeeds.momentMax)) * 1_000
     for index in rows.indices { rows[index].feed.shift(by: base) }

@@ -21,6 +21,8 @@ struct CompletionWaiters {
   struct Waiter {
     let response: PendingResponse
     let wish: CompletionWish
+    /// What keeps the pool from being ended meanwhile.
+    fileprivate let attendance: Attendance?
   }
 
   /// Names one waiter for as long as it waits.
@@ -51,9 +53,11 @@ struct CompletionWaiters {
   /// Lets a client wait, until `deadline`, for something after `told`, the newest place of its
   /// pool's feed.
   mutating func add(
-    _ response: PendingResponse, _ wish: CompletionWish, told: FeedPlace, until deadline: UInt64
+    _ response: PendingResponse, _ wish: CompletionWish, told: FeedPlace, until deadline: UInt64,
+    _ attendance: Attendance? = nil
   ) -> Handle {
-    let handle = timers.schedule(Waiter(response: response, wish: wish), at: deadline)
+    let waiter = Waiter(response: response, wish: wish, attendance: attendance)
+    let handle = timers.schedule(waiter, at: deadline)
     let index = lines.firstIndex { $0.pool == wish.pool } ?? lines.count
     if index == lines.count { lines.append(Line(pool: wish.pool, told: told)) }
     lines[index].handles.append(handle)

@@ -140,27 +140,19 @@ extension Server {
   private func letGo(
     _ response: PendingResponse, _ wish: CompletionWish, told: FeedPlace, until deadline: UInt64
   ) {
-    let handle = completionWaiters.add(response, wish, told: told, until: deadline)
-    noteAttendance(of: wish.pool) { .poolAttended(pool: $0, isWaiting: true) }
+    let handle = completionWaiters.add(
+      response, wish, told: told, until: deadline,
+      engine.poolIndex(named: wish.pool).flatMap { attendance(ofPool: $0) })
     let end = { [unowned self] in
       if let waiter = completionWaiters.remove(handle) { tell([waiter]) }
     }
     if response.isAbandoned { end() } else { response.onAbandoned = end }
   }
 
-  /// A client begins or ends to wait, which counts where a pool ends that nobody attends.
-  private func noteAttendance(of pool: String, _ event: (Int) -> Event) {
-    guard let index = engine.poolIndex(named: pool),
-      engine.specification(ofPool: index)?.idleTimeout != nil
-    else { return }
-    inbox.append(event(index))
-  }
-
   /// Answers waiters; those of one wish in a row have the same answer.
   private func tell(_ waiters: [CompletionWaiters.Waiter]) {
     var last: (wish: CompletionWish, answer: (HTTPResponse, undurable: JobNumber?))?
     for waiter in waiters {
-      noteAttendance(of: waiter.wish.pool) { .poolLeft(pool: $0) }
       let answer =
         last.flatMap { $0.wish == waiter.wish ? $0.answer : nil }
         ?? response(to: waiter.wish)

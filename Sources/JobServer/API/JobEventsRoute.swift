@@ -47,6 +47,7 @@ extension Server {
       feed(follower)
     }
     body.onClosed = { [unowned self, unowned follower] in leave(follower) }
+    follower.attendance = attendance(of: job.number)
     eventFollowers.add(follower, at: now.instant)
     // So that the header goes out, and who waits for it knows that it is let in.
     follower.write(": events of a job\n\n")
@@ -186,6 +187,8 @@ final class EventFollower {
   /// Whether it is gone, or has had everything.
   var isOver = false
   let body: ResponseStream
+  /// What keeps its pool from being ended meanwhile.
+  var attendance: Attendance?
 
   init(job: JobNumber, cursor: EventCursor, body: ResponseStream) {
     self.job = job

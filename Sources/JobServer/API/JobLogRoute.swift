@@ -81,6 +81,7 @@ extension Server {
       feed(follower)
     }
     body.onClosed = { [unowned self, unowned follower] in logFollowers.remove(follower) }
+    follower.attendance = attendance(of: job.number)
     logFollowers.add(follower)
     feed(follower)
     return HTTPResponse(
@@ -168,6 +169,8 @@ final class LogFollower {
   /// Whether the client has to take something before it is sent more.
   var isFull = false
   let body: ResponseStream
+  /// What keeps its pool from being ended meanwhile.
+  var attendance: Attendance?
 
   init(job: JobNumber, stream: JobLog.Stream, offset: Int, body: ResponseStream) {
     self.job = job

@@ -35,6 +35,8 @@ final class MapInput {
   var isBlocked = false
   /// Whether the client is answered, or gone, and all is handed on.
   var isOver = false
+  /// What keeps its pool from being ended while items come.
+  var attendance: Attendance?
   /// Where it stands among the others.
   var place = MapInputs.Place()
 

@@ -94,6 +94,7 @@ extension Server {
     input.open(
       number, argumentBytesMax: engine.argumentBytesMax(ofMap: number), at: now.instant)
     mapInputs.open(input, number)
+    input.attendance = attendance(of: number)
     inputChanged(of: number)
   }
 

@@ -48,6 +48,7 @@ extension Server {
       feed(reader)
     }
     body.onClosed = { [unowned self, unowned reader] in mapReaders.remove(reader) }
+    reader.attendance = attendance(of: map)
     mapReaders.add(reader)
     feed(reader)
     return HTTPResponse(
@@ -132,6 +133,8 @@ final class MapReader {
   /// Whether the client has to take something before it is sent more.
   var isFull = false
   let body: ResponseStream
+  /// What keeps its pool from being ended meanwhile.
+  var attendance: Attendance?
   /// What it was sent lately.
   var trail: MapTrail
   /// Where the value of that line begins in the text of its chunk; 0: not known.

@@ -104,7 +104,7 @@ extension Server {
       attend(pool)
       return try speak(poolHandle(at: pool), of: Server.poolRecords, later)
     }
-    waitJoined(later(), for: pool, milliseconds: wait)
+    waitJoined(later(), for: engine.id(ofPool: pool), milliseconds: wait)
     return .later
   }
 
@@ -129,7 +129,7 @@ extension Server {
   /// Notes that somebody is interested in a pool, if it is ended for want of that.
   func attend(_ pool: Int) {
     guard engine.specification(ofPool: pool)?.idleTimeout != nil else { return }
-    inbox.append(.poolAttended(pool: pool, isWaiting: false))
+    inbox.append(.poolAttended(pool: engine.id(ofPool: pool), isWaiting: false))
   }
 
   private func listPools() -> HTTPResponse {

@@ -1,4 +1,5 @@
 import HTTPServer
+import JobCore
 import Reactor
 
 /// The clients that wait until a pool is joined: a struct and a suspended connection each.
@@ -6,10 +7,12 @@ import Reactor
 /// Each is answered exactly once: when its pool is joined or gone, when its time is over, or when
 /// it has closed its side.
 struct PoolWaiters {
-  /// One waiting client, and the position of its pool.
+  /// One waiting client, and its pool.
   struct Waiter {
     let response: PendingResponse
-    let pool: Int
+    let pool: PoolID
+    /// What keeps the pool from being ended meanwhile.
+    fileprivate let attendance: Attendance?
     /// Never used twice.
     fileprivate let serial: UInt64
   }
@@ -19,7 +22,7 @@ struct PoolWaiters {
 
   private var timers = TimerQueue<Waiter>()
   /// By pool, then by serial number.
-  private var handles: [Int: [UInt64: Handle]] = [:]
+  private var handles: [PoolID: [UInt64: Handle]] = [:]
   private var lastSerial: UInt64 = 0
 
   /// When the next waiter's time is over, in monotonic nanoseconds.
@@ -30,10 +33,12 @@ struct PoolWaiters {
 
   /// Lets a client wait until `deadline`.
   mutating func add(
-    _ response: PendingResponse, for pool: Int, until deadline: UInt64
+    _ response: PendingResponse, for pool: PoolID, until deadline: UInt64,
+    _ attendance: Attendance? = nil
   ) -> Handle {
     lastSerial += 1
-    let waiter = Waiter(response: response, pool: pool, serial: lastSerial)
+    let waiter = Waiter(
+      response: response, pool: pool, attendance: attendance, serial: lastSerial)
     let handle = timers.schedule(waiter, at: deadline)
     handles[pool, default: [:]][lastSerial] = handle
     return handle
@@ -45,7 +50,7 @@ struct PoolWaiters {
   }
 
   /// Takes out all that wait for a pool, those that came first before the others.
-  mutating func removeAll(of pool: Int) -> [Waiter] {
+  mutating func removeAll(of pool: PoolID) -> [Waiter] {
     let found = handles.removeValue(forKey: pool) ?? [:]
     return found.sorted { $0.key < $1.key }.compactMap { timers.cancel($0.value) }
   }

@@ -40,6 +40,8 @@ struct Waiters {
   struct Waiter {
     let response: PendingResponse
     let subject: Subject
+    /// What keeps its pools from being ended meanwhile.
+    let attendances: [Attendance]
     /// The first of its links.
     fileprivate let head: Int
   }
@@ -87,11 +89,12 @@ struct Waiters {
   /// removed.
   mutating func add(
     _ response: PendingResponse, for number: JobNumber, goal: Goal, _ presentation: Presentation,
-    until deadline: UInt64
+    until deadline: UInt64, _ attendance: Attendance? = nil
   ) -> Handle {
     let head = makeLink(number, goal)
     let subject = Subject.job(number, goal, presentation)
-    let waiter = Waiter(response: response, subject: subject, head: head)
+    let waiter = Waiter(
+      response: response, subject: subject, attendances: attendance.map { [$0] } ?? [], head: head)
     let handle = Handle(timer: timers.schedule(waiter, at: deadline))
     list(head, handle)
     return handle
@@ -101,7 +104,7 @@ struct Waiters {
   /// goals are met. A change of one of the jobs costs the same as with a waiter for it alone.
   mutating func add(
     _ response: PendingResponse, for group: JobGroup, _ goals: [(JobNumber, Goal)], missing: Int,
-    until deadline: UInt64
+    until deadline: UInt64, _ attendances: [Attendance] = []
   ) -> Handle {
     precondition(missing >= 1 && missing <= goals.count, "nobody waits for nothing")
     var sibling: Int?
@@ -112,7 +115,8 @@ struct Waiters {
     }
     guard let head = sibling else { preconditionFailure("there is a goal at least") }
     links[head].missing = missing
-    let waiter = Waiter(response: response, subject: .group(group), head: head)
+    let waiter = Waiter(
+      response: response, subject: .group(group), attendances: attendances, head: head)
     let handle = Handle(timer: timers.schedule(waiter, at: deadline))
     while let link = sibling {
       links[link].head = head

@@ -10,7 +10,7 @@ protocol KeptPoolDriver: PoolDriver {
 
 /// What such a driver knows beside its pool, and how it tells the engine what the pool reports.
 struct KeptPoolBooks {
-  let index: Int
+  let id: PoolID
   let configured: Settings.Pool
   /// Why the pool runs nothing any more.
   private(set) var brokenReason: String?
@@ -28,8 +28,8 @@ struct KeptPoolBooks {
   private var outputMaxByTask: [String: Int] = [:]
   private var outputMaxByCall: [UInt64: Int] = [:]
 
-  init(index: Int, _ configured: Settings.Pool, _ settings: Settings) {
-    self.index = index
+  init(_ id: PoolID, _ configured: Settings.Pool, _ settings: Settings) {
+    self.id = id
     self.configured = configured
     for task in settings.tasks { outputMaxByTask[task.name] = task.outputBytesMax }
   }
@@ -50,9 +50,9 @@ struct KeptPoolBooks {
     case .slotReady(let slot, let credit):
       if credit > 0 { hasHadReadyWorker = true }
       return .slotReady(
-        SlotID(pool: index, index: slot), credit: credit, pid: pool.process(of: slot))
+        SlotID(pool: id.index, index: slot), credit: credit, pid: pool.process(of: slot))
     case .slotGone(let slot):
-      return .slotGone(SlotID(pool: index, index: slot))
+      return .slotGone(SlotID(pool: id.index, index: slot))
     case .callEnded(let call, .returned(let text)):
       return returned(CallID(rawValue: call), text)
     case .callEnded(let call, .raised(let text)):
@@ -65,12 +65,12 @@ struct KeptPoolBooks {
         Loss(status, started: started, reason: reason, isOutOfMemory: isOutOfMemory))
     case .poolBroke(let reason):
       brokenReason = reason
-      return .poolBroke(pool: index, reason: reason)
+      return .poolBroke(pool: id, reason: reason)
     case .poolStarted:
-      return .poolStarted(pool: index)
+      return .poolStarted(pool: id)
     case .poolEnded:
       isEnded = true
-      return .poolEnded(pool: index)
+      return .poolEnded(pool: id)
     }
   }
 
@@ -96,7 +96,7 @@ struct KeptPoolBooks {
 }
 
 extension KeptPoolDriver {
-  var index: Int { books.index }
+  var id: PoolID { books.id }
   var configured: Settings.Pool { books.configured }
   var processes: Int { pool.processes }
   var brokenReason: String? { books.brokenReason }

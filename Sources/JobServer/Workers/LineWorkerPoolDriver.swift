@@ -25,10 +25,10 @@ final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
   private static let outOfMemoryAdjustment: Int32 = 500
 
   init(
-    index: Int, _ configured: Settings.Pool, _ program: WorkerProgramSettings,
+    _ id: PoolID, _ configured: Settings.Pool, _ program: WorkerProgramSettings,
     settings: Settings, environment: [String: String], forkServer: ForkServer, reactor: Reactor
   ) {
-    books = KeptPoolBooks(index: index, configured, settings)
+    books = KeptPoolBooks(id, configured, settings)
     var poolSettings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     poolSettings.callsPerWorkerMax = configured.maxTasksPerChild
     poolSettings.startsWhole = configured.startsWhole
@@ -72,7 +72,7 @@ final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
     case .pool(let report): return books.event(of: report, pool, isOutOfMemory: isOutOfMemory)
     case .announced(let tasks, let isDynamic):
       hasAnnounced = true
-      return .poolAnnounced(pool: index, tasks: tasks, isDynamic: isDynamic)
+      return .poolAnnounced(pool: id, tasks: tasks, isDynamic: isDynamic)
     case .progressed(let number, let value, let message):
       let call = CallID(rawValue: number)
       let progress = Progress(value: value, message: message)

@@ -5,8 +5,8 @@ import Multiprocessing
 /// What the server asks of a pool, whatever runs its calls: kept workers, or a program for each
 /// call. A driver translates between its pool and the engine and decides nothing.
 protocol PoolDriver: AnyObject {
-  /// Its position among the pools; part of every slot's name.
-  var index: Int { get }
+  /// Which pool it is; its position is part of every slot's name.
+  var id: PoolID { get }
   /// What it was made with; of a created pool what its template and its client make together.
   var configured: Settings.Pool { get }
   /// How many calls it runs at a time.
@@ -61,6 +61,8 @@ protocol PoolDriver: AnyObject {
 }
 
 extension PoolDriver {
+  var index: Int { id.index }
+
   var name: String { configured.name }
 
   /// `starting`, `running` or `broken`.

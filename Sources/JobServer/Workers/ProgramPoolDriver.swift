@@ -7,7 +7,7 @@ import Reactor
 
 /// Joins a pool that runs a program for each call to the engine and the reactor.
 final class ProgramPoolDriver: LoggingPoolDriver {
-  let index: Int
+  let id: PoolID
   let configured: Settings.Pool
   var processes: Int { pool.processes }
   var brokenReason: String? { nil }
@@ -39,10 +39,10 @@ final class ProgramPoolDriver: LoggingPoolDriver {
   private static let outOfMemoryAdjustment: Int32 = 500
 
   init(
-    index: Int, _ configured: Settings.Pool, settings: Settings, environment: [String: String],
+    _ id: PoolID, _ configured: Settings.Pool, settings: Settings, environment: [String: String],
     forkServer: ForkServer, reactor: Reactor
   ) throws {
-    self.index = index
+    self.id = id
     self.configured = configured
     let own = settings.tasks.filter { $0.program?.pool == configured.kind }
     tasks = Dictionary(uniqueKeysWithValues: own.map { ($0.name, $0) })
@@ -64,9 +64,9 @@ final class ProgramPoolDriver: LoggingPoolDriver {
 
   func start(at instant: Instant) {
     isSettled = true
-    events.append(.poolAnnounced(pool: index, tasks: Array(tasks.keys)))
+    events.append(.poolAnnounced(pool: id, tasks: Array(tasks.keys)))
     pool.start(at: instant.nanoseconds)
-    if configured.startsWhole { events.append(.poolStarted(pool: index)) }
+    if configured.startsWhole { events.append(.poolStarted(pool: id)) }
   }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
@@ -132,7 +132,7 @@ final class ProgramPoolDriver: LoggingPoolDriver {
       return .callLost(CallID(rawValue: number), .notStarted)
     case .poolEnded:
       isEnded = true
-      return .poolEnded(pool: index)
+      return .poolEnded(pool: id)
     }
   }
 

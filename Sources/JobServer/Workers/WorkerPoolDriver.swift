@@ -13,10 +13,10 @@ final class WorkerPoolDriver: KeptPoolDriver {
   private var hasAnnounced = false
 
   init(
-    index: Int, _ configured: Settings.Pool, settings configuration: Settings,
+    _ id: PoolID, _ configured: Settings.Pool, settings configuration: Settings,
     forkServer: ForkServer, reactor: Reactor
   ) throws {
-    books = KeptPoolBooks(index: index, configured, configuration)
+    books = KeptPoolBooks(id, configured, configuration)
     var settings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     settings.callsPerWorkerMax = configured.maxTasksPerChild
     settings.startsWhole = configured.startsWhole
@@ -45,7 +45,7 @@ final class WorkerPoolDriver: KeptPoolDriver {
   func drainEvents(_ body: (Event) -> Void) {
     if !hasAnnounced, let tasks = pool.taskNames {
       hasAnnounced = true
-      body(.poolAnnounced(pool: index, tasks: tasks))
+      body(.poolAnnounced(pool: id, tasks: tasks))
     }
     pool.drainReports { report in
       if let event = books.event(of: report, pool, isOutOfMemory: isOutOfMemory) { body(event) }

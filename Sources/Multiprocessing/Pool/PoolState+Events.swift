@@ -23,8 +23,9 @@ extension PoolState {
     precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
     let counts = !failure.isTransient || failure.stage == .workingFolder
-    let words = words ?? "\(failure)"
-    noteFailure("a worker cannot be started: \(words)", counts: counts, at: now)
+    noteFailure(
+      "a worker cannot be started: \(words ?? "\(failure)")", counts: counts,
+      isLoss: failure.stage == .forkServerLost, at: now)
     refill(slot, at: now)
   }
 
