@@ -377,7 +377,7 @@ class PoolTest(unittest.TestCase):
             self.assertEqual(len({next(iterator) for _ in range(200)}), 200)
             # The processes and the buffer, and one more that waits to be sent.
             self.assertLessEqual(len(taken), 200 + 2 + 5 + 1)
-            iterator._terminate()
+            iterator._values.terminate()
 
     def test_next_with_a_timeout(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -494,23 +494,6 @@ class PoolTest(unittest.TestCase):
             self.service.changed.wait_for(
                 lambda: self.service.pools[name].state == "joined", SECONDS_MAX)
         self.assertEqual(self.service.pools[name].state, "joined")
-
-    def test_a_service_that_goes_away(self):
-        service = Service(folders=[HERE])
-        pool = lido.Pool(1, url=service.url)
-        for transport in (pool._service.transport, pool._service._feed):
-            transport._retry_seconds = 0.2
-        result = pool.apply_async(functions.rest, (60,))
-        while not service.jobs:
-            with service.changed:
-                service.changed.wait(1)
-        service.leave()
-        with self.assertRaises(lido.Unreachable):
-            result.get(SECONDS_MAX)
-        with self.assertRaises(lido.Unreachable):
-            pool.apply(functions.square, (1,))
-        with self.assertRaises(lido.Unreachable):
-            pool.terminate()
 
     def test_a_service_that_was_never_there(self):
         began = time.monotonic()

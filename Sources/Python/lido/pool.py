@@ -362,7 +362,7 @@ class Pool:
         """A map whose items are chunks, each with the function."""
         size = chunksize or -(-len(items) // (self._processes * 4))
         lines = [
-            self._packed(route, items[start:start + size], star)
+            _packed(route, items[start:start + size], star)
             for start in range(0, len(items), size)]
         members = self._members(route, self._identifier(STREAM), "call_chunk")
         members["chunksize"] = 1
@@ -379,9 +379,6 @@ class Pool:
             lambda outcome: self._core.settle(identifier, outcome))
         self._core.begin_stream(stream, result)
 
-    def _packed(self, route: Route, items: List[Any], star: bool) -> bytes:
-        return codec.encode((route.packed, star, items), True)
-
     def _imap(
         self, kind: Any, function: Callable[..., Any], iterable: Iterable[Any], chunksize: int,
         buffersize: Optional[int],
@@ -396,27 +393,32 @@ class Pool:
             route = self._route(function)
         except Exception as error:
             iterator: IMapIterator = kind(self, 1)
-            iterator._finish(error)
+            iterator._values.finish(error)
             return iterator
         is_packed = route.packed is not None
         iterator = kind(
             self, (self._processes + ahead) * (1 if is_packed else chunksize))
         members = self._members(route, self._identifier(STREAM), "call_chunk")
         iterator.id = members["id"]
+        service, pickles = self._service, self._pickles
         members["chunksize"] = 1 if is_packed else chunksize
         members["buffersize"] = self._processes + ahead
 
         def encode(part: List[Any]) -> List[bytes]:
-            return self._service.checked(
-                [self._packed(route, part, False)] if is_packed
-                else codec.encode_lines(part, self._pickles))
+            # Without the pool, which is collected once nobody holds it or the iterator.
+            return service.checked(
+                [_packed(route, part, False)] if is_packed else codec.encode_lines(part, pickles))
 
         self._core.begin_stream(IteratorStream(
-            self._service.transport, members, kind._is_ordered, self._pickles, iterator,
+            service.transport, members, kind._is_ordered, pickles, iterator._values,
             chunks(iterable, chunksize, encode), is_packed))
         if chunksize == 1:
             return iterator
         return (value for value in iterator)
+
+
+def _packed(route: Route, items: List[Any], star: bool) -> bytes:
+    return codec.encode((route.packed, star, items), True)
 
 
 def _arguments(items: List[Any], star: bool) -> List[Any]:

@@ -9,10 +9,12 @@ import queue
 import threading
 import time
 import weakref
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Set, Union
+from typing import (
+    Any, Callable, Deque, Dict, List, NamedTuple, Optional, Set, Tuple, TypeVar, Union)
 
 from lido import codec
 from lido.errors import LidoError, PoolTerminated, ServiceError
+from lido.patience import Patience, pause_after
 from lido.pool_service import SUBMISSIONS_MAX, CompletionReader, PoolService, value_of
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
@@ -21,10 +23,9 @@ from lido.transport import refusal
 #: How the ids of jobs, of maps that are one document, and of streamed maps begin.
 JOB, MAP, STREAM = "job-", "map-", "stream-"
 
-RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
+T = TypeVar("T")
 
-#: How long submissions that the service refuses for now (503) are tried again.
-_BUSY_SECONDS_MAX = 300.0
+RUN, CLOSE, TERMINATE = "RUN", "CLOSE", "TERMINATE"
 
 #: So many of what is open are looked up when nothing has ended for a while.
 _LOOKED_UP_MAX = 10_000
@@ -62,6 +63,9 @@ class PoolCore:
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
         self._open: Dict[str, ApplyResult] = {}
+        # Since when somebody waits for something of it, without a pause.
+        self._wanted_since = 0.0
+        self._outage = Patience()  # Of the thread that hears.
         self._streams: Set[PoolStream] = set()
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
@@ -82,6 +86,8 @@ class PoolCore:
         with self._changed:
             if self._state != RUN:
                 raise ValueError("Pool not running")
+            if not self._open:
+                self._wanted_since = time.monotonic()
             self._open[submission.id] = result
             error = self._error
             if error is None:
@@ -193,8 +199,9 @@ class PoolCore:
             self._changed.wait_for(lambda: self._state == TERMINATE or (
                 self._is_sent and not self._open and not self._streams))
         if self._error is not None and self._state == CLOSE:
-            self.service.close()  # The thread that submits may have ended before it did so.
-        while not self.service.is_joined():
+            # The thread that submits may have ended before it did so.
+            self._persist(self.service.close)
+        while not self._persist(self.service.is_joined):
             # Each look waits for some seconds, unless the service does not take the time.
             time.sleep(0.05)
         self.service.end_feed()
@@ -234,7 +241,7 @@ class PoolCore:
                 self._submit(batch)
                 self._sending = batch = []
             if self._state == CLOSE:
-                self.service.close()
+                self._persist(self.service.close)
         except BaseException as error:
             self._break(error)
         finally:
@@ -263,65 +270,77 @@ class PoolCore:
             return batch
 
     def _submit(self, batch: List[Submission]) -> None:
-        waited = 0.0
+        patience = Patience()
         while batch and self._state != TERMINATE:
             try:
-                refused, pause, error = self._try_to_submit(batch)
+                again, error = self._try_to_submit(batch)
             except LidoError as problem:
-                error = problem
-                refused = batch
-                pause = getattr(problem, "retry_after", None)
-                if getattr(problem, "status", 0) != 503:
-                    pause = None
-            if refused and (pause is None or waited > _BUSY_SECONDS_MAX):
-                for submission in refused:
+                again, error = batch, problem
+            if len(again) < len(batch):
+                patience.renew()
+            if error is None:
+                return
+            pause = pause_after(error)
+            if pause is None or patience.is_over():
+                for submission in again:
                     self.settle(submission.id, (False, error))
                 return
-            batch = refused
-            if batch:
-                # The service says when to come again; a terminate ends the wait.
-                waited += pause or 0
-                with self._changed:
-                    self._changed.wait_for(lambda: self._state == TERMINATE, pause)
+            # A terminate ends the wait.
+            with self._changed:
+                self._changed.wait_for(lambda: self._state == TERMINATE, pause)
+                # What has failed meanwhile is not submitted any more.
+                batch = [submission for submission in again if submission.id in self._open]
 
     def _try_to_submit(
         self, batch: List[Submission]
-    ) -> "tuple[List[Submission], Optional[float], Optional[LidoError]]":
-        """What was refused for now, for how long, and why."""
+    ) -> Tuple[List[Submission], Optional[LidoError]]:
+        """What was refused for now, and why."""
         if batch[0].is_map:
             self.service.submit_map(batch[0].body)
-            return [], None, None
+            return [], None
         again: List[Submission] = []
-        pause: Optional[float] = None
         last: Optional[LidoError] = None
         found = self.service.submit([submission.body for submission in batch])
         for submission, entry in zip(batch, found):
             if "state" in entry:
                 continue
             error = refusal(entry["error"])
-            if error.status == 503 and error.retry_after is not None:
+            if pause_after(error) is not None:
                 again.append(submission)
-                pause, last = error.retry_after, error
+                last = error
             else:
                 self.settle(submission.id, (False, error))
-        return again, pause, last
+        return again, last
+
+    def _persist(self, ask: Callable[[], T]) -> T:
+        """Asks the service something that may be asked twice, and again while it is away; not when
+        the pool is terminated."""
+        patience = Patience(self._outage.since)
+        while True:
+            try:
+                return ask()
+            except LidoError as error:
+                pause = pause_after(error)
+                if pause is None or patience.is_over() or self._state == TERMINATE:
+                    raise
+            with self._changed:
+                self._changed.wait_for(lambda: self._state == TERMINATE, pause)
 
     # The thread that hears of what ended
 
     def _listen(self) -> None:
         feed = CompletionReader(self.service)
-        refused = 0.0
         try:
             while self._state != TERMINATE:
                 try:
                     self._hear(feed)
-                    refused, pause = 0.0, feed.pause
-                except ServiceError as error:
-                    # The service says when to come again.
-                    if error.status not in (429, 503) or refused > _BUSY_SECONDS_MAX:
+                    self._outage.renew()
+                    pause: Optional[float] = feed.pause
+                except LidoError as error:
+                    pause = pause_after(error)
+                    if pause is None or self._is_done():
                         raise
-                    pause = error.retry_after or 1.0
-                    refused += pause
+                    self._endure(error)
                 if feed.is_over and not feed.is_behind:
                     return
                 with self._changed:
@@ -330,6 +349,20 @@ class PoolCore:
             if not self._is_done():
                 self._break(error)
 
+    def _endure(self, error: LidoError) -> None:
+        """The service is away. For what is open it is waited for some minutes; a pool of which
+        nobody wants anything waits for as long as it takes."""
+        is_over = self._outage.is_over(self._wanted_since)
+        with self._changed:
+            # What is streamed has a patience of its own.
+            failed = [name for name in self._open if name.startswith((JOB, MAP))]
+            if not is_over or not failed:
+                return
+            self._pending.clear()
+            self._wanted_since = time.monotonic()  # That of what comes now.
+        for identifier in failed:
+            self.settle(identifier, (False, error))
+
     def _hear(self, feed: CompletionReader) -> None:
         """Hears once of what has ended. What the feed may have passed over is looked up."""
         for handle in [] if feed.is_behind else feed.read():
@@ -337,13 +370,22 @@ class PoolCore:
             if handle["id"].startswith((JOB, MAP)):
                 self.settle(handle["id"], handle)
         if feed.is_behind:
-            self._look_up(feed.is_over, _LOOKED_UP_MAX if feed.is_idle else None)
+            end: Optional[PoolTerminated] = None
+            if feed.is_lost:
+                end = PoolTerminated(
+                    f"the service has no pool {self.service.name} any more: its data was lost, or "
+                    "nothing was heard of this program for ten minutes")
+            elif feed.is_over:
+                end = PoolTerminated("the service ended the pool")
+            self._look_up(end, feed.is_lost, _LOOKED_UP_MAX if feed.is_idle else None)
             feed.is_behind = False
 
-    def _look_up(self, is_over: bool, count_max: Optional[int]) -> None:
+    def _look_up(
+        self, end: Optional[PoolTerminated], is_lost: bool, count_max: Optional[int]
+    ) -> None:
         """Looks at what is open, the oldest of it or everything. What was submitted and is not
-        there has no outcome any more; what is not submitted yet is heard of later. `is_over`:
-        nothing more will end."""
+        there has no outcome any more; what is not submitted yet is heard of later. `end`: why
+        nothing more will end; `is_lost`: since the service knows nothing of the pool."""
         with self._changed:
             pending = {submission.id for submission in self._pending}
             coming = {submission.id for submission in self._sending}
@@ -353,10 +395,10 @@ class PoolCore:
                 [name for name in wanted if name.startswith(MAP)]):
             if handle.get("ready"):
                 self.settle(identifier, handle)
-            elif "state" not in handle and identifier not in coming:
+            elif "state" not in handle and not is_lost and identifier not in coming:
                 self.settle(identifier, (False, refusal(handle["error"])))
-            elif is_over and identifier not in coming:
-                self.settle(identifier, (False, PoolTerminated("the service ended the pool")))
+            elif end is not None and identifier not in coming:
+                self.settle(identifier, (False, end))
 
     def _is_done(self) -> bool:
         """Whether nothing is left to hear of, since the pool ends."""
@@ -409,19 +451,20 @@ class PoolCore:
             if identifier.startswith(MAP):
                 return self._map_outcome(identifier, handle)
             if handle.get("outcome_omitted") and not handle.get("successful"):
-                handle = self.service.job(identifier)
+                handle = self._persist(lambda: self.service.job(identifier))
         except Exception as error:
             return False, error
         if "result" in handle:
             return outcome_of(
                 handle, lambda: codec.decode(handle["result"], self.pickles), self.pickles)
         return outcome_of(
-            handle, lambda: value_of(self.service.result("jobs", identifier), self.pickles),
+            handle, lambda: value_of(
+                self._persist(lambda: self.service.result("jobs", identifier)), self.pickles),
             self.pickles)
 
     def _map_outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:
-            values = self.service.result("maps", identifier).json
+            values = self._persist(lambda: self.service.result("maps", identifier)).json
         except ServiceError as error:
             if error.code != "job_failed":
                 return False, error

@@ -20,6 +20,9 @@ _MARGIN = 1 << 16
 #: A wait for completions that brings nothing sooner than this was none.
 _WAIT_MIN = 1.0
 
+#: What a wait for completions is made shorter to, at most, where it was too long for a proxy.
+_FEED_SECONDS_MIN = 4.0
+
 #: The longest pause between answers of the feed that come at once and bring nothing.
 _PAUSE_MAX = 5.0
 
@@ -46,6 +49,8 @@ class PoolService:
         self._feed = Transport(url, token)
         self.name = f"py-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.handle: Dict[str, Any] = {}
+        #: How long a read of the feed waits.
+        self.feed_seconds = WAIT_MAX
         #: About how many bytes of values a request may have.
         self.body_bytes_max = _BODY_BYTES_MAX - _MARGIN
 
@@ -107,8 +112,16 @@ class PoolService:
 
     def completions(self, after: int) -> Tuple[List[Dict[str, Any]], int]:
         """What ended after that place of the feed, waiting for it; and the next place."""
-        target = query(path("pools", self.name, "completions"), {"after": after, "wait": WAIT_MAX})
-        answer = self._feed.json("GET", target, wait=WAIT_MAX)
+        seconds = self.feed_seconds
+        target = query(path("pools", self.name, "completions"), {"after": after, "wait": seconds})
+        began = time.monotonic()
+        try:
+            answer = self._feed.json("GET", target, wait=seconds)
+        except ServiceError as error:
+            if error.status == 504 and time.monotonic() - began > _FEED_SECONDS_MIN:
+                # What stands before the service waits less long.
+                self.feed_seconds = max(_FEED_SECONDS_MIN, seconds / 2)
+            raise
         return answer["completions"], answer["next"]
 
     def end_feed(self) -> None:
@@ -202,6 +215,8 @@ class CompletionReader:
         self.is_idle = False
         #: Whether the pool is joined, or forgotten: nothing comes any more.
         self.is_over = False
+        #: Whether the service does not know the pool.
+        self.is_lost = False
 
     @property
     def pause(self) -> float:
@@ -219,7 +234,7 @@ class CompletionReader:
             self.is_behind, self.is_idle = True, False
             place = getattr(error, "problem", {}).get("next")
             if place is None:
-                self.is_over = True  # The whole pool is not there.
+                self.is_over = self.is_lost = True  # The whole pool is not there.
             else:
                 self._after = place
                 self._vain = min(self._vain + 1, 20)

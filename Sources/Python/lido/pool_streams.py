@@ -6,12 +6,17 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
-from lido.errors import LidoError, ServiceError
-from lido.results import IMapIterator, Outcome, failure
+from lido.errors import JobFailed, LidoError, ServiceError, Unreachable
+from lido.patience import AWAY_SECONDS_MAX
+from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
 from lido.transport import Transport
 
 __all__ = ["PoolStream", "chunks"]
+
+_CUT_OFF = (
+    "the service was restarted, or its connection broke, while the items of a streamed map were on "
+    "their way to it; those that it did not have are not run")
 
 #: A chunk: how many units it is, and its lines.
 Chunk = Tuple[int, List[bytes]]
@@ -26,10 +31,15 @@ class PoolStream:
         self.is_sending = True
         #: The id of the map.
         self.identifier = str(options["id"])
-        self._source = MapInput(transport, options)
-        self._stream = ResultStream(transport, options["id"], ordered, is_coming=True)
+        self._source = MapInput(transport, options, retry_seconds=AWAY_SECONDS_MAX)
+        self._stream = ResultStream(
+            transport, options["id"], ordered, is_coming=True, retry_seconds=AWAY_SECONDS_MAX)
         self._pickles = pickles
+        # Of the items themselves, and of their way to the service.
+        self._items_error: Optional[BaseException] = None
         self._input_error: Optional[BaseException] = None
+        self._is_begun = False
+        self._is_whole = False  # The service has all items.
         self.is_over = False
         self._changed: Callable[["PoolStream"], None] = lambda _: None
 
@@ -67,34 +77,58 @@ class PoolStream:
     def _run_input(self) -> None:
         try:
             self._source.begin()
+            self._is_begun = True
             self.send(self._source)
             self._source.finish()
+            self._is_whole = True
         except (LidoError, OSError) as error:
-            self._input_error = self._input_error or error
+            self._input_error = error
             self._source.abort()
-            if isinstance(error, ServiceError):
+            if not self._is_begun or not is_cut(error):
                 self._stream.close()  # It was refused: there is nothing to read.
         finally:
             self._source.close()
+            # The map is there, or never will be.
+            self._stream.is_coming = False
             self.is_sending = False
             self._changed(self)
 
     def _run_results(self) -> None:
         problem: Optional[BaseException] = None
+        is_done = False
         try:
             for message in self._stream:
                 if "done" in message:
-                    if "error" in message:
+                    is_done = "error" not in message
+                    if not is_done:
                         problem = self._failure(message["error"])
                     break
                 self._receive(message)
         except (LidoError, ValueError) as error:
             problem = error
         try:
-            self.finish(self._input_error or problem)
+            self.finish(self._items_error or (None if is_done else self._reason(problem)))
         finally:
             self.is_over = True
             self._changed(self)
+
+    def _reason(self, problem: Optional[BaseException]) -> Optional[BaseException]:
+        """Why there are no more results: `problem`, or that of the input. Both are told of an input
+        that was cut off, whichever finds out first, and in many ways; that is one error."""
+        reason = problem or self._input_error
+        if not self._is_begun or self._is_whole or reason is None:
+            return self._input_error or problem
+        if isinstance(problem, Unreachable):
+            return problem  # It was waited for in vain.
+        if self._input_error is not None and not is_cut(self._input_error):
+            return self._input_error
+        # A map that is not there, although it was not refused: of it nothing was kept yet.
+        is_lost = isinstance(problem, ServiceError) and problem.status == 404
+        if not is_lost and not is_cut(reason):
+            return reason
+        error = JobFailed({"code": "interrupted", "message": _CUT_OFF}, self.identifier)
+        error.__cause__ = reason
+        return error
 
     def _receive(self, message: Mapping[str, Any]) -> None:
         error = message.get("error")
@@ -118,11 +152,11 @@ class IteratorStream(PoolStream):
 
     def __init__(
         self, transport: Transport, options: Mapping[str, Any], ordered: bool, pickles: bool,
-        iterator: IMapIterator, source: Iterator[Chunk], is_packed: bool,
+        values: Values, source: Iterator[Chunk], is_packed: bool,
     ) -> None:
         """`is_packed`: each value is the list of the values of a chunk."""
         super().__init__(transport, options, ordered, pickles)
-        self._iterator = iterator
+        self._values = values
         self._chunks = source
         self._is_packed = is_packed
 
@@ -134,36 +168,36 @@ class IteratorStream(PoolStream):
             except StopIteration:
                 return
             except Exception as error:
-                self._input_error = error
+                self._items_error = error
                 return
-            if not self._iterator._acquire(units):
+            if not self._values.acquire(units):
                 return
             source.send(lines)
 
     def receive(self, value: Any, error: Optional[BaseException], is_skipped: bool) -> None:
         """Hands a value on."""
         if is_skipped:
-            self._iterator._skip(1)
+            self._values.skip(1)
         elif error is not None:
-            self._iterator._add(False, error)
+            self._values.add(False, error)
         elif not self._is_packed:
-            self._iterator._add(True, value)
+            self._values.add(True, value)
         else:
             for place, part in enumerate(value):
-                self._iterator._add(True, part, 1 if place == 0 else 0)
+                self._values.add(True, part, 1 if place == 0 else 0)
 
     def finish(self, error: Optional[BaseException]) -> None:
         """Ends the iterator."""
-        self._iterator._finish(error)
+        self._values.finish(error)
 
     def terminate(self) -> None:
         """Ends the iterator, and both threads."""
-        self._iterator._terminate()
+        self._values.terminate()
         super().terminate()
 
     def lift(self) -> None:
         """Lets it read as much input as there is."""
-        self._iterator._lift()
+        self._values.lift()
 
 
 class ListStream(PoolStream):
@@ -199,6 +233,16 @@ class ListStream(PoolStream):
         """Hands the whole list, or the error, to the pool."""
         error = self._error or error
         self._settle((True, self._values) if error is None else (False, error))
+
+
+def is_cut(error: BaseException) -> bool:
+    """Whether it says that an input did not come to its end, since a connection broke or the
+    service ended."""
+    if isinstance(error, JobFailed):
+        return error.code in ("broken_off", "interrupted")
+    if isinstance(error, ServiceError):
+        return error.code in ("draining", "http_error") and error.status in (502, 503, 504)
+    return isinstance(error, OSError)
 
 
 def chunks(

@@ -7,6 +7,7 @@ import pickle
 import sys
 import threading
 import types
+import weakref
 from multiprocessing import TimeoutError
 from multiprocessing.pool import (  # type: ignore[attr-defined]
     MaybeEncodingError, RemoteTraceback)
@@ -101,17 +102,14 @@ class MapResult(ApplyResult):
     """The handle of `Pool.map_async` and `Pool.starmap_async`."""
 
 
-class IMapIterator:
-    """Values in the order of their items, as they come. Any thread may use it."""
+class Values:
+    """What is on its way from the threads of a map to an iterator, which it does not keep: one that
+    nobody holds is collected, and its pool with it. Any thread may use it."""
 
-    _is_ordered = True
-
-    def __init__(self, pool: Any, units_max: int) -> None:
+    def __init__(self, reader: "weakref.ref[IMapIterator]", units_max: int) -> None:
         """`units_max`: how many units of input may be sent or unread. A unit is what is a line of
         the map: an item, or a chunk for a function without a name."""
-        self._pool = pool
-        #: The id of the map; None for what was never submitted.
-        self.id: Optional[str] = None
+        self._reader = reader
         self._condition = threading.Condition()
         # With each outcome, how many units are given back when it is read.
         self._items: Deque[Tuple[bool, Any, int]] = collections.deque()
@@ -119,12 +117,8 @@ class IMapIterator:
         self._units_out = 0
         self._is_over = False
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def next(self, timeout: Optional[float] = None) -> Any:
-        """The next value. Raises the error of its item, `multiprocessing.TimeoutError` (the value
-        is not lost), `StopIteration`."""
+    def next(self, timeout: Optional[float]) -> Any:
+        """The next value. Raises the error of its item, `TimeoutError`, `StopIteration`."""
         with self._condition:
             if not self._items and not self._is_over:
                 self._condition.wait_for(lambda: self._items or self._is_over, timeout)
@@ -138,8 +132,6 @@ class IMapIterator:
             return value
         raise value
 
-    __next__ = next
-
     def _give_back(self, units: int) -> None:
         self._units_out -= units
         if units:
@@ -147,18 +139,22 @@ class IMapIterator:
 
     # For the threads that feed it
 
-    def _add(self, success: bool, value: Any, units: int = 1) -> None:
+    def add(self, success: bool, value: Any, units: int = 1) -> None:
+        """Takes the next value, or the error in its place. What nobody will read, since the
+        iterator is gone, is dropped; no more is sent then until somebody joins the pool."""
         with self._condition:
-            if not self._is_over:
+            if self._reader() is None:
+                self._items.clear()
+            elif not self._is_over:
                 self._items.append((success, value, units))
                 self._condition.notify_all()
 
-    def _skip(self, units: int) -> None:
+    def skip(self, units: int) -> None:
         """Units of which there is nothing to read."""
         with self._condition:
             self._give_back(units)
 
-    def _finish(self, error: Optional[BaseException] = None) -> None:
+    def finish(self, error: Optional[BaseException] = None) -> None:
         """No more values come: the end, or one last error."""
         with self._condition:
             if self._is_over:
@@ -166,14 +162,16 @@ class IMapIterator:
             if error is not None:
                 self._items.append((False, error, 0))
             self._is_over = True
-            self._pool = None
             self._condition.notify_all()
+        reader = self._reader()
+        if reader is not None:
+            reader._pool = None
 
-    def _terminate(self) -> None:
+    def terminate(self) -> None:
         """Ends it from any thread: what has come can be read, and then there is an error."""
-        self._finish(PoolTerminated("the pool was terminated before the iteration was over"))
+        self.finish(PoolTerminated("the pool was terminated before the iteration was over"))
 
-    def _acquire(self, units: int) -> bool:
+    def acquire(self, units: int) -> bool:
         """Waits until that much may be sent; false when nothing is wanted any more."""
         with self._condition:
             self._condition.wait_for(
@@ -182,11 +180,35 @@ class IMapIterator:
             self._units_out += units
             return not self._is_over
 
-    def _lift(self) -> None:
+    def lift(self) -> None:
         """Lets any number of units be sent: who joins the pool may read no more."""
         with self._condition:
             self._units_max = None
             self._condition.notify_all()
+
+
+class IMapIterator:
+    """Values in the order of their items, as they come. Any thread may use it."""
+
+    _is_ordered = True
+
+    def __init__(self, pool: Any, units_max: int) -> None:
+        """`units_max`: see `Values`."""
+        # A pool whose values somebody may read is not collected.
+        self._pool = pool
+        #: The id of the map; None for what was never submitted.
+        self.id: Optional[str] = None
+        self._values = Values(weakref.ref(self), units_max)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def next(self, timeout: Optional[float] = None) -> Any:
+        """The next value. Raises the error of its item, `multiprocessing.TimeoutError` (the value
+        is not lost), `StopIteration`."""
+        return self._values.next(timeout)
+
+    __next__ = next
 
 
 class IMapUnorderedIterator(IMapIterator):

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 from lido import codec
 from lido.errors import JobFailed, ServiceError, Unreachable
+from lido.patience import pause_after
 from lido.transport import (
     SECONDS_MAX, Transport, chunk, messages, path, problem, query, shut_down)
 
@@ -21,17 +22,23 @@ __all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
 #: Items are sent together up to this many bytes when they come fast.
 _PART_BYTES = 1 << 16
 
+#: A stream of results that was open for so long before it broke was no failure to open it.
+_OPEN_SECONDS_MIN = 5.0
+
 
 class MapInput:
     """Sends the items of a map. `send` and `finish` are for one thread, `abort` for any."""
 
     def __init__(
         self, transport: Transport, options: Mapping[str, Any],
-        connect_seconds: Optional[float] = None,
+        connect_seconds: Optional[float] = None, retry_seconds: Optional[float] = None,
     ) -> None:
-        """`connect_seconds`: what a connection may take to open; some time when left out."""
+        """`connect_seconds`: what a connection may take to open; some time when left out.
+        `retry_seconds`: how long a service that is away is waited for; as the transport does when
+        left out."""
         self._transport = transport
         self._connect_seconds = connect_seconds
+        self._retry_seconds = retry_seconds
         self._options = options
         self._connection: Optional[http.client.HTTPConnection] = None
         self._lock = threading.Lock()
@@ -54,7 +61,8 @@ class MapInput:
                 connection.close()
                 # Its id makes a repeat safe: nothing of it has been sent.
                 now = time.monotonic()
-                give_up = now + self._transport.patience(error) if give_up is None else give_up
+                if give_up is None:
+                    give_up = now + self._transport.patience(error, self._retry_seconds)
                 if now + pause > give_up:
                     raise self._transport.unreachable(error) from None
                 time.sleep(pause * random.uniform(0.5, 1))
@@ -203,34 +211,43 @@ class ResultStream:
     def __init__(
         self, transport: Transport, identifier: str, ordered: bool, after: int = 0,
         is_coming: bool = False, connect_seconds: Optional[float] = None,
+        retry_seconds: Optional[float] = None,
     ) -> None:
         """`is_coming`: the map is being submitted at this moment, and may not be there yet.
-        `connect_seconds`: what a connection may take to open; some time when left out."""
+        `connect_seconds`: what a connection may take to open; some time when left out.
+        `retry_seconds`: how long a service that is away is waited for; as the transport does when
+        left out."""
         self._transport = transport
         self._identifier = identifier
         self._order = "input" if ordered else "completion"
         self._received = after
-        self._is_coming = is_coming
+        #: Whether the map may not be there yet; any thread may say that it is, or never will be.
+        self.is_coming = is_coming
         self._connect_seconds = connect_seconds
+        self._retry_seconds = retry_seconds
+        self._opened_at: Optional[float] = None
         self._closed = threading.Event()
         self._connection: Optional[http.client.HTTPConnection] = None
 
     def __iter__(self) -> Iterator[Dict[str, Any]]:
         """`{"index", "value"}` or `{"index", "error"}` for each item, and last the line with
         `"done"`. Raises `ServiceError`, `Unreachable`."""
-        give_up: Optional[float] = None
+        since: Optional[float] = None
         pause = 0.01
+        was_absent = False
         while True:
             try:
                 for message in self._read():
-                    self._is_coming = False
-                    give_up, pause = None, 0.01
+                    self.is_coming = False
+                    since, pause = None, 0.01
                     yield message
                     if message.get("done"):
                         return
                 error: Exception = Unreachable("the stream of results ended without its last line")
             except ServiceError as refusal:
-                if refusal.status != 404 or not self._is_coming:
+                is_absent = refusal.status == 404
+                may_come = refusal.status == 404 and self.is_coming
+                if not may_come and pause_after(refusal) is None:
                     raise
                 error = refusal
             except (OSError, http.client.HTTPException) as problem:
@@ -238,8 +255,12 @@ class ResultStream:
             if self._closed.is_set():
                 return
             now = time.monotonic()
-            give_up = now + self._transport.patience(error) if give_up is None else give_up
-            if now + pause > give_up:
+            is_absent = isinstance(error, ServiceError) and error.status == 404
+            if since is None or is_absent != was_absent or self._was_open(now):
+                since, was_absent = now, is_absent
+            # Where the service is there and the map is not, it comes soon or never.
+            seconds = None if is_absent else self._retry_seconds
+            if now + pause > since + self._transport.patience(error, seconds):
                 if isinstance(error, ServiceError):
                     raise error
                 raise self._transport.unreachable(error) from None
@@ -251,10 +272,15 @@ class ResultStream:
         self._closed.set()
         shut_down(self._connection)
 
+    def _was_open(self, now: float) -> bool:
+        """Whether the connection that broke was a good one, over which nothing came for long."""
+        return self._opened_at is not None and now - self._opened_at > _OPEN_SECONDS_MIN
+
     def _read(self) -> Iterator[Dict[str, Any]]:
         # No time limit once it is open: the next result may take as long as a call does. A service
         # that is gone closes the connection, and TCP finds out about a machine that is.
         connection = self._connection = opened(self._transport, self._connect_seconds)
+        self._opened_at = None
         try:
             target = query(path("maps", self._identifier, "results"), {
                 "order": self._order, "after": self._received or None})
@@ -266,6 +292,7 @@ class ResultStream:
             response = connection.getresponse()
             if response.status >= 400:
                 raise problem(response.status, response.headers, response.read())
+            self._opened_at = time.monotonic()
             for message in messages(response):
                 if "index" in message:
                     self._received += 1

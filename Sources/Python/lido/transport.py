@@ -50,6 +50,14 @@ class Answer:
         """The body as JSON."""
         return codec.loads(self.body)
 
+    def is_of_proxy(self, wait: float) -> bool:
+        """Whether it is not the service's, but says that the service is away. A 504 of a request
+        that was to wait may say only that it waited too long."""
+        if self.status == 503:
+            is_own = self.headers.get_content_type() == "application/problem+json"
+            return not is_own and self.headers.get("Retry-After") is None
+        return self.status == 502 or (self.status == 504 and not wait)
+
 
 class Kept:
     """A connection that is closed when nobody keeps it: its thread, or the transport, is gone."""
@@ -118,9 +126,9 @@ class Transport:
         """Sends a request and reads its answer.
 
         One that `is_safe` (a GET, or one whose repeat changes nothing) is repeated while the
-        connection breaks, for some seconds. `wait` are the seconds that the service was asked to
-        take. Raises `ServiceError` for an answer of 400 and above, and without asking for a body
-        that is known to be too long; `Unreachable`.
+        connection breaks, or a proxy says that the service is away, for some seconds. `wait` are
+        the seconds that the service was asked to take. Raises `ServiceError` for an answer of 400
+        and above, and without asking for a body that is known to be too long; `Unreachable`.
         """
         self.check_size(len(body or b""))
         answer = self._exchange(method, target, body, headers, wait, is_safe or method == "GET")
@@ -162,12 +170,14 @@ class Transport:
                 f"{size} bytes are to be sent at once, and the service takes at most "
                 f"{self.body_bytes_max} (max_body)")
 
-    def patience(self, error: Exception) -> float:
-        """For how many seconds what failed so is tried again."""
+    def patience(self, error: Exception, retry_seconds: Optional[float] = None) -> float:
+        """For how many seconds what failed so is tried again; `retry_seconds` for one whose
+        patience is its own."""
+        seconds = self._retry_seconds if retry_seconds is None else retry_seconds
         is_absent = isinstance(error, (ConnectionRefusedError, socket.gaierror))
         if is_absent and not self.is_known:
-            return min(FIRST_SECONDS, self._retry_seconds)
-        return self._retry_seconds
+            return min(FIRST_SECONDS, seconds)
+        return seconds
 
     def unreachable(self, error: Exception) -> Unreachable:
         """The error of who gives up."""
@@ -195,6 +205,8 @@ class Transport:
         while True:
             connection, is_fresh = self._connection(self._seconds_max + wait)
             is_sent = False
+            answer: Optional[Answer] = None
+            failure: Exception
             try:
                 if connection.sock is None:
                     connection.connect()
@@ -204,20 +216,27 @@ class Transport:
                 is_sent = True
                 response = exchanged(
                     connection, method, self._prefix + target, body, all_headers)
-                return Answer(response.status, response.headers, response.read())
+                answer = Answer(response.status, response.headers, response.read())
+                if not is_safe or not answer.is_of_proxy(wait):
+                    return answer
+                failure = problem(answer.status, answer.headers, answer.body)
             except _BROKEN as error:
                 self.close()
-                # A request that was not sent can be sent again whatever it is; and a connection
-                # that was kept may have been closed by the service just before it was used.
-                may_repeat = (is_safe or not is_sent) and not self._is_aborted
-                now = time.monotonic()
-                give_up = now + self.patience(error) if give_up is None else give_up
-                if not may_repeat or (is_fresh and now + pause > give_up):
-                    raise self.unreachable(error) from None
+                failure = error
             except BaseException:
                 self.close()  # Interrupted in the middle: what comes next is not the next answer.
                 raise
-            if is_fresh:
+            # A request that was not sent can be sent again whatever it is; and a connection that
+            # was kept may have been closed by the service just before it was used.
+            may_repeat = (is_safe or not is_sent) and not self._is_aborted
+            may_be_kept = not is_fresh and answer is None
+            now = time.monotonic()
+            give_up = now + self.patience(failure) if give_up is None else give_up
+            if not may_repeat or (not may_be_kept and now + pause > give_up):
+                if answer is not None:
+                    return answer
+                raise self.unreachable(failure) from None
+            if not may_be_kept:
                 time.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, 1)
 

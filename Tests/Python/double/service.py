@@ -41,9 +41,14 @@ class Service:
         self.keys = {}
         self.refuse = lambda method, path: None  # May raise `Refused` for any request.
         self.breaks = 0  # So many next answers are lost with their connections.
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.service = self
+        self.proxied = None  # The status by which a proxy before it says that it is away.
+        self.listen(0)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def listen(self, port):
+        """Takes requests there."""
+        self.server = Server(("127.0.0.1", port), Handler)
+        self.server.service = self
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):
@@ -67,13 +72,22 @@ class Service:
 
     def leave(self):
         """Goes away without a word, as after `kill -9`."""
+        self.go()
+        self.end()
+
+    def go(self):
+        """Every connection breaks, and nothing listens until `come`; what it holds goes on."""
         self.server.shutdown()
+        self.server.server_close()
         for connection in list(self.server.connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # It has ended by itself.
-        self.end()
+
+    def come(self):
+        """Is there again, at the same address."""
+        self.listen(self.server.server_address[1])
 
     def wait(self, is_so, seconds):
         """Waits under the lock."""
@@ -213,11 +227,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = None if is_stream else self.rfile.read(length)
         try:
             with self.service.changed:
-                answer = self.route(method, names, body)
+                is_away = self.service.proxied is not None
+                answer = None if is_away else self.route(method, names, body)
         except Refused as refused:
             if is_stream:
                 self.close_connection = True
             answer = problem_of(refused)
+        if self.service.proxied is not None:
+            answer = self.service.proxied, b"<html>", "text/html"
         if answer is not None:
             self.send(*answer)
 
@@ -232,6 +249,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         default = "application/problem+json" if status >= 400 else "application/json"
         self.send_header("Content-Type", kind or default)
         self.send_header("Content-Length", str(len(text)))
+        if status >= 400 and isinstance(value, dict) and "retry_after" in value:
+            self.send_header("Retry-After", str(value["retry_after"]))
         self.end_headers()
         self.wfile.write(text)
         self.wfile.flush()

@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+"""`lido.Pool` over a service that is away for a while, or comes back without what it had.
+
+Against the test double.
+
+    python3 Tests/Python/pool_outage_tests.py [-v] [NAME …]
+"""
+
+import contextlib
+import gc
+import os
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import warnings
+from unittest import mock
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
+sys.path[:0] = [HERE, SOURCES]
+
+import lido  # noqa: E402
+import worker_functions as functions  # noqa: E402
+from double.pools import Refused  # noqa: E402
+from double.service import Service  # noqa: E402
+from lido.patience import pause_after  # noqa: E402
+from lido.pool_streams import is_cut  # noqa: E402
+
+SECONDS_MAX = 20
+
+
+class OutageCase(unittest.TestCase):
+    """A service of its own for each, and pools whose requests are tried again for a moment only:
+    what goes on after that is the pool's own patience."""
+
+    def setUp(self):
+        self.service = Service(folders=[HERE])
+        self.addCleanup(self.service.end)
+        self.files = tempfile.TemporaryDirectory()
+        self.addCleanup(self.files.cleanup)
+        self.path = os.path.join(self.files.name, "go")
+        os.mkfifo(self.path)
+        self.writer = os.open(self.path, os.O_RDWR)
+
+    def pool(self, is_ended=True):
+        """A pool of two that ends with the test."""
+        pool = lido.Pool(2, url=self.service.url)
+        for transport in (pool._service.transport, pool._service._feed):
+            transport._retry_seconds = 0.1
+        if is_ended:
+            self.addCleanup(pool.join)
+            self.addCleanup(pool.terminate)
+        return pool
+
+    def go_on(self):
+        """Lets every `wait_for` return."""
+        os.rename(self.path, self.path + "ne")
+        with open(self.path, "w", encoding="utf-8"):
+            pass  # Whoever opens it now.
+        os.close(self.writer)
+
+    def until(self, is_so):
+        """Waits under the lock of the double."""
+        with self.service.changed:
+            self.assertTrue(self.service.changed.wait_for(is_so, SECONDS_MAX))
+
+    @contextlib.contextmanager
+    def outage(self, *pools, proxied=None):
+        """The service is away, and each of the pools has found that twice, before the block."""
+        noted = [threading.Semaphore(0) for _ in pools]
+        for pool, count in zip(pools, noted):
+            endure = pool._core._endure
+
+            def note(error, endure=endure, count=count):
+                endure(error)
+                count.release()
+            pool._core._endure = note
+        if proxied is None:
+            self.service.go()
+        else:
+            self.service.proxied = proxied
+            with self.service.changed:
+                for pool in self.service.pools.values():
+                    pool.wakes += 1
+                self.service.changed.notify_all()
+        for count in noted:
+            for _ in range(2):
+                self.assertTrue(count.acquire(timeout=SECONDS_MAX))
+        try:
+            yield
+        finally:
+            self.service.proxied = None
+            if proxied is None:
+                self.service.come()
+
+
+class WaitingTest(OutageCase):
+    """The service comes back as it was."""
+
+    def go_through(self, proxied=None):
+        busy, idle = self.pool(), self.pool()
+        before = [busy.apply_async(functions.wait_for, (self.path,)),
+                  busy.map_async(functions.square, [1, 2])]
+        self.until(lambda: self.service.jobs and self.service.maps)
+        with self.outage(busy, idle, proxied=proxied):
+            during = [busy.apply_async(functions.square, (3,)),
+                      busy.map_async(functions.square, [3, 4])]
+            self.assertFalse(before[0].ready() or during[0].ready() or during[1].ready())
+        self.go_on()
+        self.assertEqual([r.get(SECONDS_MAX) for r in before[1:] + during], [[1, 4], 9, [9, 16]])
+        before[0].get(SECONDS_MAX)
+        self.assertEqual(idle.apply(functions.square, (5,)), 25)
+        self.assertIsNone(idle._core._error)
+
+    def test_nothing_listens(self):
+        self.go_through()
+
+    def test_a_proxy_answers(self):
+        self.go_through(502)
+
+    def test_a_proxy_answers_otherwise(self):
+        self.go_through(503)
+
+    def test_an_idle_pool_waits_for_as_long_as_it_takes(self):
+        pool = self.pool()
+        with mock.patch("lido.patience.AWAY_SECONDS_MAX", 0), self.outage(pool):
+            pass
+        self.assertEqual(pool.apply(functions.square, (5,)), 25)
+
+    def test_what_waits_too_long_fails_and_the_pool_goes_on(self):
+        pool = self.pool()
+        results = [pool.apply_async(functions.wait_for, (self.path,)),
+                   pool.map_async(functions.wait_for, [self.path])]
+        self.until(lambda: self.service.jobs and self.service.maps)
+        with mock.patch("lido.patience.AWAY_SECONDS_MAX", 0.5), self.outage(pool):
+            results.append(pool.apply_async(functions.square, (3,)))
+            for result in results:
+                with self.assertRaises(lido.Unreachable):
+                    result.get(SECONDS_MAX)
+        self.go_on()
+        self.assertEqual(pool.apply(functions.square, (5,)), 25)
+
+    def test_a_close_is_told_when_the_service_is_there(self):
+        pool = self.pool()
+        result = pool.map_async(functions.wait_for, [self.path])
+        self.until(lambda: self.service.maps)
+        with self.outage(pool):
+            pool.close()
+            self.go_on()
+        pool.join()
+        self.assertTrue(result.ready())
+        self.assertEqual(self.service.pools[pool._service.name].state, "joined")
+
+    def test_a_terminate_does_not_wait(self):
+        pool = self.pool(is_ended=False)
+        self.service.leave()
+        result = pool.apply_async(functions.square, (3,))
+        with self.assertRaises(lido.Unreachable):
+            pool.terminate()
+        with self.assertRaises(lido.PoolTerminated):
+            result.get(0)
+        for thread in pool._core._threads:
+            thread.join(SECONDS_MAX)
+            self.assertFalse(thread.is_alive())
+
+    def test_a_service_that_is_ending_is_asked_again_soon(self):
+        pool = self.pool()
+        asked = []
+
+        def refuse(method, path):
+            if method == "POST" and len(asked) < 2:
+                asked.append(path)
+                raise Refused(503, "draining", "the service is shutting down", retry_after=5)
+        self.service.refuse = refuse
+        began = time.monotonic()
+        self.assertEqual(pool.apply(functions.square, (5,)), 25)
+        self.assertLess(time.monotonic() - began, 4)
+
+    def test_what_is_waited_for(self):
+        def pause(status, code="http_error", retry_after=None):
+            return pause_after(lido.ServiceError(status, code, "", None, retry_after))
+        self.assertEqual(pause(503, "queue_full", 2), 2)
+        self.assertEqual(pause(503, "read_only", 5), 5)
+        self.assertEqual(pause(503, retry_after=3600), 30)
+        self.assertEqual(pause(503, "draining", 5), 0.5)
+        for status in (429, 502, 503, 504):
+            self.assertEqual(pause(status), 0.5)
+        self.assertIsNone(pause(503, "too_many_names"))
+        for status in (400, 401, 404, 409, 413, 500):
+            self.assertIsNone(pause(status))
+
+
+class LossTest(OutageCase):
+    """The service comes back without what it had."""
+
+    def test_the_pool_is_lost(self):
+        pool = self.pool()
+        results = [pool.apply_async(functions.wait_for, (self.path,)),
+                   pool.map_async(functions.wait_for, [self.path])]
+        self.until(lambda: self.service.jobs and self.service.maps)
+        with self.outage(pool):
+            with self.service.changed:
+                lost = self.service.pools.pop(pool._service.name)
+                self.service.jobs.clear()
+                self.service.maps.clear()
+                lost.terminate()
+        for result in results:
+            with self.assertRaises(lido.PoolTerminated) as caught:
+                result.get(SECONDS_MAX)
+            self.assertIn("has no pool", str(caught.exception))
+        with self.assertRaises(lido.ServiceError) as refused:
+            pool.apply(functions.square, (5,))
+        self.assertEqual(refused.exception.status, 404)
+
+
+class StreamTest(OutageCase):
+    """Streamed maps, whose items are sent once."""
+
+    def stream(self, *more):
+        """A pool, and an iterator of which the first value is there and the items are not."""
+        pool = self.pool()
+        sent = threading.Event()
+        self.addCleanup(sent.set)
+
+        def items():
+            yield 3
+            sent.wait(SECONDS_MAX)
+            yield from more
+        iterator = pool.imap(functions.square, items())
+        self.assertEqual(next(iterator), 9)
+        return pool, iterator, sent
+
+    def assert_interrupted(self, iterator):
+        with self.assertRaises(lido.JobFailed) as caught:
+            iterator.next(SECONDS_MAX)
+        self.assertEqual(caught.exception.code, "interrupted")
+        self.assertIn("on their way", str(caught.exception))
+        with self.assertRaises(StopIteration):
+            iterator.next(SECONDS_MAX)
+
+    def test_one_whose_items_the_service_has(self):
+        pool = self.pool()
+        iterator = pool.imap(functions.wait_for, [self.path])
+        self.until(lambda: any(found.is_whole for found in self.service.maps.values()))
+        with self.outage(pool):
+            pass
+        self.go_on()
+        iterator.next(SECONDS_MAX)
+        with self.assertRaises(StopIteration):
+            iterator.next(SECONDS_MAX)
+
+    def test_one_that_is_ended_by_the_restart(self):
+        pool, iterator, _ = self.stream(4)
+        with self.outage(pool), self.service.changed:
+            for found in self.service.maps.values():
+                if not found.is_whole:
+                    found.finish_input({"code": "interrupted", "message": "the service ended"})
+        self.assert_interrupted(iterator)
+
+    def test_one_of_which_the_service_knows_nothing(self):
+        pool, iterator, _ = self.stream(4)
+        with self.outage(pool), self.service.changed:
+            self.service.maps.clear()
+        self.assert_interrupted(iterator)
+
+    def test_one_whose_sender_finds_out_first(self):
+        pool, iterator, sent = self.stream(*range(100_000))
+        with self.outage(pool):
+            sent.set()
+        with self.assertRaises(lido.JobFailed) as caught:
+            list(iterator)
+        self.assertEqual(caught.exception.code, "interrupted")
+
+    def test_what_cuts_an_input_off(self):
+        for error in (
+                lido.Unreachable("x"), lido.JobFailed({"code": "broken_off"}),
+                lido.ServiceError(503, "draining"), lido.ServiceError(502, "http_error")):
+            self.assertTrue(is_cut(error), error)
+        for error in (
+                lido.ServiceError(404, "not_found"), lido.ServiceError(503, "queue_full"),
+                lido.JobFailed({"code": "cancelled"}), lido.PoolTerminated("x"), ValueError()):
+            self.assertFalse(is_cut(error), error)
+
+
+class AbandonedTest(OutageCase):
+    """Iterators that nobody reads to their end."""
+
+    def test_a_pool_and_its_iterator_that_nobody_holds_end(self):
+        for size in (1, 3):
+            pool = lido.Pool(2, url=self.service.url)
+            core, name = pool._core, pool._service.name
+            before = set(threading.enumerate())
+            for value in pool.imap(functions.square, range(10_000), size):
+                self.assertEqual(value, 0)
+                break
+            threads = set(threading.enumerate()) - before | set(core._threads)
+            self.assertTrue(core._streams)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                del pool
+                gc.collect()
+            for thread in threads:
+                if thread.name.startswith("lido"):
+                    thread.join(SECONDS_MAX)
+                    self.assertFalse(thread.is_alive(), thread.name)
+            self.until(lambda name=name: self.service.pools[name].state == "joined")
+
+    def test_an_iterator_keeps_its_pool(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            iterator = lido.Pool(2, url=self.service.url).imap(functions.square, range(100))
+            gc.collect()
+            self.assertEqual(list(iterator), [x * x for x in range(100)])
+
+    def test_the_calls_of_one_that_was_dropped_are_done_by_a_join(self):
+        pool = self.pool()
+        next(pool.imap(functions.square, range(200)))
+        pool.imap_unordered(functions.square, range(200))
+        gc.collect()
+        pool.close()
+        pool.join()
+        with self.service.changed:
+            self.assertEqual(
+                [len(found.lines) for found in self.service.maps.values()], [200, 200])
+
+
+if __name__ == "__main__":
+    unittest.main()
