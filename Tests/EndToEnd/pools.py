@@ -14,7 +14,8 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state,
+    wait_until)
 from line_workers.asking import pids, submit
 from pool_bodies import FAILURES, REFUSED
 
