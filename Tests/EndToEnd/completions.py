@@ -505,7 +505,8 @@ def on_two(checks):
 
 def main():
     checks = Checks(seconds_max=240)
-    checks.run(on_one_worker, restarts, a_name_again, who_waits_attends, a_drain, small_retention, a_slow_disk, on_two)
+    checks.run(on_one_worker, restarts, a_name_again, who_waits_attends, a_drain, small_retention,
+               a_slow_disk, on_two)
     return checks.finish()
 
 
