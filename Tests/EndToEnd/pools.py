@@ -5,7 +5,6 @@ leaves, and their limits.
 Usage: LIDO_BIN=PATH pools.py [PART …]
 """
 
-import json
 import os
 import signal
 import sys
