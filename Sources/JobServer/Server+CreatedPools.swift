@@ -153,6 +153,11 @@ extension Server {
   }
 
   private func tellPool(of waiter: PoolWaiters.Waiter) {
+    // That it is dropped may be held back still.
+    guard engine.isThere(waiter.pool) else {
+      return tell(
+        JobAnswers.problem(PoolAnswers.gone), of: Server.poolRecords, to: waiter.response)
+    }
     tell(poolHandle(at: waiter.pool.index), of: Server.poolRecords, to: waiter.response)
   }
 }

@@ -92,7 +92,8 @@ extension Simulation {
       hear(of: ticket, response)
     }
     // A document is a replay only once it is whole; lines may be those of a body that broke off.
-    let isWhole = !ticket.isCancelAsked && (!ticket.isStreamed || !isReplay)
+    let isEnded = endedNames.contains(ticket.pool ?? "default")
+    let isWhole = !ticket.isCancelAsked && !isEnded && (!ticket.isStreamed || !isReplay)
     guard isWhole, ticket.standing == .accepted, response.tag?.number == ticket.number else {
       return
     }

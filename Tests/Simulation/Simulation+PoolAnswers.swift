@@ -52,7 +52,8 @@ extension Simulation {
       }
     case (422, "idempotency_mismatch") where ticket.isContested: note("pool mismatch")
     case (503, "draining"), (503, "too_many_pools"), (503, "too_many_names"):
-      if ticket.mustRun, ticket.key != nil, ticket.acceptedAfter < heardRequest, code != "draining" {
+      if ticket.mustRun, ticket.key != nil, ticket.acceptedAfter < heardRequest, code != "draining"
+      {
         fail("pool \(ticket.marker) is there, and its client is refused: \(code ?? "")")
       }
     case (503, "pool_not_started"):
@@ -80,7 +81,7 @@ extension Simulation {
     if ticket.endsByItself { endedNames.insert(handle.name) }
     guard !isReplay || ticket.standing != .accepted else { return }
     let isEndUnderWay =
-      isReplay && ticket.isEndAsked
+      ticket.isEndAsked && (isReplay || handle.isEnding)
       || outstanding.contains { request in
         switch request.wish {
         case .pool(.close(handle.name)), .pool(.terminate(handle.name)): true
@@ -132,13 +133,16 @@ extension Simulation {
     let ticket = poolTickets[marker - 1]
     guard ticket.name == name, ticket.isEndAsked else { return }
     ticket.endedAt = ticket.endedAt ?? sequence
-    guard case .terminate = wish, handle.state != "closing" else { return }
+    // One that was closed before may have been joined by the time.
+    guard case .terminate = wish, handle.state == "terminating" else { return }
     ticket.terminatedAt = ticket.terminatedAt ?? sequence
     guard let engine = life?.server.engine, let place = engine.poolIndex(named: name),
       engine.specification(ofPool: place)?.callsPerWorkerMax == handle.callsPerWorkerMax,
       let stored = engine.store.names.find(name)
     else { return }
-    let open = [JobState.queued, .running, .scheduled].map { engine.store.count(of: $0, pool: stored) }
+    let open = [JobState.queued, .running, .scheduled].map {
+      engine.store.count(of: $0, pool: stored)
+    }
     if open != [0, 0, 0] || engine.store.openMapCount(pool: stored) > 0 {
       fail("\(name) is told to be terminated, and has open jobs: \(open)")
     }
@@ -163,7 +167,8 @@ extension Simulation {
       fail("pool \(marker) is \(handle.state), and nobody asked for that")
     }
     if handle.callsPerWorkerMax == marker + PoolTicket.callsBase,
-      ticket.endedAt != nil, !handle.isEnding
+      ticket.endedAt != nil, !handle.isEnding,
+      !outstanding.contains(where: { $0.wish.creates(ticket) })
     {
       fail("pool \(marker) was told to end, and is \(handle.state)")
     }

@@ -120,7 +120,7 @@ extension Simulation {
 
 extension Wish {
   /// Whether it creates this pool.
-  fileprivate func creates(_ ticket: PoolTicket) -> Bool {
+  func creates(_ ticket: PoolTicket) -> Bool {
     switch self {
     case .pool(.create(let other)), .pool(.createOther(let other)): other === ticket
     default: false

@@ -48,14 +48,21 @@ extension Simulation {
   func poolForSubmission() -> String? {
     let dice = chance.below(100)
     if dice < 20 { return "side" }
-    let known = poolTickets.suffix(6).compactMap(\.name)
+    let known = knownPools
     return dice < 45 && !known.isEmpty ? chance.pick(known) : nil
+  }
+
+  /// Names of pools, mostly of such as are there.
+  private var knownPools: [String] {
+    let accepted = poolTickets.suffix(40).filter { $0.standing == .accepted }.suffix(4)
+    let recent = accepted.isEmpty || chance.percent(20) ? poolTickets.suffix(5) : accepted
+    return recent.compactMap(\.name)
   }
 
   // MARK: Wishes
 
   func poolWishes() -> [PoolWish] {
-    let known = poolTickets.suffix(6).compactMap(\.name)
+    let known = knownPools
     guard !known.isEmpty, chance.percent(70) else {
       if chance.percent(6) { return [.createBad(chance.pick(Simulation.badPools))] }
       let ticket = PoolTicket(marker: poolTickets.count + 1, chance)
