@@ -21,6 +21,8 @@ struct sync_thread {
   struct sync_step *steps;  // of the list that waits or runs; NULL: none
   int step_count;
   int next_step;
+  int discard_error;  // of the first step of the list that could not discard; 0: all could
+  int discard_step;   // the number of that step
   uint64_t list_ticket;
   int is_running;
   int is_stopping;
@@ -68,8 +70,9 @@ static void free_steps(struct sync_step *steps, int count) {
 // Call with the lock held.
 static void end_list(struct sync_thread *self, int error) {
   self->report.lists++;
-  self->report.list_error = error;
-  self->report.list_step = self->next_step;
+  self->report.list_error = error != 0 ? error : self->discard_error;
+  self->report.list_step = error != 0 ? self->next_step : self->discard_step;
+  self->discard_error = 0;
   if (self->report.error == 0 && self->list_ticket > self->report.ticket)
     self->report.ticket = self->list_ticket;
   free_steps(self->steps, self->step_count);
@@ -107,12 +110,18 @@ static void run_step(struct sync_thread *self) {
     case SYNC_STEP_FOLDER: error = sync_folder(step.file); break;
     case SYNC_STEP_RENAME: error = rename(step.path, step.target) == 0 ? 0 : errno; break;
     case SYNC_STEP_REMOVE:
+    case SYNC_STEP_DISCARD:
       error = unlink(step.path) == 0 || errno == ENOENT ? 0 : errno;
       break;
   }
   uint64_t took = now() - began;
   pthread_mutex_lock(&self->lock);
   if (is_sync) note_sync(self, error, took);
+  if (step.kind == SYNC_STEP_DISCARD && error != 0) {
+    if (self->discard_error == 0) self->discard_step = self->next_step;
+    if (self->discard_error == 0) self->discard_error = error;
+    error = 0;
+  }
   if (error != 0) {
     end_list(self, is_sync ? 0 : error);
   } else if (++self->next_step == self->step_count) {

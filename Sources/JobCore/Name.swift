@@ -18,6 +18,8 @@ public struct NameTable: Equatable, Sendable {
   /// Whether a task has the name, by its position.
   private var isOfTask: [Bool] = []
   private var free: [UInt16] = []
+  /// How many names are those of tasks.
+  private var taskCount = 0
 
   /// As soon as there are so many, a task that no pool has named brings no further one …
   static let taskNamesMax = 10_000
@@ -35,7 +37,7 @@ public struct NameTable: Equatable, Sendable {
   var count: Int { names.count - free.count }
 
   /// Whether a task that no pool has named can bring a further name.
-  var hasPlaceForTask: Bool { count < NameTable.taskNamesMax }
+  var hasPlaceForTask: Bool { taskCount < NameTable.taskNamesMax && hasPlaceForPool }
 
   /// Whether a pool that a client creates can.
   var hasPlaceForPool: Bool { count < NameTable.poolNamesMax }
@@ -51,9 +53,13 @@ public struct NameTable: Equatable, Sendable {
   /// The name of `text`, made if it is new. Requires fewer than 65,535 names; see `hasPlace`.
   public mutating func intern(_ text: String, isTask: Bool = false) -> Name {
     if let index = positions[text] {
-      if isTask, !isOfTask[Int(index)] { isOfTask[Int(index)] = true }
+      if isTask, !isOfTask[Int(index)] {
+        isOfTask[Int(index)] = true
+        taskCount += 1
+      }
       return Name(index: index)
     }
+    if isTask { taskCount += 1 }
     if let index = free.popLast() {
       names[Int(index)] = text
       isOfTask[Int(index)] = isTask
@@ -79,6 +85,10 @@ public struct NameTable: Equatable, Sendable {
   /// Gives up a name that nothing has any more; another text may get it.
   mutating func release(_ name: Name) {
     positions[self[name]] = nil
+    if isOfTask[Int(name.index)] {
+      isOfTask[Int(name.index)] = false
+      taskCount -= 1
+    }
     names[Int(name.index)] = ""
     free.append(name.index)
   }

@@ -14,7 +14,8 @@ struct CheckCommand: ParsableCommand {
       Exit status:
         0  every checksum holds
         1  'lido serve' starts, but something is damaged that it drops or does not need, such as a \
-      torn tail: what was being written when the power went, and was never known to be on the disk
+      torn tail: what was being written when the power went, and was never known to be on the disk \
+      (a note says how many whole records stand behind a hole; 'lido serve' keeps a copy of those)
         2  'lido serve' refuses to start: what was acknowledged is damaged or missing
         3  there is nothing to check, or it cannot be read
       """)

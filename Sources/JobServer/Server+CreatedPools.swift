@@ -1,5 +1,6 @@
 import HTTPServer
 import JobCore
+import JobStorage
 import Logging
 import Multiprocessing
 
@@ -93,8 +94,27 @@ extension Server {
     if let reason = engine.reason(ofPool: index) { metadata["reason"] = "\(reason)" }
     log.info("a pool changed", metadata: metadata)
     guard stage == .joined else { return }
+    if engine.specification(ofPool: index) != nil {
+      metrics.dropPool(engine.name(ofPool: index), engine.store)
+    }
     endCompletionWaits(of: engine.name(ofPool: index))
     for waiter in poolWaiters.removeAll(of: pool) { tellPool(of: waiter) }
+  }
+
+  /// Removes what pools that are no more have left of their working folders: they were dropped, or
+  /// ended, when none of their workers was there to do it.
+  func removeForsakenFolders() {
+    let prefix = "work-"
+    let names = (try? POSIXFileSystem().list(settings.directory)) ?? []
+    for name in names.sorted() where name.hasPrefix(prefix) {
+      if let pool = engine.poolIndex(named: String(name.dropFirst(prefix.count))) {
+        guard [.joined, .terminating].contains(engine.stage(ofPool: pool)) else { continue }
+      }
+      let isGone = FolderSweeper.remove("\(settings.directory)/\(name)")
+      log.info(
+        "the working folder of a pool that is no more is removed",
+        metadata: ["folder": "\(name)", "gone": .stringConvertible(isGone)])
+    }
   }
 
   // MARK: Answers

@@ -25,6 +25,7 @@ extension Server {
   /// Recovers what was running, starts the pools and listens.
   func open(_ reactor: Reactor, _ signals: SignalSource) throws {
     try recover()
+    removeForsakenFolders()
     try listen(reactor)
     try watch(reactor, signals)
     startPools()

@@ -15,7 +15,7 @@ extension Server {
     page.sample(1, ("version", Server.version))
     writeState(to: &page)
     metrics.writeTurns(to: &page, at: now.instant)
-    let announced = pools.map { (pool: $0.name, tasks: engine.tasks(pool: $0.index) ?? []) }
+    let announced = told.map { (pool: $0.name, tasks: engine.tasks(pool: $0.index) ?? []) }
     metrics.writeJobs(to: &page, store: engine.store, announced: announced)
     writeJobsHeld(to: &page)
     metrics.writeMaps(to: &page)
@@ -27,6 +27,13 @@ extension Server {
     ProcessUsage.write(to: &page, startedAt: beganAt.timestamp)
     return HTTPResponse(
       status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: page.bytes)
+  }
+
+  /// The pools that have series of their own: not those that clients created and that are joined.
+  private var told: [any PoolDriver] {
+    pools.filter {
+      engine.stage(ofPool: $0.index) != .joined || engine.specification(ofPool: $0.index) == nil
+    }
   }
 
   private func writeState(to page: inout MetricsPage) {
@@ -50,8 +57,9 @@ extension Server {
       Jobs held, by state, of every pool that there is; of others by name while they have open \
       jobs, and otherwise together.
       """)
-    let present = pools.map(\.name)
-    let others = store.poolsOfJobs.filter { !present.contains(store.names[$0]) }
+    let present = told.map(\.name)
+    let known = Set(present.compactMap(store.names.find))
+    let others = store.poolsOfJobs.filter { !known.contains($0) }
     func isOpen(_ pool: Name) -> Bool {
       JobState.allCases.contains { !$0.isFinal && store.count(of: $0, pool: pool) > 0 }
     }
@@ -73,7 +81,7 @@ extension Server {
     page.family(
       "lido_queue_oldest_job_age_seconds", .gauge,
       "How long ago the job that waits longest for a worker was accepted; 0: none waits.")
-    for pool in pools {
+    for pool in told {
       let age = engine.oldestQueuedAt(pool: pool.index).map { max(now.timestamp - $0, 0) } ?? 0
       page.sample(Double(age) / 1_000, ("pool", pool.name))
     }
@@ -95,16 +103,16 @@ extension Server {
   private func writeWorkers(to page: inout MetricsPage) {
     page.family(
       "lido_workers", .gauge, "Workers by state; in a pool of programs, programs and free places.")
-    for pool in pools {
+    for pool in told {
       for (state, count) in pool.workerCounts {
         page.sample(count, ("pool", pool.name), ("state", state))
       }
     }
     page.family("lido_pool_broken", .gauge, "1 if the pool gave up: its jobs fail.")
-    for pool in pools {
+    for pool in told {
       page.sample(pool.brokenReason == nil ? 0 : 1, ("pool", pool.name))
     }
-    metrics.writeWorkers(to: &page, pools: pools.map(\.name))
+    metrics.writeWorkers(to: &page, pools: told.map(\.name))
   }
 
   private func writeStorage(to page: inout MetricsPage) {

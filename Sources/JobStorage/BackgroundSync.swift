@@ -8,7 +8,8 @@ public struct SyncReport: Equatable, Sendable {
   public var nanoseconds: UInt64 = 0
   /// How many lists of steps have ended, well or not.
   public var lists = 0
-  /// Why the last of them ended early, at a rename or a removal; nil: it did not.
+  /// Why the last of them ended early, at a rename or a removal, or which of its files it could not
+  /// discard; nil: neither.
   public var listFailure: StorageError?
 
   /// Nothing yet.
@@ -25,6 +26,8 @@ public enum DiskStep: Equatable, Sendable {
   case rename(String, to: String)
   /// As `FileSystem.remove`.
   case remove(String)
+  /// The same; the list goes on when it fails.
+  case discard(String)
 }
 
 /// Syncs that end later: `request`, then `drain` when the descriptor is readable.
@@ -40,7 +43,8 @@ public protocol BackgroundSync: AnyObject {
   /// came back.
   func request(_ file: OpenFile, ticket: UInt64)
 
-  /// Makes these calls in this order, and ends the list with the first that fails: a sync as any
+  /// Makes these calls in this order, and ends the list with the first that fails, as long as it
+  /// does not only discard: a sync as any
   /// that was requested, another call as the report's `listFailure`. When the list has ended and
   /// its syncs, which come before all else, have not failed, `ticket` has come back. Does not
   /// block. No other list may be waiting or running; requests are done between two steps. The files

@@ -12,6 +12,7 @@ internal import Glibc
 /// | `lock` | held by the server that uses the folder, with its process id inside |
 /// | a segment or a snapshot + `.tmp` | being written; worth nothing before it is renamed |
 /// | `snapshot-<seq>.json.damaged` | set aside by recovery, for a person to look at; never read |
+/// | `journal-<seq>.jsonl.cut` | what recovery cut off a segment behind a hole; the same |
 ///
 /// `seq` is written with 20 digits, so that names sort like numbers; it is from 1 to 2^62.
 struct DataDirectory: Sendable {
@@ -41,6 +42,11 @@ struct DataDirectory: Sendable {
 
   /// The same while the segment before it is not known to be on the disk.
   func begun(_ sequence: UInt64) -> String { segment(sequence) + ".begun" }
+
+  /// Where what is cut off a segment, begun or not, is kept if there are whole records in it.
+  func cut(_ segment: String) -> String {
+    (segment.hasSuffix(".begun") ? String(segment.dropLast(6)) : segment) + ".cut"
+  }
 
   /// The snapshot of the state after record `sequence`.
   func snapshot(_ sequence: UInt64) -> String {

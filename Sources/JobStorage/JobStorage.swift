@@ -149,6 +149,10 @@ public final class JobStorage {
     let path = segment.isBegun ? directory.begun(segment.first) : directory.segment(segment.first)
     let file = try fileSystem.open(path, for: .appending)
     do throws(StorageError) {
+      if segment.cutRecords > 0 {
+        try keepTail(of: path, from: segment.length, in: directory.cut(path), fileSystem)
+        try fileSystem.syncDirectory(directory.path)
+      }
       if segment.tornBytes > 0 { try fileSystem.truncate(file, to: segment.length) }
       try fileSystem.sync(file)
       return file
@@ -156,6 +160,28 @@ public final class JobStorage {
       fileSystem.close(file)
       throw error
     }
+  }
+
+  /// Copies the end of a file, for a person to look at.
+  private static func keepTail(
+    of path: String, from start: Int, in copy: String, _ fileSystem: any FileSystem
+  ) throws(StorageError) {
+    let source = try fileSystem.open(path, for: .reading)
+    defer { fileSystem.close(source) }
+    let target = try fileSystem.open(copy, for: .creating)
+    defer { fileSystem.close(target) }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
+    defer { buffer.deallocate() }
+    var offset = start
+    while case let count = try fileSystem.read(source, at: offset, into: buffer), count > 0 {
+      var rest = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      while !rest.isEmpty {
+        let taken = try fileSystem.append(target, rest)
+        rest = UnsafeRawBufferPointer(rebasing: rest[taken...])
+      }
+      offset += count
+    }
+    try fileSystem.sync(target)
   }
 
   private init(
@@ -379,10 +405,10 @@ public final class JobStorage {
   /// to remove some, of which it does not know.
   public var mayRemove: Bool { journal.isBackgroundFree }
 
-  /// Removes other files in this order, in the background. Not too many at once, as a seal waits
+  /// Removes other files in this order, those that can be, in the background. Not too many at once, as a seal waits
   /// until they are gone. Does not block.
   public func remove(_ paths: [String]) {
-    journal.remove(paths)
+    journal.discard(paths)
   }
 
   /// Why an old file could not be removed, told once after `drainSyncs`; the next snapshot tries

@@ -75,7 +75,7 @@ final class Journal {
   private enum Work { case seal, removal }
 
   private var seal: Seal?
-  private var removals: Deque<[String]> = []
+  private var removals: Deque<[DiskStep]> = []
   private var running: Work?
   private var listsHeard = 0
   private var removalFailure: StorageError?
@@ -243,16 +243,26 @@ final class Journal {
           .sync(seal.old), .sync(file), .syncDirectory(directory.path),
           .rename(directory.begun(liveFirst), to: directory.segment(liveFirst)),
         ], ticket: appended)
-    } else if let paths = removals.popFirst() {
+    } else if let steps = removals.popFirst() {
       running = .removal
-      background.perform(paths.map { .remove($0) }, ticket: 0)
+      background.perform(steps, ticket: 0)
     }
   }
 
-  /// Removes files in this order, when the background comes to it. Does not block.
+  /// Removes files in this order, when the background comes to it, until one cannot be. Does not
+  /// block.
   func remove(_ paths: [String]) {
-    guard !paths.isEmpty, failure == nil else { return }
-    removals.append(paths)
+    begin(paths.map { .remove($0) })
+  }
+
+  /// The same with files that do not depend on one another.
+  func discard(_ paths: [String]) {
+    begin(paths.map { .discard($0) })
+  }
+
+  private func begin(_ removal: [DiskStep]) {
+    guard !removal.isEmpty, failure == nil else { return }
+    removals.append(removal)
     startList()
   }
 

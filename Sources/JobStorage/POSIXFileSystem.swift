@@ -278,6 +278,9 @@ private final class SyncThread: BackgroundSync {
       case .remove(let path):
         call.kind = SYNC_STEP_REMOVE
         paths.append((path, nil))
+      case .discard(let path):
+        call.kind = SYNC_STEP_DISCARD
+        paths.append((path, nil))
       }
       return call
     }

@@ -37,6 +37,8 @@ public struct Recovery {
     var length: Int
     /// Bytes behind those, to be cut off.
     var tornBytes = 0
+    /// Whole records among them: behind a hole.
+    var cutRecords = 0
   }
 
   private let directory: DataDirectory
@@ -237,7 +239,7 @@ public struct Recovery {
     while let line = try lines.next() {
       let wholeness = line.wholeness
       if wholeness == .whole {
-        guard line.number == 1 else { return (.records, nil, 0) }
+        guard line.number == 1 else { return try records(ofBegun: first, path, from: line.offset) }
         do throws(StorageError) {
           try header(line, path, first)
         } catch  where error.code == .damaged {
@@ -245,7 +247,7 @@ public struct Recovery {
         }
         continue
       }
-      let (rest, size) = try rest(of: path, after: line.offset, first)
+      let (rest, _, size) = try rest(of: path, after: line.offset, first)
       if wholeness == .torn, rest != .synced { return (.cutOff, nil, size - line.offset) }
       return (
         .damaged,
@@ -253,6 +255,18 @@ public struct Recovery {
       )
     }
     return (.nothing, nil, 0)
+  }
+
+  /// What a begun segment with whole records, from `offset` on, tells of the journal before it.
+  private func records(
+    ofBegun first: UInt64, _ path: String, from offset: Int
+  ) throws(StorageError) -> (RecoveryTable.Begun, StorageError?, tornBytes: Int) {
+    guard first > expected, try rest(of: path, after: offset - 1, expected).0 == .synced else {
+      return (.records, nil, 0)
+    }
+    let reason =
+      "it tells that record \(expected) was on the disk, and the segment before it lacks that"
+    return (.told, StorageError(.damaged, path: path, reason: reason), 0)
   }
 
   private mutating func replay(
@@ -268,10 +282,10 @@ public struct Recovery {
     try header(opening, path, first)
     let headerLength = lines.bytesRead
     var length = headerLength
-    var tornBytes = 0
+    var (tornBytes, cutRecords) = (0, 0)
     while let line = try lines.next() {
       if let (fault, reason) = apply(line) {
-        tornBytes = try decide(fault, reason, line, path, place)
+        (tornBytes, cutRecords) = try decide(fault, reason, line, path, place)
         break
       }
       expected += 1
@@ -282,7 +296,7 @@ public struct Recovery {
     unsealed.append(
       LiveSegment(
         first: first, version: decoder.version, isBegun: isBegun, length: length,
-        tornBytes: tornBytes))
+        tornBytes: tornBytes, cutRecords: cutRecords))
   }
 
   /// Reads the first line of a segment, which is whole.
@@ -340,30 +354,36 @@ public struct Recovery {
     return "the record does not fit the state before it: its job \(found)"
   }
 
-  /// Drops a torn tail and answers its length, or refuses.
+  /// Drops a torn tail and answers its length, and how many whole records are in it, or refuses.
   private mutating func decide(
     _ fault: RecoveryTable.LineFault, _ reason: String, _ line: LineReader.Line, _ path: String,
     _ place: RecoveryTable.Place
-  ) throws(StorageError) -> Int {
-    let (rest, size) = try rest(of: path, after: line.offset, expected)
+  ) throws(StorageError) -> (bytes: Int, records: Int) {
+    let (rest, records, size) = try rest(of: path, after: line.offset, expected)
     switch RecoveryTable.decision(fault, place, rest) {
     case .dropTail:
       let tornBytes = size - line.offset
       report.tornBytes += tornBytes
+      report.cutRecords += records
       report.notes.append(
-        "\(path), line \(line.number): the last \(tornBytes) bytes are of a write that was cut"
-          + " off, and were never known to be on the disk; dropped")
-      return tornBytes
+        records == 0
+          ? "\(path), line \(line.number): the last \(tornBytes) bytes are of a write that was cut"
+            + " off, and were never known to be on the disk; dropped"
+          : "\(path), line \(line.number): a hole, as a loss of power leaves it; the last"
+            + " \(tornBytes) bytes, with \(records) whole records behind the hole, were never"
+            + " known to be on the disk; a start drops them, and keeps a copy in"
+            + " \(directory.cut(path))")
+      return (tornBytes, records)
     case .refuse(let code):
       throw StorageError(code, path: path, line: line.number, reason: reason)
     }
   }
 
   /// Whether whole lines begin anywhere behind `offset`, where record `sequence` should be, and
-  /// tell that it was on the disk; and the size of the file.
+  /// tell that it was on the disk; how many there are, if none does; and the size of the file.
   private func rest(
     of path: String, after offset: Int, _ sequence: UInt64
-  ) throws(StorageError) -> (RecoveryTable.Rest, size: Int) {
+  ) throws(StorageError) -> (RecoveryTable.Rest, records: Int, size: Int) {
     let size = try fileSystem.size(path)
     let file = try fileSystem.open(path, for: .reading)
     defer { fileSystem.close(file) }
@@ -372,16 +392,17 @@ public struct Recovery {
     defer { bytes.deallocate() }
     let count = try fileSystem.read(file, at: offset + 1, into: bytes)
     let tail = UnsafeRawBufferPointer(rebasing: bytes[..<count]).bindMemory(to: UInt8.self)
-    var rest = RecoveryTable.Rest.nothing
+    var (rest, records) = (RecoveryTable.Rest.nothing, 0)
     // In the version of the segment, if its first line was read.
     var decoder = decoder
     RecordCodec.forEachWholeLine(in: tail) { line in
       let isRead = (try? decoder.record(line)) != nil
       let isTold = !isRead || decoder.version < 3 || decoder.synced >= sequence
       rest = isTold ? .synced : .wholeLines
+      records += 1
       return !isTold
     }
-    return (rest, size)
+    return (rest, records, size)
   }
 }
 

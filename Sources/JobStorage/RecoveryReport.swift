@@ -10,6 +10,8 @@ public struct RecoveryReport: Equatable, Sendable {
   public internal(set) var lastSequence: UInt64 = 0
   /// Bytes at the end of the journal that were not of a whole record, and were cut off.
   public internal(set) var tornBytes = 0
+  /// Whole records among them, behind a hole; a start keeps a copy of what was cut off with them.
+  public internal(set) var cutRecords = 0
   /// What an operator should read: one sentence for everything that was not as usual.
   public internal(set) var notes: [String] = []
 }

@@ -148,6 +148,9 @@ enum RecoveryTable {
     case cutOff
     /// Records, from the first line on.
     case records
+    /// The same, and records are missing before it of which one of them tells that they were on
+    /// the disk.
+    case told
     /// Lines that are not what was written, or a whole one behind such a line that tells that it
     /// was on the disk.
     case damaged
@@ -184,6 +187,8 @@ enum RecoveryTable {
     // Only a loss of power takes the end of the segment before it; then none of these records was
     // said to be on the disk either, as its syncs begin when those of the one before have ended.
     (.records, .beyond, .leaveOut),
+    // It was not the power.
+    (.told, nil, .refuse(.damaged)),
     (.damaged, .beyond, .leaveOut),
     (.damaged, .follows, .refuse(.damaged)),
     // Nothing is appended to a segment once the next one was begun.

@@ -565,6 +565,12 @@ def leftovers(checks, service, http):
     http.port = service.port
     checks.that("the next start has the pools", set(names(http)) >= {"last-python", "last-shell"},
                 "both", names(http))
+    folder = os.path.join(service.data, "work-last-shell")
+    checks.that("… and their folders", os.path.exists(folder), folder, os.listdir(service.data))
+    post(http, "/v1/pools/last-shell/terminate")
+    start_again(service, http)
+    checks.that("the folder of one that was ended before a start goes with it",
+                not os.path.exists(folder), "none", os.listdir(service.data))
     service.remember_processes()
     service.signal(signal.SIGKILL)
     checks.that("kill -9 leaves nothing either", wait_until(lambda: not service.left(), 5), [],

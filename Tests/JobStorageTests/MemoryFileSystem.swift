@@ -283,9 +283,13 @@ final class ImmediateSync: BackgroundSync {
       case .sync(let file): try fileSystem.sync(file)
       case .syncDirectory(let path): try fileSystem.syncDirectory(path)
       case .rename(let path, let newPath): try fileSystem.rename(path, to: newPath)
-      case .remove(let path): try fileSystem.remove(path)
+      case .remove(let path), .discard(let path): try fileSystem.remove(path)
       }
     } catch {
+      if case .discard = step {
+        report.listFailure = error
+        return true
+      }
       if error.code == .syncFailed { failure = error } else { report.listFailure = error }
       return false
     }

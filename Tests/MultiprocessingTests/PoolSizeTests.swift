@@ -80,6 +80,26 @@ import Testing
     #expect(pool.takeReports().last == .poolStarted)
   }
 
+  @Test func `nor is it that of workers whose start it took along, unless it goes on and on`() {
+    let lost = StartFailure(stage: .forkServerLost, errorNumber: EPIPE)
+    let pool = whole(2)
+    func lose() {
+      for worker in starts(of: pool) { pool.state.startFailed(worker, lost, at: pool.time) }
+      pool.time += 60_000_000_000
+      pool.state.deadlineReached(at: pool.time)
+    }
+    lose()
+    for worker in starts(of: pool) { makeReady(worker, of: pool) }
+    #expect(pool.takeReports().last == .poolStarted)
+    let never = whole(2)
+    for _ in 0..<6 {
+      for worker in starts(of: never) { never.state.startFailed(worker, lost, at: never.time) }
+      never.time += 60_000_000_000
+      never.state.deadlineReached(at: never.time)
+    }
+    #expect(never.state.brokenReason != nil)
+  }
+
   // MARK: Sizes
 
   @Test func `however often a pool is resized, it has no more processes than it was wanted to`() {

@@ -341,6 +341,7 @@ final class SimulatedSync: BackgroundSync {
       case .other(.syncDirectory(let path)): try fileSystem.syncDirectory(path)
       case .other(.rename(let path, let newPath)): try fileSystem.rename(path, to: newPath)
       case .other(.remove(let path)): try fileSystem.remove(path)
+      case .other(.discard(let path)): try? fileSystem.remove(path)
       case .other(.sync): preconditionFailure("a sync has its file")
       }
       if steps.isEmpty { endList(nil, listTicket) }

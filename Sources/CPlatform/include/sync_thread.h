@@ -22,6 +22,7 @@ enum sync_step_kind {
   SYNC_STEP_FOLDER,  // fsync(2) of `file`, a folder
   SYNC_STEP_RENAME,  // rename(2) of `path` to `target`
   SYNC_STEP_REMOVE,  // unlink(2) of `path`; that there is none is no error
+  SYNC_STEP_DISCARD,  // the same, and the list goes on when it fails
 };
 
 struct sync_step {
@@ -39,8 +40,8 @@ struct sync_report {
   uint64_t count;        // of the syncs that have ended well
   uint64_t nanoseconds;  // that those took together
   uint64_t lists;      // that have ended, well or not
-  int list_error;      // errno of the rename or removal that the last of them ended with; 0: none
-  int list_step;       // the number of that step, from 0
+  int list_error;      // errno of the rename or removal in the last of them that failed; 0: none
+  int list_step;       // the number of that step, from 0; of a list that went on, of the first
 };
 
 // Starts the thread, with every signal blocked in it. NULL with errno set when it cannot.
@@ -53,7 +54,7 @@ int sync_thread_descriptor(const struct sync_thread *thread);
 // must stay open until the report is not busy, or has a ticket at least this high.
 void sync_thread_request(struct sync_thread *thread, int file, uint64_t ticket);
 
-// Makes the calls of `steps` in this order and ends the list with the first that fails. A sync that
+// Makes the calls of `steps` in this order and ends the list with the first that fails, unless it was to discard. A sync that
 // fails is told as any; `ticket` comes back when the list has ended and none has. `steps` and its
 // texts are copied. False with errno set when there is no memory; no other list may wait or run.
 int sync_thread_perform(

@@ -21,7 +21,9 @@ extension PoolState {
     precondition(workers[index]!.inFlight.isEmpty, "a worker that never ran has calls")
     let slot = forget(index)
     let counts = !failure.isTransient || failure.stage == .workingFolder
-    noteFailure("a worker cannot be started: \(failure)", counts: counts, at: now)
+    noteFailure(
+      "a worker cannot be started: \(failure)", counts: counts,
+      isLoss: failure.stage == .forkServerLost, at: now)
     refill(slot, at: now)
   }
 

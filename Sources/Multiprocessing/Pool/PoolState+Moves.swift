@@ -238,17 +238,22 @@ extension PoolState {
   }
 
   /// A start failed. With enough of them in a row and no worker ready, the pool breaks. One that
-  /// does not count only prolongs the wait before the next.
-  mutating func noteFailure(_ reason: String, counts: Bool, at now: UInt64) {
+  /// does not count only prolongs the wait before the next. One that is becoming whole breaks at
+  /// once, unless it `isLoss`: with the fork server, of which there is another soon.
+  mutating func noteFailure(
+    _ reason: String, counts: Bool, isLoss: Bool = false, at now: UInt64
+  ) {
     guard phase == .running else { return }
     startTrouble = reason
     failedStartsInARow += 1
     if counts { failuresInARow += 1 }
     notBefore = max(notBefore, now + backOff(after: failedStartsInARow))
     let most = settings.startFailuresMax ?? 3 * settings.processes
-    guard isBecomingWhole || (counts && failuresInARow >= most && readyWorkers == 0) else {
-      return
-    }
+    let isOver =
+      isBecomingWhole
+      ? !isLoss || failedStartsInARow >= most
+      : counts && failuresInARow >= most && readyWorkers == 0
+    guard isOver else { return }
     phase = .broken(reason: reason)
     reports.append(.poolBroke(reason: reason))
     for slot in slots.indices where !slots[slot].isRemoved { remove(slot, at: now) }

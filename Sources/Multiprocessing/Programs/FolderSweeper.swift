@@ -24,6 +24,16 @@ public enum FolderSweeper {
     _exit(sweep.removeLeftovers() ? 0 : 1)
   }
 
+  /// Removes a folder and all that is in it, in this process. Returns whether it is gone.
+  public static func remove(_ path: String) -> Bool {
+    guard let folders = try? WorkingFolders(at: path) else { return false }
+    for name in names(in: folders.descriptor) where !isLeftover(name) {
+      _ = folders.putAway(String(decoding: name, as: UTF8.self))
+    }
+    var sweep = Sweep(root: folders.descriptor)
+    return sweep.removeLeftovers() && rmdir(path) == 0
+  }
+
   /// Whether the sweeper removes what has this name.
   static func isLeftover(_ name: [UInt8]) -> Bool {
     name.starts(with: leftoverPrefix.utf8)

@@ -94,7 +94,7 @@ final class WorkingFolders {
 
   /// Renames a folder for the sweeper. Returns false if it cannot be done; then it stays until the
   /// next start.
-  private func putAway(_ name: String) -> Bool {
+  func putAway(_ name: String) -> Bool {
     // What another process has left may have the name.
     for _ in 0..<10_000 {
       lastLeftover += 1
