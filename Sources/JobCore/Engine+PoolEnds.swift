@@ -28,7 +28,7 @@ extension Engine {
     }
     // After that: it shows the pool as the review leaves it.
     reviewPools(at: moment, &turn)
-    turn.effects.append(.answer(request, .pool(name)))
+    turn.effects.append(.answer(request, .pool(id(ofPool: pool))))
   }
 
   mutating func terminatePool(
@@ -41,7 +41,7 @@ extension Engine {
       return turn.effects.append(.answer(request, .refused(.readOnly)))
     }
     if pools[pool].stage == .joined {
-      return turn.effects.append(.answer(request, .pool(name)))
+      return turn.effects.append(.answer(request, .pool(id(ofPool: pool))))
     }
     pools[pool].end.terminateRequests.append(request)
     terminate(pool, nil, at: moment, &turn)
@@ -206,7 +206,7 @@ extension Engine {
     pools[pool].end.terminateRequests = []
     pools[pool].end.isNeverRun = true
     keepJoined(pool, at: moment, &turn)
-    for request in requests { turn.effects.append(.answer(request, .pool(pools[pool].name))) }
+    for request in requests { turn.effects.append(.answer(request, .pool(id(ofPool: pool)))) }
   }
 
   /// Looks how far the pools are that are on their way out.
@@ -225,7 +225,7 @@ extension Engine {
         turn.effects.append(.closePool(id(ofPool: pool)))
       }
       for request in requests {
-        turn.effects.append(.answer(request, .pool(pools[pool].name)))
+        turn.effects.append(.answer(request, .pool(id(ofPool: pool))))
       }
     }
   }

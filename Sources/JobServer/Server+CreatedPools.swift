@@ -119,21 +119,23 @@ extension Server {
 
   // MARK: Answers
 
-  /// Answers a client with the handle of a pool as it is.
+  /// Answers a client with the handle of a pool as it is. What is told late, because the disk is
+  /// slow, may be of one that is dropped by now, and another has its name.
   ///
   /// - Parameters:
   ///   - isCreation: whether the client asked for the pool.
   ///   - isReplay: whether it had done so before.
   func tellPool(
-    _ name: String, to client: PendingResponse, isCreation: Bool = false, isReplay: Bool = false
+    _ pool: PoolID, to client: PendingResponse, isCreation: Bool = false, isReplay: Bool = false
   ) {
-    guard let index = engine.poolIndex(named: name) else {
-      return client.resume(with: JobAnswers.problem(PoolAnswers.noSuchPool(name)))
+    guard engine.isThere(pool) else {
+      return tell(JobAnswers.problem(PoolAnswers.gone), of: Server.poolRecords, to: client)
     }
+    let index = pool.index
     var response = poolHandle(at: index)
     if isCreation {
       var headers = HTTPHeaders()
-      headers.add("Location", "/v1/pools/\(name)")
+      headers.add("Location", "/v1/pools/\(engine.name(ofPool: index))")
       if isReplay { headers.add("Idempotent-Replayed", "true") }
       response = HTTPResponse(
         status: 201, contentType: "application/json", headers: headers, body: poolText(at: index))
@@ -173,11 +175,6 @@ extension Server {
   }
 
   private func tellPool(of waiter: PoolWaiters.Waiter) {
-    // That it is dropped may be held back still.
-    guard engine.isThere(waiter.pool) else {
-      return tell(
-        JobAnswers.problem(PoolAnswers.gone), of: Server.poolRecords, to: waiter.response)
-    }
-    tell(poolHandle(at: waiter.pool.index), of: Server.poolRecords, to: waiter.response)
+    tellPool(waiter.pool, to: waiter.response)
   }
 }

@@ -35,6 +35,9 @@ final class PoolTicket {
   var terminatedAt: UInt64?
   /// How many changes have no answer yet.
   var changesOut = 0
+  /// How many there were, and how many when it was last asked for.
+  var changesSent = 0
+  var changesAtSend = 0
   /// What it was told to be; nil: who knows.
   var toldProcesses: (count: Int, sequence: UInt64)?
   var toldPaused: (isPaused: Bool, sequence: UInt64)?
@@ -77,6 +80,13 @@ final class PoolTicket {
     (endedAt, terminatedAt) = (nil, nil)
     toldProcesses = changesOut == 0 ? (processes, sequence) : nil
     toldPaused = changesOut == 0 ? (false, sequence) : nil
+  }
+
+  /// The answer to a request for it is lost, or says nothing.
+  func isAskedForInVain() {
+    guard !mustRun else { return }
+    standing = .unsure
+    (endedAt, terminatedAt) = (nil, nil)
   }
 
   /// The power failed, and what came after this record was not promised to survive.

@@ -16,7 +16,7 @@ extension Simulation {
       case 201:
         if ticket.mustRun { fail("pool \(ticket.marker) is created with another payload") }
         ticket.standing = .unsure
-      case 422, 409, 503: if response.status == 422 { note("pool mismatch") }
+      case 422, 409, 410, 503: if response.status == 422 { note("pool mismatch") }
       default: fail("another pool is answered \(response.status)")
       }
     case .createBad:
@@ -44,7 +44,7 @@ extension Simulation {
       let isReplay = !response.headers.values(of: "Idempotent-Replayed").isEmpty
       created(ticket, handle, isReplay: isReplay)
     // It is being created, or there, and nobody knows yet whether that is durable.
-    case (503, "read_only"): ticket.standing = ticket.standing == .accepted ? .accepted : .unsure
+    case (503, "read_only"): losePool(.create(ticket))
     case (409, "conflict"):
       guard let name = ticket.name else { return fail("a made up name is taken") }
       if ticket.mustRun, ticket.key != nil, ticket.acceptedAfter < heardRequest {
@@ -61,7 +61,7 @@ extension Simulation {
         fail("pool \(ticket.marker) is there, and was not started")
       }
     // By the time of the answer it was ended and dropped.
-    case (404, _) where ticket.isEndAsked || ticket.endsByItself: note("pool created and gone")
+    case (410, _) where ticket.isEndAsked || ticket.endsByItself: note("pool created and gone")
     default: fail("pool \(ticket.marker) is answered \(response.status) \(code ?? "")")
     }
   }
@@ -90,7 +90,8 @@ extension Simulation {
       }
     ticket.begin(
       handle.name, at: sequence, after: lastRequest, isEndUnderWay: isEndUnderWay)
-    if isReplay { (ticket.toldProcesses, ticket.toldPaused) = (nil, nil) }
+    guard isReplay || ticket.changesAtSend != ticket.changesSent else { return }
+    (ticket.toldProcesses, ticket.toldPaused) = (nil, nil)
   }
 
   // MARK: Changes and ends
@@ -112,8 +113,8 @@ extension Simulation {
       else { return }
       if let processes = change.processes { ticket.toldProcesses = (processes, sequence) }
       if let isPaused = change.isPaused { ticket.toldPaused = (isPaused, sequence) }
-    case 409, 503, 404:
-      if response.status == 404 { hearOfNone(response, name, "not_found") }
+    case 409, 503: break
+    case 404, 410: hearOfNone(response, name, "not_found")
     default: fail("a change of \(name) is answered \(response.status)")
     }
   }

@@ -101,7 +101,7 @@ extension Simulation {
     case .create(let ticket), .createOther(let ticket):
       let isStarting = engine.poolPlaces.contains { pool in
         engine.stage(ofPool: pool) == .starting
-          && (ticket.name == nil || engine.name(ofPool: pool) == ticket.name)
+          && (!ticket.isNamed || engine.name(ofPool: pool) == ticket.name)
       }
       if !isStarting { fail("somebody waits for pool \(ticket.marker), which does not begin") }
     case .show(let name, wait: true):

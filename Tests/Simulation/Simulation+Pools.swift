@@ -127,6 +127,7 @@ extension Simulation {
     case .create(let ticket):
       (method, body) = (.post, ticket.body())
       ticket.timesSent += 1
+      ticket.changesAtSend = ticket.changesSent
       if let key = ticket.key { headers.append(("idempotency-key", key)) }
       if let name = ticket.name, ticket.endsByItself { endedNames.insert(name) }
     case .createOther(let ticket):
@@ -146,6 +147,7 @@ extension Simulation {
       body = "{\(members.joined(separator: ","))}"
       for ticket in poolTickets where ticket.name == name {
         ticket.changesOut += 1
+        ticket.changesSent += 1
         if change.processes != nil { ticket.toldProcesses = nil }
         if change.isPaused != nil { ticket.toldPaused = nil }
       }
@@ -171,7 +173,7 @@ extension Simulation {
   /// A connection is lost: what was asked for may have happened.
   func losePool(_ wish: PoolWish) {
     switch wish {
-    case .create(let ticket): if ticket.standing == .none { ticket.standing = .unsure }
+    case .create(let ticket), .createOther(let ticket): ticket.isAskedForInVain()
     case .change(let name, _):
       for ticket in poolTickets where ticket.name == name {
         ticket.changesOut = max(ticket.changesOut - 1, 0)

@@ -206,7 +206,8 @@ final class World {
       return fail("\(word) of job \(record.job), not \(expected.words) of \(expected.number)")
     }
     switch record {
-    case .jobEnded(_, .failed(let error), _) where error.code != .timedOut,
+    case .jobEnded(_, .failed(let error), _)
+    where error.code != .timedOut && error.code != .poolTerminated,
       .attemptFailed(_, let error, _) where error.code != .timedOut:
       if error.item != expected.item { fail("job \(record.job) failed at another item") }
     default: break
