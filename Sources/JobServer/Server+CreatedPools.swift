@@ -23,14 +23,13 @@ extension Server {
     }
   }
 
-  /// What runs the calls of the pool at a position; nil while nothing does.
-  func driver(at pool: Int) -> (any PoolDriver)? {
-    pool < drivers.count ? drivers[pool] : nil
-  }
+  /// What runs the calls of the pool that has a position now; nil while nothing does. While the
+  /// disk is slow, that of the pool before may be there still.
+  func driver(at pool: Int) -> (any PoolDriver)? { driver(of: engine.id(ofPool: pool)) }
 
-  /// The same, unless it is another pool's by now.
   private func driver(of pool: PoolID) -> (any PoolDriver)? {
-    driver(at: pool.index).flatMap { $0.id == pool ? $0 : nil }
+    guard pool.index < drivers.count, let driver = drivers[pool.index] else { return nil }
+    return driver.id == pool ? driver : nil
   }
 
   private func startPool(_ pool: PoolID) {

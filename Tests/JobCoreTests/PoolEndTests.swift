@@ -110,6 +110,30 @@ struct PoolEndTests {
     #expect(last.answer(to: 1) == .pool(PoolID(1)))
   }
 
+  @Test func `an answer names the pool that ended, also where it is dropped at once`() throws {
+    var rig = PoolEndTests.rig(Limits { $0.joinedPoolsMax = 0 })
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    #expect(rig.engine.poolPlaces == [0])
+    let next = PoolID(1, serial: 1)
+    rig.handle(.poolCreateReceived(.plain("mine"), request: 2))
+    rig.handle(.poolTerminateReceived("mine", request: 3))
+    let ended = rig.handle(.poolEnded(pool: next))
+    #expect(ended.answer(to: 3) == .pool(next) && !rig.engine.isThere(next))
+  }
+
+  @Test func `one that never ran may have the name of a pool whose jobs are kept`() throws {
+    var rig = PoolEndTests.rig()
+    _ = try rig.square(pool: "mine")
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    rig.handle(.poolCreateReceived(.plain("mine"), request: 2))
+    rig.handle(.poolTerminateReceived("mine", request: 3))
+    rig.handle(.poolEnded(pool: PoolID(1, serial: 1)))
+    #expect(rig.engine.stage(ofPool: 1) == .joined && rig.store.createdPools.isEmpty)
+    #expect(rig.engine.brokenInvariants() == [])
+  }
+
   @Test func `a queue of any length ends in bounded slices`() throws {
     var rig = PoolEndTests.rig(Limits { $0.forgottenPerTurnMax = 10 })
     let jobs = try (0..<25).map { _ in try rig.square(pool: "mine") }

@@ -296,6 +296,6 @@ extension Rig {
     handle(.poolCreateReceived(specification, request: 99))
     if let tasks { handle(.poolAnnounced(pool: engine.id(ofPool: pool), tasks: tasks)) }
     let turn = handle(.poolStarted(pool: engine.id(ofPool: pool)))
-    #expect(turn.answer(to: 99) == .poolCreated(specification.name, isReplay: false))
+    #expect(turn.answer(to: 99) == .poolCreated(engine.id(ofPool: pool), isReplay: false))
   }
 }

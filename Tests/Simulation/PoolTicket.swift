@@ -38,6 +38,9 @@ final class PoolTicket {
   /// How many there were, and how many when it was last asked for.
   var changesSent = 0
   var changesAtSend = 0
+  /// What those that have no answer yet ask for, and whether one of them may be without effect.
+  var wanted = PoolWish.Change()
+  var isChangeUnsure = false
   /// What it was told to be; nil: who knows.
   var toldProcesses: (count: Int, sequence: UInt64)?
   var toldPaused: (isPaused: Bool, sequence: UInt64)?
@@ -78,8 +81,29 @@ final class PoolTicket {
     (acceptedAt, acceptedAfter) = (sequence, request)
     isEndAsked = isEndUnderWay
     (endedAt, terminatedAt) = (nil, nil)
+    if changesOut > 0 { isChangeUnsure = true }
     toldProcesses = changesOut == 0 ? (processes, sequence) : nil
     toldPaused = changesOut == 0 ? (false, sequence) : nil
+  }
+
+  /// Somebody asks for a change of a pool of its name.
+  func asks(for change: PoolWish.Change) {
+    changesOut += 1
+    changesSent += 1
+    if let processes = change.processes { (wanted.processes, toldProcesses) = (processes, nil) }
+    if let isPaused = change.isPaused { (wanted.isPaused, toldPaused) = (isPaused, nil) }
+  }
+
+  /// A change is answered. Answers need not come in order, as some are held back.
+  func hears(ofChange isMade: Bool, at sequence: UInt64) {
+    changesOut = max(changesOut - 1, 0)
+    if !isMade { isChangeUnsure = true }
+    guard changesOut == 0 else { return }
+    if !isChangeUnsure {
+      if let processes = wanted.processes { toldProcesses = (processes, sequence) }
+      if let isPaused = wanted.isPaused { toldPaused = (isPaused, sequence) }
+    }
+    (wanted, isChangeUnsure) = (PoolWish.Change(), false)
   }
 
   /// The answer to a request for it is lost, or says nothing.

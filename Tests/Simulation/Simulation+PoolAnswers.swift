@@ -24,7 +24,7 @@ extension Simulation {
         fail("a bad pool is answered \(response.status)")
       }
     case .show(let name, let wait): hearHandle(response, name, code, isWait: wait)
-    case .change(let name, let change): hearOfChange(response, name, change)
+    case .change(let name, _): hearOfChange(response, name)
     case .close(let name), .terminate(let name): hearOfEnd(response, name, wish, code)
     case .workers(let name):
       if response.status != 200 { hearOfNone(response, name, code) }
@@ -96,23 +96,15 @@ extension Simulation {
 
   // MARK: Changes and ends
 
-  private func hearOfChange(
-    _ response: HTTPResponse, _ name: String, _ change: PoolWish.Change
-  ) {
+  private func hearOfChange(_ response: HTTPResponse, _ name: String) {
     for ticket in poolTickets where ticket.name == name {
-      ticket.changesOut = max(ticket.changesOut - 1, 0)
+      ticket.hears(ofChange: response.status == 200, at: sequence)
     }
     switch response.status {
     case 200:
       note("pool changed")
       guard let handle = PoolHandle.read(response.bytes) else { return fail("no handle of a pool") }
-      guard let marker = handle.marker, poolTickets.indices.contains(marker - 1) else { return }
-      let ticket = poolTickets[marker - 1]
-      guard ticket.name == name, ticket.changesOut == 0, ticket.mustRun,
-        ticket.acceptedAfter < heardRequest
-      else { return }
-      if let processes = change.processes { ticket.toldProcesses = (processes, sequence) }
-      if let isPaused = change.isPaused { ticket.toldPaused = (isPaused, sequence) }
+      judge(handle)
     case 409, 503: break
     case 404, 410: hearOfNone(response, name, "not_found")
     default: fail("a change of \(name) is answered \(response.status)")

@@ -146,10 +146,7 @@ extension Simulation {
       if let isPaused = change.isPaused { members.append("\"paused\":\(isPaused)") }
       body = "{\(members.joined(separator: ","))}"
       for ticket in poolTickets where ticket.name == name {
-        ticket.changesOut += 1
-        ticket.changesSent += 1
-        if change.processes != nil { ticket.toldProcesses = nil }
-        if change.isPaused != nil { ticket.toldPaused = nil }
+        ticket.asks(for: change)
       }
     case .close(let name):
       (method, path) = (.post, path + "/\(name)/close")
@@ -176,7 +173,7 @@ extension Simulation {
     case .create(let ticket), .createOther(let ticket): ticket.isAskedForInVain()
     case .change(let name, _):
       for ticket in poolTickets where ticket.name == name {
-        ticket.changesOut = max(ticket.changesOut - 1, 0)
+        ticket.hears(ofChange: false, at: sequence)
       }
     default: break
     }

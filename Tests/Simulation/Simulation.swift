@@ -210,8 +210,8 @@ final class Simulation {
     }
   }
 
-  /// From now on no worker of the second pool, or of a created one, starts any more; now and then one of them dies just
-  /// then, with jobs in the pool's line.
+  /// From now on no worker of the second pool, or of a created one, starts any more; now and then
+  /// one of them dies just then, with jobs in the pool's line.
   private func breakPool() {
     let created = life?.server.engine.poolPlaces.filter { $0 > 1 } ?? []
     let index = created.isEmpty || chance.percent(50) ? 1 : chance.pick(created)
