@@ -42,11 +42,11 @@ public enum Answer: Equatable, Sendable {
   case cancelled(JobNumber)
   /// The job is dropped.
   case forgotten
-  /// The pool of this name is as it was asked to be.
-  case pool(String)
-  /// The pool of this name is there and all its workers are ready, or it was there before
+  /// The pool is as it was asked to be.
+  case pool(PoolID)
+  /// The pool is there and all its workers are ready, or it was there before
   /// (`isReplay`).
-  case poolCreated(String, isReplay: Bool)
+  case poolCreated(PoolID, isReplay: Bool)
   /// It can't be done.
   case refused(Refusal)
 }

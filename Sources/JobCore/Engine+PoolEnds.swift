@@ -14,6 +14,7 @@ extension Engine {
     guard let pool = poolIndex(named: name) else {
       return turn.effects.append(.answer(request, .refused(.noSuchPool(name))))
     }
+    let poolID = id(ofPool: pool)
     guard isWritable else {
       return turn.effects.append(.answer(request, .refused(.readOnly)))
     }
@@ -28,7 +29,7 @@ extension Engine {
     }
     // After that: it shows the pool as the review leaves it.
     reviewPools(at: moment, &turn)
-    turn.effects.append(.answer(request, .pool(name)))
+    turn.effects.append(.answer(request, .pool(poolID)))
   }
 
   mutating func terminatePool(
@@ -41,7 +42,7 @@ extension Engine {
       return turn.effects.append(.answer(request, .refused(.readOnly)))
     }
     if pools[pool].stage == .joined {
-      return turn.effects.append(.answer(request, .pool(name)))
+      return turn.effects.append(.answer(request, .pool(id(ofPool: pool))))
     }
     pools[pool].end.terminateRequests.append(request)
     terminate(pool, nil, at: moment, &turn)
@@ -200,13 +201,14 @@ extension Engine {
       turn.effects.append(.answer(request, .refused(refusal)))
     }
     let requests = pools[pool].end.terminateRequests
+    let poolID = id(ofPool: pool)
     guard !requests.isEmpty else { return vacate(pool, &turn) }
     // Whoever ended it sees that, as of any other.
     pools[pool].end.createRequests = []
     pools[pool].end.terminateRequests = []
     pools[pool].end.isNeverRun = true
     keepJoined(pool, at: moment, &turn)
-    for request in requests { turn.effects.append(.answer(request, .pool(pools[pool].name))) }
+    for request in requests { turn.effects.append(.answer(request, .pool(poolID))) }
   }
 
   /// Looks how far the pools are that are on their way out.
@@ -217,6 +219,8 @@ extension Engine {
         openJobs(of: pool) == 0
       else { continue }
       let requests = pools[pool].end.terminateRequests
+      // Before that: where none is kept it is dropped with its end.
+      let poolID = id(ofPool: pool)
       pools[pool].end.terminateRequests = []
       if pools[pool].end.isWorkerless {
         join(pool, at: moment, &turn)
@@ -224,9 +228,7 @@ extension Engine {
         pools[pool].end.isTold = true
         turn.effects.append(.closePool(id(ofPool: pool)))
       }
-      for request in requests {
-        turn.effects.append(.answer(request, .pool(pools[pool].name)))
-      }
+      for request in requests { turn.effects.append(.answer(request, .pool(poolID))) }
     }
   }
 

@@ -42,11 +42,15 @@ extension Engine {
     case .joined:
       expect(calls.isEmpty && pool.end.terminateRequests.isEmpty, "joined, and not over")
     }
-    guard pool.stage == .joined, let name = store.names.find(pool.name) else { return broken }
+    guard pool.stage == .joined else { return broken }
+    if pool.specification != nil {
+      // Of one that never ran there is no record.
+      let isKept = store.createdPool(named: pool.name) != nil
+      expect(isKept != pool.end.isNeverRun, "joined, and its record is gone or another's")
+    }
+    guard let name = store.names.find(pool.name) else { return broken }
     let open = [JobState.scheduled, .queued, .running].map { store.count(of: $0, pool: name) }
     expect(open == [0, 0, 0] && store.openMapCount(pool: name) == 0, "joined with open jobs")
-    guard pool.specification != nil else { return broken }
-    expect(store.createdPool(named: pool.name) != nil, "dropped, and still there")
     return broken
   }
 }

@@ -112,7 +112,8 @@ extension Engine {
       let reason = pools[index].brokenReason ?? ""
       turn.effects.append(.answer(request, .refused(.poolNotStarted(reason: reason))))
     } else {
-      turn.effects.append(.answer(request, .poolCreated(name, isReplay: true)))
+      turn.effects.append(
+        .answer(request, .poolCreated(id(ofPool: index), isReplay: true)))
     }
   }
 
@@ -163,7 +164,7 @@ extension Engine {
     emit(.poolCreated(specification, at: moment.timestamp), &turn)
     begin(pool, at: moment)
     for (place, request) in requests.enumerated() {
-      let answer = Answer.poolCreated(specification.name, isReplay: place > 0)
+      let answer = Answer.poolCreated(id(ofPool: pool), isReplay: place > 0)
       turn.effects.append(.answer(request, answer))
     }
     turn.effects.append(.poolChanged(id(ofPool: pool)))
@@ -199,7 +200,7 @@ extension Engine {
       pools[pool].isPaused = isPaused
       dispatch(pool: pool, at: moment, &turn)
     }
-    turn.effects.append(.answer(request, .pool(name)))
+    turn.effects.append(.answer(request, .pool(id(ofPool: pool))))
   }
 
   private func whyNotChanged(_ pool: Int) -> Refusal? {

@@ -23,14 +23,13 @@ extension Server {
     }
   }
 
-  /// What runs the calls of the pool at a position; nil while nothing does.
-  func driver(at pool: Int) -> (any PoolDriver)? {
-    pool < drivers.count ? drivers[pool] : nil
-  }
+  /// What runs the calls of the pool that has a position now; nil while nothing does. While the
+  /// disk is slow, that of the pool before may be there still.
+  func driver(at pool: Int) -> (any PoolDriver)? { driver(of: engine.id(ofPool: pool)) }
 
-  /// The same, unless it is another pool's by now.
   private func driver(of pool: PoolID) -> (any PoolDriver)? {
-    driver(at: pool.index).flatMap { $0.id == pool ? $0 : nil }
+    guard pool.index < drivers.count, let driver = drivers[pool.index] else { return nil }
+    return driver.id == pool ? driver : nil
   }
 
   private func startPool(_ pool: PoolID) {
@@ -131,21 +130,23 @@ extension Server {
 
   // MARK: Answers
 
-  /// Answers a client with the handle of a pool as it is.
+  /// Answers a client with the handle of a pool as it is. What is told late, because the disk is
+  /// slow, may be of one that is dropped by now, and another has its name.
   ///
   /// - Parameters:
   ///   - isCreation: whether the client asked for the pool.
   ///   - isReplay: whether it had done so before.
   func tellPool(
-    _ name: String, to client: PendingResponse, isCreation: Bool = false, isReplay: Bool = false
+    _ pool: PoolID, to client: PendingResponse, isCreation: Bool = false, isReplay: Bool = false
   ) {
-    guard let index = engine.poolIndex(named: name) else {
-      return client.resume(with: JobAnswers.problem(PoolAnswers.noSuchPool(name)))
+    guard engine.isThere(pool) else {
+      return tell(JobAnswers.problem(PoolAnswers.gone), of: Server.poolRecords, to: client)
     }
+    let index = pool.index
     var response = poolHandle(at: index)
     if isCreation {
       var headers = HTTPHeaders()
-      headers.add("Location", "/v1/pools/\(name)")
+      headers.add("Location", "/v1/pools/\(engine.name(ofPool: index))")
       if isReplay { headers.add("Idempotent-Replayed", "true") }
       response = HTTPResponse(
         status: 201, contentType: "application/json", headers: headers, body: poolText(at: index))
@@ -185,6 +186,6 @@ extension Server {
   }
 
   private func tellPool(of waiter: PoolWaiters.Waiter) {
-    tell(poolHandle(at: waiter.pool.index), of: Server.poolRecords, to: waiter.response)
+    tellPool(waiter.pool, to: waiter.response)
   }
 }

@@ -83,9 +83,9 @@ extension Server {
       tell(request.response, of: number, .final, request.presentation)
     case .forgotten:
       request.response.resume(with: .empty())
-    case .pool(let name): tellPool(name, to: request.response)
-    case .poolCreated(let name, let isReplay):
-      tellPool(name, to: request.response, isCreation: true, isReplay: isReplay)
+    case .pool(let pool): tellPool(pool, to: request.response)
+    case .poolCreated(let pool, let isReplay):
+      tellPool(pool, to: request.response, isCreation: true, isReplay: isReplay)
     case .refused(let refusal):
       let problem = JobAnswers.problem(of: refusal)
       noteRefusal(problem)

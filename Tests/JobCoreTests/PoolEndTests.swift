@@ -83,7 +83,7 @@ struct PoolEndTests {
     rig.pass(60)
     #expect(rig.store[running]?.state == .running)
     let lost = try rig.lose(running, .workerExited(exitcode: -15))
-    #expect(lost.answer(to: 1) == .pool(name))
+    #expect(lost.answer(to: 1) == .pool(PoolID(pool)))
     for number in [retried, running, queued] {
       guard case .error(let error) = rig.store[number]?.ending else {
         Issue.record("no error")
@@ -107,7 +107,31 @@ struct PoolEndTests {
     try rig.succeed(jobs[1])
     let last = try rig.lose(jobs[2], .notStarted)
     #expect(jobs.map { rig.store[$0]?.state } == [.cancelled, .failed, .failed])
-    #expect(last.answer(to: 1) == .pool("mine"))
+    #expect(last.answer(to: 1) == .pool(PoolID(1)))
+  }
+
+  @Test func `an answer names the pool that ended, also where it is dropped at once`() throws {
+    var rig = PoolEndTests.rig(Limits { $0.joinedPoolsMax = 0 })
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    #expect(rig.engine.poolPlaces == [0])
+    let next = PoolID(1, serial: 1)
+    rig.handle(.poolCreateReceived(.plain("mine"), request: 2))
+    rig.handle(.poolTerminateReceived("mine", request: 3))
+    let ended = rig.handle(.poolEnded(pool: next))
+    #expect(ended.answer(to: 3) == .pool(next) && !rig.engine.isThere(next))
+  }
+
+  @Test func `one that never ran may have the name of a pool whose jobs are kept`() throws {
+    var rig = PoolEndTests.rig()
+    _ = try rig.square(pool: "mine")
+    rig.handle(.poolTerminateReceived("mine", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    rig.handle(.poolCreateReceived(.plain("mine"), request: 2))
+    rig.handle(.poolTerminateReceived("mine", request: 3))
+    rig.handle(.poolEnded(pool: PoolID(1, serial: 1)))
+    #expect(rig.engine.stage(ofPool: 1) == .joined && rig.store.createdPools.isEmpty)
+    #expect(rig.engine.brokenInvariants() == [])
   }
 
   @Test func `a queue of any length ends in bounded slices`() throws {
@@ -117,7 +141,7 @@ struct PoolEndTests {
     #expect(rig.store.count(of: .failed) == 10)
     #expect(rig.engine.nextDeadline(at: rig.moment) == rig.moment.instant)
     #expect(rig.pass(0).answer(to: 1) == nil)
-    #expect(rig.pass(0).answer(to: 1) == .pool("mine"))
+    #expect(rig.pass(0).answer(to: 1) == .pool(PoolID(1)))
     #expect(jobs.allSatisfy { rig.store[$0]?.state == .failed })
     #expect(rig.engine.nextDeadline(at: rig.moment) != rig.moment.instant)
   }
@@ -137,7 +161,7 @@ struct PoolEndTests {
     #expect(turn.effects.contains { $0.word == "accepted" })
     for _ in 0..<3 { turn = rig.pass(0) }
     let running = try #require(rig.engine.pools[1].slots[0].calls.first?.job)
-    #expect(try rig.lose(running, .workerExited(exitcode: -9)).answer(to: 2) == .pool("mine"))
+    #expect(try rig.lose(running, .workerExited(exitcode: -9)).answer(to: 2) == .pool(PoolID(1)))
     rig.store.descendMaps(below: .max) { map in
       #expect(map.stage == .final && map.inputError?.code == .poolTerminated)
       return true
@@ -204,7 +228,7 @@ struct PoolEndTests {
     #expect(rig.engine.stage(ofPool: 1) == .starting && rig.engine.tasks(pool: 1) == nil)
     #expect(rig.engine.pools[1].attendance.count == 0)
     #expect(
-      rig.handle(.poolStarted(pool: next)).answer(to: 2) == .poolCreated("b", isReplay: false))
+      rig.handle(.poolStarted(pool: next)).answer(to: 2) == .poolCreated(next, isReplay: false))
   }
 
   @Test func `a broken pool is closed at once, as its workers are gone`() throws {

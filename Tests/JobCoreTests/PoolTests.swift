@@ -18,7 +18,7 @@ struct PoolTests {
         == .refused(.poolNotReady(pool: "mine")))
     let started = rig.handle(.poolStarted(pool: PoolID(1)))
     #expect(started.inWords == "poolCreated > created poolChanged")
-    #expect(started.answer(to: 1) == .poolCreated("mine", isReplay: false))
+    #expect(started.answer(to: 1) == .poolCreated(PoolID(1), isReplay: false))
     #expect(rig.store.createdPools == [CreatedPool(mine, at: rig.moment.timestamp)])
     #expect(rig.engine.stage(ofPool: 1) == .running && rig.engine.poolPlaces == [0, 1])
   }
@@ -93,12 +93,12 @@ struct PoolTests {
     rig.handle(.poolCreateReceived(keyed, request: 1))
     #expect(rig.handle(.poolCreateReceived(keyed, request: 2)).inWords == ">")
     let started = rig.handle(.poolStarted(pool: PoolID(1)))
-    #expect(started.answer(to: 1) == .poolCreated("mine", isReplay: false))
-    #expect(started.answer(to: 2) == .poolCreated("mine", isReplay: true))
+    #expect(started.answer(to: 1) == .poolCreated(PoolID(1), isReplay: false))
+    #expect(started.answer(to: 2) == .poolCreated(PoolID(1), isReplay: true))
     var nameless = keyed
     nameless.name = ""
     let again = rig.handle(.poolCreateReceived(nameless, request: 3))
-    #expect(again.answer(to: 3) == .poolCreated("mine", isReplay: true))
+    #expect(again.answer(to: 3) == .poolCreated(PoolID(1), isReplay: true))
     nameless.processes = 3
     let other = rig.handle(.poolCreateReceived(nameless, request: 4))
     #expect(other.answer(to: 4) == .refused(.poolMismatch("mine")))
@@ -296,6 +296,6 @@ extension Rig {
     handle(.poolCreateReceived(specification, request: 99))
     if let tasks { handle(.poolAnnounced(pool: engine.id(ofPool: pool), tasks: tasks)) }
     let turn = handle(.poolStarted(pool: engine.id(ofPool: pool)))
-    #expect(turn.answer(to: 99) == .poolCreated(specification.name, isReplay: false))
+    #expect(turn.answer(to: 99) == .poolCreated(engine.id(ofPool: pool), isReplay: false))
   }
 }

@@ -62,7 +62,7 @@ final class MapTicket {
   var mayCome = false
   var wasRefusedUnwritten = false
 
-  init(marker: Int, isStreamed: Bool, _ chance: Chance) {
+  init(marker: Int, isStreamed: Bool, pool: String? = nil, _ chance: Chance) {
     self.marker = marker
     self.isStreamed = isStreamed
     let count = isStreamed ? chance.pick([0, 3, 12, 30]) : chance.pick([0, 1, 4, 9])
@@ -81,7 +81,7 @@ final class MapTicket {
     attemptsMax = chance.pick([1, 1, 1, 2, 3])
     timeout = chance.percent(15) ? "0.\(chance.within(1...3))" : nil
     failsOnInterrupt = chance.percent(15)
-    pool = chance.percent(25) ? "side" : nil
+    self.pool = pool
     space = chance.percent(30) ? " " : ""
   }
 

@@ -8,7 +8,7 @@ import JobStorage
 struct Plan {
   /// What one event of a history is.
   enum Action: Int, CaseIterable {
-    case ask, askMuch, askForMap, repeatSubmission, leave
+    case ask, askMuch, askForMap, askForPool, repeatSubmission, leave
     case passTime, passMuchTime, waitForDeadline, comeToRest
     case syncEnds, compact, failCall, failSync, fillDisk, makeRoom
     case dieAtCall, kill, losePower, drain
@@ -37,6 +37,10 @@ struct Plan {
     settings.limits.mapBytesMax = chance.pick([600, 3_000, 20_000, 16 << 20])
     settings.limits.mapUnreadMax = 0
     settings.limits.chunksPerTurnMax = chance.pick([1, 2, 5, 1_000])
+    settings.limits.poolsMax = chance.pick([1, 3, 16])
+    settings.limits.poolProcessesMax = 4
+    settings.limits.joinedPoolsMax = chance.pick([0, 1, 4])
+    settings.limits.joinedPoolAge = chance.pick([500, 10_000, 600_000])
     settings.limits.retryDelay = 200
     settings.limits.retryDelayMax = 2_000
     isRetentionTight = chance.percent(50)
@@ -58,7 +62,7 @@ struct Plan {
 
   /// Of `Action`, in its order.
   private static let actions = [
-    200, 40, 110, 60, 12, 140, 20, 80, 40, 140, 60, 12, 2, 6, 40, 8, 6, 6, 3, 4, 3, 6, 1, 8, 10,
+    200, 40, 110, 90, 60, 12, 140, 20, 80, 40, 140, 60, 12, 2, 6, 40, 8, 6, 6, 3, 4, 3, 6, 1, 8, 10,
   ]
 
   /// The first of the weights stays; of the others some become nothing and some more.

@@ -30,23 +30,33 @@ final class SimulatedPool: PoolDriver {
     var held: [Held] = []
     /// When it has a worker again; nil while it has one.
     var readyAt: UInt64?
+    var hasWorker = false
+    /// Whether the pool got smaller, or is closed: no other worker follows.
+    var isRemoved = false
+    /// When its worker, which has nothing left to do, goes.
+    var leavesAt: UInt64?
   }
 
   let id: PoolID
   let configured: Settings.Pool
-  var processes: Int { slots.count }
+  var processes: Int
   private(set) var brokenReason: String?
   private(set) var startTrouble: String?
   private(set) var isEnded = false
   private(set) var isSettled = false
   var isOutOfMemory: () -> Bool = { false }
 
-  private(set) var slots: [Slot]
-  private unowned let world: World
-  private var events: [Event] = []
+  var slots: [Slot]
+  unowned let world: World
+  var events: [Event] = []
   private var exits: [WorkerExit] = []
   private var hasAnnounced = false
-  private var endsAt: UInt64?
+  var endsAt: UInt64?
+  /// Whether all workers of one that is being created were ready.
+  var hasBeenWhole = false
+  /// How many workers of one that is being created become ready before one does not; nil: all do.
+  var startsBeforeFailure: Int?
+  var isClosing = false
   private var lastPID: Int32 = 10_000
   /// Once nobody plans anything bad any more: what runs ends at once and well.
   var isPrompt = false
@@ -55,33 +65,37 @@ final class SimulatedPool: PoolDriver {
     self.id = id
     self.configured = configured
     self.world = world
+    processes = count
     slots = Array(repeating: Slot(), count: count)
   }
 
-  private var chance: Chance { world.chance }
+  var chance: Chance { world.chance }
 
   // MARK: What happens
 
   func start(at instant: Instant) {
+    let most = configured.startsWhole && !isPrompt && chance.percent(25) ? 8_000 : 200
     for slot in slots.indices {
-      slots[slot].readyAt = instant.nanoseconds + milliseconds(chance.below(200))
+      slots[slot].readyAt = instant.nanoseconds + milliseconds(chance.below(most))
     }
+    guard configured.startsWhole, !isPrompt, chance.percent(25) else { return }
+    startsBeforeFailure = chance.below(slots.count)
   }
 
-  private func milliseconds(_ count: Int) -> UInt64 { UInt64(count) * 1_000_000 }
+  func milliseconds(_ count: Int) -> UInt64 { UInt64(count) * 1_000_000 }
 
   func handle(_ event: ForkServerEvent, at instant: Instant) {
     guard event == .lost else { return }
-    for slot in slots.indices where slots[slot].credit > 0 {
+    for slot in slots.indices where slots[slot].hasWorker {
       workerEnds(slot, .interrupted, at: instant.nanoseconds)
     }
+    endIfClosed()
   }
 
   var nextDeadline: UInt64? {
     if isEnded { return nil }
-    return slots.compactMap { $0.readyAt ?? $0.held.first?.dueAt }.min().map { due in
-      endsAt.map { min($0, due) } ?? due
-    } ?? endsAt
+    let due = slots.compactMap { $0.readyAt ?? $0.held.first?.dueAt ?? $0.leavesAt }.min()
+    return due.map { due in endsAt.map { min($0, due) } ?? due } ?? endsAt
   }
 
   var hasEvents: Bool { !events.isEmpty }
@@ -89,16 +103,27 @@ final class SimulatedPool: PoolDriver {
   func passTime(at instant: Instant) {
     let now = instant.nanoseconds
     if let endsAt, endsAt <= now {
-      for slot in slots.indices where slots[slot].credit > 0 {
+      for slot in slots.indices where slots[slot].hasWorker {
         workerEnds(slot, .workerExited(exitcode: -SIGTERM), at: now)
       }
-      isEnded = true
-      return
+      return tellEnd()
     }
     for slot in slots.indices {
+      if let leavesAt = slots[slot].leavesAt, leavesAt <= now {
+        workerEnds(slot, .notStarted, at: now)
+      }
       if let readyAt = slots[slot].readyAt, readyAt <= now { workerIsReady(slot, at: now) }
       while let due = slots[slot].held.first?.dueAt, due <= now { act(slot, at: now) }
+      leaveIfIdle(slot, at: now)
     }
+    endIfClosed()
+  }
+
+  /// All its workers are gone for good.
+  func tellEnd() {
+    guard !isEnded else { return }
+    isEnded = true
+    events.append(.poolEnded(pool: id))
   }
 
   private func workerIsReady(_ slot: Int, at now: UInt64) {
@@ -106,15 +131,10 @@ final class SimulatedPool: PoolDriver {
       slots[slot].readyAt = nil
       return
     }
-    if world.breaksPool(index) {
+    if brokenReason != nil || world.breaksPool(id) || failsToStart {
       slots[slot].readyAt = nil
-      if brokenReason == nil {
-        brokenReason = "the initializer fails"
-        world.note("pool broke")
-        isSettled = true
-        events.append(.poolBroke(pool: id, reason: "the initializer fails"))
-      }
-      return
+      if failsToStart, chance.percent(50) { loseWorker(at: Instant(nanoseconds: now)) }
+      return becomeBroken(at: now)
     }
     if !hasAnnounced {
       hasAnnounced = true
@@ -124,10 +144,22 @@ final class SimulatedPool: PoolDriver {
     lastPID += 1
     slots[slot].readyAt = nil
     slots[slot].pid = lastPID
+    slots[slot].hasWorker = true
     setCredit(slot, chance.pick([1, 1, 2, 4, 24]))
+    becomeWhole()
   }
 
-  private func setCredit(_ slot: Int, _ credit: Int) {
+  /// A worker cannot be made ready. One that was created has no more workers from then on.
+  func becomeBroken(at now: UInt64) {
+    guard brokenReason == nil else { return }
+    brokenReason = "the initializer fails"
+    world.note(isBecomingWhole ? "created pool not started" : "pool broke")
+    isSettled = true
+    events.append(.poolBroke(pool: id, reason: "the initializer fails"))
+    if id.index > 1, endsAt == nil { endsAt = now + milliseconds(chance.below(300)) }
+  }
+
+  func setCredit(_ slot: Int, _ credit: Int) {
     slots[slot].credit = credit
     events.append(
       .slotReady(SlotID(pool: index, index: slot), credit: credit, pid: slots[slot].pid))
@@ -215,16 +247,18 @@ final class SimulatedPool: PoolDriver {
 
   /// One of its workers is killed from outside, if it has one.
   func loseWorker(at instant: Instant) {
-    guard let slot = slots.firstIndex(where: { $0.credit > 0 }) else { return }
+    guard let slot = slots.firstIndex(where: { $0.hasWorker }) else { return }
     workerEnds(slot, .workerExited(exitcode: -SIGKILL), at: instant.nanoseconds)
   }
 
   /// The worker of a slot is gone: the first call is lost as it is said, the others unbegun.
-  private func workerEnds(_ slot: Int, _ loss: Loss, at now: UInt64) {
+  func workerEnds(_ slot: Int, _ loss: Loss, at now: UInt64) {
     let held = slots[slot].held
     slots[slot].held = []
     slots[slot].credit = 0
-    slots[slot].readyAt = now + milliseconds(chance.below(300))
+    slots[slot].hasWorker = false
+    slots[slot].leavesAt = nil
+    slots[slot].readyAt = slots[slot].isRemoved ? nil : now + milliseconds(chance.below(300))
     events.append(.slotGone(SlotID(pool: index, index: slot)))
     for (position, call) in held.enumerated() {
       if position == 0 { world.ended(call.assignment) }
@@ -259,12 +293,12 @@ final class SimulatedPool: PoolDriver {
   func assign(_ assignment: Assignment, at instant: Instant) {
     guard !world.isDead else { return }
     let slot = assignment.call.slot.index
-    guard slots[slot].credit > slots[slot].held.count else {
+    guard slot < slots.count, slots[slot].credit > slots[slot].held.count else {
       events.append(.callLost(assignment.call, .notStarted))
       world.note("assigned too late")
       return
     }
-    world.assigned(assignment)
+    world.assigned(assignment, to: configured.name)
     slots[slot].held.append(Held(assignment: assignment))
     if slots[slot].held.count == 1 { begin(slot, at: instant.nanoseconds) }
   }
@@ -288,16 +322,10 @@ final class SimulatedPool: PoolDriver {
 
   func flush() {}
 
-  func resize(to processes: Int, at instant: Instant) {
-    preconditionFailure("nobody resizes a simulated pool")
-  }
-
-  func close(at instant: Instant) {
-    preconditionFailure("nobody closes a simulated pool")
-  }
-
   func terminate(at instant: Instant) {
-    if endsAt == nil { endsAt = instant.nanoseconds + milliseconds(chance.below(1_000)) }
+    guard !isEnded else { return }
+    let due = instant.nanoseconds + milliseconds(isPrompt ? 1 : chance.below(1_000))
+    endsAt = min(endsAt ?? due, due)
   }
 
   func process(of slot: Int) -> Int32 { slots[slot].pid }

@@ -77,6 +77,8 @@ extension Simulation {
       if !ticket.failsOnInterrupt, !isGivenUp { fail("\(name) was given up too early") }
     case "initializer_failed":
       if world.tally["pool broke"] == 0 { fail("\(name) failed with a pool that is whole") }
+    case "pool_terminated":
+      if !endedNames.contains(ticket.pool ?? "default") { fail("\(name): nobody ended its pool") }
     default: break
     }
   }
@@ -168,6 +170,7 @@ extension Simulation {
   func check(_ server: Server) {
     for broken in server.engine.brokenInvariants() { fail(broken) }
     noteWrittenLines()
+    checkPools(of: server)
     for number in world.takeTouchedMaps() {
       for wrong in world.books.differences(from: server.engine.store, of: number) { fail(wrong) }
     }
@@ -176,6 +179,7 @@ extension Simulation {
     (checkedSequence, checkedAnswers) = (sequence, answersHeard)
     checkTickets(server.engine.store)
     checkMapTickets(server.engine.store)
+    checkPoolTickets(server.engine.store)
   }
 
   /// Every job is that of one ticket, and every ticket's is there and as it was told.

@@ -18,6 +18,7 @@ enum Wish {
   case list
   case metrics
   case map(MapWish)
+  case pool(PoolWish)
 
   /// For the tally.
   var word: String {
@@ -33,6 +34,7 @@ enum Wish {
     case .list: "list"
     case .metrics: "metrics"
     case .map(let wish): wish.word
+    case .pool(let wish): wish.word
     }
   }
 }
@@ -57,12 +59,13 @@ extension Simulation {
     if canTimeOut { members += #","timeout":0.\#(chance.within(1...3))"# }
     let failsOnInterrupt = chance.percent(15)
     if failsOnInterrupt { members += #","on_interrupt":"fail""# }
-    if let pool = pool ?? (chance.percent(20) ? "side" : nil) { members += #","pool":"\#(pool)""# }
+    let pool = pool ?? poolForSubmission()
+    if let pool { members += #","pool":"\#(pool)""# }
     if chance.percent(10) { members += #","tags":["t\#(marker)"],"kwargs":{"k":"é"}"# }
     let ticket = Ticket(
       marker: marker, key: !isInArray && chance.percent(40) ? "key-\(marker)" : nil,
       clientID: chance.percent(20) ? "id-\(marker)" : nil, members: members,
-      canTimeOut: canTimeOut, failsOnInterrupt: failsOnInterrupt)
+      canTimeOut: canTimeOut, failsOnInterrupt: failsOnInterrupt, pool: pool)
     tickets.append(ticket)
     return ticket
   }
@@ -153,6 +156,9 @@ extension Simulation {
     case .map(let wish):
       request = self.request(for: wish)
       return route(&request, .map(wish), number)
+    case .pool(let wish):
+      request = self.request(for: wish)
+      return route(&request, .pool(wish), number)
     }
     request = HTTPRequest(
       method: method, path: path, query: HTTPQuery(query.joined(separator: "&")),
@@ -218,6 +224,7 @@ extension Simulation {
       case .submit(let ticket, _): loseSubmission(ticket)
       case .submitMany(let many, _): for ticket in many { loseSubmission(ticket) }
       case .map(let wish): loseMap(wish)
+      case .pool(let wish): losePool(wish)
       default: break
       }
     }
@@ -267,6 +274,7 @@ extension Simulation {
     case .list: hearList(response)
     case .metrics: hearMetrics(response)
     case .map(let wish): hear(response, wish)
+    case .pool(let wish): hear(response, wish)
     }
   }
 
@@ -285,6 +293,7 @@ extension Simulation {
     // It was accepted and dropped before its client could be told.
     case 410 where plan.isRetentionTight || ticket.isDropAsked: ticket.standing = .unsure
     case 422 where ticket.isContested: note("mismatch")
+    case 422: hearOfUnknownPool(response, ticket.pool)
     case 413 where plan.settings.limits.openBytesMax < 1_000: break
     default: fail("a submission is answered \(response.status)")
     }

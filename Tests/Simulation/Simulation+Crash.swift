@@ -112,6 +112,7 @@ extension Simulation {
       seed: chance.next(), now: moment)
     let life = Life(server, fileSystem, forkServer, pools)
     self.life = life
+    server.makePool = { [unowned self, unowned life] in makePool($0, $1, life) }
     server.observeRecords = { [weak self] records in
       guard let self else { return }
       mapsOfEvent = []
@@ -119,6 +120,7 @@ extension Simulation {
         tape.append(record)
         tell("  \(record.job) \(World.word(for: record))")
         world.decided(record)
+        noteBirths(record)
       }
     }
     try server.recover()
@@ -152,6 +154,7 @@ extension Simulation {
     if hasLostPower, plan.settings.sync != .always {
       for ticket in tickets { ticket.rollBack(to: last) }
       for ticket in mapTickets { ticket.rollBack(to: last) }
+      for ticket in poolTickets { ticket.rollBack(to: last) }
     }
     hasLostPower = false
     base = store
@@ -160,8 +163,10 @@ extension Simulation {
     (appendedFloor, syncedFloor) = (last, last)
     _ = baseBooks.takeTouched()
     world.recovered(store, baseBooks)
+    newestNumber = store.nextNumber - 1
     checkTickets(store)
     checkMapTickets(store, isStart: true)
+    checkPoolTickets(store)
   }
 
   // MARK: The end of a history
@@ -176,6 +181,7 @@ extension Simulation {
       if turns > 4_000 { return fail("does not come to rest: \(whatIsOpen)") }
       becomeCalm()
       helpInputs()
+      helpPools()
       life?.fileSystem.background?.complete()
       life?.forkServer.compact(at: moment.timestamp)
       waitForDeadline()
@@ -219,6 +225,7 @@ extension Simulation {
     return server.phase == .ready && server.engine.store.openCount == 0
       && server.heldBack.isEmpty && outstanding.isEmpty && server.engine.isWritable
       && server.engine.store.openMapCount == 0 && inputs.isEmpty && readers.isEmpty
+      && poolsAreSettled(server)
   }
 
   private var whatIsOpen: String {
@@ -229,7 +236,8 @@ extension Simulation {
     return """
       phase \(server.phase), jobs \(jobs.prefix(5)), \(server.heldBack.count) held back, \
       \(outstanding.count) requests, writable: \(server.engine.isWritable), \
-      \(server.engine.store.openMapCount) maps, \(inputs.count) inputs, \(readers) read
+      \(server.engine.store.openMapCount) maps, \(inputs.count) inputs, \(readers) read, \
+      pools \(whatPoolsDo(server))
       """
   }
 }

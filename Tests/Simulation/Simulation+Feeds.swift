@@ -48,6 +48,9 @@ struct FeedPlaces {
     if mayRepeat { numbers = [:] }
   }
 
+  /// A reader was told to go on from here.
+  mutating func reached(_ place: FeedPlace) { latest = max(latest, place) }
+
   /// Whether a place means what it meant before.
   mutating func isSame(_ place: FeedPlace, _ number: JobNumber) -> Bool {
     latest = max(latest, place)
@@ -131,6 +134,7 @@ extension Simulation {
     check(passedOver: reader.after, page, feed, server)
     if page.next < last { fail("next is \(page.next), before \(last)") }
     reader.after = page.next
+    feedPlaces.reached(page.next)
     if page.entries.count < limit, page.next == feed.last { compare(reader, server) }
   }
 

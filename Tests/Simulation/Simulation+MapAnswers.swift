@@ -55,6 +55,7 @@ extension Simulation {
     case 503, 409: refused(ticket, Handle.problemCode(response.bytes) ?? "")
     case 410 where mayBeDropped(ticket): ticket.standing = .unsure
     case 422 where ticket.isContested: note("map mismatch")
+    case 422: hearOfUnknownPool(response, ticket.pool)
     case 413 where plan.settings.limits.openBytesMax < 1_000: break
     case 413 where plan.settings.limits.openJobsMax < 50: break
     default: fail("a map is answered \(response.status)")
@@ -68,6 +69,7 @@ extension Simulation {
     case 503, 409, 400: note("lines refused: \(Handle.problemCode(response.bytes) ?? "")")
     case 410 where mayBeDropped(ticket): break
     case 422 where ticket.isContested: note("map mismatch")
+    case 422: hearOfUnknownPool(response, ticket.pool)
     case 413 where plan.settings.limits.openBytesMax < 1_000: break
     default: fail("lines are answered \(response.status)")
     }
@@ -90,7 +92,8 @@ extension Simulation {
       hear(of: ticket, response)
     }
     // A document is a replay only once it is whole; lines may be those of a body that broke off.
-    let isWhole = !ticket.isCancelAsked && (!ticket.isStreamed || !isReplay)
+    let isEnded = endedNames.contains(ticket.pool ?? "default")
+    let isWhole = !ticket.isCancelAsked && !isEnded && (!ticket.isStreamed || !isReplay)
     guard isWhole, ticket.standing == .accepted, response.tag?.number == ticket.number else {
       return
     }

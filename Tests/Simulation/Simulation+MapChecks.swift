@@ -174,6 +174,7 @@ extension Simulation {
         .map(.submit(let ticket, wait: true)), .map(.open(let ticket, wait: true)):
         guard number(of: ticket).flatMap({ store.map($0) })?.stage == .final else { continue }
         fail("somebody waits for \(ticket.tag), which is final")
+      case .pool(let wish): checkWait(for: wish, server)
       default: break
       }
     }

@@ -56,7 +56,8 @@ extension Simulation {
     let known = Array(mapTickets.suffix(12).filter { $0.name != nil })
     guard !known.isEmpty, chance.percent(65) else {
       let ticket = MapTicket(
-        marker: mapTickets.count + 1, isStreamed: chance.percent(50), chance)
+        marker: mapTickets.count + 1, isStreamed: chance.percent(50), pool: poolForSubmission(),
+        chance)
       mapTickets.append(ticket)
       return [submission(of: ticket)]
     }

@@ -20,7 +20,8 @@ final class Simulation {
     let router: Router
     let fileSystem: SimulatedFileSystem
     let forkServer: SimulatedForkServer
-    let pools: [SimulatedPool]
+    /// All that were there, those included that are dropped.
+    var pools: [SimulatedPool]
     var signals: [Int32] = []
     /// How far the wall clock leapt forward meanwhile, all together.
     var leapt: Milliseconds = 0
@@ -82,6 +83,14 @@ final class Simulation {
   var linesWritten: [MapNumber: [Int]] = [:]
   /// Maps that chunks were submitted of by the present event.
   var mapsOfEvent: Set<MapNumber> = []
+
+  // The clients of pools.
+  var poolTickets: [PoolTicket] = []
+  /// Names of pools that somebody ever asked to end, or that end by themselves.
+  var endedNames: Set<String> = []
+  /// The newest job, or map, when a pool was created; by the mark that it has.
+  var firstNumbers: [Int: JobNumber] = [:]
+  var newestNumber: JobNumber = 0
 
   // The clients.
   var tickets: [Ticket] = []
@@ -150,6 +159,7 @@ final class Simulation {
     switch action {
     case .ask: wishes.append(wish())
     case .askMuch: for _ in 0..<chance.within(2...6) { wishes.append(wish()) }
+    case .askForPool: for wish in poolWishes() { wishes.append(.pool(wish)) }
     case .askForMap: for wish in mapWishes() { wishes.append(.map(wish)) }
     case .repeatSubmission: wishes.append(repetition())
     case .leave: leave()
@@ -158,7 +168,7 @@ final class Simulation {
     case .waitForDeadline: waitForDeadline()
     case .comeToRest: return comeToRest()
     case .jumpClock: jumpClock()
-    case .lookAround: wishes += [.list, .metrics, .map(.list)]
+    case .lookAround: wishes += [.list, .metrics, .map(.list), .pool(.list)]
     default: harm(action)
     }
     if chance.percent(70) { pass(milliseconds: chance.below(10)) }
@@ -200,11 +210,17 @@ final class Simulation {
     }
   }
 
-  /// From now on no worker of the second pool starts any more; now and then one of them dies just
-  /// then, with jobs in the pool's line.
+  /// From now on no worker of the second pool, or of a created one, starts any more; now and then
+  /// one of them dies just then, with jobs in the pool's line.
   private func breakPool() {
-    world.brokenPool = 1
-    note("pool breaks")
+    let created = life?.server.engine.poolPlaces.filter { $0 > 1 } ?? []
+    let index = created.isEmpty || chance.percent(50) ? 1 : chance.pick(created)
+    guard let server = life?.server else { return }
+    world.brokenPool = server.engine.id(ofPool: index)
+    note(index == 1 ? "pool breaks" : "created pool breaks")
+    guard index == 1 else {
+      return (server.driver(at: index) as? SimulatedPool)?.loseWorker(at: moment.instant) ?? ()
+    }
     guard chance.percent(60) else { return }
     wishes.append(
       .submitMany((0..<8).map { _ in newTicket(isInArray: true, pool: "side") }, wait: false))

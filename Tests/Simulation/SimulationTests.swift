@@ -148,6 +148,12 @@ import Testing
     "chunk failed at an item", "chunk failed as a whole", "chunk timed out", "chunk retried",
     "chunk cancelled", "chunk revoked: interrupted", "chunk revoked: not_started",
     "chunk released", "reader", "reader left", "results read to the end", "results cut",
-    "result of map heard",
+    "result of map heard", "pool created", "pool replayed", "pool mismatch", "pool changed",
+    "created pool not started", "pool grows", "pool shrinks", "pool begins again",
+    "create pool: conflict", "create pool: too_many_pools", "create pool: pool_not_started",
+    "close pool told: closing", "terminate pool told: terminating", "join told: joined",
+    "feed of created pool", "failed pool_terminated", "map input: pool_terminated",
+    "record pool_paused", "record pool_resumed", "record pool_resized", "record pool_removed",
+    "submission: unknown_pool",
   ]
 }

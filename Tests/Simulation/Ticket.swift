@@ -34,6 +34,8 @@ final class Ticket {
   let members: String
   let canTimeOut: Bool
   let failsOnInterrupt: Bool
+  /// The pool that it names.
+  let pool: String?
 
   var standing = Standing.none
   var id: String?
@@ -58,7 +60,7 @@ final class Ticket {
 
   init(
     marker: Int, key: String?, clientID: String?, members: String, canTimeOut: Bool,
-    failsOnInterrupt: Bool
+    failsOnInterrupt: Bool, pool: String?
   ) {
     self.marker = marker
     self.key = key
@@ -66,6 +68,7 @@ final class Ticket {
     self.members = members
     self.canTimeOut = canTimeOut
     self.failsOnInterrupt = failsOnInterrupt
+    self.pool = pool
   }
 
   var args: String { "[\(marker)]" }

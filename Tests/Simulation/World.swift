@@ -9,8 +9,8 @@ final class World {
   private(set) var problems: [String] = []
   /// How likely each deed of a worker is, in the order of `SimulatedPool.Deed`.
   let deedWeights: [Int]
-  /// Of the pools, those whose workers fail to start.
-  var brokenPool: Int?
+  /// The pool whose workers fail to start.
+  var brokenPool: PoolID?
   /// Whether the service is dead, so that nothing that it does has an effect.
   var isDead = false
   /// The engine whose decisions are judged.
@@ -47,7 +47,7 @@ final class World {
     return deed
   }
 
-  func breaksPool(_ index: Int) -> Bool { brokenPool == index }
+  func breaksPool(_ pool: PoolID) -> Bool { brokenPool == pool }
 
   /// What a call with these arguments returns, and what a chunk's item does: a third number says
   /// how much longer it is.
@@ -76,11 +76,15 @@ final class World {
 
   // MARK: Calls
 
-  func assigned(_ assignment: Assignment) {
+  /// A call comes to a pool of this name.
+  func assigned(_ assignment: Assignment, to pool: String) {
     note("assigned")
     guard let engine = engine(), let number = engine.store.number(of: assignment.job),
       let job = engine.store[number]
     else { return }
+    if engine.store.names[job.pool] != pool {
+      fail("job \(assignment.job) of \(engine.store.names[job.pool]) is run by \(pool)")
+    }
     if assignment.args != job.args { fail("job \(assignment.job) is run with other arguments") }
     if assignment.attempt > job.effectiveOptions.attemptsMax {
       fail("job \(assignment.job) is run as attempt \(assignment.attempt)")
@@ -154,7 +158,8 @@ final class World {
     switch held.ending {
     case .cancelled: expected = (number, ["cancelled"], nil)
     case .timedOut: expected = (number, failure(job, .timedOut), nil)
-    case .passed, .poolTerminated: expected = (number, ["failed"], nil)
+    case .passed: expected = (number, ["failed"], nil)
+    case .poolTerminated: expected = (number, ["failed pool_terminated"], nil)
     case nil: expected = (number, words(job), nil)
     }
   }
@@ -201,7 +206,8 @@ final class World {
       return fail("\(word) of job \(record.job), not \(expected.words) of \(expected.number)")
     }
     switch record {
-    case .jobEnded(_, .failed(let error), _) where error.code != .timedOut,
+    case .jobEnded(_, .failed(let error), _)
+    where error.code != .timedOut && error.code != .poolTerminated,
       .attemptFailed(_, let error, _) where error.code != .timedOut:
       if error.item != expected.item { fail("job \(record.job) failed at another item") }
     default: break
@@ -243,7 +249,7 @@ final class World {
     case .mapWithdrawn: note("map withdrawn")
     case .poolCreated, .poolResized, .poolPaused, .poolResumed, .poolClosed, .poolTerminated,
       .poolRemoved:
-      fail("\(record) where nobody asks for pools")
+      note("record \(World.word(for: record))")
     case .jobQueued: note("retry due")
     case .cancelRequested: note("cancel of a running job")
     }

@@ -45,7 +45,7 @@ enum PoolAnswers {
     }
   }
 
-  /// The pool was dropped while a client waited for it.
+  /// The pool was dropped while a client waited for it, or for its own answer.
   static let gone = Problem(
     status: 410, code: .gone, detail: "the pool was joined, and was dropped meanwhile")
 
