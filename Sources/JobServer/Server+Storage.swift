@@ -64,7 +64,7 @@ extension Server {
     startCompactor()
     if let failure = storage.takeRemovalFailure() {
       log.warning(
-        "an old file cannot be removed; a later snapshot, or if it is a log the next start, tries again",
+        "an old file cannot be removed; a later snapshot, of a log the next start, tries again",
         metadata: ["error": "\(failure)"])
     }
     let count = storage.syncsDone.count - before.count

@@ -405,8 +405,8 @@ public final class JobStorage {
   /// to remove some, of which it does not know.
   public var mayRemove: Bool { journal.isBackgroundFree }
 
-  /// Removes other files in this order, those that can be, in the background. Not too many at once, as a seal waits
-  /// until they are gone. Does not block.
+  /// Removes other files in this order, those that can be, in the background. Not too many at once,
+  /// as a seal waits until they are gone. Does not block.
   public func remove(_ paths: [String]) {
     journal.discard(paths)
   }

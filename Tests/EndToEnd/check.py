@@ -150,6 +150,33 @@ def damaged_journal(checks):
     service.end()
 
 
+def a_hole(checks):
+    """Zeros in the midst of what was never synced: whole records behind them are kept aside."""
+    service = Service("--processes", 1, "--sync", "never", "--snapshot-interval", 3600)
+    service.start()
+    with service.connection() as http:
+        for number in range(JOBS):
+            http.submit("square", number, id=f"job-{number}", target="/v1/jobs?wait=5")
+    service.kill()
+    journal = segments(service.data)[0]
+    size = os.path.getsize(journal)
+    with open(journal, "r+b") as file:
+        file.seek(size // 1024 * 512)
+        file.write(bytes(512))
+    with open(journal, "rb") as file:
+        before = file.read()
+    run = lido("check", service.data)
+    checks.equal("a journal with a hole", (run.returncode, run.stderr), (1, ""))
+    checks.that("… is told with what is behind it", "whole records behind the hole" in run.stdout,
+                True, run.stdout)
+    service.start()
+    service.terminate()
+    with open(journal + ".cut", "rb") as file:
+        cut = file.read()
+    checks.that("… which a start keeps", len(cut) > 512 and before.endswith(cut), len(cut), size)
+    service.end()
+
+
 def flip(path, place):
     with open(path, "r+b") as file:
         file.seek(place)
@@ -189,7 +216,7 @@ def all_parts(checks):
 
 def main():
     checks = Checks(90)
-    checks.run((all_parts,), (damaged_journal,))
+    checks.run((all_parts,), (damaged_journal,), (a_hole,))
     return checks.finish()
 
 

@@ -399,6 +399,40 @@ def a_name_again(checks):
             checks.equal("… and when the earlier one was joined before it", told(http), [])
 
 
+def who_waits_attends(checks):
+    """A pool that ends when nobody is interested in it stays while somebody waits for its jobs."""
+    with Service("--processes", 1) as service, service.connection() as http:
+        http.post("/v1/pools", {"name": "p", "processes": 1, "idle_timeout": 0.5})
+        answer = http.submit("sleep", 1.2, pool="p", target="/v1/jobs?wait=10")
+        checks.equal("who submits and waits attends a pool", answer.json["state"], "succeeded")
+        http.submit("sleep", 1.2, id="slow", pool="p")
+        checks.equal("… and who waits for a job", http.get("/v1/jobs/slow?wait=10").json["state"],
+                     "succeeded")
+        http.submit("sleep", 1.2, id="events", pool="p")
+        http.get("/v1/jobs/events/events")
+        checks.equal("… and who reads its events", http.get("/v1/jobs/events").json["state"],
+                     "succeeded")
+        http.post("/v1/maps", {"task": "sleep", "items": [0.4] * 4, "chunksize": 1, "pool": "p",
+                               "id": "map"})
+        http.get("/v1/maps/map/results")
+        checks.equal("… and who reads results of a map", http.get("/v1/maps/map").json["state"],
+                     "succeeded")
+        with service.connection() as other:
+            other.send_bytes(
+                b"POST /v1/maps?task=square&pool=p&id=lines HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(12):
+                other.send_bytes(b"2\r\n7\n\r\n")
+                time.sleep(0.1)
+            other.send_bytes(b"0\r\n\r\n")
+            checks.equal("… and who sends items", other.receive().status, 202)
+
+        def state():
+            return http.get("/v1/pools").json["pools"][-1]["state"]
+        checks.that("then it ends", wait_until(lambda: state() == "joined", 5), found=state())
+        checks.that("… and has no series any more", 'pool="p"' not in http.get("/metrics").text)
+
+
 def a_drain(checks):
     with Service() as service:
         with service.connection() as http, service.connection() as reader:
@@ -471,7 +505,8 @@ def on_two(checks):
 
 def main():
     checks = Checks(seconds_max=240)
-    checks.run(on_one_worker, restarts, a_name_again, a_drain, small_retention, a_slow_disk, on_two)
+    checks.run(on_one_worker, restarts, a_name_again, who_waits_attends, a_drain, small_retention,
+               a_slow_disk, on_two)
     return checks.finish()
 
 

@@ -14,7 +14,8 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, configured, finished, free_port, look_at, run, temporary_folder, wait_for_state,
+    wait_until)
 from line_workers.asking import pids, submit
 from pool_bodies import FAILURES, REFUSED
 
@@ -414,7 +415,8 @@ def abandoned(checks, _service, http):
     pool(http, "mine", "?wait_joined=1.2")
     checks.equal("… also while somebody waits for it", pool(http, "mine")["state"], "running")
     job = submit(http, "mine", "sleep", 60)
-    handle = finished(http, job)
+    wait_until(lambda: "mine" not in names(http), 5)
+    handle = http.get(f"/v1/jobs/{job}").json
     checks.equal("one that nobody names is terminated", handle["error"]["code"],
                  "pool_terminated")
     found = pool(http, "mine", "?wait_joined=5")

@@ -30,7 +30,8 @@ import Testing
   @Test func `no more names are taken than may be, and those that are there go on`() throws {
     var dynamic = Dynamic()
     #expect(dynamic.submit("square") != .refused(.tooManyNames))
-    for number in dynamic.engine.store.names.count..<NameTable.taskNamesMax {
+    // Those of tasks are counted, and 'square' is one.
+    for number in 1..<NameTable.taskNamesMax {
       let answer = dynamic.submit("m\(number):f", pool: number % 2 == 0 ? nil : "default")
       guard case .accepted = answer else {
         Issue.record("\(number): \(String(describing: answer))")
@@ -52,6 +53,21 @@ import Testing
         continue
       }
     }
+  }
+
+  @Test func `the names of pools take no place from those of tasks`() {
+    var names = NameTable()
+    let pools = (0..<NameTable.taskNamesMax).map { names.intern("pool \($0)") }
+    #expect(names.hasPlaceForTask)
+    for number in 0..<NameTable.taskNamesMax { _ = names.intern("task \(number)", isTask: true) }
+    #expect(!names.hasPlaceForTask)
+    // Also one that a pool had first, and one that comes again.
+    names.release(names.find("task 7")!)
+    names.release(pools[3])
+    #expect(names.hasPlaceForTask)
+    _ = names.intern("pool 4", isTask: true)
+    _ = names.intern("pool 4", isTask: true)
+    #expect(!names.hasPlaceForTask)
   }
 
   @Test func `a record with a name too many does not fit`() throws {

@@ -254,6 +254,28 @@ struct JobStorageTests {
     }
   }
 
+  @Test func `what cannot be discarded does not keep what comes after it, unlike a removal`() throws
+  {
+    try inFolder { path in
+      let disk = POSIXFileSystem()
+      try disk.makeDirectory(path)
+      try disk.makeDirectory(path + "/folder")
+      let background = try disk.startBackgroundSync()
+      defer { background.stop() }
+      for isKept in [true, false] {
+        disk.close(try disk.open(path + "/file", for: .creating))
+        let paths = [path + "/none", path + "/folder", path + "/file"]
+        background.perform(paths.map { isKept ? .remove($0) : .discard($0) }, ticket: 0)
+        let report = try background.settle()
+        #expect(report.listFailure?.path == path + "/folder")
+        #expect(try disk.list(path).contains("file") == isKept)
+      }
+      background.perform([.discard(path + "/none")], ticket: 0)
+      #expect(try background.settle().listFailure == nil)
+      _ = rmdir(path + "/folder")
+    }
+  }
+
   /// The descriptor of each folder that was synced stays open, which tells.
   @Test func `the name of a folder that is there is synced as well, and of the one above it`()
     throws

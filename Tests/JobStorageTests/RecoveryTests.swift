@@ -144,6 +144,26 @@ struct RecoveryTests {
     #expect(try recover(fileSystem).store == story.states[60])
   }
 
+  @Test func `what is cut off with whole records behind a hole is kept`() throws {
+    let story = Story(seed: 3, count: 60)
+    let (fileSystem, ends) = try journal(story)
+    let node = fileSystem.files[directory.segment(1)]!
+    let start = 512 * (ends[5] / 512 + 1)
+    for index in start..<start + 512 { node.bytes[index] = 0 }
+    let before = node.bytes
+    let records = ends.count { $0 <= start } - 1
+    let cut = ends.dropFirst().count { $0 > start + 512 } - 1
+    let note = try recover(fileSystem).report.notes.joined()
+    #expect(note.contains("with \(cut) whole records behind the hole"), "\(note)")
+    let (storage, _, report) = try JobStorage.open(
+      "/data", sync: .never, processID: 1, at: .at(3), fileSystem: fileSystem)
+    #expect(report.cutRecords == cut && report.recordsReplayed == records && cut > 10)
+    try storage.close(at: .at(4))
+    let kept = fileSystem.files[directory.segment(1) + ".cut"]?.bytes
+    #expect(kept == Array(before[ends[records]...]))
+    #expect(try FolderCheck(of: "/data", fileSystem: fileSystem).verdict == .whole)
+  }
+
   @Test func `after a torn tail the next record follows the last whole one`() throws {
     let story = Story(seed: 3, count: 20)
     let (fileSystem, ends) = try journal(story)
@@ -168,19 +188,23 @@ struct RecoveryTests {
   }
 
   /// Lines of one journal in pieces, to put together wrongly.
-  private func lines(_ records: ArraySlice<Record>, from sequence: UInt64) -> [UInt8] {
+  private func lines(
+    _ records: ArraySlice<Record>, from sequence: UInt64, synced: UInt64 = 0
+  ) -> [UInt8] {
     var encoder = RecordEncoder()
     for (index, record) in records.enumerated() {
-      encoder.append(record, sequence: sequence + UInt64(index))
+      encoder.append(record, sequence: sequence + UInt64(index), synced: synced)
     }
     return encoder.bytes
   }
 
-  private func segment(_ first: UInt64, _ records: ArraySlice<Record>) -> MemoryFileSystem.Node {
+  private func segment(
+    _ first: UInt64, _ records: ArraySlice<Record>, synced: UInt64 = 0
+  ) -> MemoryFileSystem.Node {
     var header = RecordEncoder()
     header.appendHeader(first: first, createdAt: 7)
     let node = MemoryFileSystem.Node()
-    node.bytes = header.bytes + lines(records, from: first)
+    node.bytes = header.bytes + lines(records, from: first, synced: synced)
     return node
   }
 
@@ -231,6 +255,23 @@ struct RecoveryTests {
     let fileSystem = MemoryFileSystem()
     fileSystem.files[directory.begun(11)] = segment(11, Story(seed: 5, count: 20).records[10...])
     #expect(try #require(refusal(fileSystem)) == (.gap, nil))
+  }
+
+  /// Records 1 to 10 and from 12 on; the latter tell that those up to `synced` were on the disk.
+  @Test(arguments: [0, 10, 11, 12] as [UInt64])
+  func `a segment that was begun is left out, unless it tells that what is missing was there`(
+    synced: UInt64
+  ) throws {
+    let records = Story(seed: 5, count: 20).records
+    let fileSystem = MemoryFileSystem()
+    fileSystem.folders = ["/data"]
+    fileSystem.files[directory.segment(1)] = segment(1, records[..<10])
+    fileSystem.files[directory.begun(12)] = segment(12, records[11...], synced: synced)
+    if synced > 10 {
+      #expect(throws: StorageError.self) { try recover(fileSystem) }
+    } else {
+      #expect(try recover(fileSystem).leftOut == [12])
+    }
   }
 
   @Test func `a line in the wrong place stops the start`() throws {

@@ -54,9 +54,10 @@ int sync_thread_descriptor(const struct sync_thread *thread);
 // must stay open until the report is not busy, or has a ticket at least this high.
 void sync_thread_request(struct sync_thread *thread, int file, uint64_t ticket);
 
-// Makes the calls of `steps` in this order and ends the list with the first that fails, unless it was to discard. A sync that
-// fails is told as any; `ticket` comes back when the list has ended and none has. `steps` and its
-// texts are copied. False with errno set when there is no memory; no other list may wait or run.
+// Makes the calls of `steps` in this order and ends the list with the first that fails, unless it
+// was to discard. A sync that fails is told as any; `ticket` comes back when the list has ended and
+// none has. `steps` and its texts are copied. False with errno set when there is no memory; no
+// other list may wait or run.
 int sync_thread_perform(
     struct sync_thread *thread, const struct sync_step *steps, int count, uint64_t ticket);
 
