@@ -26,8 +26,10 @@ public enum Effect: Equatable, Sendable {
   case terminatePool(PoolID)
   /// The pool of this name is no more, and its position may be another's by now.
   case dropPool(PoolID, name: String)
-  /// What a handle of a pool shows changed: wake whoever waits for it.
+  /// What a handle of a pool shows changed.
   case poolChanged(PoolID)
+  /// The pool is joined: wake whoever waits for that.
+  case poolJoined(PoolID)
 }
 
 /// What a request hears.

@@ -241,7 +241,7 @@ extension Engine {
   private mutating func keepJoined(_ pool: Int, at moment: Moment, _ turn: inout Turn) {
     pools[pool].stage = .joined
     pools[pool].end.joinedAt = moment.instant
-    turn.effects.append(.poolChanged(id(ofPool: pool)))
+    turn.effects.append(.poolJoined(id(ofPool: pool)))
     guard pools[pool].specification != nil else { return }
     poolWork.joined += 1
     if poolWork.joined > limits.joinedPoolsMax { dropOldestPool(&turn) }

@@ -19,6 +19,7 @@ extension Server {
     case .terminatePool(let pool): endPool(pool) { $0.terminate(at: now.instant) }
     case .dropPool(let pool, let name): dropPool(pool, name)
     case .poolChanged(let pool): poolChanged(pool)
+    case .poolJoined(let pool): poolJoined(pool)
     default: preconditionFailure("not about a pool")
     }
   }
@@ -104,7 +105,14 @@ extension Server {
     ]
     if let reason = engine.reason(ofPool: index) { metadata["reason"] = "\(reason)" }
     log.info("a pool changed", metadata: metadata)
-    guard stage == .joined else { return }
+  }
+
+  /// Not told by a mere change: with a slow disk that comes late, when the pool may be joined, and
+  /// not all that ended in it has been told.
+  private func poolJoined(_ pool: PoolID) {
+    poolChanged(pool)
+    guard engine.isThere(pool) else { return }
+    let index = pool.index
     if engine.specification(ofPool: index) != nil {
       metrics.dropPool(engine.name(ofPool: index), engine.store)
     }
@@ -151,7 +159,17 @@ extension Server {
       response = HTTPResponse(
         status: 201, contentType: "application/json", headers: headers, body: poolText(at: index))
     }
-    tell(response, of: Server.poolRecords, to: client)
+    if let subject = subject(ofPool: index) {
+      tell(response, of: subject, to: client)
+    } else {
+      tell(response, to: client)
+    }
+  }
+
+  /// What must be durable for a handle of a pool to be told; nil: everything, as one is joined by
+  /// the ends of its jobs.
+  func subject(ofPool pool: Int) -> JobNumber? {
+    engine.stage(ofPool: pool) == .joined ? nil : Server.poolRecords
   }
 
   /// What records of pools are about, as far as durability knows: no job and no map.

@@ -37,7 +37,7 @@ extension Server {
       jobChanged(number)
       noteCompletion(of: number)
     case .finishDrain: if isDraining { phase = .closing }
-    case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged:
+    case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged, .poolJoined:
       performOnPool(effect)
     }
   }

@@ -200,7 +200,7 @@ extension Server {
       case .jobChanged(let number) where withdrawn.contains(number): break
       case .jobEnded(let number) where withdrawn.contains(number): break
       case .dispatch, .endCall, .jobChanged, .jobEnded, .finishDrain, .startPool, .resizePool,
-        .closePool, .terminatePool, .dropPool, .poolChanged:
+        .closePool, .terminatePool, .dropPool, .poolChanged, .poolJoined:
         kept.append(effect)
       }
     }

@@ -116,7 +116,8 @@ extension History {
       case .finishDrain:
         expect(isDraining && !isDrainFinished, "the drain ends twice, or unasked")
         isDrainFinished = true
-      case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged:
+      case .startPool, .resizePool, .closePool, .terminatePool, .dropPool, .poolChanged,
+        .poolJoined:
         problems.append("\(effect) where nobody creates pools")
       case .answer, .jobChanged, .jobEnded: break
       }

@@ -32,7 +32,7 @@ struct PoolEndTests {
     let last = try rig.succeed(jobs[1])
     #expect(last.inWords == "ended(succeeded) > ended closePool(\(pool))")
     #expect(rig.engine.stage(ofPool: pool) == .closing)
-    #expect(rig.handle(.poolEnded(pool: PoolID(pool))).inWords == "> poolChanged")
+    #expect(rig.handle(.poolEnded(pool: PoolID(pool))).inWords == "> poolJoined")
     #expect(rig.engine.stage(ofPool: pool) == .joined)
     for event: Event in [
       .poolCloseReceived(name, request: 2), .poolTerminateReceived(name, request: 2),
@@ -93,7 +93,7 @@ struct PoolEndTests {
     }
     #expect(rig.store[other]?.state == .queued)
     #expect(rig.engine.stage(ofPool: pool) == .terminating)
-    #expect(rig.handle(.poolEnded(pool: PoolID(pool))).inWords == "> poolChanged")
+    #expect(rig.handle(.poolEnded(pool: PoolID(pool))).inWords == "> poolJoined")
     #expect(rig.engine.stage(ofPool: pool) == .joined)
   }
 
@@ -180,7 +180,7 @@ struct PoolEndTests {
     // The workers were faster: the wish had to wait for the disk.
     #expect(rig.handle(.poolStarted(pool: PoolID(1))).inWords == ">")
     let turn = rig.handle(.poolEnded(pool: PoolID(1)))
-    #expect(turn.inWords == "> refused(poolNotStarted) poolChanged pool pool")
+    #expect(turn.inWords == "> refused(poolNotStarted) poolJoined pool pool")
     #expect(turn.answer(to: 1).map { "\($0)" }?.contains("it was terminated before") == true)
     #expect(rig.engine.stage(ofPool: 1) == .joined && rig.journal.isEmpty)
     // It goes as others do, and no record tells of it.
@@ -282,7 +282,7 @@ struct PoolEndTests {
       rig.wait(1)
       let turn = rig.handle(.poolEnded(pool: PoolID(pool)))
       #expect(
-        turn.inWords == (pool == 1 ? "> poolChanged" : "poolRemoved > poolChanged dropPool(1)"))
+        turn.inWords == (pool == 1 ? "> poolJoined" : "poolRemoved > poolJoined dropPool(1)"))
     }
     #expect(rig.engine.poolPlaces == [0, 2])
   }

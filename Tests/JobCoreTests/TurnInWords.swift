@@ -63,6 +63,7 @@ extension Effect {
     case .terminatePool(let pool): "terminatePool(\(pool.index))"
     case .dropPool(let pool, _): "dropPool(\(pool.index))"
     case .poolChanged: "poolChanged"
+    case .poolJoined: "poolJoined"
     }
   }
 }

@@ -78,7 +78,7 @@ extension Simulation {
     case "initializer_failed":
       if world.tally["pool broke"] == 0 { fail("\(name) failed with a pool that is whole") }
     case "pool_terminated":
-      if !endedNames.contains(ticket.pool ?? "default") { fail("\(name): nobody ended its pool") }
+      if !isPoolEnded(ticket.pool) { fail("\(name): nobody ended its pool") }
     default: break
     }
   }

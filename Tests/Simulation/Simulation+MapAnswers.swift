@@ -92,7 +92,7 @@ extension Simulation {
       hear(of: ticket, response)
     }
     // A document is a replay only once it is whole; lines may be those of a body that broke off.
-    let isEnded = endedNames.contains(ticket.pool ?? "default")
+    let isEnded = isPoolEnded(ticket.pool)
     let isWhole = !ticket.isCancelAsked && !isEnded && (!ticket.isStreamed || !isReplay)
     guard isWhole, ticket.standing == .accepted, response.tag?.number == ticket.number else {
       return

@@ -59,6 +59,12 @@ extension Simulation {
     return recent.compactMap(\.name)
   }
 
+  /// Whether somebody ever asked for the end of a pool. Who names none may have come to `side`,
+  /// should that have been ready first.
+  func isPoolEnded(_ name: String?) -> Bool {
+    endedNames.contains(name ?? "default") || name == nil && endedNames.contains("side")
+  }
+
   // MARK: Wishes
 
   func poolWishes() -> [PoolWish] {

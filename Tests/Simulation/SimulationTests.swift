@@ -143,7 +143,7 @@ import Testing
     "status 424", "map of a document", "map of lines", "map accepted", "map replayed",
     "map mismatch", "map cancelled", "map dropped", "map withdrawn", "map input: whole",
     "map input: broken_off", "map input: invalid_item", "map input: interrupted",
-    "map input: cancelled", "map refused: read_only", "map refused: queue_full",
+    "map refused: read_only", "map refused: queue_full",
     "input held back", "input broken off", "inputs lost", "readers lost", "chunk succeeded",
     "chunk failed at an item", "chunk failed as a whole", "chunk timed out", "chunk retried",
     "chunk cancelled", "chunk revoked: interrupted", "chunk revoked: not_started",
@@ -152,7 +152,7 @@ import Testing
     "created pool not started", "pool grows", "pool shrinks", "pool begins again",
     "create pool: conflict", "create pool: too_many_pools", "create pool: pool_not_started",
     "close pool told: closing", "terminate pool told: terminating", "join told: joined",
-    "feed of created pool", "failed pool_terminated", "map input: pool_terminated",
+    "feed of created pool", "failed pool_terminated",
     "record pool_paused", "record pool_resumed", "record pool_resized", "record pool_removed",
     "submission: unknown_pool",
   ]

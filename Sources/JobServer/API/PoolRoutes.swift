@@ -10,7 +10,9 @@ extension Server {
     [
       Operation(.get, "/v1/pools", "list_pools") { (server, request, later) throws(Problem) in
         try server.requireQuery(request, [])
-        return try server.speak(server.listPools(), of: Server.poolRecords, later)
+        let isJoined = server.engine.poolPlaces.contains { server.subject(ofPool: $0) == nil }
+        return try server.speak(
+          server.listPools(), of: isJoined ? nil : Server.poolRecords, later)
       },
       Operation(.post, "/v1/pools", "create_pool") { (server, request, later) throws(Problem) in
         try server.createPool(request, later)
@@ -102,7 +104,7 @@ extension Server {
     let wait = try joinWait(request)
     if wait == 0 || engine.stage(ofPool: pool) == .joined {
       attend(pool)
-      return try speak(poolHandle(at: pool), of: Server.poolRecords, later)
+      return try speak(poolHandle(at: pool), of: subject(ofPool: pool), later)
     }
     waitJoined(later(), for: engine.id(ofPool: pool), milliseconds: wait)
     return .later
