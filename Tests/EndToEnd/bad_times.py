@@ -250,7 +250,7 @@ def no_room_for_folders(checks, known):
         job = http.submit("shell", "echo done")
         checks.equal("no name is left for a working folder: the job is taken", job.status, 202)
         said = wait_until(lambda: "processes cannot be started" in service.log_text(), 5)
-        checks.that("… the log says why it waits", said and "workingFolder" in service.log_text(),
+        checks.that("… the log says why it waits", said and "working folder" in service.log_text(),
                     "in the log", service.log_text()[-300:])
         is_fine, words = pool_check(http, "programs")
         checks.equal("… and /readyz", (is_fine, "No space left" in words), (False, True))

@@ -24,6 +24,8 @@ import worker_functions as functions  # noqa: E402
 from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.pool_core import _end_all  # noqa: E402
+from lido.streams import ResultStream  # noqa: E402
+from lido.transport import Transport  # noqa: E402
 
 SECONDS_MAX = 20
 
@@ -322,6 +324,29 @@ class FeedTest(PoolCase):
         """Waits under the lock of the double."""
         with self.service.changed:
             self.assertTrue(self.service.changed.wait_for(is_so, SECONDS_MAX))
+
+
+class StreamTest(unittest.TestCase):
+    """The results of a map that is read while it is being submitted."""
+
+    class Late(ResultStream):
+        """The map comes while the first answer, that there is none, is on its way."""
+
+        def _read(self):
+            if not self.is_coming:
+                return iter([{"index": 0, "value": 1}, {"done": True}])
+            self.is_coming = False
+            raise lido.ServiceError(404, "not_found")
+
+    def test_a_map_that_comes_after_it_was_looked_for(self):
+        stream = self.Late(Transport("http://127.0.0.1:1"), "m", True, is_coming=True)
+        self.assertEqual([message.get("value") for message in stream], [1, None])
+
+    def test_a_map_that_never_comes(self):
+        stream = self.Late(Transport("http://127.0.0.1:1"), "m", True)
+        stream._read = mock.Mock(side_effect=lido.ServiceError(404, "not_found"))
+        with self.assertRaises(lido.ServiceError):
+            next(iter(stream))
 
 
 class ForkTest(PoolCase):

@@ -236,6 +236,8 @@ class ResultStream:
         pause = 0.01
         was_absent = False
         while True:
+            # As it was when it was asked for: the map may have come since, or been refused.
+            was_coming = self.is_coming
             try:
                 for message in self._read():
                     self.is_coming = False
@@ -245,8 +247,7 @@ class ResultStream:
                         return
                 error: Exception = Unreachable("the stream of results ended without its last line")
             except ServiceError as refusal:
-                is_absent = refusal.status == 404
-                may_come = refusal.status == 404 and self.is_coming
+                may_come = refusal.status == 404 and was_coming
                 if not may_come and pause_after(refusal) is None:
                     raise
                 error = refusal
