@@ -159,6 +159,7 @@ extension Engine {
     var error: JobError
     switch ending {
     case .cancelled: return end(call.job, .cancelled, at: moment, &turn)
+    case .withdrawn: return
     case .poolTerminated: error = terminationError(of: call.job, in: call.id.slot.pool)
     case .passed(let limit): error = JobError(limit, attempt: attempt(of: call.job))
     case .timedOut:

@@ -107,6 +107,7 @@ extension Engine {
   mutating func callBegan(_ call: Call, at moment: Moment, _ turn: inout Turn) {
     switch call.ending {
     case .cancelled(let grace): return turn.effects.append(.endCall(call.id, grace: grace))
+    case .withdrawn: return turn.effects.append(.endCall(call.id, grace: 0))
     // All workers of its pool were told to end.
     case .poolTerminated: return
     case .timedOut, .passed, nil: break

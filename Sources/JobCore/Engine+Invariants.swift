@@ -90,6 +90,10 @@ extension Engine {
           broken.append("a call that is to have its worker to itself has company")
         }
         for call in slot.calls {
+          if call.ending == .withdrawn {
+            if store[call.job] != nil { broken.append("a withdrawn job is still there") }
+            continue
+          }
           if !held.insert(call.job).inserted { broken.append("job \(call.job) runs twice") }
           if store[call.job]?.state != .running {
             broken.append("job \(call.job) is held by a slot and is not running")

@@ -99,8 +99,7 @@ extension Engine {
     turn.effects.append(.answer(request, answer))
   }
 
-  /// Drops a map that nobody was told of, with whatever chunks it has. Calls of them that workers
-  /// know of are ended, since their slots have room for others now.
+  /// Drops a map that nobody was told of, with whatever chunks it has.
   mutating func withdrawMap(_ number: MapNumber, at moment: Moment, _ turn: inout Turn) {
     guard let map = store.map(number) else { return }
     if let place = mapWork.documents.firstIndex(where: { $0.map == number }) {
@@ -111,16 +110,28 @@ extension Engine {
     mapWork.cancelled.removeAll { $0.map == number }
     mapWork.taken[number] = nil
     let running = runningChunks(of: number)
-    for call in running.compactMap({ call(of: $0.number) }) {
-      _ = take(call, at: moment, &turn)
-      turn.effects.append(.endCall(call, grace: 0))
-    }
+    withdrawCalls(of: Set(running.map(\.number)), &turn)
     emit(.mapWithdrawn(number), &turn)
     if !lastChances.isEmpty { lastChances = lastChances.filter { store[$0] != nil } }
     entriesBecameStale(map.chunkCount(of: .queued), in: map.pool)
     for job in running { turn.effects.append(.jobChanged(job.number)) }
     turn.effects.append(.jobChanged(number))
     finishDrainIfIdle(&turn)
+  }
+
+  /// Ends the calls of chunks that are dropped, each when it is at the front of its slot.
+  private mutating func withdrawCalls(of chunks: Set<JobNumber>, _ turn: inout Turn) {
+    guard !chunks.isEmpty else { return }
+    for pool in pools.indices {
+      for slot in pools[pool].slots.indices {
+        for (place, call) in pools[pool].slots[slot].calls.enumerated()
+        where chunks.contains(call.job) {
+          pools[pool].slots[slot].calls[place].ending = .withdrawn
+          deadlines.remove(call.job)
+          if place == 0 { turn.effects.append(.endCall(call.id, grace: 0)) }
+        }
+      }
+    }
   }
 
   /// Gives back some of what dropped maps have left. Who waits for a chunk that had not ended hears

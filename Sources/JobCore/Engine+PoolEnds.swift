@@ -128,7 +128,10 @@ extension Engine {
   private mutating func endCalls(of pool: Int) {
     for slot in pools[pool].slots.indices {
       for place in pools[pool].slots[slot].calls.indices {
-        if case .cancelled = pools[pool].slots[slot].calls[place].ending { continue }
+        switch pools[pool].slots[slot].calls[place].ending {
+        case .cancelled, .withdrawn: continue
+        case .timedOut, .passed, .poolTerminated, nil: break
+        }
         pools[pool].slots[slot].calls[place].ending = .poolTerminated
         deadlines.remove(pools[pool].slots[slot].calls[place].job)
       }

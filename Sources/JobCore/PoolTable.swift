@@ -8,6 +8,9 @@ struct Call: Equatable, Sendable {
     case cancelled(grace: Milliseconds)
     case passed(PassedLimit)
     case poolTerminated
+    /// Its job is no more, as nobody was told of it. Its slot has no room for another all the same
+    /// before the pool has said that the call is over, or was never begun.
+    case withdrawn
   }
 
   let id: CallID

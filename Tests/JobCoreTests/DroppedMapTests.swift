@@ -85,6 +85,7 @@ import Testing
     rig.ready(0)
     try rig.raise(retried)
     #expect(rig.store[retried]?.state == .scheduled)
+    let running = try #require(rig.call(of: map.chunks[1].job))
     rig.handle(.storageChanged(isWritable: false))
     rig.handle(.submissionWithdrawn(map.number))
     #expect(rig.engine.queuedCount(pool: 0) == 0 && rig.store.openCount == 0)
@@ -98,9 +99,44 @@ import Testing
     #expect(rig.engine.ready.allSatisfy { $0.entries.underestimatedCount < 200 })
     rig.handle(.storageChanged(isWritable: true))
     #expect(rig.pass(0).isEmpty)
+    rig.handle(.callLost(running, .workerExited(exitcode: -9)))
     let job = try rig.square()
     #expect(rig.call(of: job) != nil)
     try rig.crash()
+  }
+
+  @Test func `the calls of a withdrawn map keep their places until the pool is done with them`()
+    throws
+  {
+    var rig = Rig()
+    rig.ready(0, credit: 2)
+    let long = try rig.square()
+    let map = try rig.acceptMap(MapTests.document(1, chunkSize: 1))
+    let chunk = try #require(rig.call(of: map.chunks[0].job))
+    let turn = rig.handle(.submissionWithdrawn(map.number))
+    #expect(!turn.effects.contains(.endCall(chunk, grace: 0)), "another's call runs there")
+    let next = try rig.square()
+    #expect(rig.store[next]?.state == .queued)
+    #expect(try rig.succeed(long).effects.contains(.endCall(chunk, grace: 0)))
+    #expect(rig.store[next]?.state == .running)
+    #expect(rig.handle(.callLost(chunk, .workerExited(exitcode: -9))).records.isEmpty)
+    try rig.succeed(next)
+    #expect(rig.store.openCount == 0 && rig.engine.busySlots(pool: 0) == 0)
+  }
+
+  @Test func `a chunk that runs is ended when its map is withdrawn, and no other starts before`()
+    throws
+  {
+    var rig = Rig()
+    rig.ready(0)
+    let map = try rig.acceptMap(MapTests.document(1, chunkSize: 1, JobOptions(timeout: 50)))
+    let chunk = try #require(rig.call(of: map.chunks[0].job))
+    let turn = rig.handle(.submissionWithdrawn(map.number))
+    #expect(turn.effects.contains(.endCall(chunk, grace: 0)))
+    let next = try rig.square()
+    #expect(rig.pass(100).records.isEmpty && rig.store[next]?.state == .queued)
+    #expect(rig.handle(.callReturned(chunk, result: "[49]")).dispatched.count == 1)
+    #expect(rig.store[next]?.state == .running)
   }
 
   @Test func `the deadline of a withdrawn chunk leads nowhere`() throws {

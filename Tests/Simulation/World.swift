@@ -160,6 +160,7 @@ final class World {
     case .timedOut: expected = (number, failure(job, .timedOut), nil)
     case .passed: expected = (number, ["failed"], nil)
     case .poolTerminated: expected = (number, ["failed pool_terminated"], nil)
+    case .withdrawn: expected = (0, [], nil)
     case nil: expected = (number, words(job), nil)
     }
   }
