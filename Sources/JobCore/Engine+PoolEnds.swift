@@ -219,7 +219,7 @@ extension Engine {
     guard poolWork.ending > 0 else { return }
     for pool in pools.indices {
       guard pools[pool].stage == .closing || pools[pool].stage == .terminating,
-        openJobs(of: pool) == 0
+        openJobs(of: pool) == 0, pools[pool].slots.allSatisfy(\.calls.isEmpty)
       else { continue }
       let requests = pools[pool].end.terminateRequests
       // Before that: where none is kept it is dropped with its end.

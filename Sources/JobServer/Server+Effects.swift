@@ -43,11 +43,11 @@ extension Server {
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
-    guard let pool = drivers[call.slot.pool] else { return }
     guard let job = engine.store[number] else {
       // A chunk of a map that was withdrawn before its worker was told.
       return inbox.append(.callLost(call, .notStarted))
     }
+    guard let pool = drivers[call.slot.pool] else { return }
     let assignment = Assignment(
       call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
       args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind(of: job),

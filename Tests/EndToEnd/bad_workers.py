@@ -15,8 +15,8 @@ import time
 from api_checks.expectations import check_handle, check_problem
 from checks import Checks
 from lido_process import (
-    Service, all_jobs, binary, finished, free_port, look_at, temporary_folder, wait_for_state,
-    wait_until)
+    Service, all_jobs, binary, configured, finished, free_port, look_at, temporary_folder,
+    wait_for_state, wait_until)
 
 #: How long a lie may take to be found out, in milliseconds.
 BOUND_MS = 1_000.0
@@ -308,6 +308,20 @@ class Waiting:
         self._http.close()
 
 
+def initializer_hangs(checks):
+    """A worker whose initializer takes too long is given up, and who waits for it hears so."""
+    settings = "pools: { default: { processes: 1, ready_timeout: 0.3 } }"
+    ours = binary("LIDO_TEST_BIN")
+    with configured(settings, program=ours) as service, service.connection() as http:
+        stuck = {"name": "stuck", "initializer": "sleep", "initargs": [100]}
+        answer = http.post("/v1/pools", stuck)
+        check_problem(checks, "an initializer that does not end", answer, 503, "pool_not_started")
+        checks.that("… the answer says what it was", "was not ready in time" in answer.text,
+                    "words", answer.text)
+        answer = http.post("/v1/pools", {**stuck, "initargs": [0]})
+        checks.equal("… one that ends is waited for", answer.status, 201)
+
+
 def main():
     checks = Checks(seconds_max=60)
     if not os.environ.get("LIDO_TEST_BIN"):
@@ -318,7 +332,7 @@ def main():
     checks.run(
         what_a_worker_can_say, answers_twice, closes_its_channel, scribbles_over_its_claims,
         hangs_in_a_call, honest_tasks_that_fail, dies_before_it_is_ready,
-        waiting.does_not_say_hello, waiting.does_not_read)
+        initializer_hangs, waiting.does_not_say_hello, waiting.does_not_read)
     return checks.finish()
 
 

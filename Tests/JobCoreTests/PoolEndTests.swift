@@ -287,6 +287,19 @@ struct PoolEndTests {
     #expect(rig.engine.poolPlaces == [0, 2])
   }
 
+  @Test func `a pool is not joined before the call of a withdrawn map is over`() throws {
+    var rig = Rig()
+    rig.ready(0)
+    let map = try rig.acceptMap(MapTests.document(1, chunkSize: 1))
+    let chunk = try #require(map.chunks.first.flatMap { rig.call(of: $0.job) })
+    rig.handle(.submissionWithdrawn(map.number))
+    rig.handle(.poolTerminateReceived("default", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(0)))
+    #expect(rig.engine.pools[0].stage == .terminating)
+    rig.handle(.callLost(chunk, .workerExited(exitcode: -15)))
+    #expect(rig.engine.pools[0].stage == .joined)
+  }
+
   @Test func `a configured pool that is joined stays`() {
     var rig = Rig()
     rig.handle(.poolTerminateReceived("default", request: 1))

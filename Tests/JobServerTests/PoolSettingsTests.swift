@@ -51,7 +51,7 @@ import Testing
     #expect(worker.directory == "/srv/tasks")
     #expect(worker.initializer == "mytasks:prepare")
     #expect(worker.initializerArguments == #"[1,"two",{"three":null},4.50,true,"5"]"#)
-    #expect(worker.readyTimeout == 5_000)
+    #expect(pool.readyTimeout == 5_000)
     #expect(worker.argumentBytesMax == 1 << 20 && worker.outputBytesMax == 2 << 20)
     #expect(worker.logBytesMax == 4_096)
     #expect(
@@ -133,7 +133,7 @@ import Testing
     ("{ worker: [x], directory: ~/a }", "~ is not expanded"),
     (
       "{ workers: 2 }",
-      "(did you mean worker?); a pool has processes, start_method, maxtasksperchild, worker,"
+      "(did you mean worker?); a pool has processes, start_method, maxtasksperchild, ready_timeout, "
     ),
     ("{ colour: red }", "unknown key 'colour'; a pool has "),
   ])

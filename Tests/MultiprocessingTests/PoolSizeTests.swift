@@ -18,7 +18,7 @@ import Testing
 
   private func makeReady(_ worker: PoolWorkerID, of pool: Played) {
     pool.state.started(worker, at: pool.time)
-    pool.state.saidHello(worker)
+    pool.state.saidHello(worker, at: pool.time)
     pool.state.becameReady(worker, at: pool.time)
   }
 
@@ -45,7 +45,7 @@ import Testing
     let workers = starts(of: pool)
     makeReady(workers[0], of: pool)
     pool.state.started(workers[1], at: pool.time)
-    pool.state.saidHello(workers[1])
+    pool.state.saidHello(workers[1], at: pool.time)
     pool.state.initializerFailed(workers[1], message: "no", at: pool.time)
     pool.state.exited(workers[1], .exited(1), claimed: 0, at: pool.time)
     let reason = "the initializer failed: no (exit status 1)"

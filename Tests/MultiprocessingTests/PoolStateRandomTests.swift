@@ -175,7 +175,7 @@ struct SimulatedWorkers {
       }
     case 1:
       worker.phase = 2
-      pool.saidHello(worker.id)
+      pool.saidHello(worker.id, at: time)
     case 2:
       if Int.random(in: 0..<10, using: &random) == 0 {
         pool.initializerFailed(worker.id, message: "no", at: time)

@@ -32,7 +32,7 @@ final class Played {
     takeActions().compactMap { action in
       guard case .start(let worker, _) = action else { return nil }
       state.started(worker, at: time)
-      state.saidHello(worker)
+      state.saidHello(worker, at: time)
       state.becameReady(worker, at: time)
       return worker
     }
@@ -235,7 +235,7 @@ final class Played {
         guard case .start(let worker, _) = action else { continue }
         tries += 1
         pool.state.started(worker, at: pool.time)
-        pool.state.saidHello(worker)
+        pool.state.saidHello(worker, at: pool.time)
         pool.state.initializerFailed(worker, message: "no", at: pool.time)
         pool.state.exited(worker, .exited(1), claimed: 0, at: pool.time)
       }
@@ -329,7 +329,7 @@ final class Played {
     let pool = Played(1, configure: { $0.hasInitializer = false })
     guard case .start(let worker, _)? = pool.takeActions().first else { return }
     pool.state.started(worker, at: pool.time)
-    pool.state.saidHello(worker)
+    pool.state.saidHello(worker, at: pool.time)
     #expect(pool.state.nextDeadline == pool.time + 10_000_000_000)
     pool.time += 10_000_000_000
     pool.state.deadlineReached(at: pool.time)
@@ -342,10 +342,25 @@ final class Played {
   func `an initializer may take any time, whichever news comes first`(helloIsFirst: Bool) {
     let pool = Played(1)
     guard case .start(let worker, _)? = pool.takeActions().first else { return }
-    if helloIsFirst { pool.state.saidHello(worker) }
+    if helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
     pool.state.started(worker, at: pool.time)
-    if !helloIsFirst { pool.state.saidHello(worker) }
+    if !helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
     #expect(pool.state.nextDeadline == nil)
+  }
+
+  @Test(arguments: [true, false])
+  func `an initializer may be given a time`(helloIsFirst: Bool) {
+    let pool = Played(1, configure: { $0.initializerMax = 500 })
+    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+    if helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
+    pool.state.started(worker, at: pool.time)
+    if !helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
+    #expect(pool.state.nextDeadline == pool.time + 500)
+    pool.time += 500
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions() == [.kill(worker: worker)])
+    pool.state.exited(worker, .signalled(9), claimed: 0, at: pool.time)
+    #expect(pool.state.startTrouble?.contains("was not ready in time") == true)
   }
 
   @Test func `what no worker could be started for is known until one is ready`() {

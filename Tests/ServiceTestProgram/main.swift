@@ -67,4 +67,5 @@ Lido.main(
   tasks: [
     spawnGrandchild.erased, forkGrandchild.erased, pause.erased, openFiles.erased, append.erased,
   ]
-    + [Torture.task.erased] + Misbehaviour.tasks)
+    + [Torture.task.erased] + Misbehaviour.tasks,
+  initializers: [pause.erased])

@@ -4,10 +4,10 @@ import Yams
 
 /// Reads `pools`: how many processes, and the programs that stay.
 extension ConfigurationFile {
-  private static let sizeKeys = ["processes", "start_method", "maxtasksperchild"]
+  private static let ownKeys = ["processes", "start_method", "maxtasksperchild", "ready_timeout"]
   private static let workerKeys = [
     "worker", "directory", "environment", "inherit", "initializer", "initargs", "allow_pickle",
-    "allow_main", "ready_timeout", "max_arguments", "output", "log",
+    "allow_main", "max_arguments", "output", "log",
   ]
 
   func readPools(_ node: Node, into settings: inout Settings) throws(SettingError) {
@@ -52,8 +52,8 @@ extension ConfigurationFile {
         pool.worker = worker
         continue
       }
-      guard Self.sizeKeys.contains(name) else {
-        throw unknown(key, "a pool has", Self.sizeKeys + Self.workerKeys)
+      guard Self.ownKeys.contains(name) else {
+        throw unknown(key, "a pool has", Self.ownKeys + Self.workerKeys)
       }
       let text = try scalar(value, of: name)
       try naming(name, value) { () throws(Setting.InvalidValue) in
@@ -63,6 +63,8 @@ extension ConfigurationFile {
           pool.startMethod = try Setting.startMethod(text)
         case "start_method":
           throw Setting.InvalidValue(reason: "a pool with 'worker' has none: it runs a program")
+        case "ready_timeout":
+          pool.readyTimeout = try Setting.milliseconds(text, atLeast: 10)
         default: pool.maxTasksPerChild = try Setting.maxTasksPerChild(text)
         }
       }
@@ -126,7 +128,6 @@ extension ConfigurationFile {
       worker.initializer = text
     case "allow_pickle": worker.allowsPickle = try Setting.truth(text)
     case "allow_main": worker.allowsMain = try Setting.truth(text)
-    case "ready_timeout": worker.readyTimeout = try Setting.milliseconds(text, atLeast: 10)
     case "max_arguments": worker.argumentBytesMax = try Setting.bytes(text, in: 2...(1 << 30))
     case "output": worker.outputBytesMax = try Setting.bytes(text, in: 1...(1 << 30))
     default:

@@ -234,7 +234,7 @@ extension Settings {
         source: place(pool.name),
         reason: """
           the pool '\(pool.name)' runs programs, one process for each job: start_method, \
-          maxtasksperchild, initializer and worker have no meaning there
+          maxtasksperchild, ready_timeout, initializer and worker have no meaning there
           """)
     }
   }

@@ -22,6 +22,9 @@ struct Settings: Equatable, Sendable {
     var initializerArguments = "[]"
     /// Where it is named.
     var initializerPlace = ""
+    /// How long a worker has until it is ready, its initializer included: from its start, one of
+    /// this program from when it has said hello.
+    var readyTimeout: Milliseconds = 60_000
     /// The configured pool after which it was created; nil: it is configured itself.
     var template: String?
     /// Whether all workers must be ready for it to be there at all.

@@ -20,8 +20,6 @@ struct WorkerProgramSettings: Equatable, Sendable {
   var allowsPickle = false
   /// Whether a submission may name its script.
   var allowsMain = false
-  /// How long a worker has from its start until it is ready.
-  var readyTimeout: Milliseconds = 60_000
   /// The most bytes of a job's arguments; nil: what a body may have.
   var argumentBytesMax: Int?
   /// The most bytes of a result; nil: what a body may have.

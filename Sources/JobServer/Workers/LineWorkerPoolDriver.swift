@@ -41,7 +41,7 @@ final class LineWorkerPoolDriver: KeptPoolDriver, LoggingPoolDriver {
     workers.main = program.main
     workers.allowsPickle = program.allowsPickle && settings.allowsPickle
     workers.allowsMain = program.allowsMain
-    workers.readyMax = UInt64(program.readyTimeout) * 1_000_000
+    workers.readyMax = UInt64(configured.readyTimeout) * 1_000_000
     workers.resultBytesMax = program.outputBytesMax ?? settings.bodyBytesMax
     workers.logBytesMax = program.logBytesMax
     workers.outOfMemoryAdjustment = Self.outOfMemoryAdjustment

@@ -20,6 +20,7 @@ final class WorkerPoolDriver: KeptPoolDriver {
     var settings = PoolSettings(processes: configured.processes ?? CPUCount.usable)
     settings.callsPerWorkerMax = configured.maxTasksPerChild
     settings.startsWhole = configured.startsWhole
+    settings.initializerMax = UInt64(configured.readyTimeout) * 1_000_000
     var workers = WorkerSettings()
     workers.startMethod = configured.startMethod
     workers.initializer = configured.initializer

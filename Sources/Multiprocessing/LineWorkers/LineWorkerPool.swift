@@ -134,7 +134,7 @@ public final class LineWorkerPool {
       guard let channel = channels[token] else { return false }
       channel.process = process
       state.started(channel.worker, at: now)
-      state.saidHello(channel.worker)
+      state.saidHello(channel.worker, at: now)
       if channel.isReadyEarly { state.becameReady(channel.worker, at: now) }
     case .startFailed(let token, let failure):
       guard let channel = channels[token] else { return false }

@@ -15,8 +15,11 @@ public struct PoolSettings: Equatable, Sendable {
   public var grace: UInt64 = 5_000_000_000
   /// How long a started process has to say hello; and, without an initializer, to be ready.
   public var helloMax: UInt64 = 10_000_000_000
-  /// Whether workers run an initializer before they are ready. What that takes is not bounded.
+  /// Whether workers run an initializer before they are ready.
   public var hasInitializer: Bool = true
+  /// How long a worker has from its hello until its initializer is over; nil: what that takes is
+  /// not bounded, as in Python.
+  public var initializerMax: UInt64?
   /// How long a worker that has closed its channel has to end, before it is killed.
   public var hangUpMax: UInt64 = 2_000_000_000
   /// How long a worker may leave the call that it is to run next unclaimed, before it is killed:

@@ -30,10 +30,11 @@ extension PoolState {
   }
 
   /// `worker` speaks our protocol and runs its initializer now, if it has one.
-  public mutating func saidHello(_ worker: PoolWorkerID) {
+  public mutating func saidHello(_ worker: PoolWorkerID, at now: UInt64) {
     guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
     workers[index]!.hasSaidHello = true
-    if settings.hasInitializer { workers[index]!.deadline = nil }
+    guard settings.hasInitializer else { return }
+    workers[index]!.deadline = settings.initializerMax.map { now + $0 }
   }
 
   /// `worker` takes calls.

@@ -12,7 +12,7 @@ extension WorkerPool {
     case (.raised, _): return takeAnswer(frame, from: channel, isError: true, at: now)
     case (.hello, .silent):
       channel.stage = .greeted
-      return takeHello(frame, from: channel)
+      return takeHello(frame, from: channel, at: now)
     case (.ready, .greeted):
       channel.stage = .settled
       state.becameReady(channel.worker, at: now)
@@ -50,7 +50,9 @@ extension WorkerPool {
     return isOwed ? nil : "an answer to call \(frame.call), which it does not owe"
   }
 
-  private func takeHello(_ frame: Frame, from channel: WorkerChannel) -> String? {
+  private func takeHello(
+    _ frame: Frame, from channel: WorkerChannel, at now: UInt64
+  ) -> String? {
     var reader = PayloadReader(frame.payload)
     guard let version = reader.number(UInt32.self), let process = reader.number(UInt32.self) else {
       return "a hello without its header"
@@ -71,7 +73,7 @@ extension WorkerPool {
     // The fork server tells it too, but on another socket: this may come first, and a slot is not
     // to be ready with a worker that has no number.
     if channel.process == 0 { channel.process = Int32(truncatingIfNeeded: process) }
-    state.saidHello(channel.worker)
+    state.saidHello(channel.worker, at: now)
     return nil
   }
 
