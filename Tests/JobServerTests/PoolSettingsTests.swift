@@ -133,7 +133,7 @@ import Testing
     ("{ worker: [x], directory: ~/a }", "~ is not expanded"),
     (
       "{ workers: 2 }",
-      "(did you mean worker?); a pool has processes, start_method, maxtasksperchild, ready_timeout, "
+      "(did you mean worker?); a pool has processes, start_method, maxtasksperchild, ready_timeout,"
     ),
     ("{ colour: red }", "unknown key 'colour'; a pool has "),
   ])
