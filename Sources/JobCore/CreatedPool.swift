@@ -119,3 +119,12 @@ extension CreatedPool.Stage {
     CreatedPool.Stage.moves.contains { $0.from == self && $0.move == move }
   }
 }
+
+extension CreatedPool {
+  /// Whether it keeps another one of this specification from being created: a name, and a key, is
+  /// one pool's.
+  func excludes(_ other: PoolSpecification) -> Bool {
+    let key = other.idempotencyKey
+    return name == other.name || key != nil && specification.idempotencyKey == key
+  }
+}

@@ -65,12 +65,19 @@ extension Engine {
     if isFirst { callBegan(call, at: moment, &turn) }
   }
 
-  /// The first entry of a line that still holds; stale ones before it are dropped.
+  /// Stale entries that are dropped from the front of a line in one go: a map that was cancelled
+  /// may have left any number of them.
+  private static let staleTakenMax = 20_000
+
+  /// The first entry of a line that still holds; stale ones before it are dropped. Nil also where
+  /// there are so many of them that the rest has to wait for the next turn.
   private mutating func nextQueued(in line: Int) -> JobNumber? {
-    while let number = ready[line].first {
+    for _ in 0..<Engine.staleTakenMax {
+      guard let number = ready[line].first else { return nil }
       if store.state(of: number) == .queued { return number }
       ready[line].removeStaleFirst()
     }
+    hasStaleFront = true
     return nil
   }
 

@@ -47,11 +47,11 @@ extension Engine {
     return !relievableMaps.isEmpty
   }
 
-  /// Maps with chunks that readers have taken, the oldest first. O(maps held).
+  /// Maps with chunks that readers have taken, the oldest first. O(maps that are read).
   private var relievableMaps: [MapNumber] {
-    var numbers: [MapNumber] = []
-    store.forEachOpenMap { if releasable(of: $0) != nil { numbers.append($0.number) } }
-    return numbers
+    mapWork.taken.keys.sorted().filter { number in
+      store.map(number).flatMap { releasable(of: $0) } != nil
+    }
   }
 
   /// Makes room for others.

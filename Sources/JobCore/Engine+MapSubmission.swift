@@ -15,6 +15,7 @@ extension Engine {
     if let job = number.flatMap({ store[$0] }) {
       return turn.effects.append(.answer(request, .refused(.idempotencyMismatch(job.id))))
     }
+    store.makeRoomForNames()
     switch admit(submission, at: moment) {
     case .failure(let refused):
       turn.effects.append(.answer(request, .refused(refused.reason)))

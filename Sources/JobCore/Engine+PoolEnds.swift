@@ -147,6 +147,7 @@ extension Engine {
     while budget > 0, line < ready.count, let number = ready[line].first {
       guard store.state(of: number) == .queued else {
         ready[line].removeStaleFirst()
+        budget -= 1
         continue
       }
       ready[line].removeFirst()

@@ -80,6 +80,7 @@ extension Engine {
     {
       return answerRepeat(specification, of: index, request, &turn)
     }
+    store.makeRoomForNames()
     if let refusal = whyNotCreated(specification) {
       return turn.effects.append(.answer(request, .refused(refusal)))
     }
@@ -122,6 +123,12 @@ extension Engine {
     if !isWritable { return .readOnly }
     if let pool = poolIndex(named: specification.name), !isDroppable(pool) {
       return .poolExists(specification.name)
+    }
+    // Those that had no place at the start are in the store only.
+    if let created = store.createdPools.first(where: { $0.excludes(specification) }),
+      poolIndex(named: created.name) == nil
+    {
+      return .poolExists(created.name)
     }
     let created = pools.count { $0.specification != nil && $0.stage != .joined }
     if created >= limits.poolsMax || configuredPools + created >= Engine.poolsMax {

@@ -30,6 +30,7 @@ extension Engine {
       }
     }
     recoverPools(at: moment, &turn)
+    store.retireNames()
   }
 
   /// Open jobs by pool, of pools that are not configured (any more): they wait until one of that

@@ -32,20 +32,27 @@ extension Engine {
 
   /// Whether a broken pool still has jobs in its line.
   var hasBrokenPoolWork: Bool {
-    pools.indices.contains { pools[$0].brokenReason != nil && queuedCount(pool: $0) > 0 }
+    pools.indices.contains { whyBroken($0) != nil && queuedCount(pool: $0) > 0 }
+  }
+
+  /// Why a pool runs no job any more; nil for one that does, and for one that never did: jobs of
+  /// its name are another's, and wait for it.
+  private func whyBroken(_ pool: Int) -> String? {
+    pools[pool].stage == .starting || pools[pool].end.isNeverRun ? nil : pools[pool].brokenReason
   }
 
   mutating func failJobsOfBrokenPools(at moment: Moment, _ turn: inout Turn) {
     var budget = limits.forgottenPerTurnMax
     for pool in pools.indices {
       guard
-        let reason = pools[pool].brokenReason, let name = store.names.find(pools[pool].name),
+        let reason = whyBroken(pool), let name = store.names.find(pools[pool].name),
         Int(name.index) < ready.count
       else { continue }
       let line = Int(name.index)
       while budget > 0, let number = ready[line].first {
         guard let job = store[number], job.state == .queued else {
           ready[line].removeStaleFirst()
+          budget -= 1
           continue
         }
         ready[line].removeFirst()

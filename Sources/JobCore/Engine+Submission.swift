@@ -18,6 +18,7 @@ extension Engine {
       return
     }
     let pool: Int
+    store.makeRoomForNames()
     switch admit(submission, at: moment) {
     case .failure(let refusal):
       turn.effects.append(.answer(request, .refused(refusal.reason)))

@@ -28,6 +28,9 @@ public struct Engine: Sendable {
   /// Whether starts wait for a job on its last chance.
   var isHolding = false
 
+  /// Whether a line begins with entries that no longer hold, and a slot waits for what is behind.
+  var hasStaleFront = false
+
   /// How many workers each pool keeps, by its position: what Python's rule cuts a map's items by.
   /// As long as it was never set: one each.
   public var poolSizes: [Int] {
@@ -187,7 +190,9 @@ public struct Engine: Sendable {
     // Also while the journal takes nothing: it leads to no record.
     if store.hasDropped { return moment.instant }
     guard isWritable else { return nil }
-    if hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty || hasReliefWork {
+    if hasStaleFront || hasRetentionWork(at: moment) || hasBrokenPoolWork || !mapWork.isEmpty
+      || hasReliefWork
+    {
       return moment.instant
     }
     let retention = store.oldestFinishedAt.map { finishedAt in
@@ -223,6 +228,7 @@ public struct Engine: Sendable {
     passPoolTime(at: moment, &turn)
     failJobsOfBrokenPools(at: moment, &turn)
     applyRetention(at: moment, &turn)
+    hasStaleFront = false
     dispatchAll(at: moment, &turn)
   }
 

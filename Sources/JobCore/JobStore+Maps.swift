@@ -150,7 +150,9 @@ extension JobStore {
         map.version &+= 1
       }
     case .chunkReleased(let number): try release(number, record)
-    case .mapForgotten(let number): try forgetMap(number, record)
+    case .mapForgotten(let number):
+      try forgetMap(number, record)
+      mayHaveUnusedNames = true
     case .mapWithdrawn(let number): try withdrawMap(number, record)
     default: preconditionFailure("not about a map")
     }

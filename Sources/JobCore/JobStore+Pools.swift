@@ -14,13 +14,9 @@ extension JobStore {
   mutating func applyToPool(_ record: Record) throws(Misfit) {
     switch record {
     case .poolCreated(let specification, let timestamp):
-      let key = specification.idempotencyKey
-      guard
-        !createdPools.contains(where: { pool in
-          pool.name == specification.name
-            || key != nil && pool.specification.idempotencyKey == key
-        })
-      else { throw Misfit(record: record, found: nil) }
+      guard !createdPools.contains(where: { $0.excludes(specification) }) else {
+        throw Misfit(record: record, found: nil)
+      }
       createdPools.append(
         CreatedPool(specification, at: timestamp, firstNumber: nextNumber))
       releaseNames()
@@ -38,6 +34,7 @@ extension JobStore {
       try move(name, by: .removed, record) { _ in }
       createdPools.removeAll { $0.name == name }
       if let stored = names.find(name) { retiredNames.append(stored) }
+      mayHaveUnusedNames = true
     default: preconditionFailure("not about a pool")
     }
   }
@@ -54,16 +51,34 @@ extension JobStore {
   /// Gives up the names of dropped pools that no job and no map is of any more: others may have
   /// their numbers. Done when a pool comes, so that names come and go at the same pace.
   private mutating func releaseNames() {
+    mayHaveUnusedNames = false
+    let created = Set(createdPools.compactMap { names.find($0.name) })
     var kept: [Name] = []
     for name in retiredNames {
       // Somebody has the name again, or it is that of a task, too.
-      let text = names[name]
-      if createdPool(named: text) != nil || namesKept.contains(text) || names.isOfTask(name) {
+      if created.contains(name) || names.isOfTask(name) || namesKept.contains(names[name]) {
         continue
       }
       if isUnused(name) { names.release(name) } else { kept.append(name) }
     }
     retiredNames = kept
+  }
+
+  /// The same where a further name has no place, if something was dropped since the last time. A
+  /// journal that is replayed gives them up later, and has places for that long.
+  mutating func makeRoomForNames() {
+    if !names.hasPlaceForPool, mayHaveUnusedNames { releaseNames() }
+  }
+
+  /// Finds the names of pools that are gone, and of which there are jobs or maps: a snapshot does
+  /// not tell them. To be called when it was read, and at the start, when the configured ones are
+  /// known.
+  public mutating func retireNames() {
+    let created = Set(createdPools.compactMap { names.find($0.name) })
+    let known = created.union(retiredNames)
+    names.forEachOfPool { name, text in
+      if !known.contains(name), !namesKept.contains(text) { retiredNames.append(name) }
+    }
   }
 
   private func isUnused(_ pool: Name) -> Bool {

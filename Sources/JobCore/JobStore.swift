@@ -30,6 +30,8 @@ public struct JobStore: Equatable, Sendable {
   public internal(set) var createdPools: [CreatedPool] = []
   /// The names of such pools that were dropped, while jobs or maps may be of them.
   var retiredNames: [Name] = []
+  /// Whether something was dropped since those that nothing has were last looked for.
+  var mayHaveUnusedNames = true
   /// Names that stay whatever is held: those of configured pools.
   var namesKept: Set<String> = []
 
@@ -234,6 +236,7 @@ public struct JobStore: Equatable, Sendable {
       try end(number, outcome, timestamp, record)
     case .jobForgotten(let number):
       try forget(number, record)
+      mayHaveUnusedNames = true
     case .jobWithdrawn(let number):
       // A chunk goes with its map.
       guard let job = table[number], !job.state.isFinal, job.options?.chunk == nil else {

@@ -82,6 +82,14 @@ public struct NameTable: Equatable, Sendable {
   /// Whether a task has, or had, the name.
   func isOfTask(_ name: Name) -> Bool { isOfTask[Int(name.index)] }
 
+  /// Calls `body` with every name that no task has, in the order of their numbers.
+  func forEachOfPool(_ body: (Name, String) -> Void) {
+    for (place, text) in names.enumerated() where !isOfTask[place] {
+      let name = Name(index: UInt16(place))
+      if find(text) == name { body(name, text) }
+    }
+  }
+
   /// Gives up a name that nothing has any more; another text may get it.
   mutating func release(_ name: Name) {
     positions[self[name]] = nil

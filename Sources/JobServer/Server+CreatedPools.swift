@@ -87,6 +87,9 @@ extension Server {
       (driver as? ProgramPoolDriver)?.removeFolder()
       removePool(at: pool.index)
     }
+    troubledPools.remove(pool.index)
+    // One that never ran was not joined; what another has of its name by now stays.
+    if engine.poolIndex(named: name) == nil { metrics.dropPool(name, engine.store) }
     endCompletionWaits(of: name)
     completions.forget(name)
     for waiter in poolWaiters.removeAll(of: pool) {

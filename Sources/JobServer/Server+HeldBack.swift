@@ -101,7 +101,10 @@ extension Server {
     _ response: HTTPResponse, of number: JobNumber?, _ later: () -> PendingResponse
   ) throws(Problem) -> HTTPAnswer {
     if undurable.isEmpty || number.map(isDurable) ?? false { return .now(response) }
-    guard engine.isWritable else { throw JobAnswers.readOnly }
+    guard engine.isWritable else {
+      response.discard()
+      throw JobAnswers.readOnly
+    }
     hold(response, for: later())
     return .later
   }
@@ -122,6 +125,7 @@ extension Server {
     } else if engine.isWritable {
       hold(response, for: client)
     } else {
+      response.discard()
       client.resume(with: JobAnswers.problem(JobAnswers.readOnly))
     }
   }

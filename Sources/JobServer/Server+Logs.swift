@@ -29,7 +29,10 @@ extension Server {
       writer.endObject()
       noteNews(of: call, "item", String(decoding: writer.bytes, as: UTF8.self))
     case .ended(let call, let stdout, let stderr):
-      guard let number = engine.job(of: call) else { return }
+      // A chunk of a map that was withdrawn is no more.
+      guard let number = engine.job(of: call), engine.store.brief(of: number) != nil else {
+        return
+      }
       keep(JobLog(stderr), of: number, .stderr)
       keep(JobLog(stdout), of: number, .stdout)
       feedEvents(of: number, isRunOver: true)

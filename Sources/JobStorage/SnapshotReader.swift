@@ -107,6 +107,7 @@ struct SnapshotReader {
     guard let last = try lines.next(), last.bytes.first == UInt8(ascii: "]") else {
       throw damaged("there are more jobs than the last line claims")
     }
+    store.retireNames()
     return Content(store: store, sequence: head.sequence, bytes: lines.bytesRead)
   }
 

@@ -19,11 +19,19 @@ import Testing
         &turn)
     }
 
-    mutating func submit(_ task: String, pool: String? = "default") -> Answer? {
+    mutating func handle(_ event: Event) {
       turn.reset()
-      engine.handle(
-        .submissionReceived(Submission(task: task, pool: pool), request: 1), at: moment, &turn)
+      engine.handle(event, at: moment, &turn)
+    }
+
+    mutating func submit(_ task: String, pool: String? = "default") -> Answer? {
+      handle(.submissionReceived(Submission(task: task, pool: pool), request: 1))
       return turn.answer(to: 1)
+    }
+
+    mutating func create(_ pool: String) -> Answer? {
+      handle(.poolCreateReceived(.plain(pool), request: 2))
+      return turn.answer(to: 2)
     }
   }
 
@@ -92,6 +100,51 @@ import Testing
     var dynamic = Dynamic(store: store)
     #expect(dynamic.submit("cube") == .refused(.tooManyNames))
     #expect(dynamic.submit("square") == .refused(.tooManyNames))
+  }
+
+  @Test func `what pools left behind gives its names back when it is dropped`() throws {
+    var store = JobStore()
+    for number in 1...NameTable.poolNamesMax {
+      let id = try #require(JobID("j\(number)"))
+      try store.apply(
+        .jobSubmitted(
+          JobSubmitted(
+            number: JobNumber(number), id: id, task: "t", pool: "p\(number)", args: "[]",
+            options: nil, at: 1)))
+    }
+    // As after a snapshot: no record tells that these pools are gone.
+    var dynamic = Dynamic(store: store)
+    #expect(dynamic.submit("m:f") == .refused(.tooManyNames))
+    #expect(dynamic.create("mine") == .refused(.tooManyNames))
+    for number in JobNumber(1)...4 {
+      dynamic.handle(.cancelReceived(number, grace: 0, request: 3))
+      dynamic.handle(.forgetReceived(number, request: 4))
+    }
+    guard case .accepted = dynamic.submit("m:f") else {
+      Issue.record("no name was given back")
+      return
+    }
+    #expect(dynamic.create("mine") == nil, "it is being created")
+  }
+
+  @Test func `a slot that finds many stale entries goes on in the next turn`() throws {
+    var dynamic = Dynamic()
+    let count = 30_000
+    let map = MapSubmission(task: "square", items: MapTests.items(count), chunkSize: 1)
+    dynamic.handle(.mapReceived(map, request: 2))
+    while dynamic.turn.answer(to: 2) == nil { dynamic.handle(.timePassed) }
+    for _ in 0...count { _ = dynamic.submit("square") }
+    var maps: [MapNumber] = []
+    dynamic.engine.store.forEachOpenMap { maps.append($0.number) }
+    let number = try #require(maps.first)
+    dynamic.handle(.mapCancelReceived(number, grace: 0, request: 3))
+    while dynamic.engine.store.map(number)?.stage != .final { dynamic.handle(.timePassed) }
+    dynamic.handle(.slotReady(SlotID(pool: 0, index: 0), credit: 1, pid: 7))
+    #expect(dynamic.turn.dispatched.isEmpty)
+    #expect(dynamic.engine.nextDeadline(at: dynamic.moment) == dynamic.moment.instant)
+    dynamic.handle(.timePassed)
+    #expect(dynamic.turn.dispatched.count == 1)
+    #expect(dynamic.engine.nextDeadline(at: dynamic.moment) != dynamic.moment.instant)
   }
 
   @Test func `two lives that are full of names can be replayed as one`() {

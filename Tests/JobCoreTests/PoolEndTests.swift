@@ -199,6 +199,35 @@ struct PoolEndTests {
     #expect(turn.inWords == "> refused(poolNotStarted)")
   }
 
+  @Test(arguments: [true, false])
+  func `jobs that wait for a pool of a name wait on when one of that name does not begin`(
+    isTerminated: Bool
+  ) throws {
+    var before = Rig(pools: ["default", "gpu"])
+    let job = try before.square(pool: "gpu")
+    var rig = Rig(store: before.store)
+    rig.handle(.poolCreateReceived(.plain("gpu"), request: 1))
+    if isTerminated {
+      rig.handle(.poolTerminateReceived("gpu", request: 2))
+    } else {
+      rig.handle(.poolBroke(pool: PoolID(1), reason: "no"))
+    }
+    rig.pass(10)
+    rig.handle(.poolEnded(pool: PoolID(1)))
+    #expect(rig.pass(10).records.isEmpty && rig.store[job]?.state == .queued)
+  }
+
+  @Test func `the name of a created pool that had no place at the start is taken`() throws {
+    var before = Rig()
+    before.create(.plain("mine"))
+    let names = (0..<Engine.poolsMax).map { "p\($0)" }
+    var rig = Rig(pools: names, store: before.store)
+    rig.handle(.poolTerminateReceived("p0", request: 1))
+    rig.handle(.poolEnded(pool: PoolID(0)))
+    let turn = rig.handle(.poolCreateReceived(.plain("mine"), request: 2))
+    #expect(turn.answer(to: 2) == .refused(.poolExists("mine")))
+  }
+
   @Test func `a drain ends a pool that is being created, however fast its workers are`() {
     var rig = Rig()
     rig.handle(.poolCreateReceived(.plain("mine"), request: 1))

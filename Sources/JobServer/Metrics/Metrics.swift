@@ -90,7 +90,7 @@ struct Metrics {
   /// A created pool is joined, or gone: it gives its series back, or there would be ever more of
   /// them; and its name in the store may become another's.
   mutating func dropPool(_ pool: String, _ store: JobStore) {
-    if let name = store.names.find(pool) { tasks.drop(pool: name, named: pool) }
+    tasks.drop(pool: store.names.find(pool), named: pool)
     for reason in Metrics.exitReasons { exits[Exit(pool: pool, reason: reason)] = nil }
   }
 

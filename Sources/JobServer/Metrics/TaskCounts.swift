@@ -72,8 +72,11 @@ struct TaskCounts {
   }
 
   /// Forgets what was counted of a pool.
-  mutating func drop(pool: Name, named name: String) {
+  ///
+  /// - Parameter pool: nil for one that never had a job.
+  mutating func drop(pool: Name?, named name: String) {
     announced[name] = nil
+    guard let pool else { return }
     lines.removeAll { $0.pool == pool }
     lineOfTask.removeAll(keepingCapacity: true)
   }

@@ -142,7 +142,7 @@ public final class LineWorkerPool {
         // It may have got as far as taking calls, before the fork server could tell. The kernel
         // kills it; it is gone when its channel ends.
         channel.isOrphaned = true
-        while !channel.isEnded, read(channel, at: now) {}
+        readLast(of: channel, at: now)
         if channel.isEnded { conclude(channel, .unknown, at: now) }
       } else {
         drop(channel)
@@ -150,9 +150,8 @@ public final class LineWorkerPool {
       }
     case .exited(let token, let status, _):
       guard let channel = channels[token] else { return false }
-      // What it had answered before it died counts, and what it had written. Somebody else who
-      // holds the other ends could go on for ever.
-      for _ in 0..<Self.lastReadsMax where !channel.isEnded { if !read(channel, at: now) { break } }
+      // What it had answered before it died counts, and what it had written.
+      readLast(of: channel, at: now)
       readLogs(of: channel)
       conclude(channel, status, at: now)
     case .lost:
@@ -165,6 +164,13 @@ public final class LineWorkerPool {
   /// How often the channel of a worker that is gone is read, 256 KiB each time: more than a socket
   /// ever holds.
   private static let lastReadsMax = 64
+
+  /// Reads what there is. Somebody else who holds the other end could go on for ever.
+  private func readLast(of channel: LineChannel, at now: UInt64) {
+    for _ in 0..<Self.lastReadsMax where !channel.isEnded {
+      if !read(channel, at: now) { return }
+    }
+  }
 
   /// It is `now`: what was due is done.
   public func deadlineReached(at now: UInt64) {
