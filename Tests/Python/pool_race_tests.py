@@ -111,6 +111,35 @@ class EndTest(PoolCase):
             pool._core.fail(lido.results.ApplyResult(pool, None, told.append), KeyError(1))
             self.assertEqual([type(error) for error in told], [KeyError])
 
+    def test_a_callback_that_ends_its_pool_keeps_its_value(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.square, (3,), callback=lambda _: pool.terminate())
+        self.assertEqual(result.get(SECONDS_MAX), 9)
+        self.assertTrue(result.successful())
+
+    def test_a_callback_that_runs_while_its_pool_is_ended(self):
+        for call, value in ((functions.square, 9), (functions.fail_at_three, None)):
+            pool = self.pool()
+            running, go_on = threading.Event(), threading.Event()
+            self.addCleanup(go_on.set)
+
+            def wait(_, running=running, go_on=go_on):
+                running.set()
+                go_on.wait(SECONDS_MAX)
+            result = pool.apply_async(call, (3,), callback=wait, error_callback=wait)
+            waiting = pool.apply_async(functions.rest, (60,))
+            self.assertTrue(running.wait(SECONDS_MAX))
+            pool.terminate()
+            self.assertFalse(result.ready())
+            with self.assertRaises(lido.PoolTerminated):
+                waiting.get(0)
+            go_on.set()
+            if value is not None:
+                self.assertEqual(result.get(SECONDS_MAX), value)
+            else:
+                with self.assertRaises(KeyError):
+                    result.get(SECONDS_MAX)
+
 
 class CreationTest(PoolCase):
     """Pools that begin badly."""
