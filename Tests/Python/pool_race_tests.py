@@ -7,6 +7,7 @@ Against the test double.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -315,6 +316,29 @@ class FeedTest(PoolCase):
             result.get(SECONDS_MAX)
         self.assertEqual(pool.apply(functions.square, (3,)), 9)
 
+    def test_a_value_that_wants_the_thread_to_end(self):
+        pool = self.pool()
+        for iterator in (
+                pool.imap(functions.exiting, range(1000)),
+                pool.imap_unordered(functions.exiting, range(1000))):
+            with self.assertRaises(SystemExit):
+                iterator.next(SECONDS_MAX)
+            with self.assertRaises(StopIteration):
+                iterator.next(SECONDS_MAX)
+        large = "x" * (pool._service.body_bytes_max // 2)
+        with self.assertRaises(SystemExit):
+            pool.map_async(functions.exiting, [large] * 3).get(SECONDS_MAX)
+        pool.close()
+        pool.join()
+
+    def test_an_input_that_wants_the_thread_to_end(self):
+        pool = self.pool()
+        iterator = pool.imap(functions.square, (sys.exit(item) for item in range(3)))
+        with self.assertRaises(SystemExit):
+            iterator.next(SECONDS_MAX)
+        pool.close()
+        pool.join()
+
     def test_a_pool_that_the_service_ends(self):
         pool = self.pool()
         results = [pool.apply_async(functions.rest, (60,)), pool.map_async(functions.rest, [60])]
@@ -376,6 +400,56 @@ class StreamTest(unittest.TestCase):
         stream._read = mock.Mock(side_effect=lido.ServiceError(404, "not_found"))
         with self.assertRaises(lido.ServiceError):
             next(iter(stream))
+
+
+class ThreadlessTest(PoolCase):
+    """No thread can be started any more."""
+
+    @contextlib.contextmanager
+    def starting(self, name):
+        """Threads of this name cannot be started."""
+        original = threading.Thread.start
+
+        def start(thread):
+            if thread.name == name:
+                raise RuntimeError("can't start new thread")
+            original(thread)
+        with mock.patch.object(threading.Thread, "start", start):
+            yield
+
+    def test_a_streamed_map(self):
+        for name in ("lido map input", "lido map results"):
+            pool = self.pool()
+            before = threading.enumerate()
+            with self.starting(name):
+                result = pool.map_async(functools.partial(functions.add, y=2), [1, 2])
+                with self.assertRaises(RuntimeError):
+                    result.get(SECONDS_MAX)
+                with self.assertRaises(RuntimeError):
+                    pool.imap(functions.square, range(1000))
+            self.assertEqual(pool.apply(functions.square, (3,)), 9)
+            self.assert_gone(before)
+            pool.close()
+            self.assert_ended(pool._core)
+            pool.join()
+
+    def test_a_pool(self):
+        for name in ("lido pool sender", "lido pool feed", "lido pool results"):
+            before = threading.enumerate()
+            with self.starting(name), self.assertRaises(RuntimeError):
+                self.pool()
+            self.assert_gone(before)
+            double = list(self.service.pools.values())[-1]
+            with self.service.changed:
+                self.assertTrue(self.service.changed.wait_for(
+                    lambda double=double: double.state == "joined", SECONDS_MAX))
+
+    def assert_gone(self, before):
+        """That no thread of the package stays that was not there before."""
+        for thread in set(threading.enumerate()) - set(before):
+            if thread.name.startswith("lido"):
+                thread.join(SECONDS_MAX)
+                self.assertFalse(thread.is_alive(), thread.name)
 
 
 class ForkTest(PoolCase):

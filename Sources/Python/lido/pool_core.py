@@ -75,8 +75,13 @@ class PoolCore:
             threading.Thread(target=target, name=f"lido pool {name}", daemon=True)
             for name, target in (
                 ("sender", self._send), ("feed", self._listen), ("results", self._hand_out))]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            # Those that have started would keep the pool for ever.
+            self.terminate(_EXIT_SECONDS_MAX)
+            raise
         _cores.add(self)
 
     # Submitting
@@ -120,14 +125,22 @@ class PoolCore:
 
     def begin_stream(self, stream: PoolStream, result: Optional[ApplyResult] = None) -> None:
         """Runs a streamed map, which settles the result if there is one; raises `ValueError` when
-        the pool does not run."""
+        the pool does not run, and when no thread can start what `Thread.start` does."""
         with self._changed:
             if self._state != RUN:
                 raise ValueError("Pool not running")
             self._streams.add(stream)
             if result is not None:
                 self._open[stream.identifier] = result
-        stream.start(self._stream_changed)
+        try:
+            stream.start(self._stream_changed)
+        except BaseException:
+            with self._changed:
+                self._streams.discard(stream)
+                self._open.pop(stream.identifier, None)
+                self._changed.notify_all()
+            stream.terminate()
+            raise
 
     def _stream_changed(self, stream: PoolStream) -> None:
         with self._changed:

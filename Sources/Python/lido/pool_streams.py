@@ -6,7 +6,7 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
-from lido.errors import JobFailed, LidoError, ServiceError, Unreachable
+from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.patience import AWAY_SECONDS_MAX
 from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
@@ -81,7 +81,7 @@ class PoolStream:
             self.send(self._source)
             self._source.finish()
             self._is_whole = True
-        except (LidoError, OSError) as error:
+        except BaseException as error:  # Whatever it is, the results end with it.
             self._input_error = error
             self._source.abort()
             if not self._is_begun or not is_cut(error):
@@ -104,11 +104,15 @@ class PoolStream:
                         problem = self._failure(message["error"])
                     break
                 self._receive(message)
-        except (LidoError, ValueError) as error:
+        except BaseException as error:
+            # That of a value that is opened, too, which may want this thread to end.
             problem = error
         try:
             self.finish(self._items_error or (None if is_done else self._reason(problem)))
         finally:
+            if not is_done:
+                # Nobody reads any more, and who sends would wait for that.
+                self._source.abort()
             self.is_over = True
             self._changed(self)
 
