@@ -7,6 +7,7 @@ Against the test double.
 """
 
 import contextlib
+import functools
 import gc
 import os
 import sys
@@ -214,6 +215,22 @@ class LossTest(OutageCase):
             pool.apply(functions.square, (5,))
         self.assertEqual(refused.exception.status, 404)
 
+    def test_a_stream_whose_items_the_service_had_is_lost(self):
+        pool = self.pool()
+        iterator = pool.imap(functions.wait_for, [self.path])
+        listed = pool.map_async(functools.partial(functions.wait_for), [self.path])
+        self.until(lambda: [found.is_whole for found in self.service.maps.values()] == [True] * 2)
+        # The answers to the inputs, too, are there.
+        with pool._core._changed:
+            self.assertTrue(pool._core._changed.wait_for(
+                lambda: not any(s.is_sending for s in pool._core._streams), SECONDS_MAX))
+        with self.outage(pool), self.service.changed:
+            self.service.maps.clear()
+        for end in (lambda: iterator.next(SECONDS_MAX), lambda: listed.get(SECONDS_MAX)):
+            with self.assertRaises(lido.PoolTerminated) as caught:
+                end()
+            self.assertIn("data was lost", str(caught.exception))
+
 
 class StreamTest(OutageCase):
     """Streamed maps, whose items are sent once."""
@@ -306,6 +323,39 @@ class AbandonedTest(OutageCase):
                     thread.join(SECONDS_MAX)
                     self.assertFalse(thread.is_alive(), thread.name)
             self.until(lambda name=name: self.service.pools[name].state == "joined")
+
+    def test_a_pool_that_was_closed_ends_without_a_join(self):
+        for size in (1, 3):
+            before = set(threading.enumerate())
+            pool = lido.Pool(2, url=self.service.url)
+            name = pool._service.name
+            next(iter(pool.imap(functions.square, range(10_000), size)))
+            pool.close()
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                del pool
+                gc.collect()
+            self.assertEqual(told, [])
+            for thread in set(threading.enumerate()) - before:
+                if thread.name.startswith("lido"):
+                    thread.join(SECONDS_MAX)
+                    self.assertFalse(thread.is_alive(), thread.name)
+            self.until(lambda name=name: self.service.pools[name].state == "joined")
+
+    def test_a_pool_that_was_closed_does_what_somebody_waits_for(self):
+        pool = lido.Pool(2, url=self.service.url)
+        result = pool.apply_async(functions.wait_for, (self.path,))
+        iterator = pool.imap(functions.square, range(200))
+        next(pool.imap_unordered(functions.square, range(10_000)))
+        name = pool._service.name
+        pool.close()
+        del pool
+        gc.collect()
+        self.go_on()
+        result.wait(SECONDS_MAX)
+        self.assertTrue(result.successful())
+        self.assertEqual(list(iterator), [x * x for x in range(200)])
+        self.until(lambda: self.service.pools[name].state == "joined")
 
     def test_an_iterator_keeps_its_pool(self):
         with warnings.catch_warnings():

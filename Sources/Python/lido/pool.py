@@ -115,10 +115,12 @@ class Pool:
         self.terminate()
 
     def __del__(self, _warn: Any = warnings.warn, _getpid: Any = os.getpid) -> None:
-        if self._state == RUN and self._process == _getpid():
+        if self._state not in (RUN, CLOSE) or self._process != _getpid():
+            return
+        if self._state == RUN:
             _warn(
                 f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
-            self._core.abandon()
+        self._core.abandon()
 
     # Calls
 

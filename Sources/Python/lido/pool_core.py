@@ -165,6 +165,17 @@ class PoolCore:
         garbage, too: takes no lock."""
         self._ended.put(Ended("", None, (False, None)))
 
+    def _end_abandoned(self) -> None:
+        with self._changed:
+            streams = list(self._streams) if self._state == CLOSE else None
+        if streams is None:
+            self.terminate(_EXIT_SECONDS_MAX)
+            return
+        # A pool that was closed ends by itself, but for the iterators that nobody reads: they wait
+        # for room, and the close for them.
+        for stream in streams:
+            stream.terminate()
+
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
         is asked."""
@@ -438,9 +449,8 @@ class PoolCore:
             if ended is None:
                 return
             if ended.result is None:
-                self.terminate(_EXIT_SECONDS_MAX)
-                return
-            if ended.id in self._open:
+                self._end_abandoned()
+            elif ended.id in self._open:
                 self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)

@@ -6,7 +6,7 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
-from lido.errors import JobFailed, ServiceError, Unreachable
+from lido.errors import JobFailed, PoolTerminated, ServiceError, Unreachable
 from lido.patience import AWAY_SECONDS_MAX
 from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
@@ -120,6 +120,12 @@ class PoolStream:
         """Why there are no more results: `problem`, or that of the input. Both are told of an input
         that was cut off, whichever finds out first, and in many ways; that is one error."""
         reason = problem or self._input_error
+        is_lost = isinstance(problem, ServiceError) and problem.status == 404
+        if self._is_whole and is_lost:
+            end = PoolTerminated(
+                f"the service has no map {self.identifier} any more: its data was lost")
+            end.__cause__ = problem
+            return end
         if not self._is_begun or self._is_whole or reason is None:
             return self._input_error or problem
         if isinstance(problem, Unreachable):
@@ -127,7 +133,6 @@ class PoolStream:
         if self._input_error is not None and not is_cut(self._input_error):
             return self._input_error
         # A map that is not there, although it was not refused: of it nothing was kept yet.
-        is_lost = isinstance(problem, ServiceError) and problem.status == 404
         if not is_lost and not is_cut(reason):
             return reason
         error = JobFailed({"code": "interrupted", "message": _CUT_OFF}, self.identifier)
