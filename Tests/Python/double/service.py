@@ -405,6 +405,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             found.finish_input(broken)
+            service.changed.notify_all()
 
     def read_part(self):
         """A part of a chunked body: b"\\0" for its end, b"" when it broke off."""
@@ -424,6 +425,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        self.wfile.flush()  # The head comes before there is a result.
         is_over, service = False, self.service
         while not is_over:
             service.changed.wait_for(lambda: found.line(order, place) is not None)
