@@ -301,6 +301,102 @@ class StreamTest(OutageCase):
             self.assertFalse(is_cut(error), error)
 
 
+class RefusalTest(OutageCase):
+    """Streamed maps that the service refuses: it says so when their input is over."""
+
+    def setUp(self):
+        super().setUp()
+        brief = mock.patch("lido.pool_streams._DOUBT_SECONDS", 0.1)
+        brief.start()
+        self.addCleanup(brief.stop)
+
+    def calls(self, pool):
+        """Every kind of streamed map, and what it comes to."""
+        large = "x" * (pool._service.body_bytes_max // 3)
+        partial = functools.partial(functions.add, y=1)
+        return [
+            (lambda: pool.imap(functions.square, range(3)), [0, 1, 4]),
+            (lambda: pool.imap(functions.square, range(1000)), [x * x for x in range(1000)]),
+            (lambda: pool.imap_unordered(functions.square, [2]), [4]),
+            (lambda: pool.map_async(partial, [1, 2]), [2, 3]),
+            (lambda: pool.map_async(len, [large] * 7), [len(large)] * 7)]
+
+    def outcome(self, result):
+        """All values of an iterator, or of a map."""
+        if isinstance(result, lido.results.MapResult):
+            return result.get(SECONDS_MAX)
+        return [result.next(SECONDS_MAX), *result]
+
+    def refuse_inputs(self, refused, times=None):
+        """Refuses so many streamed maps, or all."""
+        asked = []
+
+        def refuse(method, path):
+            if (method, path) == ("POST", "maps") and (times is None or len(asked) < times):
+                asked.append(path)
+                self.service.changed.notify_all()
+                raise refused
+        self.service.refuse = refuse
+        return asked
+
+    def test_one_that_is_refused_for_now(self):
+        pool = self.pool()
+        refused = Refused(503, "pool_not_running", "not yet", retry_after=0.05)
+        asked = self.refuse_inputs(refused, 20)
+        results = [(call(), value) for call, value in self.calls(pool)]
+        for result, value in results:
+            self.assertEqual(self.outcome(result), value)
+        self.assertEqual(len(asked), 20)
+        self.assertFalse(pool._service.transport.is_held_back)
+
+    def test_one_that_is_welcome_a_moment_later(self):
+        pool = self.pool()
+        self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=0.05), 1)
+        self.assertEqual(list(pool.imap(functions.square, range(1000))),
+                         [x * x for x in range(1000)])
+        self.assertFalse(pool._service.transport.is_held_back)
+
+    def test_one_that_is_refused(self):
+        pool = self.pool()
+        self.refuse_inputs(Refused(422, "unknown_pool", "there is no such pool"))
+        results = [call() for call, _ in self.calls(pool)]
+        for result in results:
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.outcome(result)
+            self.assertEqual(caught.exception.code, "unknown_pool")
+        pool.close()
+        pool.join()
+
+    def test_one_that_waits_too_long(self):
+        pool = self.pool()
+        self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=0.05))
+        with mock.patch("lido.patience.AWAY_SECONDS_MAX", 0.5):
+            iterator = pool.imap(functions.square, range(1000))
+            with self.assertRaises(lido.ServiceError) as caught:
+                iterator.next(SECONDS_MAX)
+        self.assertEqual(caught.exception.code, "queue_full")
+
+    def test_a_pool_that_ends_while_one_is_refused(self):
+        pool = self.pool()
+        asked = self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=60))
+        iterator = pool.imap(functions.square, range(1000))
+        streams = list(pool._core._streams)
+        self.until(lambda: asked)
+        pool.terminate()
+        with self.assertRaises(lido.PoolTerminated):
+            iterator.next(0)
+        with pool._core._changed:
+            self.assertTrue(pool._core._changed.wait_for(
+                lambda: not any(stream.is_sending for stream in streams), SECONDS_MAX))
+
+    def test_a_proxy_that_hands_inputs_on_when_they_are_whole(self):
+        pool = self.pool()
+        self.service.is_buffered = True
+        for call, value in self.calls(pool):
+            if value[1:] != [x * x for x in range(1, 1000)]:
+                self.assertEqual(self.outcome(call()), value)
+
+
 class AbandonedTest(OutageCase):
     """Iterators that nobody reads to their end."""
 

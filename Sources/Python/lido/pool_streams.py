@@ -3,11 +3,12 @@ request."""
 
 import itertools
 import threading
+import time
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
 from lido.errors import JobFailed, PoolTerminated, ServiceError, Unreachable
-from lido.patience import AWAY_SECONDS_MAX
+from lido.patience import AWAY_SECONDS_MAX, Patience, pause_after
 from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
 from lido.transport import Transport
@@ -17,6 +18,9 @@ __all__ = ["PoolStream", "chunks"]
 _CUT_OFF = (
     "the service was restarted, or its connection broke, while the items of a streamed map were on "
     "their way to it; those that it did not have are not run")
+
+#: A map that is not there so long after it was asked for was hardly accepted.
+_DOUBT_SECONDS = 1.0
 
 #: A chunk: how many units it is, and its lines.
 Chunk = Tuple[int, List[bytes]]
@@ -34,6 +38,8 @@ class PoolStream:
         self._source = MapInput(transport, options, retry_seconds=AWAY_SECONDS_MAX)
         self._stream = ResultStream(
             transport, options["id"], ordered, is_coming=True, retry_seconds=AWAY_SECONDS_MAX)
+        self._transport = transport
+        self._options = options
         self._pickles = pickles
         # Of the items themselves, and of their way to the service.
         self._items_error: Optional[BaseException] = None
@@ -76,7 +82,7 @@ class PoolStream:
 
     def _run_input(self) -> None:
         try:
-            self._source.begin()
+            self._begin()
             self._is_begun = True
             self.send(self._source)
             self._source.finish()
@@ -113,8 +119,44 @@ class PoolStream:
             if not is_done:
                 # Nobody reads any more, and who sends would wait for that.
                 self._source.abort()
+            self._stream.close()
             self.is_over = True
             self._changed(self)
+
+    def _begin(self) -> None:
+        """Asks for the map until the service has it. Nothing is sent before: a service that refuses
+        a map says so at the end of its input, or not at all where that is long, and what was sent
+        is gone. Raises `ServiceError`, `Unreachable`."""
+        patience = Patience()
+        is_welcome = False
+        while True:
+            self._source.begin()
+            if self._transport.is_held_back or self._stream.wait_for_map(
+                    time.monotonic() + _DOUBT_SECONDS):
+                break
+            try:
+                self._ask()
+            except ServiceError as refusal:
+                pause = None if is_cut(refusal) else pause_after(refusal)
+                if pause is None or patience.is_over():
+                    raise
+                self._input_error = refusal  # Should nothing else be heard.
+                self._stream.wait_until_closed(pause)
+            else:
+                # It is welcome by now, and is there at the next try; or else what stands before the
+                # service hands inputs on when they are whole.
+                self._transport.is_held_back = is_welcome
+                is_welcome = True
+        self._input_error = None
+
+    def _ask(self) -> None:
+        """Raises why the service refuses the map: asks for one like it, of no items."""
+        self._source.close()
+        try:
+            self._source.begin({**self._options, "id": None})
+            self._source.finish()
+        finally:
+            self._source.close()
 
     def _reason(self, problem: Optional[BaseException]) -> Optional[BaseException]:
         """Why there are no more results: `problem`, or that of the input. Both are told of an input

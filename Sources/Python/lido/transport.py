@@ -84,6 +84,8 @@ class Transport:
         self.url = url or default_url()
         #: Whether a service was there before.
         self.is_known = False
+        #: Whether what stands before the service hands bodies on when they are whole.
+        self.is_held_back = False
         #: The longest body that the service takes, where that is known.
         self.body_bytes_max: Optional[int] = None
         parts = urlsplit(self.url)
