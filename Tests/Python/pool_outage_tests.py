@@ -179,6 +179,23 @@ class WaitingTest(OutageCase):
         self.assertEqual(pool.apply(functions.square, (5,)), 25)
         self.assertLess(time.monotonic() - began, 4)
 
+    def test_a_service_that_is_ending_is_waited_for_by_who_waits_for_some_seconds(self):
+        asked = []
+
+        def refuse(method, path):
+            asked.append((method, path))
+            if asked.count((method, path)) == 1:
+                raise Refused(503, "draining", "the service is shutting down", retry_after=5)
+        self.service.refuse = refuse
+        pool = self.pool()
+        client = lido.Client(self.service.url)
+        self.assertEqual(client.submit(
+            "worker_functions:square", [3], pool=pool._service.name).result(SECONDS_MAX), 9)
+        pool.terminate()
+        name = f"pools/{pool._service.name}/terminate"
+        for request in (("GET", "info"), ("POST", "pools"), ("POST", "jobs"), ("POST", name)):
+            self.assertGreaterEqual(asked.count(request), 2, request)
+
     def test_what_is_waited_for(self):
         def pause(status, code="http_error", retry_after=None):
             return pause_after(lido.ServiceError(status, code, "", None, retry_after))

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import signal
+import socket
 import sys
 import threading
 import unittest
@@ -25,7 +26,7 @@ import worker_functions as functions  # noqa: E402
 from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.pool_core import _end_all  # noqa: E402
-from lido.streams import ResultStream  # noqa: E402
+from lido.streams import MapInput, ResultStream  # noqa: E402
 from lido.transport import Transport  # noqa: E402
 
 SECONDS_MAX = 20
@@ -394,6 +395,16 @@ class StreamTest(unittest.TestCase):
     def test_a_map_that_comes_after_it_was_looked_for(self):
         stream = self.Late(Transport("http://127.0.0.1:1"), "m", True, is_coming=True)
         self.assertEqual([message.get("value") for message in stream], [1, None])
+
+    def test_a_connection_whose_answer_may_come_late_is_kept_alive(self):
+        with Service() as service:
+            source = MapInput(Transport(service.url), {"task": "f"})
+            source.begin()
+            sock = source._connection.sock
+            self.assertIsNone(sock.gettimeout())
+            self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            source.abort()
+            source.close()
 
     def test_a_map_that_never_comes(self):
         stream = self.Late(Transport("http://127.0.0.1:1"), "m", True)
