@@ -323,7 +323,7 @@ class RefusalTest(OutageCase):
 
     def setUp(self):
         super().setUp()
-        brief = mock.patch("lido.pool_streams._DOUBT_SECONDS", 0.1)
+        brief = mock.patch("lido.pool_streams._DOUBT_SECONDS", 0.25)
         brief.start()
         self.addCleanup(brief.stop)
 

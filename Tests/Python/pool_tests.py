@@ -301,8 +301,8 @@ class PoolTest(unittest.TestCase):
                 self.assertEqual(pool.map(call, items), items)
                 self.assertEqual(pool.map(call, items, chunksize=40), items)
                 self.assertEqual(list(pool.imap(call, items, chunksize=15)), items)
-                self.assertEqual(
-                    pool.starmap(functools.partial(functions.add), [(x, b"") for x in items]), items)
+                pairs = [(item, b"") for item in items]
+                self.assertEqual(pool.starmap(functools.partial(functions.add), pairs), items)
                 lines = [len(found.lines) for found in service.maps.values()]
         # Each chunk of ten is halved until its lines have two items or one: 2, 1, 2, 2, 1, 2.
         self.assertEqual(lines[0], 4 * 6)

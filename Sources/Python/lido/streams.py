@@ -45,8 +45,8 @@ class MapInput:
         self._is_aborted = False
 
     def begin(self, options: Optional[Mapping[str, Any]] = None) -> None:
-        """Asks for the map, or with other options for another. Raises `Unreachable`; a refusal comes
-        with `send` or `finish`. May follow a `close`."""
+        """Asks for the map, or with other options for another. Raises `Unreachable`; a refusal
+        comes with `send` or `finish`. May follow a `close`."""
         target = query("/v1/maps", self._options if options is None else options)
         give_up: Optional[float] = None
         pause = 0.05
