@@ -368,9 +368,11 @@ class RefusalTest(OutageCase):
 
     def test_one_that_is_welcome_a_moment_later(self):
         pool = self.pool()
-        self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=0.05), 1)
-        self.assertEqual(list(pool.imap(functions.square, range(1000))),
-                         [x * x for x in range(1000)])
+        # Refused itself, or what is asked for in its place, too: of neither anything was sent.
+        for code, times in (("queue_full", 1), ("draining", 2)):
+            self.refuse_inputs(Refused(503, code, "later", retry_after=0.05), times)
+            self.assertEqual(list(pool.imap(functions.square, range(1000))),
+                             [x * x for x in range(1000)])
         self.assertFalse(pool._service.transport.is_held_back)
 
     def test_one_that_is_refused(self):

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
-from lido.errors import JobFailed, PoolTerminated, ServiceError, Unreachable
+from lido.errors import JobFailed, LidoError, PoolTerminated, ServiceError, Unreachable
 from lido.patience import AWAY_SECONDS_MAX, Patience, pause_after
 from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
@@ -136,8 +136,8 @@ class PoolStream:
                 break
             try:
                 self._ask()
-            except ServiceError as refusal:
-                pause = None if is_cut(refusal) else pause_after(refusal)
+            except LidoError as refusal:
+                pause = pause_after(refusal)
                 if pause is None or patience.is_over():
                     raise
                 self._input_error = refusal  # Should nothing else be heard.
@@ -145,7 +145,8 @@ class PoolStream:
             else:
                 # It is welcome by now, and is there at the next try; or else what stands before the
                 # service hands inputs on when they are whole.
-                self._transport.is_held_back = is_welcome
+                if is_welcome:
+                    self._transport.is_held_back = True
                 is_welcome = True
         self._input_error = None
 
