@@ -7,6 +7,7 @@ Against the test double.
 """
 
 import contextlib
+import functools
 import gc
 import os
 import sys
@@ -178,6 +179,23 @@ class WaitingTest(OutageCase):
         self.assertEqual(pool.apply(functions.square, (5,)), 25)
         self.assertLess(time.monotonic() - began, 4)
 
+    def test_a_service_that_is_ending_is_waited_for_by_who_waits_for_some_seconds(self):
+        asked = []
+
+        def refuse(method, path):
+            asked.append((method, path))
+            if asked.count((method, path)) == 1:
+                raise Refused(503, "draining", "the service is shutting down", retry_after=5)
+        self.service.refuse = refuse
+        pool = self.pool()
+        client = lido.Client(self.service.url)
+        self.assertEqual(client.submit(
+            "worker_functions:square", [3], pool=pool._service.name).result(SECONDS_MAX), 9)
+        pool.terminate()
+        name = f"pools/{pool._service.name}/terminate"
+        for request in (("GET", "info"), ("POST", "pools"), ("POST", "jobs"), ("POST", name)):
+            self.assertGreaterEqual(asked.count(request), 2, request)
+
     def test_what_is_waited_for(self):
         def pause(status, code="http_error", retry_after=None):
             return pause_after(lido.ServiceError(status, code, "", None, retry_after))
@@ -213,6 +231,22 @@ class LossTest(OutageCase):
         with self.assertRaises(lido.ServiceError) as refused:
             pool.apply(functions.square, (5,))
         self.assertEqual(refused.exception.status, 404)
+
+    def test_a_stream_whose_items_the_service_had_is_lost(self):
+        pool = self.pool()
+        iterator = pool.imap(functions.wait_for, [self.path])
+        listed = pool.map_async(functools.partial(functions.wait_for), [self.path])
+        self.until(lambda: [found.is_whole for found in self.service.maps.values()] == [True] * 2)
+        # The answers to the inputs, too, are there.
+        with pool._core._changed:
+            self.assertTrue(pool._core._changed.wait_for(
+                lambda: not any(s.is_sending for s in pool._core._streams), SECONDS_MAX))
+        with self.outage(pool), self.service.changed:
+            self.service.maps.clear()
+        for end in (lambda: iterator.next(SECONDS_MAX), lambda: listed.get(SECONDS_MAX)):
+            with self.assertRaises(lido.PoolTerminated) as caught:
+                end()
+            self.assertIn("data was lost", str(caught.exception))
 
 
 class StreamTest(OutageCase):
@@ -284,6 +318,104 @@ class StreamTest(OutageCase):
             self.assertFalse(is_cut(error), error)
 
 
+class RefusalTest(OutageCase):
+    """Streamed maps that the service refuses: it says so when their input is over."""
+
+    def setUp(self):
+        super().setUp()
+        brief = mock.patch("lido.pool_streams._DOUBT_SECONDS", 0.25)
+        brief.start()
+        self.addCleanup(brief.stop)
+
+    def calls(self, pool):
+        """Every kind of streamed map, and what it comes to."""
+        large = "x" * (pool._service.body_bytes_max // 3)
+        partial = functools.partial(functions.add, y=1)
+        return [
+            (lambda: pool.imap(functions.square, range(3)), [0, 1, 4]),
+            (lambda: pool.imap(functions.square, range(1000)), [x * x for x in range(1000)]),
+            (lambda: pool.imap_unordered(functions.square, [2]), [4]),
+            (lambda: pool.map_async(partial, [1, 2]), [2, 3]),
+            (lambda: pool.map_async(len, [large] * 7), [len(large)] * 7)]
+
+    def outcome(self, result):
+        """All values of an iterator, or of a map."""
+        if isinstance(result, lido.results.MapResult):
+            return result.get(SECONDS_MAX)
+        return [result.next(SECONDS_MAX), *result]
+
+    def refuse_inputs(self, refused, times=None):
+        """Refuses so many streamed maps, or all."""
+        asked = []
+
+        def refuse(method, path):
+            if (method, path) == ("POST", "maps") and (times is None or len(asked) < times):
+                asked.append(path)
+                self.service.changed.notify_all()
+                raise refused
+        self.service.refuse = refuse
+        return asked
+
+    def test_one_that_is_refused_for_now(self):
+        pool = self.pool()
+        refused = Refused(503, "pool_not_running", "not yet", retry_after=0.05)
+        asked = self.refuse_inputs(refused, 20)
+        results = [(call(), value) for call, value in self.calls(pool)]
+        for result, value in results:
+            self.assertEqual(self.outcome(result), value)
+        self.assertEqual(len(asked), 20)
+        self.assertFalse(pool._service.transport.is_held_back)
+
+    def test_one_that_is_welcome_a_moment_later(self):
+        pool = self.pool()
+        # Refused itself, or what is asked for in its place, too: of neither anything was sent.
+        for code, times in (("queue_full", 1), ("draining", 2)):
+            self.refuse_inputs(Refused(503, code, "later", retry_after=0.05), times)
+            self.assertEqual(list(pool.imap(functions.square, range(1000))),
+                             [x * x for x in range(1000)])
+        self.assertFalse(pool._service.transport.is_held_back)
+
+    def test_one_that_is_refused(self):
+        pool = self.pool()
+        self.refuse_inputs(Refused(422, "unknown_pool", "there is no such pool"))
+        results = [call() for call, _ in self.calls(pool)]
+        for result in results:
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.outcome(result)
+            self.assertEqual(caught.exception.code, "unknown_pool")
+        pool.close()
+        pool.join()
+
+    def test_one_that_waits_too_long(self):
+        pool = self.pool()
+        self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=0.05))
+        with mock.patch("lido.patience.AWAY_SECONDS_MAX", 0.5):
+            iterator = pool.imap(functions.square, range(1000))
+            with self.assertRaises(lido.ServiceError) as caught:
+                iterator.next(SECONDS_MAX)
+        self.assertEqual(caught.exception.code, "queue_full")
+
+    def test_a_pool_that_ends_while_one_is_refused(self):
+        pool = self.pool()
+        asked = self.refuse_inputs(Refused(503, "queue_full", "later", retry_after=60))
+        iterator = pool.imap(functions.square, range(1000))
+        streams = list(pool._core._streams)
+        self.until(lambda: asked)
+        pool.terminate()
+        with self.assertRaises(lido.PoolTerminated):
+            iterator.next(0)
+        with pool._core._changed:
+            self.assertTrue(pool._core._changed.wait_for(
+                lambda: not any(stream.is_sending for stream in streams), SECONDS_MAX))
+
+    def test_a_proxy_that_hands_inputs_on_when_they_are_whole(self):
+        pool = self.pool()
+        self.service.is_buffered = True
+        for call, value in self.calls(pool):
+            if value[1:] != [x * x for x in range(1, 1000)]:
+                self.assertEqual(self.outcome(call()), value)
+
+
 class AbandonedTest(OutageCase):
     """Iterators that nobody reads to their end."""
 
@@ -306,6 +438,39 @@ class AbandonedTest(OutageCase):
                     thread.join(SECONDS_MAX)
                     self.assertFalse(thread.is_alive(), thread.name)
             self.until(lambda name=name: self.service.pools[name].state == "joined")
+
+    def test_a_pool_that_was_closed_ends_without_a_join(self):
+        for size in (1, 3):
+            before = set(threading.enumerate())
+            pool = lido.Pool(2, url=self.service.url)
+            name = pool._service.name
+            next(iter(pool.imap(functions.square, range(10_000), size)))
+            pool.close()
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                del pool
+                gc.collect()
+            self.assertEqual(told, [])
+            for thread in set(threading.enumerate()) - before:
+                if thread.name.startswith("lido"):
+                    thread.join(SECONDS_MAX)
+                    self.assertFalse(thread.is_alive(), thread.name)
+            self.until(lambda name=name: self.service.pools[name].state == "joined")
+
+    def test_a_pool_that_was_closed_does_what_somebody_waits_for(self):
+        pool = lido.Pool(2, url=self.service.url)
+        result = pool.apply_async(functions.wait_for, (self.path,))
+        iterator = pool.imap(functions.square, range(200))
+        next(pool.imap_unordered(functions.square, range(10_000)))
+        name = pool._service.name
+        pool.close()
+        del pool
+        gc.collect()
+        self.go_on()
+        result.wait(SECONDS_MAX)
+        self.assertTrue(result.successful())
+        self.assertEqual(list(iterator), [x * x for x in range(200)])
+        self.until(lambda: self.service.pools[name].state == "joined")
 
     def test_an_iterator_keeps_its_pool(self):
         with warnings.catch_warnings():

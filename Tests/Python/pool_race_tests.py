@@ -7,8 +7,10 @@ Against the test double.
 """
 
 import contextlib
+import functools
 import os
 import signal
+import socket
 import sys
 import threading
 import unittest
@@ -24,7 +26,7 @@ import worker_functions as functions  # noqa: E402
 from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.pool_core import _end_all  # noqa: E402
-from lido.streams import ResultStream  # noqa: E402
+from lido.streams import MapInput, ResultStream  # noqa: E402
 from lido.transport import Transport  # noqa: E402
 
 SECONDS_MAX = 20
@@ -110,6 +112,35 @@ class EndTest(PoolCase):
             # And what is told of it is told.
             pool._core.fail(lido.results.ApplyResult(pool, None, told.append), KeyError(1))
             self.assertEqual([type(error) for error in told], [KeyError])
+
+    def test_a_callback_that_ends_its_pool_keeps_its_value(self):
+        pool = self.pool()
+        result = pool.apply_async(functions.square, (3,), callback=lambda _: pool.terminate())
+        self.assertEqual(result.get(SECONDS_MAX), 9)
+        self.assertTrue(result.successful())
+
+    def test_a_callback_that_runs_while_its_pool_is_ended(self):
+        for call, value in ((functions.square, 9), (functions.fail_at_three, None)):
+            pool = self.pool()
+            running, go_on = threading.Event(), threading.Event()
+            self.addCleanup(go_on.set)
+
+            def wait(_, running=running, go_on=go_on):
+                running.set()
+                go_on.wait(SECONDS_MAX)
+            result = pool.apply_async(call, (3,), callback=wait, error_callback=wait)
+            waiting = pool.apply_async(functions.rest, (60,))
+            self.assertTrue(running.wait(SECONDS_MAX))
+            pool.terminate()
+            self.assertFalse(result.ready())
+            with self.assertRaises(lido.PoolTerminated):
+                waiting.get(0)
+            go_on.set()
+            if value is not None:
+                self.assertEqual(result.get(SECONDS_MAX), value)
+            else:
+                with self.assertRaises(KeyError):
+                    result.get(SECONDS_MAX)
 
 
 class CreationTest(PoolCase):
@@ -286,6 +317,29 @@ class FeedTest(PoolCase):
             result.get(SECONDS_MAX)
         self.assertEqual(pool.apply(functions.square, (3,)), 9)
 
+    def test_a_value_that_wants_the_thread_to_end(self):
+        pool = self.pool()
+        for iterator in (
+                pool.imap(functions.exiting, range(1000)),
+                pool.imap_unordered(functions.exiting, range(1000))):
+            with self.assertRaises(SystemExit):
+                iterator.next(SECONDS_MAX)
+            with self.assertRaises(StopIteration):
+                iterator.next(SECONDS_MAX)
+        large = "x" * (pool._service.body_bytes_max // 2)
+        with self.assertRaises(SystemExit):
+            pool.map_async(functions.exiting, [large] * 3).get(SECONDS_MAX)
+        pool.close()
+        pool.join()
+
+    def test_an_input_that_wants_the_thread_to_end(self):
+        pool = self.pool()
+        iterator = pool.imap(functions.square, (sys.exit(item) for item in range(3)))
+        with self.assertRaises(SystemExit):
+            iterator.next(SECONDS_MAX)
+        pool.close()
+        pool.join()
+
     def test_a_pool_that_the_service_ends(self):
         pool = self.pool()
         results = [pool.apply_async(functions.rest, (60,)), pool.map_async(functions.rest, [60])]
@@ -342,11 +396,71 @@ class StreamTest(unittest.TestCase):
         stream = self.Late(Transport("http://127.0.0.1:1"), "m", True, is_coming=True)
         self.assertEqual([message.get("value") for message in stream], [1, None])
 
+    def test_a_connection_whose_answer_may_come_late_is_kept_alive(self):
+        with Service() as service:
+            source = MapInput(Transport(service.url), {"task": "f"})
+            source.begin()
+            sock = source._connection.sock
+            self.assertIsNone(sock.gettimeout())
+            self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+            source.abort()
+            source.close()
+
     def test_a_map_that_never_comes(self):
         stream = self.Late(Transport("http://127.0.0.1:1"), "m", True)
         stream._read = mock.Mock(side_effect=lido.ServiceError(404, "not_found"))
         with self.assertRaises(lido.ServiceError):
             next(iter(stream))
+
+
+class ThreadlessTest(PoolCase):
+    """No thread can be started any more."""
+
+    @contextlib.contextmanager
+    def starting(self, name):
+        """Threads of this name cannot be started."""
+        original = threading.Thread.start
+
+        def start(thread):
+            if thread.name == name:
+                raise RuntimeError("can't start new thread")
+            original(thread)
+        with mock.patch.object(threading.Thread, "start", start):
+            yield
+
+    def test_a_streamed_map(self):
+        for name in ("lido map input", "lido map results"):
+            pool = self.pool()
+            before = threading.enumerate()
+            with self.starting(name):
+                result = pool.map_async(functools.partial(functions.add, y=2), [1, 2])
+                with self.assertRaises(RuntimeError):
+                    result.get(SECONDS_MAX)
+                with self.assertRaises(RuntimeError):
+                    pool.imap(functions.square, range(1000))
+            self.assertEqual(pool.apply(functions.square, (3,)), 9)
+            self.assert_gone(before)
+            pool.close()
+            self.assert_ended(pool._core)
+            pool.join()
+
+    def test_a_pool(self):
+        for name in ("lido pool sender", "lido pool feed", "lido pool results"):
+            before = threading.enumerate()
+            with self.starting(name), self.assertRaises(RuntimeError):
+                self.pool()
+            self.assert_gone(before)
+            double = list(self.service.pools.values())[-1]
+            with self.service.changed:
+                self.assertTrue(self.service.changed.wait_for(
+                    lambda double=double: double.state == "joined", SECONDS_MAX))
+
+    def assert_gone(self, before):
+        """That no thread of the package stays that was not there before."""
+        for thread in set(threading.enumerate()) - set(before):
+            if thread.name.startswith("lido"):
+                thread.join(SECONDS_MAX)
+                self.assertFalse(thread.is_alive(), thread.name)
 
 
 class ForkTest(PoolCase):

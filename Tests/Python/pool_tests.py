@@ -293,6 +293,20 @@ class PoolTest(unittest.TestCase):
                 self.assertEqual(
                     pool.map(functions.square, range(20_000)), [n * n for n in range(20_000)])
 
+    def test_chunks_of_a_function_without_a_name_that_are_larger_than_the_limit(self):
+        items = [bytes([place]) * 10_000 for place in range(40)]
+        call = functools.partial(functions.add, y=b"")
+        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
+            with lido.Pool(1, url=service.url) as pool:
+                self.assertEqual(pool.map(call, items), items)
+                self.assertEqual(pool.map(call, items, chunksize=40), items)
+                self.assertEqual(list(pool.imap(call, items, chunksize=15)), items)
+                pairs = [(item, b"") for item in items]
+                self.assertEqual(pool.starmap(functools.partial(functions.add), pairs), items)
+                lines = [len(found.lines) for found in service.maps.values()]
+        # Each chunk of ten is halved until its lines have two items or one: 2, 1, 2, 2, 1, 2.
+        self.assertEqual(lines[0], 4 * 6)
+
     def test_values_that_are_larger_than_the_limit_of_the_service(self):
         with Service(body_bytes_max=100_000, folders=[HERE]) as service:
             with lido.Pool(2, url=service.url) as pool:

@@ -51,6 +51,17 @@ class Trouble(Exception):
         self.second = second
 
 
+class Exiting:
+    """A value whose opening wants the thread to end."""
+
+    def __reduce__(self):
+        return sys.exit, (3,)
+
+
+def exiting(_):
+    return Exiting()
+
+
 def trouble(x):
     raise Trouble(x, 2)
 

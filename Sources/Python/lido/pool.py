@@ -115,10 +115,12 @@ class Pool:
         self.terminate()
 
     def __del__(self, _warn: Any = warnings.warn, _getpid: Any = os.getpid) -> None:
-        if self._state == RUN and self._process == _getpid():
+        if self._state not in (RUN, CLOSE) or self._process != _getpid():
+            return
+        if self._state == RUN:
             _warn(
                 f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
-            self._core.abandon()
+        self._core.abandon()
 
     # Calls
 
@@ -362,8 +364,9 @@ class Pool:
         """A map whose items are chunks, each with the function."""
         size = chunksize or -(-len(items) // (self._processes * 4))
         lines = [
-            _packed(route, items[start:start + size], star)
-            for start in range(0, len(items), size)]
+            line for start in range(0, len(items), size)
+            for line in _packed(
+                route, items[start:start + size], star, self._service.body_bytes_max)]
         members = self._members(route, self._identifier(STREAM), "call_chunk")
         members["chunksize"] = 1
         self._stream_list(members, lines, True, result)
@@ -407,7 +410,8 @@ class Pool:
         def encode(part: List[Any]) -> List[bytes]:
             # Without the pool, which is collected once nobody holds it or the iterator.
             return service.checked(
-                [_packed(route, part, False)] if is_packed else codec.encode_lines(part, pickles))
+                _packed(route, part, False, service.body_bytes_max) if is_packed
+                else codec.encode_lines(part, pickles))
 
         self._core.begin_stream(IteratorStream(
             service.transport, members, kind._is_ordered, pickles, iterator._values,
@@ -417,8 +421,15 @@ class Pool:
         return (value for value in iterator)
 
 
-def _packed(route: Route, items: List[Any], star: bool) -> bytes:
-    return codec.encode((route.packed, star, items), True)
+def _packed(route: Route, items: List[Any], star: bool, bytes_max: int) -> List[bytes]:
+    """A chunk with its function as a line; as more, each with fewer items, where it is too long."""
+    line = codec.encode((route.packed, star, items), True)
+    if len(line) <= bytes_max or len(items) == 1:
+        return [line]
+    half = len(items) // 2
+    return [
+        *_packed(route, items[:half], star, bytes_max),
+        *_packed(route, items[half:], star, bytes_max)]
 
 
 def _arguments(items: List[Any], star: bool) -> List[Any]:

@@ -75,8 +75,13 @@ class PoolCore:
             threading.Thread(target=target, name=f"lido pool {name}", daemon=True)
             for name, target in (
                 ("sender", self._send), ("feed", self._listen), ("results", self._hand_out))]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:
+            # Those that have started would keep the pool for ever.
+            self.terminate(_EXIT_SECONDS_MAX)
+            raise
         _cores.add(self)
 
     # Submitting
@@ -120,14 +125,22 @@ class PoolCore:
 
     def begin_stream(self, stream: PoolStream, result: Optional[ApplyResult] = None) -> None:
         """Runs a streamed map, which settles the result if there is one; raises `ValueError` when
-        the pool does not run."""
+        the pool does not run, and when no thread can start what `Thread.start` does."""
         with self._changed:
             if self._state != RUN:
                 raise ValueError("Pool not running")
             self._streams.add(stream)
             if result is not None:
                 self._open[stream.identifier] = result
-        stream.start(self._stream_changed)
+        try:
+            stream.start(self._stream_changed)
+        except BaseException:
+            with self._changed:
+                self._streams.discard(stream)
+                self._open.pop(stream.identifier, None)
+                self._changed.notify_all()
+            stream.terminate()
+            raise
 
     def _stream_changed(self, stream: PoolStream) -> None:
         with self._changed:
@@ -151,6 +164,17 @@ class PoolCore:
         """Nobody holds the pool any more: ends it. May be called at any moment, by the collector of
         garbage, too: takes no lock."""
         self._ended.put(Ended("", None, (False, None)))
+
+    def _end_abandoned(self) -> None:
+        with self._changed:
+            streams = list(self._streams) if self._state == CLOSE else None
+        if streams is None:
+            self.terminate(_EXIT_SECONDS_MAX)
+            return
+        # A pool that was closed ends by itself, but for the iterators that nobody reads: they wait
+        # for room, and the close for them.
+        for stream in streams:
+            stream.terminate()
 
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
@@ -425,9 +449,8 @@ class PoolCore:
             if ended is None:
                 return
             if ended.result is None:
-                self.terminate(_EXIT_SECONDS_MAX)
-                return
-            if ended.id in self._open:
+                self._end_abandoned()
+            elif ended.id in self._open:
                 self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)

@@ -3,11 +3,12 @@ request."""
 
 import itertools
 import threading
+import time
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from lido import codec
-from lido.errors import JobFailed, LidoError, ServiceError, Unreachable
-from lido.patience import AWAY_SECONDS_MAX
+from lido.errors import JobFailed, LidoError, PoolTerminated, ServiceError, Unreachable
+from lido.patience import AWAY_SECONDS_MAX, Patience, pause_after
 from lido.results import Outcome, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
 from lido.transport import Transport
@@ -17,6 +18,9 @@ __all__ = ["PoolStream", "chunks"]
 _CUT_OFF = (
     "the service was restarted, or its connection broke, while the items of a streamed map were on "
     "their way to it; those that it did not have are not run")
+
+#: A map that is not there so long after it was asked for was hardly accepted.
+_DOUBT_SECONDS = 1.0
 
 #: A chunk: how many units it is, and its lines.
 Chunk = Tuple[int, List[bytes]]
@@ -34,6 +38,8 @@ class PoolStream:
         self._source = MapInput(transport, options, retry_seconds=AWAY_SECONDS_MAX)
         self._stream = ResultStream(
             transport, options["id"], ordered, is_coming=True, retry_seconds=AWAY_SECONDS_MAX)
+        self._transport = transport
+        self._options = options
         self._pickles = pickles
         # Of the items themselves, and of their way to the service.
         self._items_error: Optional[BaseException] = None
@@ -76,12 +82,12 @@ class PoolStream:
 
     def _run_input(self) -> None:
         try:
-            self._source.begin()
+            self._begin()
             self._is_begun = True
             self.send(self._source)
             self._source.finish()
             self._is_whole = True
-        except (LidoError, OSError) as error:
+        except BaseException as error:  # Whatever it is, the results end with it.
             self._input_error = error
             self._source.abort()
             if not self._is_begun or not is_cut(error):
@@ -104,18 +110,65 @@ class PoolStream:
                         problem = self._failure(message["error"])
                     break
                 self._receive(message)
-        except (LidoError, ValueError) as error:
+        except BaseException as error:
+            # That of a value that is opened, too, which may want this thread to end.
             problem = error
         try:
             self.finish(self._items_error or (None if is_done else self._reason(problem)))
         finally:
+            if not is_done:
+                # Nobody reads any more, and who sends would wait for that.
+                self._source.abort()
+            self._stream.close()
             self.is_over = True
             self._changed(self)
+
+    def _begin(self) -> None:
+        """Asks for the map until the service has it. Nothing is sent before: a service that refuses
+        a map says so at the end of its input, or not at all where that is long, and what was sent
+        is gone. Raises `ServiceError`, `Unreachable`."""
+        patience = Patience()
+        is_welcome = False
+        while True:
+            self._source.begin()
+            if self._transport.is_held_back or self._stream.wait_for_map(
+                    time.monotonic() + _DOUBT_SECONDS):
+                break
+            try:
+                self._ask()
+            except LidoError as refusal:
+                pause = pause_after(refusal)
+                if pause is None or patience.is_over():
+                    raise
+                self._input_error = refusal  # Should nothing else be heard.
+                self._stream.wait_until_closed(pause)
+            else:
+                # It is welcome by now, and is there at the next try; or else what stands before the
+                # service hands inputs on when they are whole.
+                if is_welcome:
+                    self._transport.is_held_back = True
+                is_welcome = True
+        self._input_error = None
+
+    def _ask(self) -> None:
+        """Raises why the service refuses the map: asks for one like it, of no items."""
+        self._source.close()
+        try:
+            self._source.begin({**self._options, "id": None})
+            self._source.finish()
+        finally:
+            self._source.close()
 
     def _reason(self, problem: Optional[BaseException]) -> Optional[BaseException]:
         """Why there are no more results: `problem`, or that of the input. Both are told of an input
         that was cut off, whichever finds out first, and in many ways; that is one error."""
         reason = problem or self._input_error
+        is_lost = isinstance(problem, ServiceError) and problem.status == 404
+        if self._is_whole and is_lost:
+            end = PoolTerminated(
+                f"the service has no map {self.identifier} any more: its data was lost")
+            end.__cause__ = problem
+            return end
         if not self._is_begun or self._is_whole or reason is None:
             return self._input_error or problem
         if isinstance(problem, Unreachable):
@@ -123,7 +176,6 @@ class PoolStream:
         if self._input_error is not None and not is_cut(self._input_error):
             return self._input_error
         # A map that is not there, although it was not refused: of it nothing was kept yet.
-        is_lost = isinstance(problem, ServiceError) and problem.status == 404
         if not is_lost and not is_cut(reason):
             return reason
         error = JobFailed({"code": "interrupted", "message": _CUT_OFF}, self.identifier)

@@ -35,6 +35,8 @@ class ApplyResult:
         self.id: Optional[str] = None
         self._event = threading.Event()
         self._lock = threading.Lock()
+        # Whether its outcome is known, although its callback may still run.
+        self._is_claimed = False
         self._callback = callback
         self._error_callback = error_callback
         self._success = False
@@ -67,7 +69,7 @@ class ApplyResult:
     def _set(self, outcome: Outcome) -> None:
         """Ends it, the first time. In the pool's thread of results: the callback runs before
         anybody who waits goes on, and what it raises is the call's error."""
-        if self._event.is_set():
+        if not self._claim():
             return
         success, value = outcome
         callback = self._callback if success else self._error_callback
@@ -80,6 +82,13 @@ class ApplyResult:
                 success, value = False, error
         self._end(success, value)
 
+    def _claim(self) -> bool:
+        """Whether who asks is the first who ends it: a callback that terminates the pool, or
+        meets a terminate, does not lose the value that it was called with."""
+        with self._lock:
+            is_first, self._is_claimed = not self._is_claimed, True
+            return is_first
+
     def _end(self, success: bool, value: Any) -> None:
         with self._lock:
             if self._event.is_set():
@@ -90,7 +99,8 @@ class ApplyResult:
 
     def _terminate(self) -> None:
         """Ends it without a value and without a callback, from any thread."""
-        self._end(False, PoolTerminated("the pool was terminated before this had a value"))
+        if self._claim():
+            self._end(False, PoolTerminated("the pool was terminated before this had a value"))
 
     __class_getitem__ = classmethod(types.GenericAlias)  # type: ignore[var-annotated]
 

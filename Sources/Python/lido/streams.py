@@ -44,8 +44,10 @@ class MapInput:
         self._lock = threading.Lock()
         self._is_aborted = False
 
-    def begin(self) -> None:
-        """Asks for the map. Raises `Unreachable`; a refusal comes with `send` or `finish`."""
+    def begin(self, options: Optional[Mapping[str, Any]] = None) -> None:
+        """Asks for the map, or with other options for another. Raises `Unreachable`; a refusal
+        comes with `send` or `finish`. May follow a `close`."""
+        target = query("/v1/maps", self._options if options is None else options)
         give_up: Optional[float] = None
         pause = 0.05
         while True:
@@ -53,9 +55,11 @@ class MapInput:
                 raise Unreachable(f"{self._transport.url}: the input was broken off")
             connection = opened(self._transport, self._connect_seconds)
             try:
-                self._transport.begin(connection, "POST", query("/v1/maps", self._options), {
+                self._transport.begin(connection, "POST", target, {
                     "Content-Type": "application/x-ndjson", "Transfer-Encoding": "chunked"})
+                # The answer comes after the last item, however late that is.
                 connection.sock.settimeout(None)
+                _keep_alive(connection)
                 break
             except OSError as error:
                 connection.close()
@@ -94,7 +98,7 @@ class MapInput:
             self._tell(error)
 
     def close(self) -> None:
-        """Closes the connection: for the thread that sends, when it is done."""
+        """Closes the connection: for the thread that sends, when it is done or begins again."""
         with self._lock:
             connection, self._connection = self._connection, None
         if connection is not None:
@@ -226,6 +230,11 @@ class ResultStream:
         self._connect_seconds = connect_seconds
         self._retry_seconds = retry_seconds
         self._opened_at: Optional[float] = None
+        # Of the map itself, for who waits for it: whether it is there, and when who heard last that
+        # it is not had asked.
+        self._heard = threading.Condition()
+        self._is_found = False
+        self._absent_at = 0.0
         self._closed = threading.Event()
         self._connection: Optional[http.client.HTTPConnection] = None
 
@@ -259,9 +268,7 @@ class ResultStream:
             is_absent = isinstance(error, ServiceError) and error.status == 404
             if since is None or is_absent != was_absent or self._was_open(now):
                 since, was_absent = now, is_absent
-            # Where the service is there and the map is not, it comes soon or never.
-            seconds = None if is_absent else self._retry_seconds
-            if now + pause > since + self._transport.patience(error, seconds):
+            if now + pause > since + self._transport.patience(error, self._retry_seconds):
                 if isinstance(error, ServiceError):
                     raise error
                 raise self._transport.unreachable(error) from None
@@ -270,8 +277,33 @@ class ResultStream:
 
     def close(self) -> None:
         """Ends the reading; the thread that reads gets no more."""
-        self._closed.set()
+        with self._heard:
+            self._closed.set()
+            self._heard.notify_all()
         shut_down(self._connection)
+
+    def wait_for_map(self, since: float) -> bool:
+        """Whether the map is there: waits until it is, or who asked later than `since`, of the
+        monotonic clock, has heard that it is not. For another thread than who reads. Raises
+        `Unreachable` once the reading is over."""
+        with self._heard:
+            self._heard.wait_for(
+                lambda: self._is_found or self._closed.is_set() or self._absent_at > since)
+            if self._closed.is_set():
+                raise Unreachable(f"{self._transport.url}: the results are not read any more")
+            return self._is_found
+
+    def wait_until_closed(self, seconds: float) -> None:
+        """Waits so long, or until the reading is over."""
+        self._closed.wait(seconds)
+
+    def _hear(self, is_found: bool, asked_at: float) -> None:
+        with self._heard:
+            if is_found:
+                self._is_found, self.is_coming = True, False
+            else:
+                self._absent_at = asked_at
+            self._heard.notify_all()
 
     def _was_open(self, now: float) -> bool:
         """Whether the connection that broke was a good one, over which nothing came for long."""
@@ -282,6 +314,7 @@ class ResultStream:
         # that is gone closes the connection, and TCP finds out about a machine that is.
         connection = self._connection = opened(self._transport, self._connect_seconds)
         self._opened_at = None
+        asked_at = time.monotonic()
         try:
             target = query(path("maps", self._identifier, "results"), {
                 "order": self._order, "after": self._received or None})
@@ -291,6 +324,8 @@ class ResultStream:
             if self._closed.is_set():
                 return
             response = connection.getresponse()
+            if response.status in (200, 404):
+                self._hear(response.status == 200, asked_at)
             if response.status >= 400:
                 raise problem(response.status, response.headers, response.read())
             self._opened_at = time.monotonic()

@@ -50,12 +50,13 @@ class Answer:
         """The body as JSON."""
         return codec.loads(self.body)
 
-    def is_of_proxy(self, wait: float) -> bool:
-        """Whether it is not the service's, but says that the service is away. A 504 of a request
-        that was to wait may say only that it waited too long."""
+    def says_away(self, wait: float) -> bool:
+        """Whether it says that the service is away: a proxy's does, and the service's own while it
+        ends. A 504 of a request that was to wait may say only that it waited too long."""
+        if self.status == 503 and self.headers.get_content_type() == "application/problem+json":
+            return problem(self.status, self.headers, self.body).code == "draining"
         if self.status == 503:
-            is_own = self.headers.get_content_type() == "application/problem+json"
-            return not is_own and self.headers.get("Retry-After") is None
+            return self.headers.get("Retry-After") is None
         return self.status == 502 or (self.status == 504 and not wait)
 
 
@@ -84,6 +85,8 @@ class Transport:
         self.url = url or default_url()
         #: Whether a service was there before.
         self.is_known = False
+        #: Whether what stands before the service hands bodies on when they are whole.
+        self.is_held_back = False
         #: The longest body that the service takes, where that is known.
         self.body_bytes_max: Optional[int] = None
         parts = urlsplit(self.url)
@@ -126,9 +129,10 @@ class Transport:
         """Sends a request and reads its answer.
 
         One that `is_safe` (a GET, or one whose repeat changes nothing) is repeated while the
-        connection breaks, or a proxy says that the service is away, for some seconds. `wait` are
-        the seconds that the service was asked to take. Raises `ServiceError` for an answer of 400
-        and above, and without asking for a body that is known to be too long; `Unreachable`.
+        connection breaks, or a proxy or the service itself says that it is away, for some seconds.
+        `wait` are the seconds that the service was asked to take. Raises `ServiceError` for an
+        answer of 400 and above, and without asking for a body that is known to be too long;
+        `Unreachable`.
         """
         self.check_size(len(body or b""))
         answer = self._exchange(method, target, body, headers, wait, is_safe or method == "GET")
@@ -217,7 +221,7 @@ class Transport:
                 response = exchanged(
                     connection, method, self._prefix + target, body, all_headers)
                 answer = Answer(response.status, response.headers, response.read())
-                if not is_safe or not answer.is_of_proxy(wait):
+                if not is_safe or not answer.says_away(wait):
                     return answer
                 failure = problem(answer.status, answer.headers, answer.body)
             except _BROKEN as error:

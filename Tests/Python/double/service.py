@@ -41,6 +41,7 @@ class Service:
         self.keys = {}
         self.refuse = lambda method, path: None  # May raise `Refused` for any request.
         self.breaks = 0  # So many next answers are lost with their connections.
+        self.is_buffered = False  # Whether a proxy before it hands inputs on when they are whole.
         self.proxied = None  # The status by which a proxy before it says that it is away.
         self.listen(0)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -225,18 +226,42 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(*problem_of(Refused(413, "payload_too_large", "the body is too long")))
             return
         body = None if is_stream else self.rfile.read(length)
+        if is_stream and self.service.is_buffered and not self.buffer_body():
+            return
         try:
             with self.service.changed:
                 is_away = self.service.proxied is not None
                 answer = None if is_away else self.route(method, names, body)
         except Refused as refused:
-            if is_stream:
-                self.close_connection = True
             answer = problem_of(refused)
+            if is_stream:
+                # As the service does: it answers after the body, of which it reads so much.
+                self.close_connection = True
+                if not self.is_read(self.service.body_bytes_max):
+                    return
         if self.service.proxied is not None:
             answer = self.service.proxied, b"<html>", "text/html"
         if answer is not None:
             self.send(*answer)
+
+    def buffer_body(self):
+        """Has a chunked body here before anything of it is looked at; whether it is whole."""
+        parts = []
+        while not parts or parts[-1] not in (b"", b"\0"):
+            parts.append(self.read_part())
+        held = iter(parts)
+        self.read_part = lambda: next(held)
+        return parts[-1] == b"\0"
+
+    def is_read(self, bytes_max):
+        """Reads a chunked body that nobody wants; whether it came to its end."""
+        size, part = 0, b""
+        while part != b"\0" and size <= bytes_max:
+            part = self.read_part()
+            if not part:
+                return False
+            size += len(part)
+        return part == b"\0"
 
     def send(self, status, value, kind=None):
         """Sends a whole answer."""
@@ -405,6 +430,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             found.finish_input(broken)
+            service.changed.notify_all()
 
     def read_part(self):
         """A part of a chunked body: b"\\0" for its end, b"" when it broke off."""
@@ -424,6 +450,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-ndjson")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        self.wfile.flush()  # The head comes before there is a result.
         is_over, service = False, self.service
         while not is_over:
             service.changed.wait_for(lambda: found.line(order, place) is not None)
