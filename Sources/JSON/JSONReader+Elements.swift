@@ -30,12 +30,31 @@ extension JSONReader {
         }
       }
       // A comma goes in before the run, unless it is the first.
-      let comma = text.isEmpty ? 0 : 1
-      starts.append(UInt32(clamping: text.count + comma + range.lowerBound - run.lowerBound))
+      let shift = text.count + (text.isEmpty ? 0 : 1) - run.lowerBound
+      starts.append(UInt32(clamping: range.lowerBound + shift))
+      passIntegers(shift: shift, to: &starts)
+      run = run.lowerBound..<offset
     }
     append(run, to: &text)
     guard text.count <= Int(UInt32.max) else {
       throw JSONError(.numberOutOfRange, at: offset, expected: "less than 4 GiB of elements")
+    }
+  }
+
+  /// Goes over elements that are integers of at most 18 digits without a space around them, which
+  /// those of long arrays mostly are; what else comes is left to the loop. Behind an element.
+  private mutating func passIntegers(shift: Int, to starts: inout ContiguousArray<UInt32>) {
+    let bytes = lexer.bytes
+    while offset < bytes.count, bytes[offset] == Byte.comma {
+      let start = offset &+ 1
+      let last = min(bytes.count, start &+ 19)
+      var end = start
+      while end < last, bytes[end] &- Byte.zero < 10 { end &+= 1 }
+      guard end > start, end < last, bytes[end] == Byte.comma || bytes[end] == Byte.closeBracket,
+        bytes[start] != Byte.zero || end == start &+ 1
+      else { return }
+      starts.append(UInt32(clamping: start &+ shift))
+      offset = end
     }
   }
 

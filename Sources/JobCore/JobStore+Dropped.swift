@@ -44,7 +44,7 @@ extension JobStore {
   /// Lets go of the chunks of a map that is dropped.
   mutating func dropChunks(of map: JobMap) {
     guard map.chunkCount > map.releasedChunks else { return }
-    for place in map.chunks { table.hide(place.job) }
+    table.hide(map.chunks.lazy.map { $0.job })
     droppedBytes += map.openBytes + map.endedBytes
     dropped.append(DroppedMap(number: map.number, chunks: map.chunks))
   }

@@ -17,6 +17,18 @@ struct JobTable: Equatable, Sendable {
     func isHidden(_ slot: Int) -> Bool {
       hidden[slot >> 6] >> UInt64(slot & 63) & 1 != 0
     }
+
+    /// A bit for each that is held.
+    var held: SIMD4<UInt64> {
+      if count == jobs.count { return ~hidden }
+      var bits = SIMD4<UInt64>()
+      jobs.withUnsafeBufferPointer { jobs in
+        for slot in jobs.indices where jobs[slot] != nil {
+          bits[slot >> 6] |= 1 << UInt64(slot & 63)
+        }
+      }
+      return bits & ~hidden
+    }
   }
 
   private var pages: ContiguousArray<Page?> = []
@@ -104,15 +116,31 @@ struct JobTable: Equatable, Sendable {
 
   // MARK: Hiding
 
-  /// From now on the job with `number`, if it is here, is not held, until `removeHidden` takes it
-  /// out: a bit is set, which takes no time, while taking a job out means to free what it holds.
-  mutating func hide(_ number: JobNumber) {
-    guard let index = pageIndex(of: number) else { return }
-    let slot = Int(number % JobTable.pageSize)
-    guard pages[index]?.jobs[slot] != nil else { return }
-    pages[index]!.hidden[slot >> 6] |= 1 << UInt64(slot & 63)
-    count -= 1
-    hiddenCount += 1
+  /// From now on the jobs with these numbers, those of them that are here, are not held, until
+  /// `removeHidden` takes them out: bits are set, which takes no time, while taking a job out means
+  /// to free what it holds. Quick where neighbours follow each other.
+  mutating func hide(_ numbers: some Sequence<JobNumber>) {
+    var index = -1
+    var mask = SIMD4<UInt64>()
+    for number in numbers {
+      guard let page = pageIndex(of: number) else { continue }
+      if page != index {
+        if index >= 0 { hide(mask, ofPage: index) }
+        (index, mask) = (page, SIMD4())
+      }
+      let slot = Int(number % JobTable.pageSize)
+      mask[slot >> 6] |= 1 << UInt64(slot & 63)
+    }
+    if index >= 0 { hide(mask, ofPage: index) }
+  }
+
+  private mutating func hide(_ mask: SIMD4<UInt64>, ofPage index: Int) {
+    guard pages[index] != nil else { return }
+    let added = mask & pages[index]!.held
+    pages[index]!.hidden |= added
+    let addedCount = (0..<4).reduce(0) { $0 + added[$1].nonzeroBitCount }
+    count -= addedCount
+    hiddenCount += addedCount
   }
 
   /// Takes out a hidden job, if it is still here.
