@@ -50,8 +50,7 @@ extension Server {
   }
 
   private func listen(_ reactor: Reactor) throws {
-    // It is made of YAML, which takes some 20 ms: now, while no client waits for the loop.
-    _ = OpenAPIDocument.json
+    OpenAPIDocument.prepare()
     let router = Router(allRoutes())
     var http = HTTPServerSettings(
       host: settings.host, port: settings.port,
