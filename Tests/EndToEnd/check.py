@@ -131,14 +131,19 @@ def damaged(checks, service):
     shutil.rmtree(copy)
 
 
-def damaged_journal(checks):
-    service = Service("--processes", 1, "--snapshot-interval", 3600)
+def killed_after_jobs(*flags):
+    """A service that was killed when its jobs had ended, and its journal."""
+    service = Service("--processes", 1, "--snapshot-interval", 3600, *flags)
     service.start()
     with service.connection() as http:
         for number in range(JOBS):
             http.submit("square", number, id=f"job-{number}", target="/v1/jobs?wait=5")
     service.kill()
-    journal = segments(service.data)[0]
+    return service, segments(service.data)[0]
+
+
+def damaged_journal(checks):
+    service, journal = killed_after_jobs()
     flip(journal, os.path.getsize(journal) // 2)
     run = lido("check", service.data)
     checks.equal("a journal that is damaged in the middle", (run.returncode, run.stderr), (2, ""))
@@ -153,13 +158,7 @@ def damaged_journal(checks):
 
 def a_hole(checks):
     """Zeros in the midst of what was never synced: whole records behind them are kept aside."""
-    service = Service("--processes", 1, "--sync", "never", "--snapshot-interval", 3600)
-    service.start()
-    with service.connection() as http:
-        for number in range(JOBS):
-            http.submit("square", number, id=f"job-{number}", target="/v1/jobs?wait=5")
-    service.kill()
-    journal = segments(service.data)[0]
+    service, journal = killed_after_jobs("--sync", "never")
     size = os.path.getsize(journal)
     with open(journal, "r+b") as file:
         file.seek(size // 1024 * 512)

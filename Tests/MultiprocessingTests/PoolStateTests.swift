@@ -338,23 +338,29 @@ final class Played {
     #expect(pool.state.startTrouble?.contains("was not ready in time") == true)
   }
 
-  @Test(arguments: [true, false])
-  func `an initializer may take any time, whichever news comes first`(helloIsFirst: Bool) {
-    let pool = Played(1)
-    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+  /// The first worker of a pool runs and has said hello, whichever is heard of first.
+  private func greet(_ pool: Played, helloIsFirst: Bool) throws -> PoolWorkerID {
+    let starts = pool.takeActions().compactMap { action in
+      if case .start(let worker, _) = action { worker } else { nil }
+    }
+    let worker = try #require(starts.first)
     if helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
     pool.state.started(worker, at: pool.time)
     if !helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
+    return worker
+  }
+
+  @Test(arguments: [true, false])
+  func `an initializer may take any time, whichever news comes first`(helloIsFirst: Bool) throws {
+    let pool = Played(1)
+    _ = try greet(pool, helloIsFirst: helloIsFirst)
     #expect(pool.state.nextDeadline == nil)
   }
 
   @Test(arguments: [true, false])
-  func `an initializer may be given a time`(helloIsFirst: Bool) {
+  func `an initializer may be given a time`(helloIsFirst: Bool) throws {
     let pool = Played(1, configure: { $0.initializerMax = 500 })
-    guard case .start(let worker, _)? = pool.takeActions().first else { return }
-    if helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
-    pool.state.started(worker, at: pool.time)
-    if !helloIsFirst { pool.state.saidHello(worker, at: pool.time) }
+    let worker = try greet(pool, helloIsFirst: helloIsFirst)
     #expect(pool.state.nextDeadline == pool.time + 500)
     pool.time += 500
     pool.state.deadlineReached(at: pool.time)
