@@ -2,9 +2,9 @@ import BigInt
 import Multiprocessing
 
 /// A whole number of any size, as JSON writes it: digits. Small ones cost no more than an `Int`.
-enum Integer: JSONTextConvertible, Codable, Sendable {
+enum Integer: JSONIntegerConvertible, Codable, Sendable {
   case small(Int)
-  case big(BigInt)
+  indirect case big(BigInt)
 
   init(jsonText: String) throws {
     if let value = Int(jsonText) {
@@ -21,6 +21,12 @@ enum Integer: JSONTextConvertible, Codable, Sendable {
     case .small(let value): String(value)
     case .big(let value): value.description
     }
+  }
+
+  init(jsonInteger: Int) { self = .small(jsonInteger) }
+
+  var jsonInteger: Int? {
+    if case .small(let value) = self { value } else { nil }
   }
 
   /// The number times itself.

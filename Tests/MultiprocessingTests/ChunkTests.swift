@@ -20,6 +20,23 @@ import Testing
     var jsonText: String { " \(number)" }
   }
 
+  /// A whole number whose own text tells by which way it went: that of an integer has no sign.
+  private struct Signed: JSONIntegerConvertible, Codable {
+    var number: Int
+    var isFromText: Bool
+    init(jsonText: String) throws {
+      guard let number = Double(jsonText) else { throw Odd() }
+      self.number = Int(number)
+      isFromText = true
+    }
+    init(jsonInteger: Int) {
+      number = jsonInteger
+      isFromText = false
+    }
+    var jsonText: String { isFromText ? "\"text \(number)\"" : "\(number)" }
+    var jsonInteger: Int? { isFromText ? nil : number }
+  }
+
   private func run<Argument, Output>(
     _ task: TaskDefinition<Argument, Output>, _ json: String, star: Bool = false
   ) -> (values: String, failure: ChunkFailure?) {
@@ -75,5 +92,28 @@ import Testing
     #expect(run(made, "[1,2]").values == "[1,2]")
     let nothing = TaskDefinition<Int, NoResult>("nothing") { _ in NoResult() }
     #expect(run(nothing, "[1,2]").values == "[null,null]")
+  }
+
+  @Test func `integers that are all short, and lists in which one is not`() {
+    let same = TaskDefinition<Signed, Signed>("same") { number in
+      if number.number == 13 { throw Odd() }
+      return number
+    }
+    #expect(run(same, "[]").values == "[]")
+    #expect(
+      run(same, "[0,-7,9223372036854775807,-9223372036854775808]").values
+        == "[0,-7,9223372036854775807,-9223372036854775808]")
+    #expect(run(same, "[1,13,2]").values == "[1]")
+    #expect(run(same, "[1,13,2]").failure?.item == 1)
+    // One that is no `Int` is read as its text, and so are those beside it.
+    #expect(run(same, "[1,2e3]").values == "[\"text 1\",\"text 2000\"]")
+    #expect(run(same, "[1,\"x\",2]").values == "[\"text 1\"]")
+    #expect(run(same, "[1,\"x\",2]").failure?.item == 1)
+    // Results of which one has no integer are written one by one.
+    let mixed = TaskDefinition<Signed, Signed>("mixed") { number in
+      number.number == 2 ? try Signed(jsonText: "2") : number
+    }
+    #expect(run(mixed, "[1,2,3]").values == "[1,\"text 2\",3]")
+    #expect(run(same, "[[4],[5]]", star: true).values == "[\"text 4\",\"text 5\"]")
   }
 }

@@ -88,8 +88,7 @@ extension TaskDefinition {
   fileprivate func runItems(
     _ json: UnsafeBufferPointer<UInt8>, isStar: Bool, _ result: inout JSONWriter
   ) -> ChunkFailure? {
-    guard !isStar, argumentCodec.ownText == nil, let arguments = try? argumentCodec.decode(json)
-    else {
+    guard !isStar, let arguments = argumentCodec.decodeItems(json) else {
       return runEach(json, isStar: isStar, &result)
     }
     var outputs: [Output] = []
@@ -109,9 +108,7 @@ extension TaskDefinition {
 
   /// Writes the array of results, or up to the first that cannot be written.
   private func write(_ outputs: [Output], _ result: inout JSONWriter) -> ChunkFailure? {
-    if outputCodec.writesItems, (try? outputCodec.encode(outputs, to: &result)) != nil {
-      return nil
-    }
+    if outputCodec.encodeItems(outputs, to: &result) { return nil }
     result.removeAll()
     result.beginArray()
     defer { result.endArray() }

@@ -6,6 +6,8 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
   private let direct: DirectArray<Value>?
   /// How one value is read and written, if it writes its own text.
   let ownText: OwnText<Value>?
+  /// What it is beside its own text where all values of an array are integers, if it says so.
+  private let integers: IntegerArray<Value>?
 
   /// The shortest way that the type has.
   init() {
@@ -13,11 +15,31 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
     ownText =
       direct != nil
       ? nil : (Value.self as? any JSONTextConvertible.Type)?.ownText() as? OwnText<Value>
+    integers =
+      (Value.self as? any JSONIntegerConvertible.Type)?.integerArray() as? IntegerArray<Value>
   }
 
-  /// Whether an array is written as its values are one by one: not where a value is written as
-  /// nobody but itself knows.
-  var writesItems: Bool { direct != nil || ownText == nil && Value.self != NoResult.self }
+  /// Reads an array whose items count each for itself all at once; nil: they want to be read one by
+  /// one, because a value is read as nobody but itself knows, or because of one that is wrong.
+  func decodeItems(_ json: UnsafeBufferPointer<UInt8>) -> [Value]? {
+    guard let integers else { return ownText == nil ? try? decode(json) : nil }
+    let numbers = try? JSONReader.read(json) { (reader) throws(JSONError) in
+      try reader.readInts()
+    }
+    return numbers.map(integers.values)
+  }
+
+  /// Appends an array as its values are written one by one; false: they want to be, for the same
+  /// reasons, and what was appended is of no use.
+  func encodeItems(_ values: [Value], to writer: inout JSONWriter) -> Bool {
+    if let integers {
+      guard let numbers = integers.numbers(values) else { return false }
+      writer.ints(numbers)
+      return true
+    }
+    guard direct != nil || ownText == nil && Value.self != NoResult.self else { return false }
+    return (try? encode(values, to: &writer)) != nil
+  }
 
   /// Reads an array.
   func decode(_ json: UnsafeBufferPointer<UInt8>) throws(TaskFailure) -> [Value] {
@@ -66,6 +88,30 @@ struct DirectArray<Element>: Sendable {
 struct OwnText<Value>: Sendable {
   let read: @Sendable (UnsafeBufferPointer<UInt8>) throws -> Value
   let write: @Sendable (Value, inout JSONWriter) throws -> Void
+}
+
+/// A type whose values may be integers, in a shape that a generic type can find it by.
+struct IntegerArray<Value>: Sendable {
+  let values: @Sendable ([Int]) -> [Value]
+  /// nil: one of them is none.
+  let numbers: @Sendable ([Value]) -> [Int]?
+}
+
+extension JSONIntegerConvertible {
+  /// An `IntegerArray<Self>`.
+  static func integerArray() -> Any {
+    IntegerArray<Self>(
+      values: { numbers in numbers.map { Self(jsonInteger: $0) } },
+      numbers: { values in
+        var numbers: [Int] = []
+        numbers.reserveCapacity(values.count)
+        for value in values {
+          guard let number = value.jsonInteger else { return nil }
+          numbers.append(number)
+        }
+        return numbers
+      })
+  }
 }
 
 extension JSONTextConvertible {

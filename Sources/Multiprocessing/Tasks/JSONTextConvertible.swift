@@ -6,3 +6,12 @@ public protocol JSONTextConvertible: SendableMetatype {
   /// The value as JSON text. It is checked, so a wrong one fails the call and nothing else.
   var jsonText: String { get throws }
 }
+
+/// One of which most values are integers that an `Int` holds: the items and results of a map that
+/// all are are read and written without a string for each of them.
+public protocol JSONIntegerConvertible: JSONTextConvertible {
+  /// The value that the text of this integer is read as.
+  init(jsonInteger: Int)
+  /// The integer that the value's text is; nil of all other values.
+  var jsonInteger: Int? { get }
+}
