@@ -43,14 +43,17 @@ extension Server {
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
-    guard let job = engine.store[number] else {
+    let told = reading { engine in
+      engine.store[number].map { ($0, task: engine.store.names[$0.task], kind(of: $0, engine)) }
+    }
+    guard let (job, task, kind) = told else {
       // A chunk of a map that was withdrawn before its worker was told.
       return inbox.append(.callLost(call, .notStarted))
     }
     guard let pool = drivers[call.slot.pool] else { return }
     let assignment = Assignment(
-      call: call, job: job.id, attempt: Int(job.attempt), task: engine.store.names[job.task],
-      args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind(of: job),
+      call: call, job: job.id, attempt: Int(job.attempt), task: task,
+      args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind,
       encoding: job.options?.encoding ?? .json, main: job.options?.main)
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
@@ -60,7 +63,7 @@ extension Server {
     }
   }
 
-  private func kind(of job: Job) -> Assignment.Kind {
+  private func kind(of job: Job, _ engine: Engine) -> Assignment.Kind {
     guard let chunk = job.options?.chunk else { return .call }
     return .chunk(star: engine.store.map(chunk.map)?.isStar ?? false)
   }
@@ -74,7 +77,7 @@ extension Server {
     case .accepted(let number, _), .taken(let number):
       var presentation = request.presentation
       if case .accepted(_, let isReplay) = answer { presentation.isReplay = isReplay }
-      let isFinal = engine.store.brief(of: number)?.state.isFinal ?? true
+      let isFinal = reading { $0.store.brief(of: number) }?.state.isFinal ?? true
       if request.wait > 0, !(isFinal && isDurable(number)) {
         wait(
           request.response, for: number, .final, presentation, milliseconds: request.wait)
@@ -141,15 +144,17 @@ extension Server {
     if !logFollowers.isEmpty { feedFollowers(of: number) }
     feedEvents(of: number)
     dropNews(of: number)
-    if engine.store.mapCount > 0 || !mapReaders.isEmpty { mapChanged(number) }
+    if reading({ $0.store.mapCount }) > 0 || !mapReaders.isEmpty { mapChanged(number) }
     // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, engine.store.map(number) == nil, isDurable(number) else { return }
+    guard waiters.count > 0, isDurable(number), reading({ $0.store.map(number) }) == nil else {
+      return
+    }
     wake(number)
   }
 
   /// Answers who has waited for a job, or a map, to be as it is.
   func wake(_ number: JobNumber) {
-    waiters.satisfied(by: engine.store.brief(of: number), number) { waiter in
+    waiters.satisfied(by: reading { $0.store.brief(of: number) }, number) { waiter in
       switch waiter.subject {
       case .job(_, let goal, let presentation):
         tell(waiter.response, of: number, goal, presentation)
@@ -189,8 +194,9 @@ extension Server {
     _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
-    if let map = engine.store.map(number) { return tell(client, of: map, goal, presentation) }
-    let told = engine.store[number].map { response(to: goal, $0, presentation) }
+    let (map, job) = reading { ($0.store.map(number), $0.store[number]) }
+    if let map { return tell(client, of: map, goal, presentation) }
+    let told = job.map { response(to: goal, $0, presentation) }
     tell(told ?? gone, of: number, to: client)
   }
 }

@@ -69,7 +69,7 @@ extension Server {
   /// changes nothing that is told before a later record, or went with its map.
   private func subjects(of records: [Record]) -> [JobNumber] {
     var subjects = records.map(\.job)
-    guard engine.store.mapCount > 0 else { return subjects }
+    guard reading({ $0.store.mapCount }) > 0 else { return subjects }
     var last: MapNumber?
     for record in records {
       guard let chunk = engine.store[record.job]?.options?.chunk, chunk.map != last else {

@@ -36,7 +36,7 @@ extension Server {
     completions.begin(
       at: now.timestamp, engine.store, configured: settings.pools.map(\.name))
     let found = engine.store.finishedCount
-    engine.recover(at: now, &turn)
+    place.engine.recover(at: now, &turn)
     noteRecords(from: 0)
     tellEnds(after: found)
     try commit()

@@ -34,7 +34,8 @@ final class Server {
 
   /// Made by `open(_:_:)`, after the routes that need the server exist; nil in a simulation.
   var http: HTTPServer?
-  var engine: Engine
+  /// What decides; see ``reading(_:)``.
+  var place: EnginePlace
   var metrics = Metrics()
   var notices = Notices()
   var now: Moment
@@ -150,10 +151,11 @@ final class Server {
     beganAt = now
     forkServerPause = ReplacementPause(startedAt: now.instant)
     taskSettings = Dictionary(uniqueKeysWithValues: settings.tasks.map { ($0.name, $0) })
-    engine = Engine(
+    var engine = Engine(
       store: store, pools: settings.pools.map(\.name), limits: settings.limits,
       taskRules: taskSettings.compactMapValues(\.rule), poolRules: settings.poolRules, seed: seed)
     engine.poolSizes = pools.map(\.processes)
+    place = EnginePlace(engine)
     for pool in pools { follow(pool) }
   }
 
@@ -232,7 +234,8 @@ final class Server {
   /// Housekeeping after a turn: memory that nobody needs goes back, a piece a turn; then the turn
   /// is counted.
   private func endTurn() {
-    if memoryReturn.isDue(jobs: engine.store.residentCount, payloadBytes: engine.store.bytes) {
+    let (jobs, payloadBytes) = reading { ($0.store.residentCount, $0.store.bytes) }
+    if memoryReturn.isDue(jobs: jobs, payloadBytes: payloadBytes) {
       SystemMemory.giveBack()
     }
     metrics.noteTurn(from: now.instant, to: SystemClock.monotonicNanoseconds)
@@ -240,7 +243,9 @@ final class Server {
 
   /// Whether the workers leave a CPU to this thread.
   private var hasIdleCPU: Bool {
-    pools.reduce(0) { $0 + engine.busySlots(pool: $1.index) } < cpuCount
+    reading { engine in
+      pools.reduce(0) { $0 + engine.busySlots(pool: $1.index) } < cpuCount
+    }
   }
 
   /// The earliest moment at which any source has something to do.
@@ -251,7 +256,7 @@ final class Server {
       earliest = earliest.map { min($0, deadline) } ?? deadline
     }
     let nanoseconds = now.instant.nanoseconds
-    consider(engine.nextDeadline(at: now)?.nanoseconds)
+    consider(reading { $0.nextDeadline(at: now) }?.nanoseconds)
     consider(waiters.nextDeadline)
     consider(completionsDeadline)
     consider(poolWaiters.nextDeadline)
@@ -279,7 +284,8 @@ final class Server {
     noteTroubles()
     passUsageTime()
     passEventTime()
-    if let due = engine.nextDeadline(at: now), due <= instant { decide(.timePassed) }
+    let due = reading { $0.nextDeadline(at: now) }
+    if let due, due <= instant { decide(.timePassed) }
     try passStorageTime()
     passNotices()
   }
@@ -310,14 +316,14 @@ final class Server {
   /// Lets the engine decide what follows from an event, as part of this turn.
   func decide(_ event: Event) {
     let first = turn.records.count
-    engine.handle(event, at: now, &turn)
+    place.engine.handle(event, at: now, &turn)
     noteRecords(from: first)
   }
 
   /// Counts what an event has led to, before a later one of the turn drops the jobs.
   func noteRecords(from first: Int) {
     guard first < turn.records.count else { return }
-    metrics.note(turn.records, from: first, store: engine.store, at: now)
+    reading { metrics.note(turn.records, from: first, store: $0.store, at: now) }
     if let observeRecords { observeRecords(turn.records[first...]) }
     if tellsEach { tellEnds(from: first) }
   }

@@ -28,7 +28,7 @@ extension Server {
 
   /// Of a client that waits for a job or for a map.
   func attendance(of number: JobNumber) -> Attendance? {
-    guard engine.hasAbandonablePools else { return nil }
+    guard reading({ $0.hasAbandonablePools }) else { return nil }
     return pool(of: number).flatMap { attendance(ofPool: $0) }
   }
 

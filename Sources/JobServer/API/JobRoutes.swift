@@ -138,7 +138,7 @@ extension Server {
   func response(to goal: Waiters.Goal, _ job: Job, _ presentation: Presentation) -> HTTPResponse {
     goal == .result
       ? JobAnswers.result(of: job, presentation.preferenceApplied)
-      : JobAnswers.handle(of: job, in: engine, presentation)
+      : reading { JobAnswers.handle(of: job, in: $0, presentation) }
   }
 
   /// What somebody hears who waited for a job that was dropped meanwhile.
@@ -168,7 +168,9 @@ extension Server {
 
   func job(_ request: HTTPRequest) throws(Problem) -> Job {
     let number = try jobNumber(request)
-    guard let job = engine.store[number] else { throw JobAnswers.problem(of: .unknownJob) }
+    guard let job = reading({ $0.store[number] }) else {
+      throw JobAnswers.problem(of: .unknownJob)
+    }
     return job
   }
 
@@ -184,7 +186,7 @@ extension Server {
 
   /// The job with this id; 404 and 410 as above.
   func number(of id: JobID) throws(Problem) -> JobNumber {
-    if let number = engine.store.number(of: id) { return number }
+    if let number = reading({ $0.store.number(of: id) }) { return number }
     if engine.store.forgotten.contains(id.stableHash) {
       throw Problem(
         status: 410, code: .gone,
