@@ -104,6 +104,8 @@ run_scripts() {
 
 step "looking for the Swift toolchain" require_swift
 step "installing what is missing" install_missing "${build_packages[@]}" "${script_packages[@]}"
+read -r -a python_tests <<<"$(python_tests_package)"
+install_missing ${python_tests[@]+"${python_tests[@]}"}
 current="installing photographs and Pillow"
 install_missing "${test_packages[@]}" || say "no photographs: the tests of pictures are left out"
 step "building the tests" swift build --build-tests --scratch-path "$scratch"

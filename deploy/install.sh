@@ -11,6 +11,13 @@ script_packages=(curl jq python3)
 # Photographs for the tests of the examples (47 MB), and what one of them in Python reads them with.
 test_packages=(mate-backgrounds python3-pil)
 
+# python_tests_package: prints the package of Python's own tests of multiprocessing, unless the
+# interpreter came with them.
+python_tests_package() {
+  if python3 -c 'import test._test_multiprocessing' 2>/dev/null; then return 0; fi
+  python3 -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])'
+}
+
 # Fails with a sentence when there is no Swift toolchain: that one we do not install.
 require_swift() {
   if ! command -v swift >/dev/null; then

@@ -20,6 +20,7 @@ from maps import Reader, finished, lines_of, submit
 PYTHON = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "Sources", "Python")
 TASKS = """
 import os, time
+import lido
 
 def square(number, seconds):
     time.sleep(seconds)
@@ -31,6 +32,13 @@ def note(path, number, seconds):
     os.close(file)
     time.sleep(seconds)
     return number
+
+def text(count):
+    return "x" * count
+
+def tell(count):
+    lido.item("x" * count)
+    return count
 """
 WORKERS = 3
 
@@ -146,8 +154,34 @@ def killed_service(checks):
         http.close()
 
 
+def limits(checks):
+    """What is too long is told by the worker as by the service, and ends no worker."""
+    with service_of(temporary_folder()) as service, service.connection() as http:
+        def run(task, count):
+            return http.submit(f"killed_tasks:{task}", count, pool="python", wait=10).json
+
+        def pids():
+            return sorted(
+                worker["pid"] for worker in http.get("/v1/pools/python/workers").json["workers"])
+
+        before = pids()
+        most = (8 << 20) - 2
+        checks.equal("the longest result", run("text", most)["state"], "succeeded")
+        for count in (most + 1, 10_000_000, 20_000_000):
+            error = run("text", count)["error"]
+            checks.equal(f"a result of {count + 2} bytes", (error["code"], error["message"]), (
+                "output_limit", f"the result has {count + 2} bytes; {8 << 20} are allowed"))
+        checks.equal("the longest item", run("tell", most)["result"], most)
+        for count in (most + 1, 10_000_000, 20_000_000):
+            error = run("tell", count)["error"]
+            checks.equal(f"an item of {count + 2} bytes", (error["type"], error["message"]), (
+                "ValueError", f"the item has {count + 2} bytes; {8 << 20} are allowed"))
+        checks.equal("the workers live on", pids(), before)
+
+
 def main():
     checks = Checks(150)
+    checks.run(limits)
     checks.run(killed_workers)
     checks.run(killed_service)
     sys.exit(checks.finish())

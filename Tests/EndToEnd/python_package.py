@@ -4,8 +4,8 @@ tutorials' programs, with `lido.Pool` in the place of `multiprocessing.Pool`.
 
 Usage: LIDO_BIN=PATH python_package.py
 
-Python's tests need an interpreter that came with them, the tutorial with pictures one that has
-Pillow; what no interpreter here can do is left out, and told.
+Python's tests need an interpreter that has them, the tutorial with pictures one that has Pillow;
+without that one it is left out, and told.
 """
 
 import os
@@ -21,12 +21,12 @@ PACKAGE = os.path.realpath(os.path.join(HERE, "..", "..", "Sources", "Python"))
 
 
 def interpreter(module):
-    """The first interpreter that has a module, else the one that runs this."""
+    """The first interpreter that has a module; None: there is none."""
     for path in (sys.executable, "/usr/bin/python3"):
         found = subprocess.run([path, "-c", f"import {module}"], capture_output=True, check=False)
         if found.returncode == 0:
             return path
-    return sys.executable
+    return None
 
 
 def run_tests(checks, script, python=sys.executable, **variables):
@@ -44,14 +44,14 @@ def run_tests(checks, script, python=sys.executable, **variables):
 
 def alone(checks):
     """Without the service, or with one that each script starts itself."""
-    for script in ("codec_tests", "worker_tests", "client_tests", "pool_tests", "pool_race_tests",
+    for script in ("package_tests", "codec_tests", "worker_tests", "client_tests", "pool_tests", "pool_race_tests",
                    "pool_outage_tests"):
         run_tests(checks, script)
 
 
 def with_service(checks, script, module):
     """A script whose programs and workers run with the same interpreter."""
-    python = interpreter(module)
+    python = interpreter(module) or sys.executable
     text = f"""
 allow_pickle: true
 pools:
@@ -74,6 +74,8 @@ pools:
 
 def python_pool_tests(checks):
     """Those of the interpreter: _TestPool, _TestPoolWorkerErrors, _TestPoolWorkerLifetime."""
+    checks.that("an interpreter has Python's own tests", interpreter("test._test_multiprocessing"),
+                "one, as Tests/run.sh installs it", "none")
     with_service(checks, "own_pool_tests", "test._test_multiprocessing")
 
 

@@ -71,7 +71,7 @@ def calls(checks, _service, http):
     checks.equal("what the first message tells", {**shown["setup"], "slot": 0}, {
         "protocol": 1, "pool": "python", "slot": 0, "initializer": "tasks:prepare",
         "initargs": [1, "two"], "encoding": "pickle", "allow_main": False, "calls_max": None,
-        "line_bytes_max": 3 << 20})
+        "result_bytes_max": 1 << 20, "line_bytes_max": 3 << 20})
     names = sorted(name for name in shown["environment"] if name != "LC_CTYPE")
     checks.equal("a clean environment", names, sorted(["ANSWER", "LANG", "LIDO_CHANNEL", MARK,
                                                        "PATH"]))

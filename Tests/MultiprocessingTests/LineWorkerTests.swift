@@ -358,7 +358,8 @@ import Testing
     #expect(
       String(decoding: settings.setup(slot: 3, callsMax: nil), as: UTF8.self)
         == #"{"setup":{"protocol":1,"pool":"python","slot":3,"initializer":null,"initargs":[],"#
-        + #""encoding":"json","allow_main":false,"calls_max":null,"line_bytes_max":3145728}}"#
+        + #""encoding":"json","allow_main":false,"calls_max":null,"result_bytes_max":1048576,"#
+        + #""line_bytes_max":3145728}}"#
         + "\n")
     settings.initializer = "m:f"
     settings.initializerArguments = "[1]"

@@ -304,11 +304,16 @@ class WorkerTest(unittest.TestCase):
         self.assertEqual(worker.receive(), {"return": number, "value": "j"})
 
     def test_lines_that_are_too_long(self):
-        worker = self.ready(line_bytes_max=100_000, encoding="pickle")
-        self.assertEqual(len(worker.value("worker_functions:long_text", 90_000)), 90_000)
-        error = worker.error("worker_functions:long_text", 100_001)
-        self.assertEqual(error["code"], "result_encoding")
-        self.assertIn("at most 100000", error["message"])
+        worker = self.ready(
+            line_bytes_max=100_000, result_bytes_max=40_000, encoding="pickle")
+        self.assertEqual(len(worker.value("worker_functions:long_text", 39_998)), 39_998)
+        for count in (39_999, 200_000):
+            error = worker.error("worker_functions:long_text", count)
+            self.assertEqual((error["code"], error["message"]), (
+                "output_limit", f"the result has {count + 2} bytes; 40000 are allowed"))
+        error = worker.error("worker_functions:tells_a_lot", 39_999)
+        self.assertEqual((error["type"], error["message"]), (
+            "ValueError", "the item has 40001 bytes; 40000 are allowed"))
         error = worker.error("worker_functions:raises_long", 200_000, encoding="pickle")
         self.assertEqual((error["type"], error["message"][:3]), ("ValueError", "xxx"))
         answer = worker.call("worker_functions:raises_long", items=[200_000])

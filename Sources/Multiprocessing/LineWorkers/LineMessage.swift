@@ -7,7 +7,8 @@ import JSON
 /// worker:
 ///
 ///     {"setup":{"protocol":1,"pool":…,"slot":0,"initializer":…,"initargs":[…],"encoding":…,
-///               "allow_main":…,"calls_max":…,"line_bytes_max":…}}       first, once
+///               "allow_main":…,"calls_max":…,"result_bytes_max":…,
+///               "line_bytes_max":…}}                                    first, once
 ///     {"call":17,"task":"square","args":[7],"kwargs":{},…}              one at a time
 ///     {"call":18,"task":"square","items":[1,2],"star":false,…}          if it takes chunks
 ///     {"cancel":17}                                                     SIGTERM follows
@@ -24,7 +25,9 @@ import JSON
 ///     {"retiring":true}                                                 with its last answer
 ///
 /// `calls_max` is how many calls it is given before `stop`; a chunk is one of them, also for a
-/// worker to which its items come as calls.
+/// worker to which its items come as calls. `result_bytes_max` is the longest result, and item of a
+/// stream, in bytes of minified JSON: a longer result fails its call with `output_limit`, a longer
+/// item is a fault.
 ///
 /// A worker passes over messages that it does not know; it must not send any that is not here.
 enum LineMessage: Equatable {

@@ -64,6 +64,7 @@ public struct LineWorkerSettings: Sendable {
     writer.member("allow_main", bool: allowsMain)
     writer.name("calls_max")
     if let callsMax { writer.integer(callsMax) } else { writer.null() }
+    writer.member("result_bytes_max", integer: resultBytesMax)
     writer.member("line_bytes_max", integer: lineBytesMax)
     writer.endObject()
     writer.endObject()

@@ -82,19 +82,25 @@ def progress(number: int, value: Any, message: Optional[str]) -> bytes:
     return line + b"}\n"
 
 
-def bounded(number: int, line: bytes, bytes_max: Optional[int]) -> bytes:
-    """The line, or when it is too long an error that says so. The end of a line counts."""
+def bounded(
+    number: int, line: bytes, bytes_max: Optional[int], result_bytes_max: Optional[int]
+) -> bytes:
+    """The line, or when it, with its end, or the result that it holds is too long an error that
+    says so."""
+    returned = b'{"return":%d,"value":' % number
+    if line.startswith(returned):
+        count = len(line) - len(returned) - len(b"}\n")
+        if result_bytes_max is None or count <= result_bytes_max:
+            return line
+        # As the service says it of one that is not so long that it would end the worker for it.
+        return _line(number, {
+            "code": "output_limit", "type": "ResultTooLarge",
+            "message": f"the result has {count} bytes; {result_bytes_max} are allowed"}, None, None)
     if bytes_max is None or len(line) <= bytes_max:
         return line
-    if line.startswith(b'{"return"'):
-        error: Dict[str, Any] = {
-            "code": "result_encoding", "type": "ValueError", "module": "builtins",
-            "message": f"the result takes {len(line)} bytes, and a worker's line at most "
-            f"{bytes_max}"}
-        return _line(number, error, None, None)
     members = codec.loads(line)
     item, values = members.get("item"), members.get("values")
-    error = {
+    error: Dict[str, Any] = {
         key: value[:_TOLD_MAX // 8] if type(value) is str else value
         for key, value in members["error"].items() if key not in ("args", "pickle")}
     texts = None if values is None else [codec.encode(value) for value in values]
@@ -106,11 +112,10 @@ def bounded(number: int, line: bytes, bytes_max: Optional[int]) -> bytes:
     return _line(number, error, item, None)
 
 
-def check_length(line: bytes, bytes_max: Optional[int]) -> None:
-    """Raises `ValueError` for a line that the service would not take."""
-    if bytes_max is not None and len(line) > bytes_max:
-        raise ValueError(
-            f"the item takes {len(line)} bytes, and a worker's line at most {bytes_max}")
+def check_length(item: bytes, bytes_max: Optional[int]) -> None:
+    """Raises `ValueError` for the text of an item for which the service would end the worker."""
+    if bytes_max is not None and len(item) > bytes_max:
+        raise ValueError(f"the item has {len(item)} bytes; {bytes_max} are allowed")
 
 
 def is_stream(function: Callable[..., Any]) -> bool:

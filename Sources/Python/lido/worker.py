@@ -38,6 +38,7 @@ class Worker:
         self.is_open = is_open
         self.functions = Functions(is_open)
         self.line_bytes_max: Optional[int] = None
+        self.result_bytes_max: Optional[int] = None
         self.calls_left: Optional[int] = None
         # Calls, as they came; None when there are no more.
         self._calls: "queue.SimpleQueue[Optional[bytes]]" = queue.SimpleQueue()
@@ -83,6 +84,7 @@ class Worker:
         self.functions.is_open = self.is_open or pickles or allow_main
         self.functions.allow_main = allow_main
         self.line_bytes_max = setup.get("line_bytes_max")
+        self.result_bytes_max = setup.get("result_bytes_max")
         self.calls_left = setup.get("calls_max")
         # What programs go by to tell workers apart: multiprocessing's have both.
         number = setup.get("slot", 0) + 1
@@ -214,7 +216,7 @@ class Worker:
             tasks.teller = None
             tasks.teller_of_context.set(None)
         self._unwanted = None
-        text = answers.bounded(number, text, self.line_bytes_max)
+        text = answers.bounded(number, text, self.line_bytes_max, self.result_bytes_max)
         answers.flush_output()
         if self.calls_left == 0 or self._is_ending:
             # Before the answer, so that no other call is given to this worker after it.
@@ -387,8 +389,8 @@ class Call:
     def item(self, value: Any) -> None:
         """Tells a value before the result."""
         text = codec.encode(value, self.pickles)
+        answers.check_length(text, self._worker.result_bytes_max)
         line = b'{"item":%d,"value":%b}\n' % (self.number, text)
-        answers.check_length(line, self._worker.line_bytes_max)
         if not self.is_over:
             self._worker.channel.send(line)
 
