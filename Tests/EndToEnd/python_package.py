@@ -44,8 +44,8 @@ def run_tests(checks, script, python=sys.executable, **variables):
 
 def alone(checks):
     """Without the service, or with one that each script starts itself."""
-    for script in ("package_tests", "codec_tests", "worker_tests", "client_tests", "pool_tests", "pool_race_tests",
-                   "pool_outage_tests"):
+    for script in ("package_tests", "codec_tests", "worker_tests", "client_tests", "pool_tests",
+                   "pool_race_tests", "pool_outage_tests"):
         run_tests(checks, script)
 
 

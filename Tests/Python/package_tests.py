@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What `pip install Sources/Python` does: the back end of its pyproject.toml is asked as PEP 517 has
-it, and what it makes is unpacked and imported; with pip itself where the interpreter has it.
+"""What `pip install Sources/Python` does: the back end of its pyproject.toml is asked as PEP 517
+has it, and what it makes is unpacked and imported; with pip itself where the interpreter has it.
 
     python3 Tests/Python/package_tests.py
 """
