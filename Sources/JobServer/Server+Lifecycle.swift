@@ -136,6 +136,23 @@ extension Server {
   /// for longer than `earlyMax`, should no worker ever be ready.
   var isHoldingEarly: Bool { phase == .starting && now.instant < earlyEndsAt }
 
+  /// Whether a submission waits for pools to tell their tasks: for the one that it names, or for all
+  /// as long as the task is none of `default`.
+  func waitsForPools(_ event: Event) -> Bool {
+    guard isHoldingEarly else { return false }
+    let wanted: (pool: String?, task: String)
+    switch event {
+    case .submissionReceived(let submission, _): wanted = (submission.pool, submission.task)
+    case .mapReceived(let submission, _): wanted = (submission.pool, submission.task)
+    default: return false
+    }
+    guard let index = engine.poolIndex(named: wanted.pool ?? "default") else {
+      return wanted.pool == nil
+    }
+    if wanted.pool != nil, let driver = drivers[index] { return !driver.isSettled }
+    return engine.tasks(pool: index)?.contains(wanted.task) != true
+  }
+
   private var earlyEndsAt: Instant { beganAt.instant.advanced(byMilliseconds: Server.earlyMax) }
 
   /// Moves to the next phase when the present one has come to its end.
@@ -145,7 +162,7 @@ extension Server {
       // One that was closed before it had a worker never has one.
       if pools.prefix(settings.pools.count).allSatisfy({ $0.isSettled || $0.isEnded }) {
         becomeReady()
-      } else if !isHoldingEarly {
+      } else {
         decideEarly()
       }
     case .ready, .stopped: break
@@ -183,12 +200,16 @@ extension Server {
       ])
   }
 
-  /// Decides the submissions that were held back. Those for a pool that has told no tasks yet are
-  /// refused as `poolNotReady`.
+  /// Decides the submissions that were held back and wait no more. Those for a pool that has told
+  /// no tasks yet are refused as `poolNotReady`.
   private func decideEarly() {
-    guard !early.isEmpty else { return }
-    for event in early { decide(event) }
-    early.removeAll()
+    let settled = pools.count { $0.isSettled }
+    guard !early.isEmpty, !isHoldingEarly || settled != settledEarly else { return }
+    settledEarly = settled
+    let due = early.filter { !waitsForPools($0) }
+    guard !due.isEmpty else { return }
+    early.removeAll { waitsForPools($0) }
+    for event in due { decide(event) }
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }
   }

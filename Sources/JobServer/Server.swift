@@ -49,6 +49,8 @@ final class Server {
   var requests = RequestTable()
   /// Submissions that came before the pools told their tasks; held for `Server.earlyMax`.
   var early: [Event] = []
+  /// How many pools had told theirs when those were looked at last.
+  var settledEarly = 0
   /// The pools that cannot start processes, by their position.
   var troubledPools: Set<Int> = []
   /// Requests with many submissions, which are decided one a turn.
@@ -334,11 +336,7 @@ final class Server {
   /// tasks waits until they have, for some seconds: the client sees a slower answer, not an error.
   func ask(_ request: Request, _ event: (RequestID) -> Event) {
     let event = event(requests.add(request))
-    switch event {
-    case .submissionReceived where isHoldingEarly, .mapReceived where isHoldingEarly:
-      early.append(event)
-    default: inbox.append(event)
-    }
+    if waitsForPools(event) { early.append(event) } else { inbox.append(event) }
   }
 }
 

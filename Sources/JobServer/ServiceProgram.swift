@@ -50,7 +50,11 @@ public enum ServiceProgram {
         fail("the fork server cannot be started: \(error)")
       }
     }
-    RootCommand.main()
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    if let why = CommandLineArguments.whyUnknown(arguments) {
+      RootCommand.exit(withError: ValidationError(why))
+    }
+    RootCommand.main(CommandLineArguments.prepared(arguments))
     exit(0)
   }
 

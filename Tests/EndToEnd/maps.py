@@ -60,6 +60,16 @@ class Upload:
     def send_bytes(self, data):
         self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
 
+    def fill(self):
+        """Sends until the service takes no more. Nothing can be sent after that."""
+        line = b'"' + b"x" * 65_000 + b'"\n'
+        self.socket.settimeout(0.5)
+        try:
+            while True:
+                self.send_bytes(line)
+        except TimeoutError:
+            self.socket.settimeout(20)
+
     def end(self):
         """Ends the body; the status and the body of the answer."""
         self.socket.sendall(b"0\r\n\r\n")
@@ -336,7 +346,41 @@ def cancelling(checks, service, http):
                  (status, handle["cancel_requested"], handle["error"]["code"]),
                  (202, True, "cancelled"))
     upload.close()
-    finished(http, "cut")
+    checks.equal("one that is final has no wish left",
+                 finished(http, "cut").get("cancel_requested"), None)
+
+
+def held_back(checks):
+    """That a client has left stands behind what it has sent, and what is held back is not read."""
+    def ended(identifier):
+        handle = http.get(f"/v1/maps/{identifier}").json
+        return handle if handle["ready"] else None
+
+    with Service("--processes", 2, "--body-timeout", 0.2) as service, service.connection() as http:
+        dead, alive, read = (
+            Upload(service, f"task=echo&chunksize=1&id={name}") for name in ("dead", "alive", "read"))
+        read.send(1)
+        reader = Reader(service, "read", buffer=1 << 16)
+        reader.line()
+        for upload in (dead, alive, read):
+            upload.fill()
+        dead.close()
+        status, handle = alive.answer()
+        checks.equal("who is held back while nobody reads is answered",
+                     (status, handle["error"]["code"]), (202, "broken_off"))
+        checks.that("… why", "nobody read the results for 2 s" in handle["error"]["message"], "why",
+                    handle["error"])
+        handle = wait_until(lambda: ended("dead"), 10)
+        checks.equal("… who has left is found out", (handle["state"], handle["error"]["code"]),
+                     ("failed", "broken_off"))
+        checks.equal("… and what came has run", handle["items"]["succeeded"], handle["total"])
+        checks.equal("a reader that does not read is waited for",
+                     wait_until(lambda: ended("read"), 2.5), None)
+        reader.close()
+        handle = wait_until(lambda: ended("read"), 10)
+        checks.equal("… but not one that has left", handle["error"]["code"], "broken_off")
+        for upload in (alive, read):
+            upload.close()
 
 
 def full_queue(checks):
@@ -490,6 +534,7 @@ def main():
         checks.run((reconnecting, service, http))
     with Service("--processes", 2) as service, service.connection(60) as http:
         checks.run((silent_clients, service, http))
+    checks.run(held_back)
     checks.run(full_queue)
     checks.run(programs)
     checks.run(crash)

@@ -14,7 +14,8 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, Service, configured, finished, look_at, run, temporary_folder, wait_for_state, wait_until)
+    MARK, Broken, Service, configured, finished, free_port, look_at, run, temporary_folder,
+    wait_for_state, wait_until)
 from line_workers import job_events, maps_of_workers
 from line_workers.asking import pids, resident, submit
 from line_workers.events import Events
@@ -324,6 +325,42 @@ def bad_beginnings(checks):
                     service.left())
 
 
+def slow_to_start(checks):
+    """Who wants a pool that is ready does not wait for another one."""
+    text = "pools: { never: { worker: [sleep, '60'], processes: 1, ready_timeout: 60 } }"
+    service = configured(text, "--processes", 1)
+    service.wanted_port = service.port = free_port()
+    service.launch()
+    wait_until(lambda: is_listening(service), 10)
+    with service.connection(timeout=30) as http, service.connection() as other:
+        pool = wait_until(
+            lambda: http.get("/v1/pools/default").json["state"] == "running", 10)
+        checks.that("one pool is ready", pool, True, pool)
+        checks.equal("… and the service is not", http.get("/readyz").status, 503)
+        for what, members in (("names that pool", {"pool": "default"}), ("names none", {})):
+            began = time.monotonic()
+            answer = http.submit("square", 3, target="/v1/jobs?wait=9", **members)
+            checks.equal(f"who {what} has its result", answer.json.get("result"), 9)
+            checks.at_most("… at once", (time.monotonic() - began) * 1_000, 1_000, "ms")
+        answer = http.post("/v1/maps?wait=9", {"task": "square", "items": [4], "pool": "default"})
+        checks.equal("a map, too", answer.json["state"], "succeeded")
+        answer = http.submit("square", 3, pool="no")
+        checks.equal("a pool that there is not is told", answer.status, 422)
+        other.send("POST", "/v1/jobs", b'{"task":"cube","args":[7]}',
+                   {"content-type": "application/json"})
+        http.submit("square", 3, target="/v1/jobs?wait=9")
+        checks.equal("whose task may be the other's waits for it", other.has_answer(), False)
+    service.end()
+
+
+def is_listening(service):
+    try:
+        with service.connection() as http:
+            return http.get("/livez").status == 200
+    except Broken:
+        return False
+
+
 def broken(http, name):
     pool = http.get(f"/v1/pools/{name}").json
     return pool if pool["state"] == "broken" else None
@@ -516,7 +553,7 @@ def main():
                 checks.that("… and leaves no process", wait_until(lambda: not service.left(), 2),
                             [], service.left())
         others = [maps_of_workers.whole_chunks, events_with_sync, pickle_is_forbidden_later,
-                  stops_reading, bad_beginnings, in_shell]
+                  stops_reading, bad_beginnings, slow_to_start, in_shell]
         checks.run(*(part for part in others if is_wanted(part)))
     finally:
         status = checks.finish()

@@ -63,6 +63,12 @@ import Testing
     }
   }
 
+  @Test func `a client's token is refused with what protects the service`() {
+    let error = refusal(environment: ["LIDO_TOKEN": "x", "LIDO_URL": "x", "LIDO_POOL": "x"])
+    #expect(error?.source == "LIDO_TOKEN")
+    #expect(error?.reason.contains("LIDO_TOKENS or --token-file") == true)
+  }
+
   @Test func `the variables of others are left alone`() {
     var environment = Dictionary(uniqueKeysWithValues: ForeignVariables.known.map { ($0, "x") })
     environment["LIDOS"] = "x"

@@ -148,7 +148,8 @@ enum JobAnswers {
     case .idempotencyMismatch(let id):
       Problem(
         status: 422, code: .idempotencyMismatch,
-        detail: "this id or key belongs to '\(id)', which was submitted with another payload")
+        detail: "this id or key belongs to '\(id)', a job or a map (they share their ids) that was "
+          + "submitted with another payload")
     case .draining: draining
     case .readOnly: readOnly
     case .notCancellable(let state):

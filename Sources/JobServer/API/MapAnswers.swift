@@ -89,7 +89,7 @@ enum MapAnswers {
   private static func writeOptions(of map: JobMap, to writer: inout JSONWriter) {
     let options = map.effectiveOptions
     writer.member("max_attempts", integer: options.attemptsMax)
-    if map.isCancelRequested { writer.member("cancel_requested", bool: true) }
+    if map.isCancelRequested, !map.state.isFinal { writer.member("cancel_requested", bool: true) }
     if let timeout = options.timeout { writer.member("timeout", number: Double(timeout) / 1_000) }
     if options.encoding != .json { writer.member("encoding", string: options.encoding.rawValue) }
     writer.memberIfPresent("main", string: options.main)

@@ -87,7 +87,7 @@ extension Server {
   ) throws(Problem) -> HTTPAnswer {
     try requireQuery(request, [])
     guard request.body.isEmpty || request.body == Array("{}".utf8) else {
-      throw Problem.invalid("nothing can be said with this request: it has no body", at: "")
+      throw Problem.invalid("this request takes no body", at: "")
     }
     let name = engine.name(ofPool: try poolNamed(in: request))
     ask(Request(response: later())) { event(name, $0) }

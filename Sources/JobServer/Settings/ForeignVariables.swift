@@ -5,7 +5,7 @@ enum ForeignVariables {
   /// Names that other parts of this project, its tests and its clients read.
   static let known: Set = [
     "LIDO_ATTEMPT", "LIDO_BIN", "LIDO_BOOT", "LIDO_CHANNEL", "LIDO_FUZZ_CASES", "LIDO_JOB_ID",
-    "LIDO_SEED", "LIDO_TASK", "LIDO_TEST_BIN", "LIDO_TOKENS", "LIDO_URL",
+    "LIDO_POOL", "LIDO_SEED", "LIDO_TASK", "LIDO_TEST_BIN", "LIDO_TOKENS", "LIDO_URL",
   ]
 
   /// Refuses the first variable, by name, that looks like a setting and is none.
@@ -16,6 +16,12 @@ enum ForeignVariables {
         && !isFromKubernetes(name, value)
     }
     guard let stranger = strangers.keys.min() else { return }
+    if stranger == "LIDO_TOKEN" {
+      throw SettingError(
+        source: stranger,
+        reason: "it is what clients send, and protects nothing here: the service takes "
+          + "\(TokenVariable.name) or --token-file; unset it for this program")
+    }
     throw SettingError(
       source: stranger,
       reason: "no such setting\(Spelling.hint(for: stranger, among: settings)); the settings are: "

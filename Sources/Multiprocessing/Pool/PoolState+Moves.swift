@@ -180,6 +180,11 @@ extension PoolState {
     actions.append(.revoke(worker: workers[index]!.id, last: workers[index]!.lastOrdinal))
   }
 
+  private func seconds(_ nanoseconds: UInt64) -> String {
+    let seconds = Double(nanoseconds) / 1e9
+    return seconds == seconds.rounded() ? "\(Int(seconds)) s" : "\(seconds) s"
+  }
+
   /// The worker's phase has lasted too long.
   mutating func overdue(_ index: Int, at now: UInt64) {
     switch workers[index]!.phase {
@@ -189,7 +194,9 @@ extension PoolState {
         workers[index]!.reason =
           worker.hasHungUp
           ? "it closed its channel before it was ready"
-          : worker.hasSaidHello ? "it was not ready in time" : "it did not say hello in time"
+          : worker.hasSaidHello
+            ? "it was not ready in time, \(seconds(settings.initializerMax ?? settings.helloMax))"
+            : "it did not say hello in time, \(seconds(settings.helloMax))"
       }
       kill(index)
     case .leaving where !workers[index]!.hasHungUp || workers[index]!.inFlight.isEmpty:

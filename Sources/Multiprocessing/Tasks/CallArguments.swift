@@ -111,6 +111,11 @@ struct CallArguments {
       if case .wrongType(let expected, let found) = error.reason, error.offset == 0 {
         throw .argument("expected a value of type \(expected), found one of type \(found)")
       }
+      if case .notAnInteger = error.reason, error.offset == 0 {
+        let found = String(decoding: json.prefix(50), as: UTF8.self)
+        throw .argument(
+          "expected a whole number, without a fraction and an exponent, found \(found)")
+      }
       throw .argument("\(error)")
     }
   }

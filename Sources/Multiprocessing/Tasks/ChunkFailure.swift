@@ -33,14 +33,14 @@ struct ChunkFailure {
 
   /// Writes what `TaskFailure` does, and more members.
   ///
-  /// - Parameter values: the results before the item, as an array, for who wants them; the error
-  ///   itself is then left out.
+  /// - Parameter values: the results before the item, as an array, for who wants them; what only a
+  ///   program with the same tasks can use is then left out.
   func write(to writer: inout JSONWriter, values: [UInt8]? = nil) {
     writer.beginObject()
     writer.member("code", string: failure.code.rawValue)
     writer.member("type", string: TaskFailure.cut(failure.type))
     writer.member("message", string: TaskFailure.cut(failure.message))
-    writer.member("traceback", string: traceback)
+    if values == nil { writer.member("traceback", string: traceback) }
     writer.name("pid")
     writer.integer(Int(getpid()))
     if let item {

@@ -195,7 +195,7 @@ def _trace(error: BaseException) -> str:
         return f"{type(error).__qualname__}\n"
 
 
-_OWN = ("lido.worker", "lido.calls")
+_OWN = ("lido.worker", "lido.calls", "lido.names")
 
 
 def _message(error: BaseException) -> str:
