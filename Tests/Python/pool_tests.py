@@ -47,6 +47,10 @@ class Thing:
         return type(other) is type(self) and other.x == self.x
 
 
+def set_up_with_thing(*args):
+    functions.initialize(Thing(args))
+
+
 def double_thing(thing):
     return Thing(thing.x * 2)
 
@@ -466,6 +470,21 @@ class PoolTest(unittest.TestCase):
         self.assertIn("no set-up today", str(caught.exception))
         with self.assertRaises(TypeError):
             lido.Pool(1, 1)
+
+    def test_initializers_that_need_the_script(self):
+        pool = self.other_pool(1, functools.partial(set_up_with_thing, 1), (2,))
+        self.assertEqual(pool.apply(functions.settings), (Thing((1, 2)),))
+        pool = self.other_pool(1, functions.initialize, (Thing(1),))
+        self.assertEqual(pool.apply(functions.settings), (Thing(1),))
+        with Service(allow_main=False, folders=[HERE]) as service:
+            with lido.Pool(1, functions.initialize, (1,), url=service.url) as pool:
+                self.assertEqual(pool.apply(functions.settings), (1,))
+            for initializer, args in (
+                    (functools.partial(set_up_with_thing, 1), ()),
+                    (functions.initialize, (Thing(1),))):
+                with self.assertRaises(lido.ServiceError) as caught:
+                    lido.Pool(1, initializer, args, url=service.url)
+                self.assertIn("allow_main: true", str(caught.exception))
 
     def test_maxtasksperchild_is_of_chunks(self):
         pool = self.other_pool(1, maxtasksperchild=1)

@@ -88,10 +88,14 @@ class Pool:
                 "it is loaded: put that under `if __name__ == \"__main__\":`")
         self._service = PoolService(url, token)
         self._script = names.main_script()
+        # Whether workers load it: None for a service that does not say. Until the pool is made, as
+        # the service has not refused.
+        self._allow_main: Optional[bool] = True
         template = template or os.environ.get("LIDO_POOL") or "python"
         self._create(
             template, processes, initializer, list(initargs), maxtasksperchild, allow_pickle)
         self._processes: int = self._service.handle["processes"]
+        self._allow_main = self._service.handle.get("allow_main")
         self._prefix = uuid.uuid4().hex
         self._ids = itertools.count(1)
         self._routes: Dict[Any, Route] = {}
@@ -243,7 +247,7 @@ class Pool:
         while True:
             name, main, packed = None, None, initargs
             if initializer is not None:
-                route = self._new_route(initializer, True)
+                route = self._new_route(initializer)
                 name, main = route.task(), route.main
                 if route.packed is not None:
                     packed = [route.packed, *initargs]
@@ -253,13 +257,13 @@ class Pool:
                     maxtasksperchild, main, self._pickles)
                 return
             except ServiceError as error:
-                if error.code == "main_not_allowed" and name is not None:
-                    raise TaskNotFound(
-                        f"{name} is of the script itself, which this pool does not load; "
-                        f"{names.WAYS_OUT}") from error
-                if error.code != "pickle_not_allowed" or allow_pickle or not self._pickles:
+                if error.code == "main_not_allowed" and main is not None:
+                    # The initializer may do without the script; if not, the next turn tells.
+                    self._allow_main = False
+                elif error.code == "pickle_not_allowed" and self._pickles and not allow_pickle:
+                    self._pickles = False
+                else:
                     raise
-            self._pickles = False
 
     def _check_running(self) -> None:
         # Nothing of it runs in a child of a fork, and its locks may be held there for ever.
@@ -280,7 +284,7 @@ class Pool:
                 self._routes[function] = route
         return route
 
-    def _new_route(self, function: Callable[..., Any], is_initializer: bool = False) -> Route:
+    def _new_route(self, function: Callable[..., Any]) -> Route:
         name = names.name_of(function)
         if name is None:
             if not self._pickles:
@@ -289,23 +293,21 @@ class Pool:
                     "pool takes no pickles")
             # Raises what multiprocessing raises for a lambda, and for what is within a function.
             pickle.dumps(function, codec.PICKLE_PROTOCOL)
-            return Route("", function, self._script_for(False, is_initializer))
+            return Route("", function, self._script_for(False))
         is_main = name.startswith("__main__:")
-        if is_main and self._script is None:
-            raise TaskNotFound(f"{name} is of a program that is no file: {names.NO_SCRIPT}")
-        if is_main and not self._may_load_script(is_initializer):
+        if is_main and (self._script is None or self._allow_main is False):
+            module_name = names.name_within_module(name)
+            if module_name is not None:
+                return Route(module_name, None, self._script_for(False))
+            if self._script is None:
+                raise TaskNotFound(f"{name} is of a program that is no file: {names.NO_SCRIPT}")
             raise TaskNotFound(
                 f"{name} is of the program itself, which this pool does not load; {names.WAYS_OUT}")
-        return Route(name, None, self._script_for(is_main, is_initializer))
+        return Route(name, None, self._script_for(is_main))
 
-    def _script_for(self, is_main: bool, is_initializer: bool) -> Optional[str]:
+    def _script_for(self, is_main: bool) -> Optional[str]:
         """The script to be named: where it is allowed always, for what lies beside it."""
-        if is_initializer or self._service.handle.get("allow_main") is None:
-            return self._script if is_main else None
-        return self._script if self._service.handle["allow_main"] else None
-
-    def _may_load_script(self, is_initializer: bool) -> bool:
-        return is_initializer or self._service.handle.get("allow_main") is not False
+        return self._script if self._allow_main or is_main else None
 
     def _members(self, route: Route, identifier: str, how: str = "call") -> Dict[str, Any]:
         """What a submission says besides its values."""

@@ -111,7 +111,23 @@ class Worker:
         if script is not None:
             self.functions.use_script(script, answers.needs_script(initargs, pickles))
         function = self.functions.find(initializer, script)
-        function(*codec.decode_list(initargs, pickles))
+        try:
+            args = codec.decode_list(initargs, pickles)
+        except Exception as error:
+            raise self.undecodable(error, initargs, pickles, script is not None)
+        function(*args)
+
+    def undecodable(
+        self, error: Exception, values: List[Any], pickles: bool, has_script: bool
+    ) -> Exception:
+        """Why arguments could not be read: the script may be what is missing."""
+        may_load = self.functions.allow_main
+        if may_load and has_script or not answers.needs_script(values, pickles):
+            return error
+        what = "an argument is of a class, or a function, of the submitter's program itself, and "
+        if may_load:
+            return TaskNotFound(f"{what}the submission names no script (main): {NO_SCRIPT}")
+        return TaskNotFound(f"{what}this pool does not load that; {WAYS_OUT}")
 
     # Reading, in a thread of its own: a cancel comes while a call runs
 
@@ -345,14 +361,7 @@ class Call:
         return b'{"return":%d,"value":%b}\n' % (self.number, text)
 
     def _undecodable(self, error: Exception, values: List[Any]) -> Exception:
-        """Why arguments could not be read: the script may be what is missing."""
-        may_load = self._worker.functions.allow_main
-        if may_load and self._has_script or not answers.needs_script(values, self.pickles):
-            return error
-        what = "an argument is of a class, or a function, of the submitter's program itself, and "
-        if may_load:
-            return TaskNotFound(f"{what}the submission names no script (main): {NO_SCRIPT}")
-        return TaskNotFound(f"{what}this pool does not load that; {WAYS_OUT}")
+        return self._worker.undecodable(error, values, self.pickles, self._has_script)
 
     def _chunk_raised(
         self, index: int, values: List[Any], error: Exception, code: str
