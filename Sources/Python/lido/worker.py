@@ -61,7 +61,7 @@ class Worker:
         signal.signal(signal.SIGTERM, self._terminated)
         os.register_at_fork(
             before=_hold_signals, after_in_parent=_release_signals,
-            after_in_child=_restore_signals)
+            after_in_child=_be_no_worker)
         threading.Thread(target=self._read, name="lido channel", daemon=True).start()
         first = self._calls.get()
         if first is None or not self._set_up(codec.loads(first).get("setup") or {}):
@@ -250,7 +250,7 @@ class Worker:
 
 
 # A child that a function forks is no worker: signals do there what they do anywhere, from its
-# first moment on.
+# first moment on, and nobody is told what it says.
 
 
 def _hold_signals() -> None:
@@ -261,7 +261,8 @@ def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
-def _restore_signals() -> None:
+def _be_no_worker() -> None:
+    tasks.forget()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _release_signals()
