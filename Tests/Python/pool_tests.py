@@ -491,6 +491,16 @@ class PoolTest(unittest.TestCase):
         self.assertEqual(len(set(pool.map(functions.pid, range(6), chunksize=3))), 2)
         self.assertEqual(len(set(pool.map(functions.pid, range(4), chunksize=1))), 4)
 
+    def test_maxtasksperchild_that_is_left_out_is_the_service_s(self):
+        with Service(maxtasksperchild=1, folders=[HERE]) as service:
+            for given, pids in (({}, 4), ({"maxtasksperchild": None}, 1)):
+                with lido.Pool(1, url=service.url, **given) as pool:
+                    self.assertEqual(
+                        len(set(pool.map(functions.pid, range(4), chunksize=1))), pids)
+        for wrong in (0, -1, 0.5, "12"):
+            with self.assertRaises(ValueError):
+                lido.Pool(1, maxtasksperchild=wrong)
+
     def test_a_pool_that_nobody_holds_ends(self):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -24,6 +24,16 @@ Callback = Optional[Callable[[Any], Any]]
 INIT = "INIT"
 
 
+class _OfTemplate:
+    """What was left out, where None has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "<the template's>"
+
+
+_OF_TEMPLATE: Any = _OfTemplate()
+
+
 class Route:
     """How the calls of one function travel: the name of the task, and what each submission says
     besides its values."""
@@ -64,22 +74,21 @@ class Pool:
 
     def __init__(
         self, processes: Optional[int] = None, initializer: Optional[Callable[..., Any]] = None,
-        initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = None, context: Any = None,
-        *, template: Optional[str] = None, url: Optional[str] = None, token: Optional[str] = None,
-        allow_pickle: Optional[bool] = None,
+        initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = _OF_TEMPLATE,
+        context: Any = None, *, template: Optional[str] = None, url: Optional[str] = None,
+        token: Optional[str] = None, allow_pickle: Optional[bool] = None,
     ) -> None:
         """The arguments of `multiprocessing.Pool`; `context` is ignored. `template` names the
-        configured pool whose kind of worker is taken (`LIDO_POOL`, or `python`); `processes` left
-        out is what that has. `url` and `token` are `LIDO_URL` and `LIDO_TOKEN`. `allow_pickle` left
-        out takes pickles where the service permits them. Raises what `multiprocessing.Pool` does,
-        `ServiceError`, `Unreachable`."""
+        configured pool whose kind of worker is taken (`LIDO_POOL`, or `python`); `processes` and
+        `maxtasksperchild` left out are what that has, and the latter as None is never. `url` and
+        `token` are `LIDO_URL` and `LIDO_TOKEN`. `allow_pickle` left out takes pickles where the
+        service permits them. Raises what `multiprocessing.Pool` does, `ServiceError`,
+        `Unreachable`."""
         self._state = INIT
         self._process = os.getpid()
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
-        if maxtasksperchild is not None:
-            if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
-                raise ValueError("maxtasksperchild must be a positive int or None")
+        calls_max = _calls_max(maxtasksperchild)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if tasks.is_loading_script:
@@ -92,8 +101,7 @@ class Pool:
         # the service has not refused.
         self._allow_main: Optional[bool] = True
         template = template or os.environ.get("LIDO_POOL") or "python"
-        self._create(
-            template, processes, initializer, list(initargs), maxtasksperchild, allow_pickle)
+        self._create(template, processes, initializer, list(initargs), calls_max, allow_pickle)
         self._processes: int = self._service.handle["processes"]
         self._allow_main = self._service.handle.get("allow_main")
         self._prefix = uuid.uuid4().hex
@@ -241,7 +249,7 @@ class Pool:
     def _create(
         self, template: str, processes: Optional[int],
         initializer: Optional[Callable[..., Any]], initargs: List[Any],
-        maxtasksperchild: Optional[int], allow_pickle: Optional[bool],
+        calls_max: Optional[int], allow_pickle: Optional[bool],
     ) -> None:
         self._pickles = allow_pickle is not False
         while True:
@@ -254,7 +262,7 @@ class Pool:
             try:
                 self._service.create(
                     template, processes, name, codec.encode_list(packed, self._pickles),
-                    maxtasksperchild, main, self._pickles)
+                    calls_max, main, self._pickles)
                 return
             except ServiceError as error:
                 if error.code == "main_not_allowed" and main is not None:
@@ -421,6 +429,17 @@ class Pool:
         if chunksize == 1:
             return iterator
         return (value for value in iterator)
+
+
+def _calls_max(maxtasksperchild: Any) -> Optional[int]:
+    """As the service has it: 0 is never, and None what its operator says."""
+    if maxtasksperchild is _OF_TEMPLATE:
+        return None
+    if maxtasksperchild is None:
+        return 0
+    if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
+        raise ValueError("maxtasksperchild must be a positive int or None")
+    return maxtasksperchild
 
 
 def _packed(route: Route, items: List[Any], star: bool, bytes_max: int) -> List[bytes]:

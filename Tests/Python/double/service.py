@@ -23,6 +23,7 @@ class Service:
     def __init__(
         self, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
         line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20,
+        maxtasksperchild=None,
     ):
         self.changed = threading.Condition()
         self.allow_pickle = allow_pickle
@@ -32,6 +33,7 @@ class Service:
         self.modules = list(modules)
         self.line_bytes_max = line_bytes_max
         self.jobs_max = jobs_max
+        self.maxtasksperchild = maxtasksperchild  # What pools have that say nothing.
         self.body_bytes_max = body_bytes_max
         self.jobs = {}
         self.maps = {}
