@@ -486,6 +486,14 @@ class PoolTest(unittest.TestCase):
                     lido.Pool(1, initializer, args, url=service.url)
                 self.assertIn("allow_main: true", str(caught.exception))
 
+    def test_initargs_that_are_too_long(self):
+        for size, status in ((1 << 20, 400), (9 << 20, 413)):
+            with self.assertRaises(lido.ServiceError) as caught:
+                lido.Pool(1, functions.initialize, ("x" * size,))
+            self.assertEqual(caught.exception.status, status)
+            for part in ("initargs", f"take {size + 4} bytes", "1 MiB", "from a file"):
+                self.assertIn(part, str(caught.exception))
+
     def test_maxtasksperchild_is_of_chunks(self):
         pool = self.other_pool(1, maxtasksperchild=1)
         self.assertEqual(len(set(pool.map(functions.pid, range(6), chunksize=3))), 2)

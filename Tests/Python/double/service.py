@@ -104,6 +104,9 @@ class Service:
             raise Refused(422, "pickle_not_allowed", "the service permits no pickles")
         if options.get("main") and not self.allow_main:
             raise Refused(422, "main_not_allowed", "the pool loads no script")
+        if len(json.dumps(options.get("initargs"))) > 1 << 20:
+            place = {"pointer": "/initargs", "detail": "at most 1048576 bytes"}
+            raise Refused(400, "invalid_request", place["detail"], errors=[place])
         name = options.get("name") or f"pool-{uuid.uuid4().hex[:8]}"
         if name in self.pools:
             raise Refused(409, "conflict", f"there is a pool {name}")
