@@ -279,10 +279,11 @@ def _run_script(path: str) -> types.ModuleType:
     is a module (`python -m`) is so within its package, which is imported first."""
     module = types.ModuleType("__mp_main__")
     _, name = _folder_and_module(path)
-    module.__file__ = path = os.path.normpath(path)
     if name is not None:
+        path = os.path.normpath(path)  # Without the mark.
         module.__spec__ = importlib.util.spec_from_file_location(name, path)
         module.__package__ = name.rpartition(".")[0]
+    module.__file__ = path
     before = sys.modules.get("__main__"), sys.modules.get("__mp_main__")
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     tasks.is_loading_script = True

@@ -266,9 +266,9 @@ def _is_of_initargs(error: ServiceError) -> bool:
 def _initargs_refused(error: ServiceError, size: int) -> ServiceError:
     return ServiceError(
         error.status, error.code,
-        f"the initargs, which each worker gets, take {size} bytes as they are sent, and the service "
-        "takes at most 1 MiB; what is larger the initializer reads itself, from a file whose path "
-        f"it is given ({error.detail})", error.errors, error.retry_after)
+        f"the initargs, which each worker gets, take {size} bytes as they are sent, and the "
+        "service takes at most 1 MiB; what is larger the initializer reads itself, from a file "
+        f"whose path it is given ({error.detail})", error.errors, error.retry_after)
 
 
 def map_body(members: Mapping[str, Any], items: bytes) -> bytes:

@@ -84,8 +84,8 @@ def task(
 
 def progress(value: Optional[float], message: Optional[str] = None) -> None:
     """Tells how far the running job is: `value` from 0 to 1 by custom, `message` for people. Does
-    nothing outside of a worker, so that the function runs anywhere, nor after the job's end. A child
-    that a worker forks is outside."""
+    nothing outside of a worker, so that the function runs anywhere, nor after the job's end. A
+    child that a worker forks is outside."""
     current = _current()
     if current is not None:
         current.progress(value, message)
