@@ -47,6 +47,10 @@ class Thing:
         return type(other) is type(self) and other.x == self.x
 
 
+def set_up_with_thing(*args):
+    functions.initialize(Thing(args))
+
+
 def double_thing(thing):
     return Thing(thing.x * 2)
 
@@ -467,10 +471,43 @@ class PoolTest(unittest.TestCase):
         with self.assertRaises(TypeError):
             lido.Pool(1, 1)
 
+    def test_initializers_that_need_the_script(self):
+        pool = self.other_pool(1, functools.partial(set_up_with_thing, 1), (2,))
+        self.assertEqual(pool.apply(functions.settings), (Thing((1, 2)),))
+        pool = self.other_pool(1, functions.initialize, (Thing(1),))
+        self.assertEqual(pool.apply(functions.settings), (Thing(1),))
+        with Service(allow_main=False, folders=[HERE]) as service:
+            with lido.Pool(1, functions.initialize, (1,), url=service.url) as pool:
+                self.assertEqual(pool.apply(functions.settings), (1,))
+            for initializer, args in (
+                    (functools.partial(set_up_with_thing, 1), ()),
+                    (functions.initialize, (Thing(1),))):
+                with self.assertRaises(lido.ServiceError) as caught:
+                    lido.Pool(1, initializer, args, url=service.url)
+                self.assertIn("allow_main: true", str(caught.exception))
+
+    def test_initargs_that_are_too_long(self):
+        for size, status in ((1 << 20, 400), (9 << 20, 413)):
+            with self.assertRaises(lido.ServiceError) as caught:
+                lido.Pool(1, functions.initialize, ("x" * size,))
+            self.assertEqual(caught.exception.status, status)
+            for part in ("initargs", f"take {size + 4} bytes", "1 MiB", "from a file"):
+                self.assertIn(part, str(caught.exception))
+
     def test_maxtasksperchild_is_of_chunks(self):
         pool = self.other_pool(1, maxtasksperchild=1)
         self.assertEqual(len(set(pool.map(functions.pid, range(6), chunksize=3))), 2)
         self.assertEqual(len(set(pool.map(functions.pid, range(4), chunksize=1))), 4)
+
+    def test_maxtasksperchild_that_is_left_out_is_the_service_s(self):
+        with Service(maxtasksperchild=1, folders=[HERE]) as service:
+            for given, pids in (({}, 4), ({"maxtasksperchild": None}, 1)):
+                with lido.Pool(1, url=service.url, **given) as pool:
+                    self.assertEqual(
+                        len(set(pool.map(functions.pid, range(4), chunksize=1))), pids)
+        for wrong in (0, -1, 0.5, "12"):
+            with self.assertRaises(ValueError):
+                lido.Pool(1, maxtasksperchild=wrong)
 
     def test_a_pool_that_nobody_holds_ends(self):
         with warnings.catch_warnings(record=True) as caught:

@@ -191,6 +191,33 @@ def ends_a_child():
     return [process.exitcode, -os.WTERMSIG(os.waitpid(child, 0)[1])]
 
 
+def tells_in_children(value):
+    """The exit codes of children that say what a function may: one of multiprocessing, one that was
+    forked by hand, and one whose context is a copy of this one's."""
+    context = contextvars.copy_context()
+
+    def say():
+        lido.progress(value)
+        lido.item(value)
+        if lido.cancelled() or lido.current_job() is not None:
+            raise SystemExit(2)
+    process = multiprocessing.get_context("fork").Process(target=say)
+    process.start()
+    process.join()
+    codes = [process.exitcode]
+    for call in (say, lambda: context.run(say)):
+        child = os.fork()
+        if child == 0:
+            try:
+                call()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        codes.append(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+    lido.item(value)
+    return codes
+
+
 def tells(count):
     for number in range(count):
         lido.progress(number / count, f"{number} done")

@@ -295,6 +295,12 @@ class WorkerTest(unittest.TestCase):
             self.assertEqual(worker.receive(), {"item": number, "value": "x" * 100_000})
         self.assertEqual(worker.receive(), {"return": number, "value": 20})
 
+    def test_children_of_a_fork_tell_nothing(self):
+        worker = self.ready()
+        number = worker.begin("worker_functions:tells_in_children", 1)
+        self.assertEqual(worker.receive(), {"item": number, "value": 1})
+        self.assertEqual(worker.receive(), {"return": number, "value": [0, 0, 0]})
+
     def test_a_thread_that_outlives_its_job(self):
         worker = self.ready()
         number = worker.begin("worker_functions:leaves_a_thread")

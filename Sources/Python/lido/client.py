@@ -438,6 +438,9 @@ def named(task: Task) -> Tuple[str, Optional[str]]:
         raise ValueError(f"{task!r} has no name by which a worker finds it")
     if not name.startswith("__main__:"):
         return name, None
+    module_name = None if isinstance(task, str) else names.name_within_module(name)
+    if module_name is not None:  # So the pool need not load scripts.
+        return module_name, None
     script = names.main_script()
     if script is None:
         raise ValueError(f"{name} is defined in no file: put it in a module")

@@ -8,13 +8,16 @@ dict that looks just like that, so that nothing is ambiguous. The service opens 
 """
 
 import base64
+import io
 import json
 import pickle
-from typing import Any, List, Optional, Sequence, Set, cast
+from typing import Any, Dict, List, Optional, Sequence, Set, cast
+
+from lido.errors import TaskNotFound
 
 __all__ = [
     "DEPTH_MAX", "EncodingError", "decode", "decode_list", "encode", "encode_lines", "encode_list",
-    "loads"]
+    "loads", "not_imported", "unpickle"]
 
 #: The most containers within one another that travel as JSON. The service reads 64, those of its
 #: own around the value included.
@@ -32,6 +35,11 @@ _NUMBERS = frozenset({type(None), bool, int, float})
 _KEYS = frozenset({str})
 _encoder = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"))
+
+
+#: Modules of which no pickle may be, with the reason: this program is such a one itself, and
+#: unpickling would import another copy of it, whose classes are not the program's.
+not_imported: Dict[str, str] = {}
 
 
 class EncodingError(TypeError):
@@ -92,8 +100,24 @@ def decode(value: Any, pickles: bool = False) -> Any:
     """The value that `loads` read a part of. Pickles are opened only when `pickles` is true, and
     then whatever unpickling raises comes out of here."""
     if pickles and _looks_pickled(value, True) and type(value["pickle"]) is str:
-        return pickle.loads(base64.b64decode(value["pickle"], validate=True))
+        return unpickle(base64.b64decode(value["pickle"], validate=True))
     return value
+
+
+def unpickle(packed: bytes) -> Any:
+    """What a pickle holds. Raises whatever that raises, and `TaskNotFound` for what is of one
+    of `not_imported`."""
+    return _Unpickler(io.BytesIO(packed)).load() if not_imported else pickle.loads(packed)
+
+
+class _Unpickler(pickle.Unpickler):
+    """One that leaves `not_imported` alone."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle names."""
+        if module in not_imported:
+            raise TaskNotFound(f"a value is of {module}.{name}, and {not_imported[module]}")
+        return super().find_class(module, name)
 
 
 def decode_list(values: List[Any], pickles: bool = False) -> List[Any]:

@@ -8,10 +8,10 @@ import sys
 import types
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
-from lido import tasks
+from lido import codec, tasks
 from lido.errors import TaskNotFound
 
-__all__ = ["Functions", "main_script", "name_of"]
+__all__ = ["Functions", "main_script", "name_of", "name_within_module"]
 
 WAYS_OUT = (
     "two ways out: move it to a module that the workers can import (a file in their working "
@@ -40,20 +40,62 @@ def name_of(function: Callable[..., Any]) -> Optional[str]:
         found = getattr(found, part, None)
     if found is not function and (not isinstance(owner, type) or found != function):
         return None
-    if module == "__main__":
-        spec = getattr(sys.modules["__main__"], "__spec__", None)
-        if spec is not None:  # python -m package.module: it can be imported by its own name.
-            module = spec.name
     return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
 
 
+def own_module() -> Optional[str]:
+    """The name of the module that this program is (`python -m package.module`), or None."""
+    name = getattr(getattr(sys.modules.get("__main__"), "__spec__", None), "name", None)
+    return None if name == "__main__" else name  # Which a folder and an archive are run as.
+
+
+def name_within_module(name: str) -> Optional[str]:
+    """A name of the program itself, for workers that do not load it: under `python -m` it is a
+    module that they may be able to import. None where it is not. Values of its classes would come
+    back as another module's, and are refused from now on."""
+    module = own_module()
+    if module is None:
+        return None
+    codec.not_imported[module] = (
+        f"as this program is {module} itself (python -m), that would be another class than its "
+        f"own; {WAYS_OUT}")
+    return f"{module}:{name.partition(':')[2]}"
+
+
+#: Stands in the path of a script before the part that is the name of its module: a worker is told
+#: `/root/./package/module.py`, which is still the path of that file.
+_MARK = "/./"
+
+
 def main_script() -> Optional[str]:
-    """The path of the script that this program is, or None where it is none: an interactive
-    session, `-c`."""
+    """The path of the script that this program is, with a mark before its package if it is a module
+    (`python -m`). None where there is none that a worker could load: an interactive session, `-c`,
+    a module that does not lie where its name says."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     if not isinstance(path, str) or not os.path.isfile(path):
         return None
-    return os.path.abspath(path)
+    path = os.path.abspath(path)
+    name = own_module()
+    if name is None:
+        return path
+    end = "/" + name.replace(".", "/") + ".py"
+    return path[:-len(end)] + _MARK + end[1:] if path.endswith(end) else None
+
+
+def _folder_and_module(script: str) -> Tuple[str, Optional[str]]:
+    """Of a path that `main_script` made: what belongs on `sys.path`, and the name of the module."""
+    root, mark, rest = script.partition(_MARK)
+    if not mark or not rest.endswith(".py"):
+        return os.path.dirname(script), None
+    return root or "/", rest[:-len(".py")].replace("/", ".")
+
+
+def _make_importable(folder: str) -> None:
+    if folder in sys.path:
+        return
+    # The worker's own packages stay before those of an environment that the submitter runs in.
+    is_last = os.path.basename(folder) in ("site-packages", "dist-packages")
+    sys.path.insert(len(sys.path) if is_last else 0, folder)
 
 
 class Script:
@@ -102,9 +144,7 @@ class Functions:
             if is_needed:
                 raise TaskNotFound(f"this pool does not load the submitter's script; {WAYS_OUT}")
             return
-        folder = os.path.dirname(path)
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
+        _make_importable(_folder_and_module(path)[0])
         if not is_needed:
             return
         try:
@@ -203,9 +243,12 @@ class Functions:
         except ModuleNotFoundError as error:
             if error.name is None or not (module_name + ".").startswith(error.name + "."):
                 raise  # It is there, and what it imports is not.
+            way_out = "" if self.allow_main else (
+                "; with `allow_main: true` for the pool in lido.yaml, workers that see the same "
+                "file system find the modules that lie beside the submitter's program")
             raise TaskNotFound(
                 f"the worker cannot import {module_name}: it is neither in its working folder "
-                f"({os.getcwd()}) nor on its PYTHONPATH") from None
+                f"({os.getcwd()}) nor on its PYTHONPATH{way_out}") from None
 
 
 _OPEN = (
@@ -232,13 +275,21 @@ def _load(place: str) -> types.ModuleType:
 
 def _run_script(path: str) -> types.ModuleType:
     """Loads a script as multiprocessing's spawn does: as `__mp_main__`, so that what stands under
-    `if __name__ == "__main__"` is left out, and then as `__main__`, for what is pickled."""
+    `if __name__ == "__main__"` is left out, and then as `__main__`, for what is pickled. One that
+    is a module (`python -m`) is so within its package, which is imported first."""
     module = types.ModuleType("__mp_main__")
+    _, name = _folder_and_module(path)
+    if name is not None:
+        path = os.path.normpath(path)  # Without the mark.
+        module.__spec__ = importlib.util.spec_from_file_location(name, path)
+        module.__package__ = name.rpartition(".")[0]
     module.__file__ = path
     before = sys.modules.get("__main__"), sys.modules.get("__mp_main__")
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     tasks.is_loading_script = True
     try:
+        if module.__package__:
+            importlib.import_module(module.__package__)
         with open(path, "rb") as file:
             code = compile(file.read(), path, "exec")
         exec(code, module.__dict__)

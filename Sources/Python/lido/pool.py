@@ -24,6 +24,16 @@ Callback = Optional[Callable[[Any], Any]]
 INIT = "INIT"
 
 
+class _OfTemplate:
+    """What was left out, where None has a meaning of its own."""
+
+    def __repr__(self) -> str:
+        return "<the template's>"
+
+
+_OF_TEMPLATE: Any = _OfTemplate()
+
+
 class Route:
     """How the calls of one function travel: the name of the task, and what each submission says
     besides its values."""
@@ -64,22 +74,21 @@ class Pool:
 
     def __init__(
         self, processes: Optional[int] = None, initializer: Optional[Callable[..., Any]] = None,
-        initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = None, context: Any = None,
-        *, template: Optional[str] = None, url: Optional[str] = None, token: Optional[str] = None,
-        allow_pickle: Optional[bool] = None,
+        initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = _OF_TEMPLATE,
+        context: Any = None, *, template: Optional[str] = None, url: Optional[str] = None,
+        token: Optional[str] = None, allow_pickle: Optional[bool] = None,
     ) -> None:
         """The arguments of `multiprocessing.Pool`; `context` is ignored. `template` names the
-        configured pool whose kind of worker is taken (`LIDO_POOL`, or `python`); `processes` left
-        out is what that has. `url` and `token` are `LIDO_URL` and `LIDO_TOKEN`. `allow_pickle` left
-        out takes pickles where the service permits them. Raises what `multiprocessing.Pool` does,
-        `ServiceError`, `Unreachable`."""
+        configured pool whose kind of worker is taken (`LIDO_POOL`, or `python`); `processes` and
+        `maxtasksperchild` left out are what that has, and the latter as None is never. `url` and
+        `token` are `LIDO_URL` and `LIDO_TOKEN`. `allow_pickle` left out takes pickles where the
+        service permits them. Raises what `multiprocessing.Pool` does, `ServiceError`,
+        `Unreachable`."""
         self._state = INIT
         self._process = os.getpid()
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
-        if maxtasksperchild is not None:
-            if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
-                raise ValueError("maxtasksperchild must be a positive int or None")
+        calls_max = _calls_max(maxtasksperchild)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if tasks.is_loading_script:
@@ -88,10 +97,13 @@ class Pool:
                 "it is loaded: put that under `if __name__ == \"__main__\":`")
         self._service = PoolService(url, token)
         self._script = names.main_script()
+        # Whether workers load it: None for a service that does not say. Until the pool is made, as
+        # the service has not refused.
+        self._allow_main: Optional[bool] = True
         template = template or os.environ.get("LIDO_POOL") or "python"
-        self._create(
-            template, processes, initializer, list(initargs), maxtasksperchild, allow_pickle)
+        self._create(template, processes, initializer, list(initargs), calls_max, allow_pickle)
         self._processes: int = self._service.handle["processes"]
+        self._allow_main = self._service.handle.get("allow_main")
         self._prefix = uuid.uuid4().hex
         self._ids = itertools.count(1)
         self._routes: Dict[Any, Route] = {}
@@ -237,29 +249,29 @@ class Pool:
     def _create(
         self, template: str, processes: Optional[int],
         initializer: Optional[Callable[..., Any]], initargs: List[Any],
-        maxtasksperchild: Optional[int], allow_pickle: Optional[bool],
+        calls_max: Optional[int], allow_pickle: Optional[bool],
     ) -> None:
         self._pickles = allow_pickle is not False
         while True:
             name, main, packed = None, None, initargs
             if initializer is not None:
-                route = self._new_route(initializer, True)
+                route = self._new_route(initializer)
                 name, main = route.task(), route.main
                 if route.packed is not None:
                     packed = [route.packed, *initargs]
             try:
                 self._service.create(
                     template, processes, name, codec.encode_list(packed, self._pickles),
-                    maxtasksperchild, main, self._pickles)
+                    calls_max, main, self._pickles)
                 return
             except ServiceError as error:
-                if error.code == "main_not_allowed" and name is not None:
-                    raise TaskNotFound(
-                        f"{name} is of the script itself, which this pool does not load; "
-                        f"{names.WAYS_OUT}") from error
-                if error.code != "pickle_not_allowed" or allow_pickle or not self._pickles:
+                if error.code == "main_not_allowed" and main is not None:
+                    # The initializer may do without the script; if not, the next turn tells.
+                    self._allow_main = False
+                elif error.code == "pickle_not_allowed" and self._pickles and not allow_pickle:
+                    self._pickles = False
+                else:
                     raise
-            self._pickles = False
 
     def _check_running(self) -> None:
         # Nothing of it runs in a child of a fork, and its locks may be held there for ever.
@@ -280,7 +292,7 @@ class Pool:
                 self._routes[function] = route
         return route
 
-    def _new_route(self, function: Callable[..., Any], is_initializer: bool = False) -> Route:
+    def _new_route(self, function: Callable[..., Any]) -> Route:
         name = names.name_of(function)
         if name is None:
             if not self._pickles:
@@ -289,23 +301,21 @@ class Pool:
                     "pool takes no pickles")
             # Raises what multiprocessing raises for a lambda, and for what is within a function.
             pickle.dumps(function, codec.PICKLE_PROTOCOL)
-            return Route("", function, self._script_for(False, is_initializer))
+            return Route("", function, self._script_for(False))
         is_main = name.startswith("__main__:")
-        if is_main and self._script is None:
-            raise TaskNotFound(f"{name} is of a program that is no file: {names.NO_SCRIPT}")
-        if is_main and not self._may_load_script(is_initializer):
+        if is_main and (self._script is None or self._allow_main is False):
+            module_name = names.name_within_module(name)
+            if module_name is not None:
+                return Route(module_name, None, self._script_for(False))
+            if self._script is None:
+                raise TaskNotFound(f"{name} is of a program that is no file: {names.NO_SCRIPT}")
             raise TaskNotFound(
                 f"{name} is of the program itself, which this pool does not load; {names.WAYS_OUT}")
-        return Route(name, None, self._script_for(is_main, is_initializer))
+        return Route(name, None, self._script_for(is_main))
 
-    def _script_for(self, is_main: bool, is_initializer: bool) -> Optional[str]:
+    def _script_for(self, is_main: bool) -> Optional[str]:
         """The script to be named: where it is allowed always, for what lies beside it."""
-        if is_initializer or self._service.handle.get("allow_main") is None:
-            return self._script if is_main else None
-        return self._script if self._service.handle["allow_main"] else None
-
-    def _may_load_script(self, is_initializer: bool) -> bool:
-        return is_initializer or self._service.handle.get("allow_main") is not False
+        return self._script if self._allow_main or is_main else None
 
     def _members(self, route: Route, identifier: str, how: str = "call") -> Dict[str, Any]:
         """What a submission says besides its values."""
@@ -419,6 +429,17 @@ class Pool:
         if chunksize == 1:
             return iterator
         return (value for value in iterator)
+
+
+def _calls_max(maxtasksperchild: Any) -> Optional[int]:
+    """As the service has it: 0 is never, and None what its operator says."""
+    if maxtasksperchild is _OF_TEMPLATE:
+        return None
+    if maxtasksperchild is None:
+        return 0
+    if not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0:
+        raise ValueError("maxtasksperchild must be a positive int or None")
+    return maxtasksperchild
 
 
 def _packed(route: Route, items: List[Any], star: bool, bytes_max: int) -> List[bytes]:

@@ -73,6 +73,10 @@ class PoolService:
         self.body_bytes_max = max(1, (limit or _BODY_BYTES_MAX) - _MARGIN)
         try:
             self._create(joined(members))
+        except ServiceError as error:
+            if initializer is not None and _is_of_initargs(error):
+                raise _initargs_refused(error, len(initargs)) from None
+            raise
         except (KeyboardInterrupt, SystemExit):
             self.terminate_soon(_INTERRUPTED_SECONDS_MAX)
             raise
@@ -249,6 +253,22 @@ class CompletionReader:
             self._vain = min(self._vain + 1, 20)
             self.is_over = self._service.is_joined(0)
         return [entry.get("job") or entry["map"] for entry in entries]
+
+
+def _is_of_initargs(error: ServiceError) -> bool:
+    """Whether what is wrong with the making of a pool are the initializer's arguments. Nothing else
+    of it may be long."""
+    return error.code == "payload_too_large" or any(
+        isinstance(place, dict) and str(place.get("pointer", "")).startswith("/initargs")
+        for place in error.errors)
+
+
+def _initargs_refused(error: ServiceError, size: int) -> ServiceError:
+    return ServiceError(
+        error.status, error.code,
+        f"the initargs, which each worker gets, take {size} bytes as they are sent, and the "
+        "service takes at most 1 MiB; what is larger the initializer reads itself, from a file "
+        f"whose path it is given ({error.detail})", error.errors, error.retry_after)
 
 
 def map_body(members: Mapping[str, Any], items: bytes) -> bytes:

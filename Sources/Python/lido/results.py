@@ -3,7 +3,6 @@
 import base64
 import builtins
 import collections
-import pickle
 import sys
 import threading
 import types
@@ -13,6 +12,7 @@ from multiprocessing.pool import (  # type: ignore[attr-defined]
     MaybeEncodingError, RemoteTraceback)
 from typing import Any, Callable, Deque, Iterator, List, Mapping, Optional, Tuple
 
+from lido import codec
 from lido.errors import JobCancelled, JobFailed, PoolTerminated, RemoteError
 
 __all__ = ["ApplyResult", "AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult"]
@@ -268,7 +268,7 @@ def _opened(error: Mapping[str, Any]) -> Optional[BaseException]:
     if not isinstance(packed, str):
         return None
     try:
-        exception = pickle.loads(base64.b64decode(packed))
+        exception = codec.unpickle(base64.b64decode(packed))
     except Exception:
         return None  # It could be written and cannot be read: its description is left.
     return exception if isinstance(exception, BaseException) else None
@@ -280,7 +280,7 @@ def _made(error: Mapping[str, Any]) -> BaseException:
     name, module = str(error.get("type", "Exception")), error.get("module")
     arguments: Optional[List[Any]] = error.get("args")
     kind: Any = None
-    if module == "__main__" or module == "__mp_main__":
+    if module in ("__main__", "__mp_main__") or module in codec.not_imported:
         kind = sys.modules.get("__main__")
     elif isinstance(module, str):
         kind = builtins if module == "builtins" else sys.modules.get(module)

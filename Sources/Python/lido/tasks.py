@@ -44,6 +44,14 @@ teller_of_context: "contextvars.ContextVar[Optional[Teller]]" = contextvars.Cont
 teller: Optional[Teller] = None
 
 
+def forget() -> None:
+    """In a child of a fork, which is no worker: nothing that is said there is told, in no context
+    that was copied before either."""
+    global teller, teller_of_context
+    teller = None
+    teller_of_context = contextvars.ContextVar("lido teller", default=None)
+
+
 def _current() -> Optional[Teller]:
     """Where the call of this thread, or the one that runs, is told of."""
     return teller_of_context.get() or teller
@@ -76,7 +84,8 @@ def task(
 
 def progress(value: Optional[float], message: Optional[str] = None) -> None:
     """Tells how far the running job is: `value` from 0 to 1 by custom, `message` for people. Does
-    nothing outside of a worker, so that the function runs anywhere, nor after the job's end."""
+    nothing outside of a worker, so that the function runs anywhere, nor after the job's end. A
+    child that a worker forks is outside."""
     current = _current()
     if current is not None:
         current.progress(value, message)

@@ -62,7 +62,7 @@ class Worker:
         signal.signal(signal.SIGTERM, self._terminated)
         os.register_at_fork(
             before=_hold_signals, after_in_parent=_release_signals,
-            after_in_child=_restore_signals)
+            after_in_child=_be_no_worker)
         threading.Thread(target=self._read, name="lido channel", daemon=True).start()
         first = self._calls.get()
         if first is None or not self._set_up(codec.loads(first).get("setup") or {}):
@@ -113,7 +113,23 @@ class Worker:
         if script is not None:
             self.functions.use_script(script, answers.needs_script(initargs, pickles))
         function = self.functions.find(initializer, script)
-        function(*codec.decode_list(initargs, pickles))
+        try:
+            args = codec.decode_list(initargs, pickles)
+        except Exception as error:
+            raise self.undecodable(error, initargs, pickles, script is not None)
+        function(*args)
+
+    def undecodable(
+        self, error: Exception, values: List[Any], pickles: bool, has_script: bool
+    ) -> Exception:
+        """Why arguments could not be read: the script may be what is missing."""
+        may_load = self.functions.allow_main
+        if may_load and has_script or not answers.needs_script(values, pickles):
+            return error
+        what = "an argument is of a class, or a function, of the submitter's program itself, and "
+        if may_load:
+            return TaskNotFound(f"{what}the submission names no script (main): {NO_SCRIPT}")
+        return TaskNotFound(f"{what}this pool does not load that; {WAYS_OUT}")
 
     # Reading, in a thread of its own: a cancel comes while a call runs
 
@@ -236,7 +252,7 @@ class Worker:
 
 
 # A child that a function forks is no worker: signals do there what they do anywhere, from its
-# first moment on.
+# first moment on, and nobody is told what it says.
 
 
 def _hold_signals() -> None:
@@ -247,7 +263,8 @@ def _release_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
-def _restore_signals() -> None:
+def _be_no_worker() -> None:
+    tasks.forget()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _release_signals()
@@ -347,14 +364,7 @@ class Call:
         return b'{"return":%d,"value":%b}\n' % (self.number, text)
 
     def _undecodable(self, error: Exception, values: List[Any]) -> Exception:
-        """Why arguments could not be read: the script may be what is missing."""
-        may_load = self._worker.functions.allow_main
-        if may_load and self._has_script or not answers.needs_script(values, self.pickles):
-            return error
-        what = "an argument is of a class, or a function, of the submitter's program itself, and "
-        if may_load:
-            return TaskNotFound(f"{what}the submission names no script (main): {NO_SCRIPT}")
-        return TaskNotFound(f"{what}this pool does not load that; {WAYS_OUT}")
+        return self._worker.undecodable(error, values, self.pickles, self._has_script)
 
     def _chunk_raised(
         self, index: int, values: List[Any], error: Exception, code: str

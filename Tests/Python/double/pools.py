@@ -68,7 +68,7 @@ class Worker:
             "initargs": self.pool.options.get("initargs", []),
             "encoding": "pickle" if self.pool.options.get("allow_pickle") else "json",
             "allow_main": self.pool.allow_main,
-            "calls_max": self.pool.options.get("maxtasksperchild"),
+            "calls_max": self.pool.calls_max,
             "line_bytes_max": self.pool.line_bytes_max}
         if self.pool.options.get("main"):
             setup["main"] = self.pool.options["main"]
@@ -181,6 +181,8 @@ class Pool:
         self.modules = service.modules
         self.allow_main = service.allow_main
         self.line_bytes_max = service.line_bytes_max
+        # As the service has it: 0 is never.
+        self.calls_max = options.get("maxtasksperchild", service.maxtasksperchild) or None
         self.state = "running"
         self.failure = None
         self.announced = {}

@@ -23,6 +23,7 @@ class Service:
     def __init__(
         self, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
         line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20,
+        maxtasksperchild=None,
     ):
         self.changed = threading.Condition()
         self.allow_pickle = allow_pickle
@@ -32,6 +33,7 @@ class Service:
         self.modules = list(modules)
         self.line_bytes_max = line_bytes_max
         self.jobs_max = jobs_max
+        self.maxtasksperchild = maxtasksperchild  # What pools have that say nothing.
         self.body_bytes_max = body_bytes_max
         self.jobs = {}
         self.maps = {}
@@ -102,6 +104,9 @@ class Service:
             raise Refused(422, "pickle_not_allowed", "the service permits no pickles")
         if options.get("main") and not self.allow_main:
             raise Refused(422, "main_not_allowed", "the pool loads no script")
+        if len(json.dumps(options.get("initargs"))) > 1 << 20:
+            place = {"pointer": "/initargs", "detail": "at most 1048576 bytes"}
+            raise Refused(400, "invalid_request", place["detail"], errors=[place])
         name = options.get("name") or f"pool-{uuid.uuid4().hex[:8]}"
         if name in self.pools:
             raise Refused(409, "conflict", f"there is a pool {name}")
