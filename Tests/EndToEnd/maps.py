@@ -357,19 +357,22 @@ def held_back(checks):
         return handle if handle["ready"] else None
 
     with Service("--processes", 2, "--body-timeout", 0.2) as service, service.connection() as http:
-        dead, alive, read = (
-            Upload(service, f"task=echo&chunksize=1&id={name}") for name in ("dead", "alive", "read"))
+        read = Upload(service, "task=echo&chunksize=1&id=read")
         read.send(1)
+        wait_until(lambda: http.get("/v1/maps/read").status == 200, 5)
         reader = Reader(service, "read", buffer=1 << 16)
         reader.line()
-        for upload in (dead, alive, read):
-            upload.fill()
+        read.fill()
+        dead = Upload(service, "task=echo&chunksize=1&id=dead")
+        dead.fill()
         dead.close()
-        status, handle = alive.answer()
-        checks.equal("who is held back while nobody reads is answered",
-                     (status, handle["error"]["code"]), (202, "broken_off"))
-        checks.that("… why", "nobody read the results for 2 s" in handle["error"]["message"], "why",
-                    handle["error"])
+        alive = Upload(service, "task=echo&chunksize=1&id=alive")
+        alive.fill()
+        handle = wait_until(lambda: ended("alive"), 10)
+        checks.equal("who is held back while nobody reads is given up", handle["error"], {
+            "code": "broken_off",
+            "message": "nobody read the results for 2 s, and so no more items were taken"})
+        checks.equal("… and its connection is cut", alive.socket.recv(1), b"")
         handle = wait_until(lambda: ended("dead"), 10)
         checks.equal("… who has left is found out", (handle["state"], handle["error"]["code"]),
                      ("failed", "broken_off"))

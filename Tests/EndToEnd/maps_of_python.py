@@ -158,7 +158,8 @@ def limits(checks):
     """What is too long is told by the worker as by the service, and ends no worker."""
     with service_of(temporary_folder()) as service, service.connection() as http:
         def run(task, count):
-            return http.submit(f"killed_tasks:{task}", count, pool="python", wait=10).json
+            return http.submit(f"killed_tasks:{task}", count, target="/v1/jobs?wait=10",
+                               pool="python").json
 
         def pids():
             return sorted(
