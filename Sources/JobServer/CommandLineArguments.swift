@@ -8,8 +8,8 @@ enum CommandLineArguments {
     $0.configuration.commandName
   }
 
-  /// Joins a negative number to the flag before it, `--processes -3` to `--processes=-3`: the parser
-  /// would take it for another flag, and say that the value is missing which stands there.
+  /// Joins a negative number to the flag before it, `--processes -3` to `--processes=-3`: the
+  /// parser would take it for another flag, and say that the value is missing which stands there.
   static func prepared(_ arguments: [String]) -> [String] {
     var prepared: [String] = []
     for argument in arguments {
@@ -23,7 +23,7 @@ enum CommandLineArguments {
     return prepared
   }
 
-  /// Says which commands there are, if the first argument is none of them; nil: it is one, or a flag.
+  /// Says which commands there are, if the first argument is none; nil: it is one, or a flag.
   static func whyUnknown(_ arguments: [String]) -> String? {
     guard let first = arguments.first, !first.hasPrefix("-") else { return nil }
     guard !(commands + ["help"]).contains(first) else { return nil }

@@ -136,8 +136,8 @@ extension Server {
   /// for longer than `earlyMax`, should no worker ever be ready.
   var isHoldingEarly: Bool { phase == .starting && now.instant < earlyEndsAt }
 
-  /// Whether a submission waits for pools to tell their tasks: for the one that it names, or for all
-  /// as long as the task is none of `default`.
+  /// Whether a submission waits for pools to tell their tasks: for the one that it names, or for
+  /// all as long as the task is none of `default`.
   func waitsForPools(_ event: Event) -> Bool {
     guard isHoldingEarly else { return false }
     let wanted: (pool: String?, task: String)
@@ -149,7 +149,9 @@ extension Server {
     guard let index = engine.poolIndex(named: wanted.pool ?? "default") else {
       return wanted.pool == nil
     }
-    if wanted.pool != nil, let driver = drivers[index] { return !driver.isSettled }
+    // A created one answers for itself.
+    guard index < settings.pools.count else { return false }
+    if wanted.pool != nil { return drivers[index].map { !$0.isSettled } ?? false }
     return engine.tasks(pool: index)?.contains(wanted.task) != true
   }
 
@@ -206,9 +208,10 @@ extension Server {
     let settled = pools.count { $0.isSettled }
     guard !early.isEmpty, !isHoldingEarly || settled != settledEarly else { return }
     settledEarly = settled
+    let waiting = early.filter { waitsForPools($0) }
+    guard waiting.count < early.count else { return }
     let due = early.filter { !waitsForPools($0) }
-    guard !due.isEmpty else { return }
-    early.removeAll { waitsForPools($0) }
+    early = waiting
     for event in due { decide(event) }
     do throws(StorageError) { try commit() } catch { fatal = error }
     for pool in pools { pool.flush() }

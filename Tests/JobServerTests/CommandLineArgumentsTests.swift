@@ -7,7 +7,9 @@ import Testing
     (["serve", "--processes", "-3"], ["serve", "--processes=-3"]),
     (["serve", "--data", "-3", "-4"], ["serve", "--data=-3", "-4"]),
     (["serve", "--data=x", "-3"], ["serve", "--data=x", "-3"]),
-    (["serve", "-h", "--insecure", "--data", "-x"], ["serve", "-h", "--insecure", "--data", "-x"]),
+    (
+      ["serve", "-h", "--insecure", "--data", "-x"], ["serve", "-h", "--insecure", "--data", "-x"]
+    ),
     (["-3"], ["-3"]), ([], []),
   ])
   func `a negative number is the value of its flag`(given: [String], prepared: [String]) {

@@ -63,7 +63,7 @@ def name_within_module(name: str) -> Optional[str]:
 
 
 #: Stands in the path of a script before the part that is the name of its module: a worker is told
-#: `/root/./package/module.py`, which is still the path of that file.
+#: `/srv/./package/module.py`, which is still the path of that file.
 _MARK = "/./"
 
 
