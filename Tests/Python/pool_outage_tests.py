@@ -230,7 +230,8 @@ class LossTest(OutageCase):
             self.assertIn("has no pool", str(caught.exception))
         with self.assertRaises(lido.ServiceError) as refused:
             pool.apply(functions.square, (5,))
-        self.assertEqual(refused.exception.status, 404)
+        self.assertEqual(
+            (refused.exception.status, refused.exception.code), (422, "unknown_pool"))
 
     def test_a_stream_whose_items_the_service_had_is_lost(self):
         pool = self.pool()

@@ -463,6 +463,7 @@ class PoolTest(unittest.TestCase):
         self.assertEqual(pool.apply(functions.settings), (5,))
         with self.assertRaises(lido.ServiceError) as caught:
             lido.Pool(2, functions.initialize, ("fail",))
+        self.assertEqual(caught.exception.code, "pool_not_started")
         self.assertIn("no set-up today", str(caught.exception))
         with self.assertRaises(TypeError):
             lido.Pool(1, 1)
