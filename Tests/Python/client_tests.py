@@ -5,15 +5,12 @@
 """
 
 import contextlib
-import functools
 import itertools
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -25,6 +22,7 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
 sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
+import real_service  # noqa: E402
 import worker_functions as functions  # noqa: E402
 from double.service import Service  # noqa: E402
 
@@ -357,39 +355,23 @@ class ServiceCase(unittest.TestCase):
     """The service itself."""
 
     configuration = None
-    process = None
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        place = functools.partial(os.path.join, folder.name)
-        arguments = ["--listen", "127.0.0.1:0", "--port-file", place("port"),
-                     "--data", place("data")]
-        if cls.configuration is not None:
-            with open(place("lido.yaml"), "w", encoding="utf-8") as file:
-                file.write(cls.configuration)
-            arguments += ["--config", place("lido.yaml")]
-        with open(place("log"), "wb") as log:
-            cls.process = subprocess.Popen(
-                [os.environ["LIDO_BIN"], "serve", *arguments], stdout=log, stderr=log)
-        cls.addClassCleanup(cls.end)
-        waiting = threading.Event()
-        for _ in range(400):
-            if os.path.exists(place("port")) and os.path.getsize(place("port")):
-                break
-            if cls.process.poll() is not None:
-                with open(place("log"), encoding="utf-8") as file:
-                    raise unittest.SkipTest(f"this service does not start so: {file.read()}")
-            waiting.wait(0.05)
-        with open(place("port"), encoding="utf-8") as file:
-            cls.client = lido.Client(f"http://127.0.0.1:{file.read().strip()}")
+        service = real_service.Process(os.environ["LIDO_BIN"], cls.configuration)
+        cls.addClassCleanup(service.end)
+        cls.client = lido.Client(service.url)
 
-    @classmethod
-    def end(cls):
-        """Ends the service."""
-        cls.process.send_signal(signal.SIGTERM)
-        cls.process.wait(SECONDS_MAX)
+
+class NoServiceTest(unittest.TestCase):
+    """A service that does not start is a failure, not a reason to leave tests out."""
+
+    def test_a_program_that_ends(self):
+        with self.assertRaises(real_service.NotStarted):
+            real_service.Process(sys.executable)  # Which has no file named `serve`.
+        with mock.patch.dict(os.environ, {"LIDO_BIN": sys.executable}):
+            with self.assertRaises(real_service.NotStarted):
+                ServiceWorkersTest.setUpClass()
 
 
 class ServiceTest(ServiceCase):
