@@ -300,6 +300,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.post_jobs(json.loads(body))
         if method == "POST" and what == "maps" and not rest:
             return self.post_map(body)
+        if method == "GET" and what == "pools" and not rest:
+            return 200, {"pools": [pool.handle for pool in service.pools.values()]}
         if method == "POST" and what == "pools" and not rest:
             return 201, service.create_pool(json.loads(body)).handle
         if what == "jobs" and not rest:
