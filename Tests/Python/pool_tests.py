@@ -315,6 +315,27 @@ class PoolTest(unittest.TestCase):
                 self.assertEqual(
                     pool.map(functions.square, range(20_000)), [n * n for n in range(20_000)])
 
+    def test_a_map_whose_chunks_are_larger_than_the_arguments_of_a_job_may_be(self):
+        with Service(max_arguments=10_000, folders=[HERE]) as service:
+            with lido.Pool(2, url=service.url) as pool:
+                items = [str(number).rjust(1000, "0") for number in range(200)]
+                for size in (None, 1, 60):
+                    self.assertEqual(pool.map(int, items, size), list(range(200)))
+                self.assertEqual(pool.starmap(int, [(item, 10) for item in items])[-1], 199)
+                self.assertEqual(list(pool.imap(int, items[:50])), list(range(50)))
+                name = pool._service.name
+                self.assertEqual(
+                    lido.Client(service.url).map(int, items, pool=name), list(range(200)))
+                # One that does not fit by itself is refused, and nothing of its map is done.
+                with tempfile.TemporaryDirectory() as folder:
+                    path = os.path.join(folder, "calls")
+                    calls = [(path, 1)] * 50 + [(path, "x" * 20_000)]
+                    with self.assertRaises(lido.ServiceError) as caught:
+                        pool.starmap(functions.append, calls)
+                    error = caught.exception
+                    self.assertEqual((error.status, error.code), (413, "payload_too_large"))
+                    self.assertFalse(os.path.exists(path))
+
     def test_chunks_of_a_function_without_a_name_that_are_larger_than_the_limit(self):
         items = [bytes([place]) * 10_000 for place in range(40)]
         call = functools.partial(functions.add, y=b"")

@@ -12,7 +12,8 @@ from typing import (
 
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
-from lido.streams import Deadline, MapInput, ResultStream, Window, results, send_all
+from lido.streams import (
+    Deadline, MapInput, ResultStream, Window, post_map, results, send_all)
 from lido.transport import WAIT_MAX, Transport, joined, options, path, problem, query, refusal
 
 __all__ = ["Client", "Event", "SubmittedJob"]
@@ -223,8 +224,7 @@ class Client:
             del text
             lines = codec.encode_lines(given, pickle)
             return self._map_streamed(members, lines, pickle, timeout)
-        body = joined({**options(members), "items": text})
-        self.transport.json("POST", "/v1/maps", body, is_safe=True)
+        post_map(self.transport, members, text, chunksize or len(given))
         values = self._result("maps", members["id"], timeout)
         return codec.decode_list(values, pickle)
 

@@ -15,7 +15,8 @@ from typing import (
 from lido import codec
 from lido.errors import LidoError, PoolTerminated, ServiceError
 from lido.patience import Patience, pause_after
-from lido.pool_service import SUBMISSIONS_MAX, CompletionReader, PoolService, value_of
+from lido.pool_service import (
+    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService, value_of)
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
 from lido.transport import refusal
@@ -35,11 +36,11 @@ _EXIT_SECONDS_MAX = 5.0
 
 
 class Submission(NamedTuple):
-    """Something to submit: a job, or a map as one document."""
+    """Something to submit: a job, or a map as one document, of which the body is the items."""
 
     id: str
     body: bytes
-    is_map: bool
+    map: Optional[MapHead] = None
 
 
 class Ended(NamedTuple):
@@ -285,7 +286,7 @@ class PoolCore:
             batch = self._sending = [self._pending.popleft()]
             size = len(batch[0].body)
             while (
-                not batch[0].is_map and self._pending and not self._pending[0].is_map
+                batch[0].map is None and self._pending and self._pending[0].map is None
                 and len(batch) < SUBMISSIONS_MAX
                 and size + len(self._pending[0].body) < self.service.body_bytes_max
             ):
@@ -319,8 +320,8 @@ class PoolCore:
         self, batch: List[Submission]
     ) -> Tuple[List[Submission], Optional[LidoError]]:
         """What was refused for now, and why."""
-        if batch[0].is_map:
-            self.service.submit_map(batch[0].body)
+        if batch[0].map is not None:
+            self.service.submit_map(batch[0].map, batch[0].body)
             return [], None
         again: List[Submission] = []
         last: Optional[LidoError] = None

@@ -22,7 +22,7 @@ class Service:
 
     def __init__(
         self, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
-        line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20,
+        line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20, max_arguments=None,
     ):
         self.changed = threading.Condition()
         self.allow_pickle = allow_pickle
@@ -33,6 +33,7 @@ class Service:
         self.line_bytes_max = line_bytes_max
         self.jobs_max = jobs_max
         self.body_bytes_max = body_bytes_max
+        self.max_arguments = max_arguments
         self.jobs = {}
         self.maps = {}
         self.pools = {}
@@ -141,6 +142,14 @@ class Service:
         if body.get("main") and not pool.allow_main:
             raise Refused(422, "main_not_allowed", "the pool loads no script")
 
+    def check_arguments(self, arguments):
+        """Refuses those of a job, or a chunk, that are too long."""
+        text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+        if self.max_arguments is not None and len(text.encode()) > self.max_arguments:
+            raise Refused(
+                413, "payload_too_large",
+                f"the arguments of a job may have {self.max_arguments} bytes")
+
     def submit(self, body, key=None):
         """A job."""
         known = self.keys.get(key) if key else self.jobs.get(body.get("id"))
@@ -150,6 +159,7 @@ class Service:
             return known
         pool = self.pool(body.get("pool"))
         self.check(body, pool)
+        self.check_arguments(body.get("args", []))
         if self.jobs_max is not None and len(pool.queue) >= self.jobs_max:
             raise Refused(503, "queue_full", "the queue is full", retry_after=0.05)
         identifier = body.get("id") or uuid.uuid4().hex
@@ -404,9 +414,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if known is not None:
                 return 202, known.handle
             items = options.pop("items")
+            workers = service.pool(options.get("pool")).processes
+            size = options.get("chunksize") or max(1, -(-len(items) // (4 * workers)))
+            for start in range(0, len(items), size):
+                service.check_arguments(items[start:start + size])
             found = service.submit_map(options)
-            if not options.get("chunksize"):
-                found.chunksize = max(1, -(-len(items) // (4 * found.pool.processes)))
+            found.chunksize = size
             found.add(items)
             found.finish_input()
             return 202, found.handle
