@@ -439,6 +439,68 @@ class PoolTest(unittest.TestCase):
             self.assertLessEqual(len(taken), 200 + 2 + 5 + 1)
             iterator._values.terminate()
 
+    def assert_nothing_stays(self, threads, identifiers):
+        """That all threads but these end, and so many maps on the service; their totals."""
+        for thread in set(threading.enumerate()) - threads:
+            if thread.name.startswith("lido map"):
+                thread.join(SECONDS_MAX)
+                self.assertFalse(thread.is_alive(), thread.name)
+        client = lido.Client()
+        handles = [client.map_handle(name, SECONDS_MAX) for name in identifiers]
+        self.assertEqual({handle["state"] for handle in handles}, {"succeeded"})
+        return [handle["total"] for handle in handles]
+
+    def test_an_iterator_that_is_dropped(self):
+        pool = self.other_pool(2)
+        before = set(threading.enumerate())
+        seen = []
+        begin = pool._core.begin_stream
+
+        def note(stream):
+            seen.append(stream.identifier)
+            begin(stream)
+        pool._core.begin_stream = note
+        for call in (
+                lambda: any(pool.imap_unordered(functions.square, range(1, 200))),
+                lambda: any(pool.imap(functions.square, range(1, 200), 3)),
+                lambda: pool.imap(functools.partial(pow, 2), range(1, 200)),
+                lambda: next(pool.imap_unordered(functools.partial(pow, 2), [1] * 199))):
+            call()
+        # As with multiprocessing, the rest is done.
+        self.assertEqual(self.assert_nothing_stays(before, seen), [199] * 4)
+        self.assertEqual(pool._core._streams, set())
+
+    def test_an_iterator_over_what_may_have_no_end_that_is_dropped(self):
+        pool = self.other_pool(2)
+        before = set(threading.enumerate())
+        taken, seen = [], []
+
+        def numbers(numbers):
+            for number in numbers:
+                taken.append(number)
+                yield number
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "calls")
+            append = functools.partial(functions.append, path)
+            for iterator in (
+                    pool.imap(functions.square, numbers(itertools.count()), buffersize=5),
+                    pool.imap_unordered(append, numbers(range(100)), buffersize=5)):
+                next(iterator)
+                seen.append(iterator.id)
+                del iterator
+            totals = self.assert_nothing_stays(before, seen)
+            self.assertLess(max(totals), 20)
+            self.assertLessEqual(len(taken), sum(totals) + 2)
+            self.assertEqual(pool.apply(functions.square, (3,)), 9)
+            left = {stream.identifier: stream for stream in pool._core._left}
+            self.assertEqual(set(left), set(seen))
+            # The one that has no end is not to be waited for.
+            pool._core._left.remove(left[seen[0]])
+            pool.close()
+            pool.join()
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(sorted(map(int, file.read().split())), list(range(100)))
+
     def test_next_with_a_timeout(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "fifo")

@@ -416,7 +416,7 @@ class Pool:
 
         self._core.begin_stream(IteratorStream(
             service.transport, members, kind._is_ordered, pickles, iterator._values,
-            chunks(iterable, chunksize, encode), is_packed))
+            chunks(iterable, chunksize, encode), is_packed, hasattr(iterable, "__len__")))
         if chunksize == 1:
             return iterator
         return (value for value in iterator)
