@@ -64,6 +64,7 @@ class PoolCore:
         self._pending: Deque[Submission] = collections.deque()
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
+        self._is_refused = False  # What is being sent, for now.
         self._open: Dict[str, ApplyResult] = {}
         # Since when somebody waits for something of it, without a pause.
         self._wanted_since = 0.0
@@ -349,11 +350,21 @@ class PoolCore:
                 for submission in again:
                     self.settle(submission.id, (False, error))
                 return
-            # A terminate ends the wait.
+            # A terminate ends the wait, and so does the end of the last that was accepted: a full
+            # queue has room then.
             with self._changed:
-                self._changed.wait_for(lambda: self._state == TERMINATE, pause)
+                is_out = self._is_out(len(again))
+                self._is_refused = True
+                self._changed.wait_for(
+                    lambda: self._state == TERMINATE or (is_out and not self._is_out(len(again))),
+                    pause)
+                self._is_refused = False
                 # What has failed meanwhile is not submitted any more.
                 batch = [submission for submission in again if submission.id in self._open]
+
+    def _is_out(self, refused: int) -> bool:
+        """Whether something is open besides what was refused and what waits behind it."""
+        return len(self._open) > len(self._pending) + refused
 
     def _try_to_submit(
         self, batch: List[Submission]
@@ -497,7 +508,7 @@ class PoolCore:
                 self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)
-                    if not self._open:
+                    if not self._open or self._is_refused:
                         self._changed.notify_all()
                 self._end_if_done()
             ended = None  # Nothing keeps what was handed out.

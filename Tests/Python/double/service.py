@@ -161,7 +161,7 @@ class Service:
         self.check(body, pool)
         self.check_arguments(body.get("args", []))
         if self.jobs_max is not None and len(pool.queue) >= self.jobs_max:
-            raise Refused(503, "queue_full", "the queue is full", retry_after=0.05)
+            raise Refused(503, "queue_full", "the queue is full", retry_after=5)
         identifier = body.get("id") or uuid.uuid4().hex
         job = Job(identifier, pool, body)
         pool.enqueue(job.unit)
