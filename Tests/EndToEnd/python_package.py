@@ -47,10 +47,11 @@ def run_tests(checks, script, python=sys.executable, **variables):
 def alone(checks):
     """Without the service, or with one that each script starts itself. Two scripts at a time:
     those of outages and races mostly wait."""
+    service = {"POOL_TESTS_BIN": os.environ["LIDO_BIN"]}
     lanes = [
         [("pool_outage_tests", {}), ("codec_tests", {}), ("client_tests", {})],
         [("pool_race_tests", {}), ("pool_tests", {}), ("worker_tests", {}),
-         ("pool_tests", {"POOL_TESTS_BIN": os.environ["LIDO_BIN"]})]]
+         ("pool_tests", service), ("pool_limit_tests", {}), ("pool_limit_tests", service)]]
 
     def run(lane):
         for script, variables in lane:

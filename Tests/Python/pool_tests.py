@@ -20,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-import unittest
 import warnings
 from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
 
@@ -29,24 +28,11 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
 sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
+import pool_case  # noqa: E402
 import worker_functions as functions  # noqa: E402
+from pool_case import PROGRAM, Service  # noqa: E402
 
 SECONDS_MAX = 20
-
-#: The service that is tested; the double without one.
-PROGRAM = os.environ.get("POOL_TESTS_BIN")
-
-if PROGRAM:
-    import real_service
-    Service = functools.partial(real_service.Service, PROGRAM)
-else:
-    from double.service import Service
-
-#: Tests that only the double can run: the reason of each.
-OF_THE_DOUBLE = {
-    "test_many_calls_are_few_requests": "the double counts its requests",
-    "test_answers_that_are_lost": "the double loses its answers",
-}
 
 
 class Thing:
@@ -71,34 +57,8 @@ def nested(count, url):
         return pool.map(functions.square, range(count))
 
 
-class PoolTest(unittest.TestCase):
-    """One test double and a pool of two for all that leave it as it is."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.service = Service(folders=[HERE])
-        os.environ["LIDO_URL"] = cls.service.url
-        cls.pool = lido.Pool(2)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.pool.terminate()
-        cls.pool.join()
-        cls.service.end()
-
-    def setUp(self):
-        if PROGRAM and self._testMethodName in OF_THE_DOUBLE:
-            self.skipTest(OF_THE_DOUBLE[self._testMethodName])
-
-    def other_pool(self, *args, **kwargs):
-        """A pool of its own, that ends with the test."""
-        pool = lido.Pool(*args, **kwargs)
-
-        def end():
-            pool.terminate()
-            pool.join()
-        self.addCleanup(end)
-        return pool
+class PoolTest(pool_case.PoolCase):
+    """Functions, values, errors, results, and the life of a pool."""
 
     # Functions and values
 
@@ -282,17 +242,6 @@ class PoolTest(unittest.TestCase):
         made = self.service.requests[before:]
         self.assertLess(made.count("POST /v1/jobs"), 400)
 
-    def test_a_queue_that_is_full(self):
-        with Service(jobs_max=3, folders=[HERE]) as service:
-            with lido.Pool(1, url=service.url) as pool:
-                # To each that is refused the service says to wait for some seconds; but when
-                # those that it has taken have ended there is room.
-                began = time.monotonic()
-                results = [pool.apply_async(functions.square, (n,)) for n in range(40)]
-                self.assertEqual(
-                    [result.get(SECONDS_MAX) for result in results], [n * n for n in range(40)])
-                self.assertLess(time.monotonic() - began, SECONDS_MAX)
-
     def test_answers_that_are_lost(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "calls")
@@ -303,77 +252,6 @@ class PoolTest(unittest.TestCase):
                 result.get(SECONDS_MAX)
             with open(path, encoding="utf-8") as file:
                 self.assertEqual(len(file.read().split()), 21)
-
-    def test_large_maps_are_streamed(self):
-        items = ["x" * 200_000 + str(number) for number in range(60)]
-        self.assertEqual(self.pool.map(len, items), list(map(len, items)))
-        with self.assertRaises(TypeError):
-            self.pool.map(abs, items)
-
-    def test_a_map_that_is_larger_than_the_limit_of_the_service(self):
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(2, url=service.url) as pool:
-                self.assertEqual(
-                    pool.map(functions.square, range(20_000)), [n * n for n in range(20_000)])
-
-    def test_a_map_whose_chunks_are_larger_than_the_arguments_of_a_job_may_be(self):
-        with Service(max_arguments=10_000, folders=[HERE]) as service:
-            with lido.Pool(2, url=service.url) as pool:
-                items = [str(number).rjust(1000, "0") for number in range(200)]
-                for size in (None, 1, 60):
-                    self.assertEqual(pool.map(int, items, size), list(range(200)))
-                self.assertEqual(pool.starmap(int, [(item, 10) for item in items])[-1], 199)
-                self.assertEqual(list(pool.imap(int, items[:50])), list(range(50)))
-                name = pool._service.name
-                self.assertEqual(
-                    lido.Client(service.url).map(int, items, pool=name), list(range(200)))
-                # One that does not fit by itself is refused, and nothing of its map is done.
-                with tempfile.TemporaryDirectory() as folder:
-                    path = os.path.join(folder, "calls")
-                    calls = [(path, 1)] * 50 + [(path, "x" * 20_000)]
-                    with self.assertRaises(lido.ServiceError) as caught:
-                        pool.starmap(functions.append, calls)
-                    error = caught.exception
-                    self.assertEqual((error.status, error.code), (413, "payload_too_large"))
-                    self.assertFalse(os.path.exists(path))
-
-    def test_chunks_of_a_function_without_a_name_that_are_larger_than_the_limit(self):
-        items = [bytes([place]) * 10_000 for place in range(40)]
-        call = functools.partial(functions.add, y=b"")
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(1, url=service.url) as pool:
-                self.assertEqual(pool.map(call, items), items)
-                result = pool.map_async(call, items, chunksize=40)
-                self.assertEqual(result.get(SECONDS_MAX), items)
-                count = lido.Client(service.url).map_handle(result)["total"]
-                self.assertEqual(list(pool.imap(call, items, chunksize=15)), items)
-                pairs = [(item, b"") for item in items]
-                self.assertEqual(pool.starmap(functools.partial(functions.add), pairs), items)
-        # The chunk of forty is halved until its lines have two items or one: 8 times 2, 1, 2.
-        self.assertEqual(count, 8 * 3)
-
-    def test_values_that_are_larger_than_the_limit_of_the_service(self):
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(2, url=service.url) as pool:
-                before = len(service.requests) if not PROGRAM else None
-                for size in (100_000, 20 << 20):
-                    large = "x" * size
-                    for call in (
-                            lambda: pool.apply(len, (large,)), lambda: pool.map(len, [1, large]),
-                            lambda: pool.map(functools.partial(pow, 1), [large])):
-                        with self.assertRaises(lido.ServiceError) as caught:
-                            call()
-                        error = caught.exception
-                        self.assertEqual((error.status, error.code), (413, "payload_too_large"))
-                        self.assertIn("100000", str(error))
-                if not PROGRAM:
-                    made = service.requests[before:]
-                    self.assertEqual([one for one in made if one.startswith("POST")], [])
-                values = pool.imap(len, ["a", "ab", large])
-                self.assertEqual([next(values), next(values)], [1, 2])
-                with self.assertRaises(lido.ServiceError):
-                    next(values)
-                self.assertEqual(pool.apply(len, ("x" * 99_000,)), 99_000)
 
     def test_results_have_the_id_of_their_job_or_map(self):
         client = lido.Client()
@@ -635,7 +513,4 @@ class PoolTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    program = unittest.main(exit=False)
-    for name, reason in OF_THE_DOUBLE.items() if PROGRAM else ():
-        print(f"left out: {name}: {reason}")
-    sys.exit(0 if program.result.wasSuccessful() else 1)
+    pool_case.main()
