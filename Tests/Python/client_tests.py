@@ -4,17 +4,17 @@
     [LIDO_BIN=.build/release/lido] python3 Tests/Python/client_tests.py [-v] [NAME …]
 """
 
-import functools
+import contextlib
 import itertools
+import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
+import uuid
 from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,6 +22,7 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
 sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
+import real_service  # noqa: E402
 import worker_functions as functions  # noqa: E402
 from double.service import Service  # noqa: E402
 
@@ -52,9 +53,10 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(self.client.apply(functions.add, 1, y=5), 6)
         self.assertEqual(self.client.result(job.id), 2)
         job.delete()
-        with self.assertRaises(lido.ServiceError) as caught:
-            self.client.job(job.id)
-        self.assertEqual((caught.exception.status, caught.exception.code), (404, "not_found"))
+        for name, expected in ((job.id, (410, "gone")), ("no-such-job", (404, "not_found"))):
+            with self.assertRaises(lido.ServiceError) as caught:
+                self.client.job(name)
+            self.assertEqual((caught.exception.status, caught.exception.code), expected)
 
     def test_a_job_that_fails(self):
         job = self.client.submit(functions.fail_at_three, [3], wait=SECONDS_MAX)
@@ -81,6 +83,82 @@ class ClientTest(unittest.TestCase):
             job.cancel()
         self.assertEqual(caught.exception.status, 409)
 
+    def resting_and_done(self):
+        """A job and a map that rest, and a job and a map that are final."""
+        client = self.client
+        self.addCleanup(self.free_workers)
+        done = client.submit("registered", [1], wait=SECONDS_MAX), f"done-{uuid.uuid4()}"
+        client.map("registered", [1], id=done[1])
+        rest = client.submit(functions.rest, [60]), f"rest-{uuid.uuid4()}"
+        client.transport.json("POST", "/v1/maps", json.dumps({
+            "task": "worker_functions:rest", "items": [60], "id": rest[1]}).encode())
+        return rest, done
+
+    def free_workers(self):
+        """Ends what still runs or waits."""
+        with self.service.changed:
+            pool = self.service.pools["default"]
+            pool.queue.clear()
+            for worker in pool.workers:
+                if worker.unit is not None:
+                    worker.kill(signal.SIGKILL)
+
+    def cancel_and_delete(self, before):
+        """Cancels and deletes jobs and maps; `before` is called before each request."""
+        client = self.client
+        rest, done = self.resting_and_done()
+        for call, what in ((client.cancel, rest[0]), (client.cancel_map, rest[1])):
+            before()
+            self.assertIn(call(what)["state"], ("running", "cancelled"))
+        for call, what in ((client.delete, done[0]), (client.delete_map, done[1])):
+            before()
+            self.assertIsNone(call(what))
+        self.assertEqual(client.wait(rest[0], SECONDS_MAX)["state"], "cancelled")
+        self.assertEqual(client.map_handle(rest[1], SECONDS_MAX)["state"], "cancelled")
+        for look, what in ((client.job, done[0]), (client.map_handle, done[1])):
+            with self.assertRaises(lido.ServiceError) as caught:
+                look(what)
+            self.assertEqual(caught.exception.status, 410)
+
+    def test_connections_that_the_service_has_closed_meanwhile(self):
+        def close():
+            for connection in list(self.service.server.connections):
+                with contextlib.suppress(OSError):  # It has ended by itself.
+                    connection.shutdown(socket.SHUT_RDWR)
+        before = len(self.service.requests)
+        self.cancel_and_delete(close)
+        made = self.requests(before)
+        # None of them was sent where nobody reads, and then again.
+        self.assertEqual(len([one for one in made if one.startswith("DELETE")]), 2)
+        self.assertEqual(len([one for one in made if one.endswith("/cancel")]), 2)
+
+    def test_a_service_that_was_away_meanwhile(self):
+        def restart():
+            self.service.go()
+            self.service.come()
+        self.cancel_and_delete(restart)
+
+    def test_cancels_and_deletes_whose_answers_are_lost(self):
+        def lose():
+            self.service.breaks = 1
+        self.cancel_and_delete(lose)
+        # What a repeat is forgiven, a first try is not.
+        rest, done = self.resting_and_done()
+        done[0].delete()
+        rest[0].cancel()
+        for call, what, status in (
+                (self.client.delete, done[0], 410), (self.client.cancel, done[1], 404),
+                (self.client.delete_map, "none", 404), (self.client.cancel_map, done[1], 409)):
+            with self.assertRaises(lido.ServiceError) as caught:
+                call(what)
+            self.assertEqual(caught.exception.status, status)
+        # Nor is the repeat of a cancel that found the map final.
+        self.service.breaks = 1
+        with self.assertRaises(lido.ServiceError) as caught:
+            self.client.cancel_map(done[1])
+        self.assertEqual(caught.exception.code, "not_cancellable")
+        self.client.cancel_map(rest[1])
+
     def test_values_that_json_does_not_have(self):
         with self.assertRaises(lido.EncodingError):
             self.client.submit(functions.pair, [(1, 2)])
@@ -96,7 +174,7 @@ class ClientTest(unittest.TestCase):
             + [{"task": "registered", "args": [1], "pool": "none"}])
         self.assertEqual(self.requests(before), ["POST /v1/jobs"])
         self.assertEqual([job.result(SECONDS_MAX) for job in jobs[:100]], list(range(1, 101)))
-        self.assertEqual((jobs[100].status, jobs[100].code), (404, "not_found"))
+        self.assertEqual((jobs[100].status, jobs[100].code), (422, "unknown_pool"))
 
     def test_a_repeat_after_a_lost_answer_is_the_same_job(self):
         self.client.job(self.client.submit("registered", [1]).id)
@@ -256,7 +334,7 @@ class ClientTest(unittest.TestCase):
     def test_a_stream_that_is_refused(self):
         with self.assertRaises(lido.ServiceError) as caught:
             list(self.client.stream("registered", range(3), pool="none"))
-        self.assertEqual(caught.exception.status, 404)
+        self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_pool"))
 
     def test_a_stream_of_results_goes_on_after_a_break(self):
         identifier = "broken-stream"
@@ -277,39 +355,23 @@ class ServiceCase(unittest.TestCase):
     """The service itself."""
 
     configuration = None
-    process = None
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        place = functools.partial(os.path.join, folder.name)
-        arguments = ["--listen", "127.0.0.1:0", "--port-file", place("port"),
-                     "--data", place("data")]
-        if cls.configuration is not None:
-            with open(place("lido.yaml"), "w", encoding="utf-8") as file:
-                file.write(cls.configuration)
-            arguments += ["--config", place("lido.yaml")]
-        with open(place("log"), "wb") as log:
-            cls.process = subprocess.Popen(
-                [os.environ["LIDO_BIN"], "serve", *arguments], stdout=log, stderr=log)
-        cls.addClassCleanup(cls.end)
-        waiting = threading.Event()
-        for _ in range(400):
-            if os.path.exists(place("port")) and os.path.getsize(place("port")):
-                break
-            if cls.process.poll() is not None:
-                with open(place("log"), encoding="utf-8") as file:
-                    raise unittest.SkipTest(f"this service does not start so: {file.read()}")
-            waiting.wait(0.05)
-        with open(place("port"), encoding="utf-8") as file:
-            cls.client = lido.Client(f"http://127.0.0.1:{file.read().strip()}")
+        service = real_service.Process(os.environ["LIDO_BIN"], cls.configuration)
+        cls.addClassCleanup(service.end)
+        cls.client = lido.Client(service.url)
 
-    @classmethod
-    def end(cls):
-        """Ends the service."""
-        cls.process.send_signal(signal.SIGTERM)
-        cls.process.wait(SECONDS_MAX)
+
+class NoServiceTest(unittest.TestCase):
+    """A service that does not start is a failure, not a reason to leave tests out."""
+
+    def test_a_program_that_ends(self):
+        with self.assertRaises(real_service.NotStarted):
+            real_service.Process(sys.executable)  # Which has no file named `serve`.
+        with mock.patch.dict(os.environ, {"LIDO_BIN": sys.executable}):
+            with self.assertRaises(real_service.NotStarted):
+                ServiceWorkersTest.setUpClass()
 
 
 class ServiceTest(ServiceCase):
@@ -363,11 +425,7 @@ class ServiceTest(ServiceCase):
             job.result(SECONDS_MAX)
 
     def test_maps(self):
-        try:
-            self.assertEqual(self.client.map("square", range(20)), [n * n for n in range(20)])
-        except lido.ServiceError as error:
-            self.assertEqual(error.status, 404)
-            self.skipTest("this service has no maps")
+        self.assertEqual(self.client.map("square", range(20)), [n * n for n in range(20)])
         with self.assertRaises(lido.JobFailed):
             self.client.map("square", [1, "x"])
         self.assertEqual(sum(map(len, self.client.map("echo", ["x" * 100_000] * 60))), 6_000_000)

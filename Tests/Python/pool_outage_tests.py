@@ -9,6 +9,7 @@ Against the test double.
 import contextlib
 import functools
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -230,7 +231,8 @@ class LossTest(OutageCase):
             self.assertIn("has no pool", str(caught.exception))
         with self.assertRaises(lido.ServiceError) as refused:
             pool.apply(functions.square, (5,))
-        self.assertEqual(refused.exception.status, 404)
+        self.assertEqual(
+            (refused.exception.status, refused.exception.code), (422, "unknown_pool"))
 
     def test_a_stream_whose_items_the_service_had_is_lost(self):
         pool = self.pool()
@@ -440,11 +442,12 @@ class AbandonedTest(OutageCase):
             self.until(lambda name=name: self.service.pools[name].state == "joined")
 
     def test_a_pool_that_was_closed_ends_without_a_join(self):
-        for size in (1, 3):
+        endless = (number for number in itertools.count())
+        for size, items in ((1, range(10_000)), (3, range(10_000)), (1, endless), (3, endless)):
             before = set(threading.enumerate())
             pool = lido.Pool(2, url=self.service.url)
             name = pool._service.name
-            next(iter(pool.imap(functions.square, range(10_000), size)))
+            next(iter(pool.imap(functions.square, items, size)))
             pool.close()
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
@@ -471,6 +474,22 @@ class AbandonedTest(OutageCase):
         self.assertTrue(result.successful())
         self.assertEqual(list(iterator), [x * x for x in range(200)])
         self.until(lambda: self.service.pools[name].state == "joined")
+
+    def test_a_pool_that_ends_with_a_rest_that_nobody_asked_for(self):
+        for end in (lambda pool: pool.terminate(), lambda pool: pool.close()):
+            pool = lido.Pool(2, url=self.service.url)
+            name, core = pool._service.name, pool._core
+            next(pool.imap(functions.square, itertools.count()))
+            with core._changed:
+                self.assertTrue(core._changed.wait_for(lambda core=core: core._left, SECONDS_MAX))
+            end(pool)
+            del pool
+            gc.collect()
+            for thread in core._threads:
+                thread.join(SECONDS_MAX)
+                self.assertFalse(thread.is_alive(), thread.name)
+            self.assertEqual(core._left, [])
+            self.until(lambda name=name: self.service.pools[name].state == "joined")
 
     def test_an_iterator_keeps_its_pool(self):
         with warnings.catch_warnings():

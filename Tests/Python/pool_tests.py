@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """`lido.Pool`: what Python's own tests do not ask, and what it does better than they ask.
 
-Against the test double; `own_pool_tests.py` runs Python's own tests.
+Against the test double, or with POOL_TESTS_BIN against the service; `own_pool_tests.py` runs
+Python's own tests.
 
-    python3 Tests/Python/pool_tests.py [-v] [NAME …]
+    [POOL_TESTS_BIN=.build/release/lido] python3 Tests/Python/pool_tests.py [-v] [NAME …]
 """
 
 import functools
@@ -19,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-import unittest
 import warnings
 from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
 
@@ -28,8 +28,9 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
 sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
+import pool_case  # noqa: E402
 import worker_functions as functions  # noqa: E402
-from double.service import Service  # noqa: E402
+from pool_case import PROGRAM, Service  # noqa: E402
 
 SECONDS_MAX = 20
 
@@ -55,35 +56,13 @@ def double_thing(thing):
     return Thing(thing.x * 2)
 
 
-def nested(count):
-    with lido.Pool(1) as pool:
+def nested(count, url):
+    with lido.Pool(1, url=url) as pool:
         return pool.map(functions.square, range(count))
 
 
-class PoolTest(unittest.TestCase):
-    """One test double and a pool of two for all that leave it as it is."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.service = Service(folders=[HERE])
-        os.environ["LIDO_URL"] = cls.service.url
-        cls.pool = lido.Pool(2)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.pool.terminate()
-        cls.pool.join()
-        cls.service.end()
-
-    def other_pool(self, *args, **kwargs):
-        """A pool of its own, that ends with the test."""
-        pool = lido.Pool(*args, **kwargs)
-
-        def end():
-            pool.terminate()
-            pool.join()
-        self.addCleanup(end)
-        return pool
+class PoolTest(pool_case.PoolCase):
+    """Functions, values, errors, results, and the life of a pool."""
 
     # Functions and values
 
@@ -170,7 +149,7 @@ class PoolTest(unittest.TestCase):
             self.assertEqual(pool.apply(functions.square, (3,)), 9)
 
     def test_a_pool_in_a_worker(self):
-        self.assertEqual(self.pool.apply(nested, (3,)), [0, 1, 4])
+        self.assertEqual(self.pool.apply(nested, (3, self.service.url)), [0, 1, 4])
 
     def test_a_child_of_a_fork_leaves_the_pool_alone(self):
         result = self.pool.apply_async(functions.rest, (0.2,))
@@ -267,13 +246,6 @@ class PoolTest(unittest.TestCase):
         made = self.service.requests[before:]
         self.assertLess(made.count("POST /v1/jobs"), 400)
 
-    def test_a_queue_that_is_full(self):
-        with Service(jobs_max=3, folders=[HERE]) as service:
-            with lido.Pool(1, url=service.url) as pool:
-                results = [pool.apply_async(functions.square, (n,)) for n in range(40)]
-                self.assertEqual(
-                    [result.get(SECONDS_MAX) for result in results], [n * n for n in range(40)])
-
     def test_answers_that_are_lost(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "calls")
@@ -285,63 +257,16 @@ class PoolTest(unittest.TestCase):
             with open(path, encoding="utf-8") as file:
                 self.assertEqual(len(file.read().split()), 21)
 
-    def test_large_maps_are_streamed(self):
-        items = ["x" * 200_000 + str(number) for number in range(60)]
-        self.assertEqual(self.pool.map(len, items), list(map(len, items)))
-        with self.assertRaises(TypeError):
-            self.pool.map(abs, items)
-
-    def test_a_map_that_is_larger_than_the_limit_of_the_service(self):
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(2, url=service.url) as pool:
-                self.assertEqual(
-                    pool.map(functions.square, range(20_000)), [n * n for n in range(20_000)])
-
-    def test_chunks_of_a_function_without_a_name_that_are_larger_than_the_limit(self):
-        items = [bytes([place]) * 10_000 for place in range(40)]
-        call = functools.partial(functions.add, y=b"")
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(1, url=service.url) as pool:
-                self.assertEqual(pool.map(call, items), items)
-                self.assertEqual(pool.map(call, items, chunksize=40), items)
-                self.assertEqual(list(pool.imap(call, items, chunksize=15)), items)
-                pairs = [(item, b"") for item in items]
-                self.assertEqual(pool.starmap(functools.partial(functions.add), pairs), items)
-                lines = [len(found.lines) for found in service.maps.values()]
-        # Each chunk of ten is halved until its lines have two items or one: 2, 1, 2, 2, 1, 2.
-        self.assertEqual(lines[0], 4 * 6)
-
-    def test_values_that_are_larger_than_the_limit_of_the_service(self):
-        with Service(body_bytes_max=100_000, folders=[HERE]) as service:
-            with lido.Pool(2, url=service.url) as pool:
-                before = len(service.requests)
-                for size in (100_000, 20 << 20):
-                    large = "x" * size
-                    for call in (
-                            lambda: pool.apply(len, (large,)), lambda: pool.map(len, [1, large]),
-                            lambda: pool.map(functools.partial(pow, 1), [large])):
-                        with self.assertRaises(lido.ServiceError) as caught:
-                            call()
-                        error = caught.exception
-                        self.assertEqual((error.status, error.code), (413, "payload_too_large"))
-                        self.assertIn("100000", str(error))
-                made = service.requests[before:]
-                self.assertEqual([one for one in made if one.startswith("POST")], [])
-                values = pool.imap(len, ["a", "ab", large])
-                self.assertEqual([next(values), next(values)], [1, 2])
-                with self.assertRaises(lido.ServiceError):
-                    next(values)
-                self.assertEqual(pool.apply(len, ("x" * 99_000,)), 99_000)
-
     def test_results_have_the_id_of_their_job_or_map(self):
         client = lido.Client()
         result = self.pool.apply_async(functions.prints, ("hello",))
         result.get(SECONDS_MAX)
         self.assertEqual(client.job(result.id)["task"], "worker_functions:prints")
         self.assertTrue(client.wait(result)["successful"])
-        double = self.service.pools[self.pool._service.name]
-        with self.service.changed:
-            self.service.changed.wait_for(lambda: b"hello" in double.output, SECONDS_MAX)
+        if not PROGRAM:  # The service has the log of a job before the job is final.
+            double = self.service.pools[self.pool._service.name]
+            with self.service.changed:
+                self.service.changed.wait_for(lambda: b"hello" in double.output, SECONDS_MAX)
         self.assertIn("hello", client.logs(result, stream="stdout"))
         for found in (
                 self.pool.map_async(functions.square, range(3)),
@@ -396,6 +321,68 @@ class PoolTest(unittest.TestCase):
             # The processes and the buffer, and one more that waits to be sent.
             self.assertLessEqual(len(taken), 200 + 2 + 5 + 1)
             iterator._values.terminate()
+
+    def assert_nothing_stays(self, threads, identifiers):
+        """That all threads but these end, and so many maps on the service; their totals."""
+        for thread in set(threading.enumerate()) - threads:
+            if thread.name.startswith("lido map"):
+                thread.join(SECONDS_MAX)
+                self.assertFalse(thread.is_alive(), thread.name)
+        client = lido.Client()
+        handles = [client.map_handle(name, SECONDS_MAX) for name in identifiers]
+        self.assertEqual({handle["state"] for handle in handles}, {"succeeded"})
+        return [handle["total"] for handle in handles]
+
+    def test_an_iterator_that_is_dropped(self):
+        pool = self.other_pool(2)
+        before = set(threading.enumerate())
+        seen = []
+        begin = pool._core.begin_stream
+
+        def note(stream):
+            seen.append(stream.identifier)
+            begin(stream)
+        pool._core.begin_stream = note
+        for call in (
+                lambda: any(pool.imap_unordered(functions.square, range(1, 200))),
+                lambda: any(pool.imap(functions.square, range(1, 200), 3)),
+                lambda: pool.imap(functools.partial(pow, 2), range(1, 200)),
+                lambda: next(pool.imap_unordered(functools.partial(pow, 2), [1] * 199))):
+            call()
+        # As with multiprocessing, the rest is done.
+        self.assertEqual(self.assert_nothing_stays(before, seen), [199] * 4)
+        self.assertEqual(pool._core._streams, set())
+
+    def test_an_iterator_over_what_may_have_no_end_that_is_dropped(self):
+        pool = self.other_pool(2)
+        before = set(threading.enumerate())
+        taken, seen = [], []
+
+        def numbers(numbers):
+            for number in numbers:
+                taken.append(number)
+                yield number
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "calls")
+            append = functools.partial(functions.append, path)
+            for iterator in (
+                    pool.imap(functions.square, numbers(itertools.count()), buffersize=5),
+                    pool.imap_unordered(append, numbers(range(100)), buffersize=5)):
+                next(iterator)
+                seen.append(iterator.id)
+                del iterator
+            totals = self.assert_nothing_stays(before, seen)
+            self.assertLess(max(totals), 20)
+            self.assertLessEqual(len(taken), sum(totals) + 2)
+            self.assertEqual(pool.apply(functions.square, (3,)), 9)
+            left = {stream.identifier: stream for stream in pool._core._left}
+            self.assertEqual(set(left), set(seen))
+            # The one that has no end is not to be waited for.
+            pool._core._left.remove(left[seen[0]])
+            pool.close()
+            pool.join()
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(sorted(map(int, file.read().split())), list(range(100)))
 
     def test_next_with_a_timeout(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -467,6 +454,7 @@ class PoolTest(unittest.TestCase):
         self.assertEqual(pool.apply(functions.settings), (5,))
         with self.assertRaises(lido.ServiceError) as caught:
             lido.Pool(2, functions.initialize, ("fail",))
+        self.assertEqual(caught.exception.code, "pool_not_started")
         self.assertIn("no set-up today", str(caught.exception))
         with self.assertRaises(TypeError):
             lido.Pool(1, 1)
@@ -540,11 +528,11 @@ class PoolTest(unittest.TestCase):
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS_MAX,
             env={**os.environ, "PYTHONPATH": SOURCES}, check=False)
         self.assertEqual((found.returncode, found.stdout, found.stderr), (0, "9.0\n", ""))
-        name = list(self.service.pools)[-1]
-        with self.service.changed:
-            self.service.changed.wait_for(
-                lambda: self.service.pools[name].state == "joined", SECONDS_MAX)
-        self.assertEqual(self.service.pools[name].state, "joined")
+        transport = lido.Client().transport
+        name = transport.json("GET", "/v1/pools")["pools"][-1]["name"]
+        handle = transport.json(
+            "GET", f"/v1/pools/{name}?wait_joined={SECONDS_MAX}", wait=SECONDS_MAX)
+        self.assertEqual(handle["state"], "joined")
 
     def test_a_service_that_was_never_there(self):
         began = time.monotonic()
@@ -562,4 +550,4 @@ class PoolTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    pool_case.main()

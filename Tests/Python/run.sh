@@ -8,8 +8,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 failed=()
-for script in package_tests codec_tests worker_tests client_tests pool_tests pool_race_tests \
-  pool_outage_tests program_tests own_pool_tests example_tests; do
+for script in package_tests codec_tests worker_tests client_tests pool_tests pool_limit_tests \
+  pool_race_tests pool_outage_tests program_tests own_pool_tests example_tests; do
   echo "$script"
   PYTHONDONTWRITEBYTECODE=1 timeout --kill-after=10 300 "${PYTHON:-python3}" "$script.py" ||
     failed+=("$script")

@@ -12,7 +12,8 @@ from typing import (
 
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
-from lido.streams import Deadline, MapInput, ResultStream, Window, results, send_all
+from lido.streams import (
+    Deadline, MapInput, ResultStream, Window, post_map, results, send_all)
 from lido.transport import WAIT_MAX, Transport, joined, options, path, problem, query, refusal
 
 __all__ = ["Client", "Event", "SubmittedJob"]
@@ -175,13 +176,11 @@ class Client:
 
     def cancel(self, identifier: Reference, grace: Optional[float] = None) -> Dict[str, Any]:
         """Cancels a job; its handle. Raises `ServiceError` 409 when it is final."""
-        handle: Dict[str, Any] = self.transport.json(
-            "POST", _path("jobs", identifier, "cancel"), joined(options({"grace": grace})))
-        return handle
+        return self._cancel(_path("jobs", identifier), joined(options({"grace": grace})))
 
     def delete(self, identifier: Reference) -> None:
         """Forgets a final job. Raises `ServiceError` 409 while it is not."""
-        self.transport.request("DELETE", _path("jobs", identifier))
+        self._delete(_path("jobs", identifier))
 
     def logs(self, identifier: Reference, after: int = 0, stream: Optional[str] = None) -> str:
         """What a job has written so far to `stderr`, or another stream (`stdout`), from this byte
@@ -225,8 +224,7 @@ class Client:
             del text
             lines = codec.encode_lines(given, pickle)
             return self._map_streamed(members, lines, pickle, timeout)
-        body = joined({**options(members), "items": text})
-        self.transport.json("POST", "/v1/maps", body, is_safe=True)
+        post_map(self.transport, members, text, chunksize or len(given))
         values = self._result("maps", members["id"], timeout)
         return codec.decode_list(values, pickle)
 
@@ -306,13 +304,12 @@ class Client:
         return self._waited(_path("maps", identifier), timeout)
 
     def cancel_map(self, identifier: Reference) -> Dict[str, Any]:
-        """Cancels a map; its handle."""
-        handle: Dict[str, Any] = self.transport.json("POST", _path("maps", identifier, "cancel"))
-        return handle
+        """Cancels a map; its handle. Raises `ServiceError` 409 when it is final."""
+        return self._cancel(_path("maps", identifier))
 
     def delete_map(self, identifier: Reference) -> None:
-        """Forgets a final map."""
-        self.transport.request("DELETE", _path("maps", identifier))
+        """Forgets a final map. Raises `ServiceError` 409 while it is not."""
+        self._delete(_path("maps", identifier))
 
     # What they share
 
@@ -371,6 +368,27 @@ class Client:
         if failure:
             raise failure[0]
         return values
+
+    def _cancel(self, target: str, body: Optional[bytes] = None) -> Dict[str, Any]:
+        handle: Dict[str, Any]
+        try:
+            handle = self.transport.json("POST", f"{target}/cancel", body, is_safe=True)
+        except ServiceError as error:
+            # A repeat finds what the try whose answer was lost has done.
+            if error.code != "not_cancellable" or not error.is_repeated:
+                raise
+            handle = self.transport.json("GET", target)
+            if handle["state"] != "cancelled":
+                raise error from None
+        return handle
+
+    def _delete(self, target: str) -> None:
+        try:
+            self.transport.request("DELETE", target, is_safe=True)
+        except ServiceError as error:
+            # As with `_cancel`.
+            if error.status not in (404, 410) or not error.is_repeated:
+                raise
 
     def _waited(self, target: str, timeout: Optional[float]) -> Dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout

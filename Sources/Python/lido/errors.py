@@ -34,6 +34,8 @@ class ServiceError(LidoError):
         self.detail = detail
         self.errors = errors or []
         self.retry_after = retry_after
+        #: Whether the answer is to a repeat, and an earlier try may have been carried out.
+        self.is_repeated = False
 
     def __str__(self) -> str:
         places = "".join(

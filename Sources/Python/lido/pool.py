@@ -11,7 +11,7 @@ from lido import calls, codec, names, tasks
 from lido.errors import ServiceError, TaskNotFound
 from lido.pool_core import (
     CLOSE, JOB, MAP, RUN, STREAM, TERMINATE, PoolCore, Submission)
-from lido.pool_service import PoolService, map_body
+from lido.pool_service import MapHead, PoolService
 from lido.pool_streams import IteratorStream, ListStream, chunks
 from lido.results import (
     ApplyResult, AsyncResult, IMapIterator, IMapUnorderedIterator, MapResult)
@@ -164,7 +164,7 @@ class Pool:
         except Exception as error:
             self._core.fail(result, error)
         else:
-            self._core.submit(Submission(identifier, body, False), result)
+            self._core.submit(Submission(identifier, body), result)
         return result
 
     def map(
@@ -357,12 +357,13 @@ class Pool:
         members = self._members(route, identifier)
         members["star"] = star or None
         members["chunksize"] = chunksize
+        size = chunksize or -(-len(items) // (self._processes * 4))
         if is_document:
             result.id = identifier
-            self._core.submit(Submission(identifier, map_body(members, text), True), result)
+            self._core.submit(Submission(identifier, text, MapHead(members, size)), result)
             return result
         del text
-        members["chunksize"] = chunksize or -(-len(items) // (self._processes * 4))
+        members["chunksize"] = size
         lines = codec.encode_lines(items, self._pickles)
         self._stream_list(members, lines, False, result)
         return result
@@ -425,7 +426,7 @@ class Pool:
 
         self._core.begin_stream(IteratorStream(
             service.transport, members, kind._is_ordered, pickles, iterator._values,
-            chunks(iterable, chunksize, encode), is_packed))
+            chunks(iterable, chunksize, encode), is_packed, hasattr(iterable, "__len__")))
         if chunksize == 1:
             return iterator
         return (value for value in iterator)

@@ -15,7 +15,8 @@ from typing import (
 from lido import codec
 from lido.errors import LidoError, PoolTerminated, ServiceError
 from lido.patience import Patience, pause_after
-from lido.pool_service import SUBMISSIONS_MAX, CompletionReader, PoolService, value_of
+from lido.pool_service import (
+    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService, value_of)
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
 from lido.transport import refusal
@@ -35,15 +36,16 @@ _EXIT_SECONDS_MAX = 5.0
 
 
 class Submission(NamedTuple):
-    """Something to submit: a job, or a map as one document."""
+    """Something to submit: a job, or a map as one document, of which the body is the items."""
 
     id: str
     body: bytes
-    is_map: bool
+    map: Optional[MapHead] = None
 
 
 class Ended(NamedTuple):
-    """A result that is to be handed out. Without a result: the pool is abandoned."""
+    """A result that is to be handed out. Without a result: the iterator of that id is dropped, or
+    with an empty one the pool is abandoned."""
 
     id: str
     result: Optional[ApplyResult]
@@ -62,11 +64,15 @@ class PoolCore:
         self._pending: Deque[Submission] = collections.deque()
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
+        self._is_refused = False  # What is being sent, for now.
         self._open: Dict[str, ApplyResult] = {}
         # Since when somebody waits for something of it, without a pause.
         self._wanted_since = 0.0
         self._outage = Patience()  # Of the thread that hears.
         self._streams: Set[PoolStream] = set()
+        # Those that are over and have a rest, which is done when somebody joins the pool.
+        self._left: List[PoolStream] = []
+        self._is_abandoned = False
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
         self._is_over = False  # The thread of results takes no more.
@@ -132,6 +138,9 @@ class PoolCore:
             self._streams.add(stream)
             if result is not None:
                 self._open[stream.identifier] = result
+        self._start(stream)
+
+    def _start(self, stream: PoolStream) -> None:
         try:
             stream.start(self._stream_changed)
         except BaseException:
@@ -144,10 +153,26 @@ class PoolCore:
 
     def _stream_changed(self, stream: PoolStream) -> None:
         with self._changed:
-            if stream.is_over:
+            if stream.is_over and stream in self._streams:
                 self._streams.discard(stream)
+                if stream.has_rest and self._may_be_joined():
+                    self._left.append(stream)
             self._changed.notify_all()
         self._end_if_done()
+
+    def _may_be_joined(self) -> bool:
+        return self._state != TERMINATE and self._error is None and not self._is_abandoned
+
+    def drop(self, identifier: str, _getpid: Callable[[], int] = os.getpid) -> None:
+        """Nobody holds the iterator of this map any more. As `abandon`."""
+        if _getpid() == self._process:
+            self._ended.put(Ended(identifier, None, (False, None)))
+
+    def _drop(self, identifier: str) -> None:
+        with self._changed:
+            found = [stream for stream in self._streams if stream.identifier == identifier]
+        for stream in found:
+            stream.drop()
 
     # The end
 
@@ -167,7 +192,10 @@ class PoolCore:
 
     def _end_abandoned(self) -> None:
         with self._changed:
+            self._is_abandoned = True
+            self._left.clear()
             streams = list(self._streams) if self._state == CLOSE else None
+            self._changed.notify_all()
         if streams is None:
             self.terminate(_EXIT_SECONDS_MAX)
             return
@@ -190,6 +218,7 @@ class PoolCore:
             self._state = TERMINATE
             self._is_over = True
             self._pending.clear()
+            self._left.clear()
             results, streams = list(self._open.values()), list(self._streams)
             self._open.clear()
             self._changed.notify_all()
@@ -217,11 +246,8 @@ class PoolCore:
         nothing to wait for."""
         if os.getpid() != self._process:
             return
-        with self._changed:
-            for stream in self._streams:
-                stream.lift()
-            self._changed.wait_for(lambda: self._state == TERMINATE or (
-                self._is_sent and not self._open and not self._streams))
+        while self._begin_rests():
+            pass
         if self._error is not None and self._state == CLOSE:
             # The thread that submits may have ended before it did so.
             self._persist(self.service.close)
@@ -235,6 +261,20 @@ class PoolCore:
                 thread.join()
         self.service.transport.close_all()
         _cores.discard(self)
+
+    def _begin_rests(self) -> bool:
+        """Waits until all has ended, or begins what dropped iterators have left."""
+        with self._changed:
+            for stream in self._streams:
+                stream.lift()
+            self._changed.wait_for(lambda: self._state == TERMINATE or self._left or (
+                self._is_sent and not self._open and not self._streams))
+            rests = [rest for rest in (stream.rest() for stream in self._left) if rest]
+            self._left.clear()
+            self._streams.update(rests)
+        for rest in rests:
+            self._start(rest)
+        return bool(rests)
 
     def _end_if_done(self) -> None:
         """Ends the threads of a pool that is closed, once there is nothing left for them: whoever
@@ -279,13 +319,14 @@ class PoolCore:
         with self._changed:
             self._changed.wait_for(
                 lambda: self._pending or self._state == TERMINATE
-                or (self._state == CLOSE and not any(s.is_sending for s in self._streams)))
+                or (self._state == CLOSE and not self._left
+                    and not any(s.is_sending or s.has_rest for s in self._streams)))
             if not self._pending:
                 return None
             batch = self._sending = [self._pending.popleft()]
             size = len(batch[0].body)
             while (
-                not batch[0].is_map and self._pending and not self._pending[0].is_map
+                batch[0].map is None and self._pending and self._pending[0].map is None
                 and len(batch) < SUBMISSIONS_MAX
                 and size + len(self._pending[0].body) < self.service.body_bytes_max
             ):
@@ -309,18 +350,28 @@ class PoolCore:
                 for submission in again:
                     self.settle(submission.id, (False, error))
                 return
-            # A terminate ends the wait.
+            # A terminate ends the wait, and so does the end of the last that was accepted: a full
+            # queue has room then.
             with self._changed:
-                self._changed.wait_for(lambda: self._state == TERMINATE, pause)
+                is_out = self._is_out(len(again))
+                self._is_refused = True
+                self._changed.wait_for(
+                    lambda: self._state == TERMINATE or (is_out and not self._is_out(len(again))),
+                    pause)
+                self._is_refused = False
                 # What has failed meanwhile is not submitted any more.
                 batch = [submission for submission in again if submission.id in self._open]
+
+    def _is_out(self, refused: int) -> bool:
+        """Whether something is open besides what was refused and what waits behind it."""
+        return len(self._open) > len(self._pending) + refused
 
     def _try_to_submit(
         self, batch: List[Submission]
     ) -> Tuple[List[Submission], Optional[LidoError]]:
         """What was refused for now, and why."""
-        if batch[0].is_map:
-            self.service.submit_map(batch[0].body)
+        if batch[0].map is not None:
+            self.service.submit_map(batch[0].map, batch[0].body)
             return [], None
         again: List[Submission] = []
         last: Optional[LidoError] = None
@@ -435,6 +486,7 @@ class PoolCore:
             if self._state == TERMINATE:
                 return
             self._error = error
+            self._left.clear()
             identifiers, streams = list(self._open), list(self._streams)
         for identifier in identifiers:
             self.settle(identifier, (False, error))
@@ -448,13 +500,15 @@ class PoolCore:
             ended = self._ended.get()
             if ended is None:
                 return
-            if ended.result is None:
+            if ended.result is None and ended.id:
+                self._drop(ended.id)
+            elif ended.result is None:
                 self._end_abandoned()
             elif ended.id in self._open:
                 self._hand(ended, ended.result)
                 with self._changed:
                     self._open.pop(ended.id, None)
-                    if not self._open:
+                    if not self._open or self._is_refused:
                         self._changed.notify_all()
                 self._end_if_done()
             ended = None  # Nothing keeps what was handed out.

@@ -3,10 +3,11 @@
 import os
 import time
 import uuid
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from lido import codec
 from lido.errors import LidoError, ServiceError
+from lido.streams import post_map
 from lido.transport import WAIT_MAX, Answer, Transport, joined, options, path, query
 
 #: At most this many submissions are in one request.
@@ -38,6 +39,13 @@ _INTERRUPTED_SECONDS_MAX = 5.0
 
 #: So many ids fit in the head of a request.
 _IDS_MAX = 100
+
+
+class MapHead(NamedTuple):
+    """What a map says besides its items, and how many of them a chunk has."""
+
+    members: Mapping[str, Any]
+    size: int
 
 
 class PoolService:
@@ -110,9 +118,9 @@ class PoolService:
         found: List[Dict[str, Any]] = answer["jobs"]
         return found
 
-    def submit_map(self, body: bytes) -> None:
+    def submit_map(self, head: MapHead, items: bytes) -> None:
         """Submits a map that has an id."""
-        self.transport.request("POST", "/v1/maps", body, is_safe=True)
+        post_map(self.transport, head.members, items, head.size)
 
     def completions(self, after: int) -> Tuple[List[Dict[str, Any]], int]:
         """What ended after that place of the feed, waiting for it; and the next place."""
@@ -269,11 +277,6 @@ def _initargs_refused(error: ServiceError, size: int) -> ServiceError:
         f"the initargs, which each worker gets, take {size} bytes as they are sent, and the "
         "service takes at most 1 MiB; what is larger the initializer reads itself, from a file "
         f"whose path it is given ({error.detail})", error.errors, error.retry_after)
-
-
-def map_body(members: Mapping[str, Any], items: bytes) -> bytes:
-    """A map as one document; its items are an array."""
-    return joined({**options(members), "items": items})
 
 
 def value_of(answer: Answer, pickles: bool) -> Any:

@@ -64,6 +64,19 @@ class PoolStream:
     def lift(self) -> None:
         """Lets it read as much input as there is."""
 
+    def drop(self) -> None:
+        """Nobody reads its values any more."""
+
+    def rest(self) -> Optional["PoolStream"]:
+        """The map of what it has not sent, to be begun when it is over; None when there is nothing.
+        Of this it keeps no more."""
+        return None
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether it ends before its input does, of which there may be more."""
+        return False
+
     # For the kinds
 
     def send(self, source: MapInput) -> None:
@@ -204,13 +217,16 @@ class IteratorStream(PoolStream):
 
     def __init__(
         self, transport: Transport, options: Mapping[str, Any], ordered: bool, pickles: bool,
-        values: Values, source: Iterator[Chunk], is_packed: bool,
+        values: Values, source: Iterator[Chunk], is_packed: bool, is_finite: bool,
     ) -> None:
-        """`is_packed`: each value is the list of the values of a chunk."""
+        """`is_packed`: each value is the list of the values of a chunk. `is_finite`: whether the
+        input is known to have an end."""
         super().__init__(transport, options, ordered, pickles)
         self._values = values
         self._chunks = source
+        self._rest: Optional[Iterator[Chunk]] = None
         self._is_packed = is_packed
+        self._is_finite = is_finite
 
     def send(self, source: MapInput) -> None:
         """Sends chunks while they are wanted. The input's own error is the last result."""
@@ -223,6 +239,8 @@ class IteratorStream(PoolStream):
                 self._items_error = error
                 return
             if not self._values.acquire(units):
+                if self._values.is_left:
+                    self._rest = itertools.chain([(units, lines)], self._chunks)
                 return
             source.send(lines)
 
@@ -250,6 +268,29 @@ class IteratorStream(PoolStream):
     def lift(self) -> None:
         """Lets it read as much input as there is."""
         self._values.lift()
+
+    def drop(self) -> None:
+        """Does the rest, as multiprocessing does; of an input that may have no end no more than was
+        sent, until somebody joins the pool."""
+        if self._is_finite:
+            self._values.lift()
+        else:
+            self._values.leave()
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether its iterator was dropped before its input was sent."""
+        return self._rest is not None
+
+    def rest(self) -> Optional[PoolStream]:
+        """A map of its own, whose values nobody reads."""
+        source, self._rest = self._rest, None
+        if source is None:
+            return None
+        options = {**self._options, "id": f"{self.identifier}-rest"}
+        return IteratorStream(
+            self._transport, options, False, self._pickles, Values(lambda: None, None), source,
+            self._is_packed, True)
 
 
 class ListStream(PoolStream):

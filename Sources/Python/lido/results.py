@@ -116,16 +116,20 @@ class Values:
     """What is on its way from the threads of a map to an iterator, which it does not keep: one that
     nobody holds is collected, and its pool with it. Any thread may use it."""
 
-    def __init__(self, reader: "weakref.ref[IMapIterator]", units_max: int) -> None:
-        """`units_max`: how many units of input may be sent or unread. A unit is what is a line of
-        the map: an item, or a chunk for a function without a name."""
+    def __init__(
+        self, reader: Callable[[], Optional["IMapIterator"]], units_max: Optional[int]
+    ) -> None:
+        """`reader` is a weak reference. `units_max`: how many units of input may be sent or unread;
+        None: any number. A unit is what is a line of the map: an item, or a chunk for a function
+        without a name."""
         self._reader = reader
         self._condition = threading.Condition()
         # With each outcome, how many units are given back when it is read.
         self._items: Deque[Tuple[bool, Any, int]] = collections.deque()
-        self._units_max: Optional[int] = units_max
+        self._units_max = units_max
         self._units_out = 0
         self._is_over = False
+        self._is_left = False
 
     def next(self, timeout: Optional[float]) -> Any:
         """The next value. Raises the error of its item, `TimeoutError`, `StopIteration`."""
@@ -151,7 +155,7 @@ class Values:
 
     def add(self, success: bool, value: Any, units: int = 1) -> None:
         """Takes the next value, or the error in its place. What nobody will read, since the
-        iterator is gone, is dropped; no more is sent then until somebody joins the pool."""
+        iterator is gone, is dropped."""
         with self._condition:
             if self._reader() is None:
                 self._items.clear()
@@ -182,19 +186,31 @@ class Values:
         self.finish(PoolTerminated("the pool was terminated before the iteration was over"))
 
     def acquire(self, units: int) -> bool:
-        """Waits until that much may be sent; false when nothing is wanted any more."""
+        """Waits until that much may be sent; false when nothing is wanted any more, or for now."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._is_over or self._units_max is None or self._units_out == 0
-                or self._units_out + units <= self._units_max)
+                lambda: self._is_over or self.is_left or self._units_max is None
+                or self._units_out == 0 or self._units_out + units <= self._units_max)
             self._units_out += units
-            return not self._is_over
+            return not self._is_over and not self.is_left
 
     def lift(self) -> None:
-        """Lets any number of units be sent: who joins the pool may read no more."""
+        """Lets any number of units be sent: who joins the pool may read no more, and who is gone
+        will not."""
         with self._condition:
             self._units_max = None
             self._condition.notify_all()
+
+    def leave(self) -> None:
+        """Lets no more be sent, unless any number may: nobody reads it."""
+        with self._condition:
+            self._is_left = True
+            self._condition.notify_all()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its input is to wait for who joins the pool."""
+        return self._is_left and self._units_max is not None and not self._is_over
 
 
 class IMapIterator:
@@ -209,6 +225,10 @@ class IMapIterator:
         #: The id of the map; None for what was never submitted.
         self.id: Optional[str] = None
         self._values = Values(weakref.ref(self), units_max)
+
+    def __del__(self) -> None:
+        if self._pool is not None and self.id is not None:
+            self._pool._core.drop(self.id)
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -15,9 +15,9 @@ from lido import codec
 from lido.errors import JobFailed, ServiceError, Unreachable
 from lido.patience import pause_after
 from lido.transport import (
-    SECONDS_MAX, Transport, chunk, messages, path, problem, query, shut_down)
+    SECONDS_MAX, Transport, chunk, joined, messages, options, path, problem, query, shut_down)
 
-__all__ = ["MapInput", "ResultStream", "Window", "results", "send_all"]
+__all__ = ["MapInput", "ResultStream", "Window", "post_map", "results", "send_all"]
 
 #: Items are sent together up to this many bytes when they come fast.
 _PART_BYTES = 1 << 16
@@ -164,6 +164,24 @@ def opened(
     """A connection that is still to be made, and may take so long for that."""
     seconds = SECONDS_MAX if connect_seconds is None else min(SECONDS_MAX, connect_seconds)
     return transport.open(max(0.001, seconds))
+
+
+def post_map(
+    transport: Transport, members: Mapping[str, Any], items: bytes, size: int
+) -> None:
+    """Submits a map that has an id as one document; `items` are an array, `size` of which, or
+    fewer, make a chunk. Where a job of the pool may not have so long arguments (`max_arguments`)
+    there are fewer in a chunk: what was refused has not begun."""
+    while True:
+        body = joined({**options(members), "items": items})
+        try:
+            transport.request("POST", "/v1/maps", body, is_safe=True)
+            return
+        except ServiceError as error:
+            if error.code != "payload_too_large" or size <= 1:
+                raise
+        size = -(-size // 2)
+        members = {**members, "chunksize": size}
 
 
 def send_all(source: MapInput, items: Sequence[bytes]) -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import random
+import select
 import socket
 import ssl
 import threading
@@ -44,6 +45,8 @@ class Answer:
         self.status = status
         self.headers = headers
         self.body = body
+        #: Whether an earlier try, whose answer was lost, may have been carried out.
+        self.is_repeated = False
 
     @property
     def json(self) -> Any:
@@ -137,7 +140,9 @@ class Transport:
         self.check_size(len(body or b""))
         answer = self._exchange(method, target, body, headers, wait, is_safe or method == "GET")
         if answer.status >= 400:
-            raise problem(answer.status, answer.headers, answer.body)
+            error = problem(answer.status, answer.headers, answer.body)
+            error.is_repeated = answer.is_repeated
+            raise error
         return answer
 
     def json(
@@ -206,6 +211,7 @@ class Transport:
             all_headers.setdefault("Content-Type", "application/json")
         give_up: Optional[float] = None  # Counted from the first failure: a wait may be long.
         pause = 0.05
+        is_repeated = False
         while True:
             connection, is_fresh = self._connection(self._seconds_max + wait)
             is_sent = False
@@ -221,6 +227,7 @@ class Transport:
                 response = exchanged(
                     connection, method, self._prefix + target, body, all_headers)
                 answer = Answer(response.status, response.headers, response.read())
+                answer.is_repeated = is_repeated
                 if not is_safe or not answer.says_away(wait):
                     return answer
                 failure = problem(answer.status, answer.headers, answer.body)
@@ -230,6 +237,9 @@ class Transport:
             except BaseException:
                 self.close()  # Interrupted in the middle: what comes next is not the next answer.
                 raise
+            # The service's own word that it ends is that it has done nothing.
+            is_repeated = is_repeated or (
+                is_sent and getattr(failure, "code", None) != "draining")
             # A request that was not sent can be sent again whatever it is; and a connection that
             # was kept may have been closed by the service just before it was used.
             may_repeat = (is_safe or not is_sent) and not self._is_aborted
@@ -250,6 +260,9 @@ class Transport:
         if kept is not None and kept.process == os.getpid():
             connection = kept.connection
             connection.timeout = timeout
+            if connection.sock is not None and is_readable(connection.sock):
+                # The service has closed it meanwhile: nothing else comes unasked.
+                connection.close()
             if connection.sock is not None:
                 connection.sock.settimeout(timeout)
             return connection, connection.sock is None
@@ -271,6 +284,15 @@ def exchanged(
         if body is None:
             raise
     return connection.getresponse()
+
+
+def is_readable(sock: socket.socket) -> bool:
+    """Whether something has come, its end included; does not wait."""
+    if not hasattr(select, "poll"):  # Which, unlike the other, takes any descriptor.
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def shut_down(connection: Optional[http.client.HTTPConnection]) -> None:

@@ -49,10 +49,12 @@ class Worker:
     def start(self):
         """Starts the process and a thread that reads what it says."""
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join([SOURCES, *self.pool.folders])
+        # Nothing of this process but PATH; the rest as in a pool's `environment:`.
         environment = {
-            **os.environ, "LIDO_CHANNEL": str(theirs.fileno()), "PYTHONPATH": path,
-            "PYTHONDONTWRITEBYTECODE": "1"}
+            "PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8",
+            "PYTHONPATH": os.pathsep.join([SOURCES, *self.pool.folders]),
+            "PYTHONDONTWRITEBYTECODE": "1", "LIDO_URL": self.pool.service.url,
+            "LIDO_CHANNEL": str(theirs.fileno())}
         self.channel = ours
         self.log_reader, log_writer = os.pipe()
         self.process = subprocess.Popen(
@@ -135,10 +137,11 @@ class Worker:
             self.calls += 1
             if name == "return":
                 unit.ended(None, message["value"], None, None)
-            else:
+            elif self.pool.state == "terminating":
                 # A worker that is terminated may tell so, or end.
-                error = terminated() if self.pool.state == "terminated" else message["error"]
-                unit.ended(error, None, message.get("item"), message.get("values"))
+                unit.ended(self.pool.terminated, None, None, None)
+            else:
+                unit.ended(message["error"], None, message.get("item"), message.get("values"))
 
     def give(self, unit):
         """Gives it a unit to run."""
@@ -220,19 +223,19 @@ class Pool:
         self.gone = [*self.gone, worker][-16:]
         unit, worker.unit = worker.unit, None
         if worker.failed is not None:
-            self.failure = worker.failed
+            failed = worker.failed
+            self.failure = (
+                f"the initializer failed: {failed.get('type')}: {failed.get('message')} "
+                f"(exited with code {worker.exitcode})")
         if unit is not None:
-            code = worker.exitcode
-            how = {"code": "signalled", "signal": -code} if code < 0 else {"code": "exited"}
-            error = {**how, "exitcode": code, "message": f"the worker ended with {code}"}
-            if self.state == "terminated":
-                error = terminated()
-            unit.ended(error, None, 0, [])
+            # Of a chunk nothing is known then: no item of it has an outcome of its own.
+            error = self.terminated if self.state == "terminating" else ended(worker.exitcode)
+            unit.ended(error, None, None, None)
         needs_more = self.state == "running" or (self.state == "closing" and (
             self.queue or any(other.unit for other in self.workers)))
         if needs_more and self.failure is None:
             self.workers.append(Worker(self, worker.slot))
-        if not self.workers and self.state in ("closing", "terminated"):
+        if not self.workers and self.state in ("closing", "terminating"):
             self.state = "joined"
         self.dispatch()
 
@@ -251,27 +254,40 @@ class Pool:
         """Ends all."""
         if self.state == "joined":
             return
-        self.state = "terminated"
+        self.state = "terminating"
         units, self.queue = self.queue, collections.deque()
         for unit in units:
-            unit.ended(terminated(), None, 0, [])
+            unit.ended(self.terminated, None, None, None)
         for worker in self.workers:
             worker.kill(signal.SIGTERM)
         for owner in self.service.maps.values():
             if owner.pool is self and not owner.is_whole:
-                owner.finish_input(terminated())
+                owner.finish_input(self.terminated)
 
     @property
     def handle(self):
         """What the client holds."""
         return {
-            "name": self.name, "state": self.state, "kind": "workers",
+            "name": self.name, "state": self.state, "kind": "persistent", "dynamic": True,
             "processes": self.processes, "tasks": self.announced.get("tasks", []),
             "queued": len(self.queue), "running": sum(1 for w in self.workers if w.unit),
             "allow_pickle": bool(self.options.get("allow_pickle")),
             "allow_main": self.allow_main}
 
+    @property
+    def terminated(self):
+        """The error of what a terminate ends."""
+        return {
+            "code": "pool_terminated", "type": "PoolTerminated",
+            "message": f"the pool '{self.name}' was terminated"}
 
-def terminated():
-    """The error of what a terminate ends."""
-    return {"code": "pool_terminated", "message": "the pool was terminated"}
+
+def ended(code):
+    """The error of what a worker ran that has ended so."""
+    if code < 0:
+        return {
+            "code": "signalled", "type": "WorkerSignalled", "exitcode": code, "signal": -code,
+            "message": f"the worker was ended by signal {-code} while it ran the job"}
+    return {
+        "code": "exited", "type": "WorkerExited", "exitcode": code,
+        "message": f"the worker ended with exit status {code} while it ran the job"}

@@ -22,7 +22,7 @@ class Service:
 
     def __init__(
         self, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
-        line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20,
+        line_bytes_max=64 << 20, jobs_max=None, body_bytes_max=8 << 20, max_arguments=None,
         maxtasksperchild=None,
     ):
         self.changed = threading.Condition()
@@ -35,9 +35,11 @@ class Service:
         self.jobs_max = jobs_max
         self.maxtasksperchild = maxtasksperchild  # What pools have that say nothing.
         self.body_bytes_max = body_bytes_max
+        self.max_arguments = max_arguments
         self.jobs = {}
         self.maps = {}
         self.pools = {}
+        self.dropped = set()  # The ids of jobs and maps that were deleted.
         self.told = []  # Progress and items.
         self.requests = []  # Methods and paths, in order.
         self.keys = {}
@@ -52,7 +54,7 @@ class Service:
         """Takes requests there."""
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.service = self
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
 
     def __enter__(self):
         return self
@@ -66,7 +68,7 @@ class Service:
         self.server.server_close()
         with self.changed:
             for pool in self.pools.values():
-                pool.state = "terminated"
+                pool.state = "terminating"
                 for worker in pool.workers:
                     worker.kill(signal.SIGKILL)
             self.changed.notify_all()
@@ -114,8 +116,8 @@ class Service:
         self.wait(lambda: pool.failure or all(w.is_ready for w in pool.workers), 30)
         if pool.failure:
             pool.terminate()
-            detail = f"{pool.failure.get('type')}: {pool.failure.get('message')}"
-            raise Refused(503, "initializer_failed", detail, error=pool.failure)
+            raise Refused(
+                503, "pool_not_started", f"the pool was not created: {pool.failure}")
         return pool
 
     def pool(self, name):
@@ -125,8 +127,16 @@ class Service:
                 self.create_pool({"name": "default", "allow_pickle": self.allow_pickle})
             name = "default"
         if name not in self.pools:
-            raise Refused(404, "not_found", f"there is no pool {name}")
+            raise Refused(
+                422, "unknown_pool", f"there is no pool named '{name}'",
+                errors=[{"detail": "not a pool", "pointer": "/pool"}])
         return self.pools[name]
+
+    def absent(self, what, name):
+        """The refusal of what is not there: not any more, or never was."""
+        if what != "pools" and name in self.dropped:
+            return Refused(410, "gone", f"{name} was dropped")
+        return Refused(404, "not_found", f"there is no {name}")
 
     # Jobs and maps
 
@@ -137,6 +147,14 @@ class Service:
         if body.get("main") and not pool.allow_main:
             raise Refused(422, "main_not_allowed", "the pool loads no script")
 
+    def check_arguments(self, arguments):
+        """Refuses those of a job, or a chunk, that are too long."""
+        text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+        if self.max_arguments is not None and len(text.encode()) > self.max_arguments:
+            raise Refused(
+                413, "payload_too_large",
+                f"the arguments of a job may have {self.max_arguments} bytes")
+
     def submit(self, body, key=None):
         """A job."""
         known = self.keys.get(key) if key else self.jobs.get(body.get("id"))
@@ -146,8 +164,9 @@ class Service:
             return known
         pool = self.pool(body.get("pool"))
         self.check(body, pool)
+        self.check_arguments(body.get("args", []))
         if self.jobs_max is not None and len(pool.queue) >= self.jobs_max:
-            raise Refused(503, "queue_full", "the queue is full", retry_after=0.05)
+            raise Refused(503, "queue_full", "the queue is full", retry_after=5)
         identifier = body.get("id") or uuid.uuid4().hex
         job = Job(identifier, pool, body)
         pool.enqueue(job.unit)
@@ -296,16 +315,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.post_jobs(json.loads(body))
         if method == "POST" and what == "maps" and not rest:
             return self.post_map(body)
+        if method == "GET" and what == "pools" and not rest:
+            return 200, {"pools": [pool.handle for pool in service.pools.values()]}
         if method == "POST" and what == "pools" and not rest:
             return 201, service.create_pool(json.loads(body)).handle
         if what == "jobs" and not rest:
-            found = [service.jobs.get(name) for name in self.query["id"].split(",")]
+            names = self.query["id"].split(",")
             return 200, {"jobs": [
-                job.handle if job else {"error": {"status": 404, "code": "not_found"}}
-                for job in found]}
+                service.jobs[name].handle if name in service.jobs
+                else {"error": service.absent(what, name).members} for name in names]}
         table = {"jobs": service.jobs, "maps": service.maps, "pools": service.pools}[what]
         if rest[0] not in table:
-            raise Refused(404, "not_found", f"there is no {rest[0]}")
+            raise service.absent(what, rest[0])
         found = table[rest[0]]
         if what == "pools":
             return self.pool_answer(method, found, rest[1:])
@@ -351,6 +372,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not owner.handle["ready"]:
                 raise Refused(409, "conflict", "it is not final")
             del table[owner.id]
+            self.service.dropped.add(owner.id)
             return 204, b""
         if rest == ["cancel"]:
             return 202, self.cancel(owner)
@@ -366,7 +388,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not handle["ready"]:
             raise Refused(409, "not_ready", "it is not final")
         if not handle["successful"]:
-            raise Refused(424, "job_failed", "it has no value", error=handle["error"])
+            error = {"error": handle["error"]} if "error" in handle else {}
+            raise Refused(424, "job_failed", "it has no value", **error)
         if owner.kind == "job":
             return 200, handle["result"]
         return 200, [owner.lines[index]["value"] for index in range(owner.items)]
@@ -374,17 +397,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def cancel(self, owner):
         if owner.handle["ready"]:
             raise Refused(409, "not_cancellable", "it is final")
-        if owner.kind == "map":
-            owner.finish_input({"code": "cancelled"})
-            return owner.handle
-        owner.unit.is_cancelled = True
-        if owner.unit in owner.pool.queue:
-            owner.pool.queue.remove(owner.unit)
-            owner.unit.ended({"message": "cancelled"}, None, None, None)
+        owner.is_cancelled = True
+        for unit in [unit for unit in owner.pool.queue if unit.owner is owner]:
+            owner.pool.queue.remove(unit)
+            unit.ended({}, None, None, None)
         for worker in owner.pool.workers:
-            if worker.unit is owner.unit:
+            if worker.unit is not None and worker.unit.owner is owner:
                 worker.send({"cancel": worker.number})
                 worker.kill(signal.SIGTERM)
+        if owner.kind == "map":
+            owner.finish_input({"code": "cancelled", "message": "the map was cancelled"})
         return owner.handle
 
     # Maps
@@ -397,9 +419,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if known is not None:
                 return 202, known.handle
             items = options.pop("items")
+            workers = service.pool(options.get("pool")).processes
+            size = options.get("chunksize") or max(1, -(-len(items) // (4 * workers)))
+            for start in range(0, len(items), size):
+                service.check_arguments(items[start:start + size])
             found = service.submit_map(options)
-            if not options.get("chunksize"):
-                found.chunksize = max(1, -(-len(items) // (4 * found.pool.processes)))
+            found.chunksize = size
             found.add(items)
             found.finish_input()
             return 202, found.handle

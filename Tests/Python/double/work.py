@@ -18,7 +18,6 @@ class Unit:
         self.owner = owner
         self.members = members
         self.ended = ended
-        self.is_cancelled = False
 
 
 class Job:
@@ -35,6 +34,7 @@ class Job:
             "ready": False, "successful": None, "attempt": 0, "max_attempts": 1,
             "created_at": now(), "result_url": f"/v1/jobs/{identifier}/result"}
         self.log = b""
+        self.is_cancelled = False
         members = {"task": body["task"], "args": body.get("args", []),
                    "kwargs": body.get("kwargs", {}), "job": identifier}
         self.unit = Unit(self, with_options(members, body), self.ended)
@@ -44,9 +44,9 @@ class Job:
         state = "succeeded" if error is None else "failed"
         if error is None:
             self.handle["result"] = value
+        elif self.is_cancelled:
+            state = "cancelled"
         else:
-            if self.unit.is_cancelled:
-                state, error = "cancelled", {**error, "code": "cancelled"}
             self.handle["error"] = {"code": "raised", "attempt": 1, **error}
         self.handle.update(
             state=state, ready=True, successful=error is None, finished_at=now())
@@ -69,6 +69,7 @@ class Map:
         self.completed = []  # Indexes in order of completion.
         self.error = None  # Of the first chunk that failed.
         self.broken = None
+        self.is_cancelled = False
         self.out = 0
         self.pending = []
         self.is_final = False
@@ -107,13 +108,16 @@ class Map:
         """Keeps what a chunk has come to."""
         if error is not None:
             error = {"code": "raised", "attempt": 1, **error}
-            self.error = self.error or error
-            value, item = values or [], item or 0
+            if self.is_cancelled:
+                error, item = {"code": "skipped"}, None
+            else:
+                self.error = self.error or error
+            value = values or []
         for place in range(count):
             index = first + place
-            if place < len(value):
+            if error is None or (item is not None and place < len(value)):
                 line = {"index": index, "value": value[place]}
-            elif place == item:
+            elif item is None or place == item:
                 line = {"index": index, "error": error}
             else:
                 line = {"index": index, "error": {"code": "skipped"}}
@@ -149,14 +153,16 @@ class Map:
     def handle(self):
         """What the client holds."""
         failure = self.error or self.broken
-        state = "running" if not self.is_final else "failed" if failure else "succeeded"
+        state = "running" if not self.is_final else "succeeded"
+        if failure and self.is_final:
+            state = "cancelled" if self.is_cancelled else "failed"
         handle = {
             "id": self.id, "task": self.options["task"], "pool": self.pool.name, "state": state,
             "ready": self.is_final, "successful": not failure if self.is_final else None,
             "total": self.items if self.is_whole else None,
             "result_url": f"/v1/maps/{self.id}/result",
             "results_url": f"/v1/maps/{self.id}/results"}
-        if failure and self.is_final:
+        if state == "failed":
             handle["error"] = failure
         return handle
 
