@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -361,6 +362,28 @@ class ServiceCase(unittest.TestCase):
         service = real_service.Process(os.environ["LIDO_BIN"], cls.configuration)
         cls.addClassCleanup(service.end)
         cls.client = lido.Client(service.url)
+
+
+@unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
+class TokenTest(unittest.TestCase):
+    """The service itself, with one token."""
+
+    def test_the_token_of_the_service_and_others(self):
+        token = "a-token-of-at-least-32-characters"
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        path = os.path.join(folder, "tokens")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(token)
+        program = os.environ["LIDO_BIN"]
+        with real_service.Process(program, None, "--token-file", path) as service:
+            self.assertEqual(lido.Client(service.url, token).apply("square", 7), 49)
+            with mock.patch.dict(os.environ, {"LIDO_TOKEN": token}):
+                self.assertEqual(lido.Client(service.url).apply("square", 7), 49)
+            for other in (None, token + "!"):
+                with self.assertRaises(lido.ServiceError) as caught:
+                    lido.Client(service.url, other).apply("square", 7)
+                self.assertEqual(caught.exception.status, 401)
+                self.assertIn("LIDO_TOKEN, or token=", str(caught.exception))
 
 
 class NoServiceTest(unittest.TestCase):

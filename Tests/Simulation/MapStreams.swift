@@ -22,11 +22,14 @@ final class SimulatedInput {
   /// Where the line of each item is over.
   private var ends: [Int] = []
 
-  init(_ ticket: MapTicket, _ stream: RequestStream, _ number: Int, _ chance: Chance) {
+  /// - Parameter isWhole: whether its body is without fault in any case.
+  init(
+    _ ticket: MapTicket, _ stream: RequestStream, _ number: Int, isWhole: Bool, _ chance: Chance
+  ) {
     self.ticket = ticket
     self.stream = stream
     self.number = number
-    let dice = chance.below(100)
+    let dice = isWhole ? 0 : chance.below(100)
     fate = dice < 65 ? .whole : dice < 90 ? .breaksOff : .hasBadLine
     let badLine = chance.below(ticket.items.count + 1)
     for (index, item) in ticket.items.enumerated() {

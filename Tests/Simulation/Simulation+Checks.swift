@@ -170,6 +170,7 @@ extension Simulation {
   func check(_ server: Server) {
     for broken in server.engine.brokenInvariants() { fail(broken) }
     noteWrittenLines()
+    checkWritten(by: server)
     checkPools(of: server)
     for number in world.takeTouchedMaps() {
       for wrong in world.books.differences(from: server.engine.store, of: number) { fail(wrong) }

@@ -180,7 +180,8 @@ extension Simulation {
     if case .map(.open(let ticket, _)) = wish,
       let stream = life.router.routes[index].stream?(request)
     {
-      return inputs.append(SimulatedInput(ticket, stream, number, chance))
+      let input = SimulatedInput(ticket, stream, number, isWhole: isCalm, chance)
+      return inputs.append(input)
     }
     let answer = life.router.routes[index].action(&request) {
       let pending = PendingResponse { [weak self] in self?.answered(number, $0) }

@@ -96,8 +96,9 @@ extension Simulation {
     let isWhole = !ticket.isCancelAsked && !isEnded && (!ticket.isStreamed || !isReplay)
     // Who was held back for so long that the service believed that it had left.
     let isGivenUp = ticket.isStreamed && handle.errorCode == "broken_off"
-    if isGivenUp { note("input given up") }
-    guard isWhole, !isGivenUp, ticket.standing == .accepted, response.tag?.number == ticket.number else {
+    if isGivenUp, !isReplay { note("input given up") }
+    guard isWhole, !isGivenUp, ticket.standing == .accepted, response.tag?.number == ticket.number
+    else {
       return
     }
     ticket.wholeAt = ticket.wholeAt ?? sequence

@@ -1,5 +1,6 @@
 import JobCore
 
+@testable import HTTPServer
 @testable import JobCore
 @testable import JobServer
 
@@ -83,6 +84,27 @@ extension Simulation {
   }
 
   // MARK: After every event
+
+  /// What is written for a client it may read at once: it must be durable by then.
+  func checkWritten(by server: Server) {
+    guard !server.undurable.isEmpty else { return }
+    for input in inputs where !input.isOver {
+      guard let answer = input.stream.refusal, answer.status < 300 else { continue }
+      if let number = number(of: input.ticket), !server.isDurable(number) {
+        fail("\(input.ticket.tag) is answered before its end is durable")
+      }
+    }
+    for reader in readers where !reader.isOver {
+      guard let book = world.books[reader.map] else { continue }
+      var line = reader.linesWritten - 1
+      while line >= reader.firstLine, let found = book.chunk(ofLine: line, in: reader.order) {
+        if !found.chunk.isReleased, !server.isDurable(found.chunk.job) {
+          return fail("\(reader.ticket.tag), line \(line): it is written, and not durable")
+        }
+        line = found.first - 1
+      }
+    }
+  }
 
   /// Every map is that of one ticket, and every ticket's is there and as it was told.
   ///

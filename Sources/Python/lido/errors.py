@@ -41,7 +41,8 @@ class ServiceError(LidoError):
         places = "".join(
             f"; {place.get('pointer', '')}: {place.get('detail', '')}" for place in self.errors
             if isinstance(place, dict))
-        return f"{self.status} {self.code}: {self.detail}{places}"
+        hint = " (LIDO_TOKEN, or token=, is what this program sends)" if self.status == 401 else ""
+        return f"{self.status} {self.code}: {self.detail}{places}{hint}"
 
 
 class JobFailed(LidoError):
