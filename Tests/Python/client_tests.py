@@ -370,20 +370,23 @@ class TokenTest(unittest.TestCase):
 
     def test_the_token_of_the_service_and_others(self):
         token = "a-token-of-at-least-32-characters"
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        path = os.path.join(folder, "tokens")
-        with open(path, "w", encoding="ascii") as file:
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
             file.write(token)
-        program = os.environ["LIDO_BIN"]
-        with real_service.Process(program, None, "--token-file", path) as service:
-            self.assertEqual(lido.Client(service.url, token).apply("square", 7), 49)
-            with mock.patch.dict(os.environ, {"LIDO_TOKEN": token}):
-                self.assertEqual(lido.Client(service.url).apply("square", 7), 49)
-            for other in (None, token + "!"):
-                with self.assertRaises(lido.ServiceError) as caught:
-                    lido.Client(service.url, other).apply("square", 7)
-                self.assertEqual(caught.exception.status, 401)
-                self.assertIn("LIDO_TOKEN, or token=", str(caught.exception))
+            file.flush()
+            with real_service.Process(
+                    os.environ["LIDO_BIN"], None, "--token-file", file.name) as service:
+                self.check_tokens(service.url, token)
+
+    def check_tokens(self, url, token):
+        """`token` is right, and others are not."""
+        self.assertEqual(lido.Client(url, token).apply("square", 7), 49)
+        with mock.patch.dict(os.environ, {"LIDO_TOKEN": token}):
+            self.assertEqual(lido.Client(url).apply("square", 7), 49)
+        for other in (None, token + "!"):
+            with self.assertRaises(lido.ServiceError) as caught:
+                lido.Client(url, other).apply("square", 7)
+            self.assertEqual(caught.exception.status, 401)
+            self.assertIn("LIDO_TOKEN, or token=", str(caught.exception))
 
 
 class NoServiceTest(unittest.TestCase):
