@@ -18,6 +18,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${SEEDS:-600}
 scratch=${SCRATCH:-.build/mutation}
 units='JobCoreTests|JobStorageTests|JobServerTests'
+# What is played by hand on the simulated edges.
+units+='|whoever waits for a map|who sends items'
 
 # say WORDS: one line with the seconds since the start.
 say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }

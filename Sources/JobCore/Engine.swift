@@ -286,6 +286,11 @@ public struct Engine: Sendable {
     pools[pool].tasks?.sorted()
   }
 
+  /// Whether a pool's workers named a task.
+  public func hasTold(_ task: String, pool: Int) -> Bool {
+    pools[pool].tasks?.contains(task) == true
+  }
+
   /// The attempt of a job that a slot holds.
   public func call(of number: JobNumber) -> CallID? {
     for pool in pools.indices {

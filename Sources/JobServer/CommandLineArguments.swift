@@ -11,8 +11,10 @@ enum CommandLineArguments {
   /// Joins a negative number to the flag before it, `--processes -3` to `--processes=-3`: the
   /// parser would take it for another flag, and say that the value is missing which stands there.
   static func prepared(_ arguments: [String]) -> [String] {
+    // What stands behind `--` is no flag, and no value of one.
+    let end = arguments.firstIndex(of: "--") ?? arguments.endIndex
     var prepared: [String] = []
-    for argument in arguments {
+    for argument in arguments[..<end] {
       let isNegative = argument.first == "-" && argument.dropFirst().first?.isNumber == true
       if isNegative, let flag = prepared.last, flag.hasPrefix("--"), !flag.contains("=") {
         prepared[prepared.count - 1] = "\(flag)=\(argument)"
@@ -20,7 +22,7 @@ enum CommandLineArguments {
         prepared.append(argument)
       }
     }
-    return prepared
+    return prepared + arguments[end...]
   }
 
   /// Says which commands there are, if the first argument is none; nil: it is one, or a flag.

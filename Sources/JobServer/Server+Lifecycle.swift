@@ -136,23 +136,28 @@ extension Server {
   /// for longer than `earlyMax`, should no worker ever be ready.
   var isHoldingEarly: Bool { phase == .starting && now.instant < earlyEndsAt }
 
-  /// Whether a submission waits for pools to tell their tasks: for the one that it names, or for
-  /// all as long as the task is none of `default`.
+  /// Whether a submission waits for pools to tell their tasks.
   func waitsForPools(_ event: Event) -> Bool {
     guard isHoldingEarly else { return false }
-    let wanted: (pool: String?, task: String)
     switch event {
-    case .submissionReceived(let submission, _): wanted = (submission.pool, submission.task)
-    case .mapReceived(let submission, _): wanted = (submission.pool, submission.task)
+    case .submissionReceived(let submission, _):
+      return waitsForPools(PoolWish(pool: submission.pool, task: submission.task))
+    case .mapReceived(let submission, _):
+      return waitsForPools(PoolWish(pool: submission.pool, task: submission.task))
     default: return false
     }
-    guard let index = engine.poolIndex(named: wanted.pool ?? "default") else {
-      return wanted.pool == nil
+  }
+
+  /// While the service starts: who names a pool waits for that one, and who names none for all, as
+  /// long as the task is none of `default`.
+  func waitsForPools(_ wish: PoolWish) -> Bool {
+    guard let index = engine.poolIndex(named: wish.pool ?? "default") else {
+      return wish.pool == nil
     }
     // A created one answers for itself.
     guard index < settings.pools.count else { return false }
-    if wanted.pool != nil { return drivers[index].map { !$0.isSettled } ?? false }
-    return engine.tasks(pool: index)?.contains(wanted.task) != true
+    if let driver = drivers[index], !driver.isSettled, !driver.isEnded { return true }
+    return wish.pool == nil && !engine.hasTold(wish.task, pool: index)
   }
 
   private var earlyEndsAt: Instant { beganAt.instant.advanced(byMilliseconds: Server.earlyMax) }
@@ -313,4 +318,10 @@ extension Server {
         "uptime": .seconds(from: beganAt.instant, to: moment.instant),
       ])
   }
+}
+
+/// Where a submission is to run, as far as it says.
+struct PoolWish: Hashable {
+  let pool: String?
+  let task: String
 }

@@ -332,7 +332,8 @@ def slow_to_start(checks):
     service.wanted_port = service.port = free_port()
     service.launch()
     wait_until(lambda: is_listening(service), 10)
-    with service.connection(timeout=30) as http, service.connection() as other:
+    with service.connection(timeout=30) as http, service.connection() as other, \
+            service.connection() as lists:
         pool = wait_until(
             lambda: http.get("/v1/pools/default").json["state"] == "running", 10)
         checks.that("one pool is ready", pool, True, pool)
@@ -344,6 +345,12 @@ def slow_to_start(checks):
             checks.at_most("… at once", (time.monotonic() - began) * 1_000, 1_000, "ms")
         answer = http.post("/v1/maps?wait=9", {"task": "square", "items": [4], "pool": "default"})
         checks.equal("a map, too", answer.json["state"], "succeeded")
+        lists.send("POST", "/v1/jobs", b'[{"task":"square","args":[3],"pool":"never"}]',
+                   {"content-type": "application/json"})
+        answer = http.post("/v1/jobs?wait=9", [{"task": "square", "args": [3], "pool": "default"},
+                                               {"task": "square", "args": [4]}])
+        checks.equal("a list, too", [job.get("result") for job in answer.json["jobs"]], [9, 16])
+        checks.equal("… whatever other lists wait for", lists.has_answer(), False)
         answer = http.submit("square", 3, pool="no")
         checks.equal("a pool that there is not is told", answer.status, 422)
         other.send("POST", "/v1/jobs", b'{"task":"cube","args":[7]}',

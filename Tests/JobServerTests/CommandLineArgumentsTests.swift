@@ -10,7 +10,7 @@ import Testing
     (
       ["serve", "-h", "--insecure", "--data", "-x"], ["serve", "-h", "--insecure", "--data", "-x"]
     ),
-    (["-3"], ["-3"]), ([], []),
+    (["check", "--", "-3"], ["check", "--", "-3"]), (["-3"], ["-3"]), ([], []),
   ])
   func `a negative number is the value of its flag`(given: [String], prepared: [String]) {
     #expect(CommandLineArguments.prepared(given) == prepared)

@@ -27,7 +27,7 @@ import Testing
     }
     #expect(inputs.takeDue(at: 0).count == 100)
     for input in all { inputs.settle(input) }
-    #expect(!inputs.hasNews && inputs.nextLook == nil)
+    #expect(!inputs.hasNews && inputs.nextFlush == nil)
     #expect(inputs.takeDue(at: .max).isEmpty)
     inputs.mark(all[7])
     inputs.mark(all[7])
@@ -44,12 +44,12 @@ import Testing
     take("1\n", input)
     inputs.settle(input)
     let due = try #require(input.flushAt?.nanoseconds)
-    #expect(inputs.nextLook == due)
+    #expect(inputs.nextFlush == due)
     #expect(inputs.takeDue(at: due - 1).isEmpty)
     #expect(inputs.takeDue(at: due).count == 1)
     input.close()
     inputs.settle(input)
-    #expect(inputs.nextLook == nil)
+    #expect(inputs.nextFlush == nil)
   }
 
   @Test func `before its map is there an input has no moment`() {
@@ -60,7 +60,7 @@ import Testing
     inputs.mark(input)
     #expect(inputs.takeDue(at: 0).count == 1)
     inputs.settle(input)
-    #expect(inputs.nextLook == nil && !inputs.hasNews)
+    #expect(inputs.nextFlush == nil && !inputs.hasNews)
   }
 
   @Test func `who waits for room waits in a line, and in one place`() {
@@ -89,6 +89,6 @@ import Testing
     #expect(inputs[5] === input && inputs.first === input)
     input.isOver = true
     inputs.settle(input)
-    #expect(inputs.isEmpty && inputs[5] == nil && inputs.nextLook == nil)
+    #expect(inputs.isEmpty && inputs[5] == nil && inputs.nextFlush == nil)
   }
 }

@@ -29,7 +29,8 @@ import Testing
       self.number = Int(number)
       isFromText = true
     }
-    init(jsonInteger: Int) {
+    init?(jsonInteger: Int) {
+      guard jsonInteger != 17 else { return nil }
       number = jsonInteger
       isFromText = false
     }
@@ -107,6 +108,8 @@ import Testing
     #expect(run(same, "[1,13,2]").failure?.item == 1)
     // One that is no `Int` is read as its text, and so are those beside it.
     #expect(run(same, "[1,2e3]").values == "[\"text 1\",\"text 2000\"]")
+    // So is one that is told nothing by its integer.
+    #expect(run(same, "[1,17]").values == "[\"text 1\",\"text 17\"]")
     #expect(run(same, "[1,\"x\",2]").values == "[\"text 1\"]")
     #expect(run(same, "[1,\"x\",2]").failure?.item == 1)
     // Results of which one has no integer are written one by one.
@@ -115,5 +118,19 @@ import Testing
     }
     #expect(run(mixed, "[1,2,3]").values == "[1,\"text 2\",3]")
     #expect(run(same, "[[4],[5]]", star: true).values == "[\"text 4\",\"text 5\"]")
+  }
+
+  @Test func `what only a program with the same tasks can use is told to no other`() throws {
+    let failure = try #require(run(even, "[1]").failure)
+    let whole = ChunkFailure(.tooLarge(9, max: 8), "even", even.erased.source)
+    for (failure, results) in [(failure, ""), (whole, ""), (failure, "[20]")] {
+      var (own, other) = (JSONWriter(), JSONWriter())
+      failure.write(to: &own)
+      failure.write(to: &other, resultsBefore: Array(results.utf8))
+      #expect(String(decoding: own.bytes, as: UTF8.self).contains("\"traceback\":"))
+      let told = String(decoding: other.bytes, as: UTF8.self)
+      #expect(!told.contains("\"traceback\":"))
+      #expect(told.contains("\"values\":[20]") == !results.isEmpty)
+    }
   }
 }

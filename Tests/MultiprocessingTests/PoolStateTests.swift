@@ -326,7 +326,12 @@ final class Played {
   }
 
   @Test func `a worker without an initializer is bound until it is ready`() {
-    let pool = Played(1, configure: { $0.hasInitializer = false })
+    let pool = Played(
+      1,
+      configure: {
+        $0.hasInitializer = false
+        $0.initializerMax = 60_000_000_000
+      })
     guard case .start(let worker, _)? = pool.takeActions().first else { return }
     pool.state.started(worker, at: pool.time)
     pool.state.saidHello(worker, at: pool.time)
@@ -335,7 +340,7 @@ final class Played {
     pool.state.deadlineReached(at: pool.time)
     #expect(pool.takeActions() == [.kill(worker: worker)])
     pool.state.exited(worker, .signalled(9), claimed: 0, at: pool.time)
-    #expect(pool.state.startTrouble?.contains("was not ready in time") == true)
+    #expect(pool.state.startTrouble?.contains("was not ready in time, 10 s") == true)
   }
 
   /// The first worker of a pool runs and has said hello, whichever is heard of first.

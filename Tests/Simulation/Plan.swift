@@ -50,8 +50,6 @@ struct Plan {
       settings.limits.retentionBytesMax = chance.pick([300, 1 << 30])
       settings.limits.retentionAge = chance.pick([1_000, 60_000, 400 * 24 * 3_600_000])
     }
-    // Who is held back is given up after ten times that: mostly never, as the clock jumps.
-    settings.bodyTimeout = chance.pick([20, 1 << 40, 1 << 40, 1 << 40])
     self.settings = settings
     segmentBytesMax = chance.pick([200, 2_000, 20_000])
     slots = [chance.within(1...3), chance.within(1...2)]

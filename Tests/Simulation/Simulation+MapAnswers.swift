@@ -94,11 +94,7 @@ extension Simulation {
     // A document is a replay only once it is whole; lines may be those of a body that broke off.
     let isEnded = isPoolEnded(ticket.pool)
     let isWhole = !ticket.isCancelAsked && !isEnded && (!ticket.isStreamed || !isReplay)
-    // Who was held back for so long that the service believed that it had left.
-    let isGivenUp = ticket.isStreamed && handle.errorCode == "broken_off"
-    if isGivenUp, !isReplay { note("input given up") }
-    guard isWhole, !isGivenUp, ticket.standing == .accepted, response.tag?.number == ticket.number
-    else {
+    guard isWhole, ticket.standing == .accepted, response.tag?.number == ticket.number else {
       return
     }
     ticket.wholeAt = ticket.wholeAt ?? sequence

@@ -185,7 +185,7 @@ extension Simulation {
       input.wasHeld = true
       if !isCalm, chance.percent(4) { breakOff(input) }
     } else if !input.isAtEnd {
-      input.send(isCalm ? calmPieceBytes : chance.pick([3, 20, 100, 400]))
+      input.send(isCalm ? 200 : chance.pick([3, 20, 100, 400]))
     } else if input.breaksOff {
       breakOff(input)
     } else {

@@ -54,8 +54,6 @@ final class Simulation {
   var armedDeath = Death.killed
   /// Whether nothing bad happens any more.
   var isCalm = false
-  /// How much who sends items sends at once then.
-  var calmPieceBytes = 200
   private(set) var problems: [String] = []
   /// What happened, for people; kept only when it is asked for.
   private(set) var story: [String] = []

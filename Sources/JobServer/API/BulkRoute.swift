@@ -14,6 +14,8 @@ extension Server {
     /// Where the submissions stand in the body; one at least.
     let places: [Range<Int>]
     let answer: BulkAnswer
+    /// What its submissions ask for; empty if the service was ready when it came.
+    let wishes: Set<PoolWish>
   }
 
   /// An answer that comes together from many.
@@ -45,17 +47,41 @@ extension Server {
         body: request.body, places: places,
         answer: BulkAnswer(
           response: later(), group: group, wait: wish.milliseconds,
-          beganAt: now.instant)))
+          beganAt: now.instant),
+        wishes: isHoldingEarly ? wishes(of: request.body, places) : []))
     return .later
   }
 
-  /// Whether a request with many submissions can be decided now: not before the pools told their
-  /// tasks, or were waited for in vain.
-  var hasBulkWork: Bool { !bulks.isEmpty && !isHoldingEarly }
+  /// What submissions ask for that can be read; the others wait for nothing.
+  private func wishes(of body: [UInt8], _ places: [Range<Int>]) -> Set<PoolWish> {
+    body.withUnsafeBufferPointer { body in
+      var wishes: Set<PoolWish> = []
+      for place in places {
+        let submission = try? SubmissionReader.read(
+          UnsafeBufferPointer(rebasing: body[place]), idempotencyKey: nil,
+          calling: "the submission")
+        if let submission {
+          wishes.insert(PoolWish(pool: submission.pool, task: submission.task))
+        }
+      }
+      return wishes
+    }
+  }
+
+  /// Whether a request with many submissions can be decided now.
+  var hasBulkWork: Bool {
+    !bulks.isEmpty && (!isHoldingEarly || bulks.contains { !waitsForPools($0) })
+  }
+
+  /// Whether one of them waits for pools to tell their tasks: all are answered together.
+  private func waitsForPools(_ bulk: BulkRequest) -> Bool {
+    isHoldingEarly && bulk.wishes.contains { waitsForPools($0) }
+  }
 
   /// Lets the engine decide the submissions of one request.
   func handleBulk() {
-    guard hasBulkWork, let bulk = bulks.popFirst() else { return }
+    guard let place = bulks.firstIndex(where: { !waitsForPools($0) }) else { return }
+    let bulk = bulks.remove(at: place)
     let first = requests.add(bulk.answer)
     let group = bulk.answer.group
     bulk.body.withUnsafeBufferPointer { body in

@@ -33,8 +33,6 @@ final class MapInput {
   private(set) var flushAt: Instant?
   /// Whether no more of it could be handed on when it was looked at last.
   var isBlocked = false
-  /// When a client that is held back is given up, should nobody read its map's results.
-  var givenUpAt: Instant?
   /// Whether the client is answered, or gone, and all is handed on.
   var isOver = false
   /// What keeps its pool from being ended while items come.
@@ -68,12 +66,6 @@ final class MapInput {
     self.lineBytesMax = lineBytesMax
     self.wait = wait
     self.presentation = presentation
-  }
-
-  /// When it is to be looked at, whatever comes.
-  var nextLook: Instant? {
-    guard let flushAt, let givenUpAt else { return flushAt ?? givenUpAt }
-    return min(flushAt, givenUpAt)
   }
 
   /// Whether the body is whole.

@@ -86,7 +86,7 @@ extension Server {
     if mapInputs.hasNews || mapInputs.areSomeWaiting && engine.hasRoomForItems {
       return now.instant.nanoseconds
     }
-    return mapInputs.nextLook
+    return mapInputs.nextFlush
   }
 
   /// The map of a client's items is there.
@@ -130,42 +130,18 @@ extension Server {
     if let due = input.flushAt, due <= now.instant { input.close() }
     input.isBlocked =
       input.error == nil && !engine.mayTakeItems(number, bufferSize: input.bufferSize)
-    guard !input.isBlocked else { return holdBack(input, of: map) }
-    input.givenUpAt = nil
+    guard !input.isBlocked else {
+      // Of a client that is gone, the kernel's probes tell (`Listener`): that it has left may stand
+      // behind what it has sent.
+      if !input.ready.isEmpty { input.stream.hold() }
+      if !engine.hasRoomForItems { mapInputs.wait(input) }
+      return
+    }
     let chunks = input.takeReady()
     if !chunks.isEmpty { decide(.itemsReceived(number, chunks)) }
     if let error = input.error { return end(input, number, error) }
     if let response = input.response { return end(input, number, response) }
     input.stream.resume()
-  }
-
-  /// Lets a client that has sent more wait until there is room for it.
-  ///
-  /// What holds it back may be that nobody reads the results. Whether it is still there cannot be
-  /// seen then: that it has left stands behind what it has sent, which is not taken. So it is given
-  /// up after a while, and the map comes to its end.
-  private func holdBack(_ input: MapInput, of map: JobMap) {
-    let hasRoom = engine.hasRoomForItems
-    if !hasRoom { mapInputs.wait(input) }
-    guard !input.ready.isEmpty else {
-      input.givenUpAt = nil
-      return
-    }
-    input.stream.hold()
-    let isStranded =
-      hasRoom && map.openChunks == 0 && mapReaders.all(of: map.number).isEmpty
-    let due = input.givenUpAt ?? now.instant.advanced(byMilliseconds: settings.heldBackMax)
-    input.givenUpAt = due
-    guard due <= now.instant else { return }
-    guard isStranded else {
-      input.givenUpAt = now.instant.advanced(byMilliseconds: settings.heldBackMax)
-      return
-    }
-    input.givenUpAt = nil
-    let seconds = settings.heldBackMax / 1_000
-    let error = InputError(
-      .brokenOff, "nobody read the results for \(seconds) s, and so no more items were taken")
-    decide(.inputEnded(map.number, error, request: nil))
   }
 
   /// All items came.

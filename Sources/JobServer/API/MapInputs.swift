@@ -12,7 +12,7 @@ struct MapInputs {
     fileprivate var isDue = false
     fileprivate var isEnded = false
     fileprivate var isWaiting = false
-    fileprivate var look: TimerQueue<MapInput>.Handle?
+    fileprivate var flush: TimerQueue<MapInput>.Handle?
   }
 
   private var all: [Int: MapInput] = [:]
@@ -24,8 +24,8 @@ struct MapInputs {
   private var ended: [MapInput] = []
   /// Those that wait until there is room for another job, whoever brings it.
   private var waiting: Deque<MapInput> = []
-  /// Those to look at at a moment: a chunk is handed on, whatever it has, or a client given up.
-  private var looks = TimerQueue<MapInput>()
+  /// Those with a chunk that is handed on at a moment, whatever it has.
+  private var flushes = TimerQueue<MapInput>()
 
   /// Whether nobody sends items.
   var isEmpty: Bool { all.isEmpty }
@@ -42,8 +42,8 @@ struct MapInputs {
   /// Whether some wait for room.
   var areSomeWaiting: Bool { !waiting.isEmpty }
 
-  /// When the next of them is to be looked at, in monotonic nanoseconds.
-  var nextLook: UInt64? { looks.nextDeadline }
+  /// When the next chunk is to be handed on, in monotonic nanoseconds.
+  var nextFlush: UInt64? { flushes.nextDeadline }
 
   /// Takes in an input that has no map yet.
   mutating func add(_ input: MapInput) {
@@ -85,8 +85,8 @@ struct MapInputs {
 
   /// Those to look at, with those whose moment has come; each of them is marked no more.
   mutating func takeDue(at now: UInt64) -> [MapInput] {
-    while let input = looks.popExpired(at: now) {
-      input.place.look = nil
+    while let input = flushes.popExpired(at: now) {
+      input.place.flush = nil
       mark(input)
     }
     defer { due = [] }
@@ -117,10 +117,10 @@ struct MapInputs {
 
   /// Keeps the moment of an input that was looked at; or lets go of it, if it is over.
   mutating func settle(_ input: MapInput) {
-    if let look = input.place.look.take() { looks.cancel(look) }
+    if let flush = input.place.flush.take() { flushes.cancel(flush) }
     if !input.isOver {
-      if let moment = input.nextLook {
-        input.place.look = looks.schedule(input, at: moment.nanoseconds)
+      if let flushAt = input.flushAt {
+        input.place.flush = flushes.schedule(input, at: flushAt.nanoseconds)
       }
       return
     }

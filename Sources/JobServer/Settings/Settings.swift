@@ -60,8 +60,6 @@ struct Settings: Equatable, Sendable {
   var headerBytesMax = 8 << 10
   var headerTimeout: Milliseconds = 10_000
   var bodyTimeout: Milliseconds = 60_000
-  /// How long the sender of a map is held back at most while nobody reads the results.
-  var heldBackMax: Milliseconds { 10 * bodyTimeout }
   var shutdownGrace: Milliseconds = 8_000
   var logLevel = "info"
   var logFormat = LogFormat.text

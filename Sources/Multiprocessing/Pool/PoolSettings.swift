@@ -20,6 +20,8 @@ public struct PoolSettings: Equatable, Sendable {
   /// How long a worker has from its hello until its initializer is over; nil: what that takes is
   /// not bounded, as in Python.
   public var initializerMax: UInt64?
+  /// The bound that a worker which has said hello is late by, if it is.
+  var readyMax: UInt64 { hasInitializer ? initializerMax ?? helloMax : helloMax }
   /// How long a worker that has closed its channel has to end, before it is killed.
   public var hangUpMax: UInt64 = 2_000_000_000
   /// How long a worker may leave the call that it is to run next unclaimed, before it is killed:

@@ -195,7 +195,7 @@ extension PoolState {
           worker.hasHungUp
           ? "it closed its channel before it was ready"
           : worker.hasSaidHello
-            ? "it was not ready in time, \(seconds(settings.initializerMax ?? settings.helloMax))"
+            ? "it was not ready in time, \(seconds(settings.readyMax))"
             : "it did not say hello in time, \(seconds(settings.helloMax))"
       }
       kill(index)

@@ -26,7 +26,7 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
     let numbers = try? JSONReader.read(json) { (reader) throws(JSONError) in
       try reader.readInts()
     }
-    return numbers.map(integers.values)
+    return numbers.flatMap(integers.values)
   }
 
   /// Appends an array as its values are written one by one; false: they want to be, for the same
@@ -92,7 +92,8 @@ struct OwnText<Value>: Sendable {
 
 /// A type whose values may be integers, in a shape that a generic type can find it by.
 struct IntegerArray<Value>: Sendable {
-  let values: @Sendable ([Int]) -> [Value]
+  /// nil: one of them wants to be read as text.
+  let values: @Sendable ([Int]) -> [Value]?
   /// nil: one of them is none.
   let numbers: @Sendable ([Value]) -> [Int]?
 }
@@ -101,7 +102,15 @@ extension JSONIntegerConvertible {
   /// An `IntegerArray<Self>`.
   static func integerArray() -> Any {
     IntegerArray<Self>(
-      values: { numbers in numbers.map { Self(jsonInteger: $0) } },
+      values: { numbers in
+        var values: [Self] = []
+        values.reserveCapacity(numbers.count)
+        for number in numbers {
+          guard let value = Self(jsonInteger: number) else { return nil }
+          values.append(value)
+        }
+        return values
+      },
       numbers: { values in
         var numbers: [Int] = []
         numbers.reserveCapacity(values.count)

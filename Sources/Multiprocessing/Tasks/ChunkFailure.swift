@@ -33,23 +33,24 @@ struct ChunkFailure {
 
   /// Writes what `TaskFailure` does, and more members.
   ///
-  /// - Parameter values: the results before the item, as an array, for who wants them; what only a
-  ///   program with the same tasks can use is then left out.
-  func write(to writer: inout JSONWriter, values: [UInt8]? = nil) {
+  /// - Parameter resultsBefore: the results before the item, as an array or empty, for who wants
+  ///   them; what only a program with the same tasks can use is then left out.
+  func write(to writer: inout JSONWriter, resultsBefore: [UInt8]? = nil) {
     writer.beginObject()
     writer.member("code", string: failure.code.rawValue)
     writer.member("type", string: TaskFailure.cut(failure.type))
     writer.member("message", string: TaskFailure.cut(failure.message))
-    if values == nil { writer.member("traceback", string: traceback) }
+    if resultsBefore == nil { writer.member("traceback", string: traceback) }
     writer.name("pid")
     writer.integer(Int(getpid()))
     if let item {
       writer.name("item")
       writer.integer(item)
     }
-    if let values, !values.isEmpty {
+    if let resultsBefore {
+      guard !resultsBefore.isEmpty else { return writer.endObject() }
       writer.name("values")
-      writer.text(values)
+      writer.text(resultsBefore)
     } else if let payload, payload.json.count <= Frame.messageBytesMax {
       writer.member("payload_type", string: payload.type)
       writer.name("payload")

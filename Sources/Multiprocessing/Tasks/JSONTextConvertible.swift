@@ -10,8 +10,9 @@ public protocol JSONTextConvertible: SendableMetatype {
 /// One of which most values are integers that an `Int` holds: the items and results of a map that
 /// all are are read and written without a string for each of them.
 public protocol JSONIntegerConvertible: JSONTextConvertible {
-  /// The value that the text of this integer is read as.
-  init(jsonInteger: Int)
+  /// The value that the text of this integer is read as; nil: the text is to be read, which throws
+  /// what is wrong with it.
+  init?(jsonInteger: Int)
   /// The integer that the value's text is; nil of all other values.
   var jsonInteger: Int? { get }
 }

@@ -192,9 +192,13 @@ public struct WorkerLoop {
       result.removeAll()
     }
     if let failure {
-      let values = flags.contains(.itemByItem) && failure.item != nil ? result.bytes : nil
+      let results = failure.item == nil ? [] : result.bytes
       result.removeAll()
-      failure.write(to: &result, values: values)
+      if flags.contains(.itemByItem) {
+        failure.write(to: &result, resultsBefore: results)
+      } else {
+        failure.write(to: &result)
+      }
     }
     let microseconds = UInt32(clamping: (Deadline.clock - began) / 1000)
     answer(frame.call, failure == nil ? .returned : .raised, after: microseconds)
