@@ -15,8 +15,8 @@ import time
 from api_checks.expectations import check_handle, check_problem
 from checks import Checks
 from lido_process import (
-    Service, all_jobs, binary, configured, finished, free_port, look_at, temporary_folder,
-    wait_for_state, wait_until)
+    Service, all_jobs, binary, configured, finished, free_port, is_listening, look_at,
+    temporary_folder, wait_for_state, wait_until)
 
 #: How long a lie may take to be found out, in milliseconds.
 BOUND_MS = 1_000.0
@@ -322,6 +322,31 @@ def initializer_hangs(checks):
         checks.equal("… one that ends is waited for", answer.status, 201)
 
 
+def initializer_takes_a_while(checks):
+    """Who names no pool waits for a worker of `default` that is ready, and overtakes nobody."""
+    settings = "pools: { default: { processes: 1, initializer: sleep, initargs: [1] } }"
+    service = configured(settings, program=binary("LIDO_TEST_BIN"))
+    service.wanted_port = service.port = free_port()
+    service.launch()
+    wait_until(lambda: is_listening(service), 10)
+    with service.connection() as first, service.connection() as second, \
+            service.connection() as http:
+        job = b'{"task":"sleep","args":[0.05]}'
+        first.send("POST", "/v1/jobs?wait=9", job, {"content-type": "application/json"})
+        # The worker has said hello.
+        wait_until(lambda: "sleep" in http.get("/v1/tasks").text, 5)
+        second.send("POST", "/v1/jobs?wait=9", job, {"content-type": "application/json"})
+        checks.equal("the service is not ready yet", http.get("/readyz").status, 503)
+        checks.equal("who comes after its hello waits as who came before",
+                     (first.has_answer(), second.has_answer()), (False, False))
+        ended = [connection.receive().json for connection in (first, second)]
+        checks.equal("both run once it is ready", [job["state"] for job in ended],
+                     ["succeeded"] * 2)
+        ends = [job["finished_at"] for job in ended]
+        checks.equal("… in their order", ends, sorted(ends))
+    service.end()
+
+
 def main():
     checks = Checks(seconds_max=60)
     if not os.environ.get("LIDO_TEST_BIN"):
@@ -332,7 +357,8 @@ def main():
     checks.run(
         what_a_worker_can_say, answers_twice, closes_its_channel, scribbles_over_its_claims,
         hangs_in_a_call, honest_tasks_that_fail, dies_before_it_is_ready,
-        initializer_hangs, waiting.does_not_say_hello, waiting.does_not_read)
+        initializer_hangs, initializer_takes_a_while, waiting.does_not_say_hello,
+        waiting.does_not_read)
     return checks.finish()
 
 

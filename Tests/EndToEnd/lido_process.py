@@ -314,6 +314,15 @@ def configured(text, *flags, program=None):
     return service
 
 
+def is_listening(service):
+    """Whether it takes requests, ready or not."""
+    try:
+        with service.connection() as http:
+            return http.get("/livez").status == 200
+    except Broken:
+        return False
+
+
 def clean_environment():
     """The environment without settings of the service."""
     return {k: v for k, v in os.environ.items() if not k.startswith("LIDO_") and k != MARK}

@@ -14,7 +14,7 @@ import time
 
 from checks import Checks
 from lido_process import (
-    MARK, Broken, Service, configured, finished, free_port, look_at, run, temporary_folder,
+    MARK, Service, configured, finished, free_port, is_listening, look_at, run, temporary_folder,
     wait_for_state, wait_until)
 from line_workers import job_events, maps_of_workers
 from line_workers.asking import pids, resident, submit
@@ -358,14 +358,6 @@ def slow_to_start(checks):
         http.submit("square", 3, target="/v1/jobs?wait=9")
         checks.equal("whose task may be the other's waits for it", other.has_answer(), False)
     service.end()
-
-
-def is_listening(service):
-    try:
-        with service.connection() as http:
-            return http.get("/livez").status == 200
-    except Broken:
-        return False
 
 
 def broken(http, name):
