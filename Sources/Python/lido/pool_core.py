@@ -73,6 +73,7 @@ class PoolCore:
         # Those that are over and have a rest, which is done when somebody joins the pool.
         self._left: List[PoolStream] = []
         self._is_abandoned = False
+        self._is_told = False  # The service has ended the pool, since this has asked it to.
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
         self._is_over = False  # The thread of results takes no more.
@@ -206,14 +207,14 @@ class PoolCore:
 
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
-        is asked."""
+        is asked. One that could not be asked is when this is called again."""
         if os.getpid() != self._process:
             # A copy in a child of a fork: the pool is its parent's, and the lock may be held for
             # ever.
             self._state = TERMINATE
             return
         with self._changed:
-            if self._state == TERMINATE:
+            if self._is_told:
                 return
             self._state = TERMINATE
             self._is_over = True
@@ -231,15 +232,17 @@ class PoolCore:
             self._ended.put(None)
             if seconds is None:
                 self.service.terminate()
+                self._is_told = True
             else:
-                self.service.terminate_soon(seconds)
+                self._is_told = self.service.terminate_soon(seconds)
         except (KeyboardInterrupt, SystemExit):
             # Nobody asks a second time: whoever is impatient leaves no pool behind.
-            self.service.terminate_soon(_EXIT_SECONDS_MAX)
+            self._is_told = self.service.terminate_soon(_EXIT_SECONDS_MAX)
             raise
         finally:
             self.service.transport.close()
-            _cores.discard(self)
+            if self._is_told:
+                _cores.discard(self)
 
     def join(self) -> None:
         """Waits until all has ended: results, callbacks, workers. In a child of a fork there is
@@ -248,6 +251,8 @@ class PoolCore:
             return
         while self._begin_rests():
             pass
+        if self._state == TERMINATE:
+            self.terminate()  # For one that has failed: the pool would run on.
         if self._error is not None and self._state == CLOSE:
             # The thread that submits may have ended before it did so.
             self._persist(self.service.close)

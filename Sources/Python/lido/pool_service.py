@@ -34,6 +34,10 @@ _IDLE_SECONDS_MAX = 600
 #: How long the workers may take to get ready: the service has a shorter limit of its own.
 _START_SECONDS_MAX = 600.0
 
+#: How long a service may take for the answer to a terminate, of which there is nothing to wait for;
+#: then it is asked again.
+_END_SECONDS_MAX = 5.0
+
 #: How long the end of a pool may take whose making was interrupted.
 _INTERRUPTED_SECONDS_MAX = 5.0
 
@@ -179,20 +183,24 @@ class PoolService:
 
     def close(self) -> None:
         """No more is submitted; what is there is done."""
-        self._end("close")
+        self._end("close", self.transport)
 
     def terminate(self) -> None:
         """All ends; every job is final when this returns."""
-        self._end("terminate")
+        self._terminate(self.transport.like(_END_SECONDS_MAX))
 
-    def terminate_soon(self, seconds: float) -> None:
-        """`terminate` that takes no longer than this, whatever the service does."""
-        url, token = self.transport.given
-        transport = Transport(url, token, retry_seconds=0, seconds_max=seconds)
+    def terminate_soon(self, seconds: float) -> bool:
+        """`terminate` that takes no longer than this, whatever the service does; whether it did
+        it."""
         try:
-            transport.request("POST", path("pools", self.name, "terminate"))
+            self._terminate(self.transport.like(seconds, retry_seconds=0))
+            return True
         except LidoError:
-            pass  # The program loses its interest in the pool.
+            return False  # The program loses its interest in the pool.
+
+    def _terminate(self, transport: Transport) -> None:
+        try:
+            self._end("terminate", transport)
         finally:
             transport.close()
 
@@ -206,9 +214,9 @@ class PoolService:
                 return True  # It is forgotten already.
             raise
 
-    def _end(self, how: str) -> None:
+    def _end(self, how: str, transport: Transport) -> None:
         try:
-            self.transport.request("POST", path("pools", self.name, how), is_safe=True)
+            transport.request("POST", path("pools", self.name, how), is_safe=True)
         except ServiceError as error:
             if error.status not in (404, 409, 410):  # It has ended already.
                 raise

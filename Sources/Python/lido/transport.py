@@ -108,6 +108,15 @@ class Transport:
         self._open: "weakref.WeakSet[http.client.HTTPConnection]" = weakref.WeakSet()
         self._is_aborted = False
 
+    def like(self, seconds_max: float, retry_seconds: Optional[float] = None) -> "Transport":
+        """Another to the same service, whose answers may take so long."""
+        other = Transport(
+            self.url, self.given[1],
+            self._retry_seconds if retry_seconds is None else retry_seconds, seconds_max)
+        # Whatever the environment says by now.
+        other.given, other._headers, other.is_known = self.given, self._headers, self.is_known
+        return other
+
     def abort(self) -> None:
         """Ends every request that goes on, in whichever thread, and all later ones: they raise
         `Unreachable`."""
