@@ -508,6 +508,23 @@ pools:
                 self.result(task, 1, **options)
             self.assertEqual(caught.exception.status, 422)
 
+    def test_errors_of_chunks_and_errors_that_are_long(self):
+        with lido.Pool(1, url=self.client.transport.url) as pool:
+            before = pool._pool[0].pid
+            # The values before it do not fit with it in what the service reads of a worker.
+            for last, told in ((-3, 3), (-4 << 20, 8 << 10)):
+                with self.assertRaises(ValueError) as caught:
+                    pool.map(functions.raises_when_negative, [3 << 20] * 6 + [last], 7)
+                self.assertEqual(caught.exception.args, ("x" * told,))
+            with self.assertRaises(ValueError) as caught:
+                pool.apply(functions.raises_with_data, (20 << 20,))
+            self.assertEqual(caught.exception.args, ("small",))
+            with self.assertRaises(lido.JobFailed) as failed:
+                pool.map(functions.long_text, [3 << 20] * 4, 4)
+            self.assertEqual(failed.exception.code, "output_limit")
+            self.assertIn("chunksize=", str(failed.exception))
+            self.assertEqual(pool._pool[0].pid, before)
+
     def test_events_logs_and_cancel(self):
         job = self.client.submit(functions.tells_slowly, [3], pool="plain")
         events = list(job.events())

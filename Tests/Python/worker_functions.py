@@ -130,6 +130,19 @@ def raises_long(count):
     raise ValueError("x" * count)
 
 
+def raises_with_data(count):
+    error = ValueError("small")
+    error.data = "x" * count
+    raise error
+
+
+def raises_behind_a_long_one(count):
+    try:
+        raises_long(count)
+    except ValueError:
+        raise KeyError(1)
+
+
 def raises_when_negative(count):
     if count < 0:
         raises_long(-count)
