@@ -62,6 +62,8 @@ class PoolCore:
         self._state = RUN
         self._changed = threading.Condition()
         self._pending: Deque[Submission] = collections.deque()
+        # About how many bytes are submitted at once: fewer where what stands before the service says.
+        self._batch_bytes_max = service.body_bytes_max
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
         self._is_refused = False  # What is being sent, for now.
@@ -333,7 +335,7 @@ class PoolCore:
             while (
                 batch[0].map is None and self._pending and self._pending[0].map is None
                 and len(batch) < SUBMISSIONS_MAX
-                and size + len(self._pending[0].body) < self.service.body_bytes_max
+                and size + len(self._pending[0].body) < self._batch_bytes_max
             ):
                 batch.append(self._pending.popleft())
                 size += len(batch[-1].body)
@@ -348,7 +350,7 @@ class PoolCore:
                 again, error = batch, problem
             if len(again) < len(batch):
                 patience.renew()
-            if error is None:
+            if error is None or self._is_split(again, error):
                 return
             pause = pause_after(error)
             if pause is None or patience.is_over():
@@ -366,6 +368,19 @@ class PoolCore:
                 self._is_refused = False
                 # What has failed meanwhile is not submitted any more.
                 batch = [submission for submission in again if submission.id in self._open]
+
+    def _is_split(self, batch: List[Submission], error: LidoError) -> bool:
+        """Whether submissions were too long only together, of which none was carried out: then they
+        are pending again, and fewer are sent at once."""
+        if len(batch) == 1 or not isinstance(error, ServiceError) or error.status != 413:
+            return False
+        self._batch_bytes_max = sum(len(submission.body) for submission in batch) // 2
+        with self._changed:
+            if self._state != TERMINATE:
+                # Not what has failed meanwhile.
+                self._pending.extendleft(
+                    submission for submission in reversed(batch) if submission.id in self._open)
+        return True
 
     def _is_out(self, refused: int) -> bool:
         """Whether something is open besides what was refused and what waits behind it."""
