@@ -16,7 +16,7 @@ from lido import codec
 from lido.errors import LidoError, PoolTerminated, ServiceError
 from lido.patience import Patience, pause_after
 from lido.pool_service import (
-    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService, value_of)
+    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService)
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
 from lido.transport import refusal
@@ -62,7 +62,7 @@ class PoolCore:
         self._state = RUN
         self._changed = threading.Condition()
         self._pending: Deque[Submission] = collections.deque()
-        # About how many bytes are submitted at once: fewer where what stands before the service says.
+        # About so many bytes are submitted at once: fewer once a batch was refused for them.
         self._batch_bytes_max = service.body_bytes_max
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
@@ -555,9 +555,8 @@ class PoolCore:
             return outcome_of(
                 handle, lambda: codec.decode(handle["result"], self.pickles), self.pickles)
         return outcome_of(
-            handle, lambda: value_of(
-                self._persist(lambda: self.service.result("jobs", identifier)), self.pickles),
-            self.pickles)
+            handle, lambda: self._persist(
+                lambda: self.service.result("jobs", identifier)).value(self.pickles), self.pickles)
 
     def _map_outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:

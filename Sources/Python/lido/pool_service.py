@@ -5,18 +5,12 @@ import time
 import uuid
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from lido import codec
 from lido.errors import LidoError, ServiceError
 from lido.streams import post_map
 from lido.transport import WAIT_MAX, Answer, Transport, joined, options, path, query
 
 #: At most this many submissions are in one request.
 SUBMISSIONS_MAX = 10_000
-
-#: The largest body that a service takes unless it says another limit, and what is left of it for
-#: what stands around the values.
-_BODY_BYTES_MAX = 8 << 20
-_MARGIN = 1 << 16
 
 #: A wait for completions that brings nothing sooner than this was none.
 _WAIT_MIN = 1.0
@@ -63,8 +57,8 @@ class PoolService:
         self.handle: Dict[str, Any] = {}
         #: How long a read of the feed waits.
         self.feed_seconds = WAIT_MAX
-        #: About how many bytes of values a request may have.
-        self.body_bytes_max = _BODY_BYTES_MAX - _MARGIN
+        #: About how many bytes of values a request may have; known once the pool is made.
+        self.body_bytes_max = 0
 
     def create(
         self, template: str, processes: Optional[int], initializer: Optional[str],
@@ -79,10 +73,8 @@ class PoolService:
             "allow_pickle": allow_pickle or None, "idle_timeout": _IDLE_SECONDS_MAX})
         if initializer is not None:
             members["initargs"] = initargs
-        limits = self.transport.json("GET", "/v1/info").get("limits", {})
+        self.body_bytes_max = self.transport.ask_limit()
         self._feed.is_known = True
-        limit = self.transport.body_bytes_max = limits.get("body_bytes_max")
-        self.body_bytes_max = max(1, (limit or _BODY_BYTES_MAX) - _MARGIN)
         try:
             self._create(joined(members))
         except ServiceError as error:
@@ -285,10 +277,3 @@ def _initargs_refused(error: ServiceError, size: int) -> ServiceError:
         f"the initargs, which each worker gets, take {size} bytes as they are sent, and the "
         "service takes at most 1 MiB; what is larger the initializer reads itself, from a file "
         f"whose path it is given ({error.detail})", error.errors, error.retry_after)
-
-
-def value_of(answer: Answer, pickles: bool) -> Any:
-    """The body of a `/result` as a value."""
-    if answer.headers.get_content_type() != "application/json":
-        return answer.body
-    return codec.decode(answer.json, pickles)

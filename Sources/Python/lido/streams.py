@@ -174,6 +174,8 @@ def post_map(
     there are fewer in a chunk: what was refused has not begun."""
     while True:
         body = joined({**options(members), "items": items})
+        # One that is too long as a whole is so with smaller chunks, too.
+        transport.check_size(len(body))
         try:
             transport.request("POST", "/v1/maps", body, is_safe=True)
             return
