@@ -6,6 +6,7 @@
 
 import itertools
 import os
+import select
 import sys
 import tempfile
 import time
@@ -224,6 +225,46 @@ pools:
         job.cancel()
         with self.assertRaises(lido.JobCancelled):
             job.result(SECONDS_MAX)
+
+
+@unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
+class CrashTest(unittest.TestCase):
+    """The service is killed while a call runs, and started again."""
+
+    def test_calls_run_again_unless_they_are_to_fail(self):
+        with real_service.Service(os.environ["LIDO_BIN"], folders=[HERE]) as service:
+            paths = [service.place(name) for name in ("begun", "go")]
+            for path in paths:
+                os.mkfifo(path)
+            begun, go = [os.open(path, os.O_RDWR) for path in paths]
+            self.addCleanup(os.close, begun)
+            with lido.Pool(2, url=service.url) as pool, \
+                    lido.Pool(2, url=service.url, on_interrupt="fail") as other:
+                again, failing = [
+                    [one.apply_async(functions.tells_and_waits, (mark, *paths)),
+                     one.starmap_async(functions.tells_and_waits, [(mark, *paths)])]
+                    for one, mark in ((pool, "a"), (other, "f"))]
+                self.assertEqual(self.marks(begun, 4), b"aaff")
+                service.crash()
+                for result in failing:
+                    with self.assertRaises(lido.JobFailed) as caught:
+                        result.get(SECONDS_MAX)
+                    self.assertEqual(caught.exception.code, "interrupted")
+                self.assertEqual(self.marks(begun, 2), b"aa")
+                os.close(go)
+                self.assertEqual([result.get(SECONDS_MAX) for result in again], ["", [""]])
+
+    def marks(self, begun, count):
+        """So many marks of calls that have begun, sorted."""
+        found = b""
+        while len(found) < count:
+            self.assertTrue(select.select([begun], [], [], SECONDS_MAX)[0], found)
+            found += os.read(begun, count)
+        return bytes(sorted(found))
+
+    def test_what_cannot_become_of_a_call(self):
+        with self.assertRaises(ValueError):
+            lido.Pool(url="http://127.0.0.1:9", on_interrupt="retry")
 
 
 def of_the_script(x):

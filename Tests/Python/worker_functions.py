@@ -122,6 +122,14 @@ def wait_for(path):
         return file.read()
 
 
+def tells_and_waits(mark, begun, go):
+    """Writes to one FIFO, and goes on when nobody writes to the other any more."""
+    with open(go, encoding="utf-8") as waiting:
+        with open(begun, "w", encoding="utf-8") as file:
+            file.write(mark)
+        return waiting.read()
+
+
 def long_text(count):
     return "x" * count
 
