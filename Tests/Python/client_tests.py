@@ -15,6 +15,7 @@ import threading
 import time
 import unittest
 import uuid
+import warnings
 from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -367,6 +368,46 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(lido.ServiceError) as caught:
             list(self.client.stream("registered", range(3), pool="none"))
         self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_pool"))
+
+    def test_a_stream_that_is_refused_while_its_input_waits(self):
+        client, go = lido.Client(self.service.url), threading.Event()
+        client.transport._retry_seconds = 0.3  # So long the map may be coming.
+        self.addCleanup(go.set)
+
+        def numbers():
+            yield 1
+            go.wait(SECONDS_MAX)
+        with self.assertRaises(lido.ServiceError) as caught:
+            list(client.stream("registered", numbers(), pool="none"))
+        self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_pool"))
+        self.assertFalse(go.is_set())
+
+    def test_a_stream_that_a_child_of_a_fork_lets_go_of(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def numbers():
+            yield 1
+            go.wait(SECONDS_MAX)
+            yield from range(2, 50)
+        for ordered in (True, False):
+            go.clear()
+            stream = self.client.stream(
+                functions.square, numbers(), ordered=ordered, chunksize=1, buffersize=8)
+            self.assertEqual(next(stream), 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Of forks with threads: that is the point.
+                child = os.fork()
+            if child == 0:
+                signal.alarm(SECONDS_MAX)
+                try:
+                    stream.close()  # As when the child leaves the loop, or ends.
+                except BaseException:
+                    os._exit(1)
+                os._exit(0)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+            go.set()
+            self.assertEqual(sorted(stream), [number * number for number in range(2, 50)])
 
     def test_a_stream_of_results_goes_on_after_a_break(self):
         identifier = "broken-stream"

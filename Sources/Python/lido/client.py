@@ -13,7 +13,7 @@ from typing import (
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
 from lido.streams import (
-    Deadline, MapInput, ResultStream, Window, post_map, results, send_all)
+    Deadline, MapInput, ResultStream, Window, ask_why, post_map, results, send_all)
 from lido.transport import (
     WAIT_MAX, Answer, Transport, joined, options, path, problem, query, refusal)
 
@@ -259,6 +259,7 @@ class Client:
         stream = ResultStream(self.transport, members["id"], ordered, is_coming=True)
         window = Window((buffersize or _CHUNKS_AHEAD) * (chunksize or _CHUNK_ITEMS))
         failure: List[BaseException] = []
+        process = os.getpid()
 
         def send() -> None:
             try:
@@ -283,13 +284,16 @@ class Client:
                 for result in results(stream, pickle, members["id"]):
                     yield result
                     window.release()
-            except (JobFailed, ServiceError, Unreachable):
+            except (JobFailed, ServiceError, Unreachable) as problem:
                 if not failure:
+                    if isinstance(problem, ServiceError) and problem.status == 404:
+                        ask_why(self.transport, members)
                     raise
             if failure:
                 raise failure[0]
         finally:
-            window.close()
+            if os.getpid() == process:  # Not in a child of a fork: the lock may be held there.
+                window.close()
             stream.close()
             source.abort()
 
