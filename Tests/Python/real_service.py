@@ -97,7 +97,7 @@ class Service(Process):
 
     def __init__(
         self, program, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
-        jobs_max=None, body_bytes_max=None, max_arguments=None,
+        jobs_max=None, body_bytes_max=None, max_arguments=None, maxtasksperchild=None,
     ):
         worker = ", ".join(f'"{part}"' for part in (sys.executable, "-m", "lido.worker", *modules))
         path = os.pathsep.join([os.path.realpath(SOURCES), *folders])
@@ -118,4 +118,5 @@ pools:
     allow_main: {main}
     environment: {{ PYTHONPATH: "{path}", PYTHONDONTWRITEBYTECODE: "1" }}
 {f"    max_arguments: {max_arguments}" if max_arguments else ""}
+{f"    maxtasksperchild: {maxtasksperchild}" if maxtasksperchild else ""}
 """, *arguments)
