@@ -50,7 +50,7 @@ def alone(checks):
     service = {"POOL_TESTS_BIN": os.environ["LIDO_BIN"]}
     lanes = [
         [("pool_outage_tests", {}), ("codec_tests", {}), ("client_tests", {}),
-         ("package_tests", {})],
+         ("service_tests", {}), ("package_tests", {})],
         [("pool_race_tests", {}), ("pool_tests", {}), ("worker_tests", {}),
          ("pool_tests", service), ("pool_limit_tests", {}), ("pool_limit_tests", service)]]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""`lido.Client`, against the test double; what the service has already also against LIDO_BIN.
+"""`lido.Client`, against the test double.
 
-    [LIDO_BIN=.build/release/lido] python3 Tests/Python/client_tests.py [-v] [NAME …]
+    python3 Tests/Python/client_tests.py [-v] [NAME …]
 """
 
 import contextlib
@@ -11,11 +11,11 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 import unittest
 import uuid
+import warnings
 from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,9 +23,9 @@ SOURCES = os.path.join(HERE, "..", "..", "Sources", "Python")
 sys.path[:0] = [HERE, SOURCES]
 
 import lido  # noqa: E402
-import real_service  # noqa: E402
 import worker_functions as functions  # noqa: E402
 from double.service import Service  # noqa: E402
+from lido.streams import post_map  # noqa: E402
 
 SECONDS_MAX = 20
 
@@ -224,6 +224,38 @@ class ClientTest(unittest.TestCase):
                 self.assertEqual(caught.exception.status, 413)
                 self.assertEqual(service.requests[before:], ["POST /v1/jobs"])
 
+    def test_maps_that_are_longer_than_the_body_of_a_request(self):
+        with Service(body_bytes_max=1_000_000, modules=["builtins"]) as service:
+            client = lido.Client(service.url)
+            for count in (900, 3000, 6000):
+                self.assertEqual(client.map("builtins:len", ["x" * 1000] * count), [1000] * count)
+            self.assertEqual(service.requests.count("GET /v1/info"), 1)
+            # What is too long by itself is not sent, neither streamed nor again and again.
+            before = len(service.requests)
+            for call in (
+                    lambda: client.map("builtins:len", ["x", "y" * 1_500_000]),
+                    lambda: post_map(client.transport, {}, b"[" + b"1," * 600_000 + b"1]", 10_000)):
+                with self.assertRaises(lido.ServiceError) as caught:
+                    call()
+                self.assertEqual(
+                    (caught.exception.status, caught.exception.code), (413, "payload_too_large"))
+            self.assertEqual(service.requests[before:], [])
+
+    def test_what_is_no_service(self):
+        with Service() as service:
+            for status in (200, 404):
+                service.proxied = status
+                for call in (lambda: lido.Pool(url=service.url),
+                             lambda: lido.Client(service.url).map("square", [1])):
+                    with self.assertRaises(lido.ServiceError) as caught:
+                        call()
+                    told = f"what answers at {service.url} is no Lido service; LIDO_URL says"
+                    self.assertIn(told, str(caught.exception))
+            service.proxied = 200
+            with self.assertRaises(lido.ServiceError) as caught:
+                lido.Client(service.url).submit("square", [1])
+            self.assertIn("no Lido service", str(caught.exception))
+
     def test_a_job_stands_for_its_id(self):
         client = self.client
         job = client.submit("registered", [1])
@@ -337,6 +369,46 @@ class ClientTest(unittest.TestCase):
             list(self.client.stream("registered", range(3), pool="none"))
         self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_pool"))
 
+    def test_a_stream_that_is_refused_while_its_input_waits(self):
+        client, go = lido.Client(self.service.url), threading.Event()
+        client.transport._retry_seconds = 0.3  # So long the map may be coming.
+        self.addCleanup(go.set)
+
+        def numbers():
+            yield 1
+            go.wait(SECONDS_MAX)
+        with self.assertRaises(lido.ServiceError) as caught:
+            list(client.stream("registered", numbers(), pool="none"))
+        self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_pool"))
+        self.assertFalse(go.is_set())
+
+    def test_a_stream_that_a_child_of_a_fork_lets_go_of(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def numbers():
+            yield 1
+            go.wait(SECONDS_MAX)
+            yield from range(2, 50)
+        for ordered in (True, False):
+            go.clear()
+            stream = self.client.stream(
+                functions.square, numbers(), ordered=ordered, chunksize=1, buffersize=8)
+            self.assertEqual(next(stream), 1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Of forks with threads: that is the point.
+                child = os.fork()
+            if child == 0:
+                signal.alarm(SECONDS_MAX)
+                try:
+                    stream.close()  # As when the child leaves the loop, or ends.
+                except BaseException:
+                    os._exit(1)
+                os._exit(0)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+            go.set()
+            self.assertEqual(sorted(stream), [number * number for number in range(2, 50)])
+
     def test_a_stream_of_results_goes_on_after_a_break(self):
         identifier = "broken-stream"
         self.service.breaks = 0
@@ -349,187 +421,6 @@ class ClientTest(unittest.TestCase):
         self.assertEqual([index for index, _, _ in rest], list(range(9990, 10_000)))
         self.assertTrue(self.client.map_handle(identifier)["successful"])
         self.client.delete_map(identifier)
-
-
-@unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
-class ServiceCase(unittest.TestCase):
-    """The service itself."""
-
-    configuration = None
-
-    @classmethod
-    def setUpClass(cls):
-        service = real_service.Process(os.environ["LIDO_BIN"], cls.configuration)
-        cls.addClassCleanup(service.end)
-        cls.client = lido.Client(service.url)
-
-
-@unittest.skipUnless(os.environ.get("LIDO_BIN"), "LIDO_BIN names no service")
-class TokenTest(unittest.TestCase):
-    """The service itself, with one token."""
-
-    def test_the_token_of_the_service_and_others(self):
-        token = "a-token-of-at-least-32-characters"
-        with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
-            file.write(token)
-            file.flush()
-            with real_service.Process(
-                    os.environ["LIDO_BIN"], None, "--token-file", file.name) as service:
-                self.check_tokens(service.url, token)
-
-    def check_tokens(self, url, token):
-        """`token` is right, and others are not."""
-        self.assertEqual(lido.Client(url, token).apply("square", 7), 49)
-        with mock.patch.dict(os.environ, {"LIDO_TOKEN": token}):
-            self.assertEqual(lido.Client(url).apply("square", 7), 49)
-        for other in (None, token + "!"):
-            with self.assertRaises(lido.ServiceError) as caught:
-                lido.Client(url, other).apply("square", 7)
-            self.assertEqual(caught.exception.status, 401)
-            self.assertIn("LIDO_TOKEN, or token=", str(caught.exception))
-
-
-class NoServiceTest(unittest.TestCase):
-    """A service that does not start is a failure, not a reason to leave tests out."""
-
-    def test_a_program_that_ends(self):
-        with self.assertRaises(real_service.NotStarted):
-            real_service.Process(sys.executable)  # Which has no file named `serve`.
-        with mock.patch.dict(os.environ, {"LIDO_BIN": sys.executable}):
-            with self.assertRaises(real_service.NotStarted):
-                ServiceWorkersTest.setUpClass()
-
-
-class ServiceTest(ServiceCase):
-    """Its built-in tasks."""
-
-    def test_jobs(self):
-        self.assertEqual(self.client.apply("square", 7), 49)
-        job = self.client.submit("factorial", [3000], wait=SECONDS_MAX, tags=["a"])
-        self.assertGreater(job.result().bit_length(), 9000)
-        self.assertEqual(job.handle["tags"], ["a"])
-        job.delete()
-        with self.assertRaises(lido.ServiceError) as caught:
-            self.client.job(job.id)
-        self.assertEqual(caught.exception.status, 410)
-        with self.assertRaises(lido.JobFailed) as caught:
-            self.client.apply("fail", "so")
-        self.assertEqual(caught.exception.code, "raised")
-        self.assertIsInstance(self.client.logs(self.client.submit("echo", [1]).id), str)
-
-    def test_every_value_comes_back(self):
-        for value in (1.0, -0.0, 1e300, 5e-324, 10 ** 400, "é\u2028\0\"\\", [], {}, [None, True],
-                      {"a": {"b": [1, 2.5]}}, {"pickle": 1}):
-            echoed = self.client.apply("echo", value)
-            self.assertEqual((repr(echoed), type(echoed)), (repr(value), type(value)))
-
-    def test_refusals(self):
-        with self.assertRaises(lido.ServiceError) as caught:
-            self.client.submit("no such task")
-        self.assertEqual((caught.exception.status, caught.exception.code), (422, "unknown_task"))
-        with self.assertRaises(lido.ServiceError) as caught:
-            self.client.submit("square", [1], max_attempts=0)
-        self.assertEqual(caught.exception.errors[0]["pointer"], "/max_attempts")
-        for size in (9 << 20, 30 << 20):
-            began = time.monotonic()
-            with self.assertRaises(lido.ServiceError) as caught:
-                self.client.submit("echo", ["x" * size])
-            self.assertEqual((caught.exception.status, caught.exception.code),
-                             (413, "payload_too_large"))
-            self.assertLess(time.monotonic() - began, 5)
-
-    def test_many_cancel_and_repeat(self):
-        jobs = self.client.submit_many(
-            [{"task": "square", "args": [n]} for n in range(1000)] + [{"task": "nap"}])
-        self.assertEqual([job.result(SECONDS_MAX) for job in jobs[:-1]],
-                         [n * n for n in range(1000)])
-        self.assertEqual(jobs[-1].code, "unknown_task")
-        job = self.client.submit("sleep", [60], id="rest")
-        self.assertEqual(self.client.submit("sleep", [60], id="rest").id, job.id)
-        job.cancel(grace=0)
-        with self.assertRaises(lido.JobCancelled):
-            job.result(SECONDS_MAX)
-
-    def test_maps(self):
-        self.assertEqual(self.client.map("square", range(20)), [n * n for n in range(20)])
-        with self.assertRaises(lido.JobFailed):
-            self.client.map("square", [1, "x"])
-        self.assertEqual(sum(map(len, self.client.map("echo", ["x" * 100_000] * 60))), 6_000_000)
-        stream = self.client.stream("square", itertools.count(), chunksize=1, buffersize=8)
-        self.assertEqual([next(stream) for _ in range(300)], [n * n for n in range(300)])
-        stream.close()
-        found = list(self.client.stream_items("square", [1, 2, "x", 4, 5, 6], chunksize=3))
-        self.assertEqual([value for _, value, _ in found], [1, 4, None, 16, 25, 36])
-        with self.assertRaises(lido.ServiceError):
-            list(self.client.stream("no such task", range(3)))
-
-
-class ServiceWorkersTest(ServiceCase):
-    """Its pools of Python workers."""
-
-    configuration = f"""
-allow_pickle: true
-pools:
-  default: {{ processes: 1 }}
-  python: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 2,
-            allow_pickle: true, allow_main: true, maxtasksperchild: 100,
-            environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
-  plain: {{ worker: ["{sys.executable}", -m, lido.worker, worker_functions], processes: 1,
-           environment: {{ PYTHONPATH: "{SOURCES}:{HERE}" }} }}
-"""
-
-    def result(self, task, *args, pool="plain", **members):
-        """The value of a job."""
-        return self.client.submit(task, args, pool=pool, **members).result(SECONDS_MAX)
-
-    def test_calls(self):
-        self.assertEqual(self.result("registered", 1), 2)
-        self.assertEqual(self.result(functions.square, 10 ** 5000), 10 ** 10000)
-        self.assertEqual(self.result(functions.pair, {1}, pool="python", pickle=True), ({1}, {1}))
-        self.assertEqual(self.result(of_the_script, 3, pool="python", pickle=True), (3,))
-        self.assertEqual(self.result("math:factorial", 5, pool="python"), 120)
-        jobs = self.client.submit_many(
-            {"task": functions.square, "args": [n], "pool": "python"} for n in range(1000))
-        self.assertEqual(
-            [job.result(SECONDS_MAX) for job in jobs], [n * n for n in range(1000)])
-
-    def test_errors(self):
-        for task, args, code, kind in (
-                ("math:factorial", [5], "raised", "TaskNotFound"),
-                (functions.fail_at_three, [3], "raised", "KeyError"),
-                (functions.unencodable, [], "result_encoding", "MaybeEncodingError"),
-                (functions.die, [], "signalled", None), (functions.leave, [3], "exited", None)):
-            with self.assertRaises(lido.JobFailed) as caught:
-                self.result(task, *args)
-            self.assertEqual(caught.exception.code, code)
-            self.assertIn(kind, (None, caught.exception.type))
-        for task, options in ((of_the_script, {}), (functions.pair, {"pickle": True})):
-            with self.assertRaises(lido.ServiceError) as caught:
-                self.result(task, 1, **options)
-            self.assertEqual(caught.exception.status, 422)
-
-    def test_events_logs_and_cancel(self):
-        job = self.client.submit(functions.tells_slowly, [3], pool="plain")
-        events = list(job.events())
-        self.assertTrue(events[-1].data["ready"])
-        self.assertIn({"value": 1}, [event.data for event in events if event.type == "item"])
-        job = self.client.submit(functions.prints, ["hello"], pool="plain")
-        job.wait(SECONDS_MAX)
-        self.assertEqual(self.client.logs(job.id, stream="stdout"), "hello")
-        with lido.Pool(1, url=self.client.transport.url) as pool:
-            result = pool.apply_async(functions.prints, ("hello",))
-            result.get(SECONDS_MAX)
-            self.assertEqual(self.client.logs(result, stream="stdout"), "hello")
-        job = self.client.submit(functions.loops, pool="plain")
-        while job.wait(0)["state"] != "running":
-            job.wait(0.05)
-        job.cancel()
-        with self.assertRaises(lido.JobCancelled):
-            job.result(SECONDS_MAX)
-
-
-def of_the_script(x):
-    return (x,)
 
 
 if __name__ == "__main__":

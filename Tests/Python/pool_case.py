@@ -24,6 +24,7 @@ else:
 OF_THE_DOUBLE = {
     "test_many_calls_are_few_requests": "the double counts its requests",
     "test_answers_that_are_lost": "the double loses its answers",
+    "test_calls_that_are_too_long_together_for_a_proxy": "the double has a proxy before it",
 }
 
 

@@ -44,6 +44,22 @@ class LimitTest(pool_case.PoolCase):
         with self.assertRaises(TypeError):
             self.pool.map(abs, items)
 
+    def test_calls_that_are_too_long_together_for_a_proxy(self):
+        with Service(folders=[HERE]) as service, lido.Pool(1, url=service.url) as pool:
+            service.proxy_bytes_max = 100_000
+            before = len(service.requests)
+            with pool._core._changed:  # So that they are sent together.
+                results = [pool.apply_async(len, ("x" * 2000,)) for _ in range(300)]
+                long = pool.apply_async(len, ("x" * 200_000,))
+                results.append(pool.apply_async(len, ("x" * 2000,)))
+            self.assertEqual([result.get(SECONDS_MAX) for result in results], [2000] * 301)
+            with self.assertRaises(lido.ServiceError) as caught:
+                long.get(SECONDS_MAX)
+            self.assertEqual(caught.exception.status, 413)
+            # What was learned of one batch is true of the others.
+            posted = [one for one in service.requests[before:] if one == "POST /v1/jobs"]
+            self.assertLess(len(posted), 25)
+
     def test_a_map_that_is_larger_than_the_limit_of_the_service(self):
         with Service(body_bytes_max=100_000, folders=[HERE]) as service:
             with lido.Pool(2, url=service.url) as pool:

@@ -28,6 +28,7 @@ import worker_functions as functions  # noqa: E402
 from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.patience import pause_after  # noqa: E402
+from lido.pool_core import _end_all  # noqa: E402
 from lido.pool_streams import is_cut  # noqa: E402
 
 SECONDS_MAX = 20
@@ -166,6 +167,42 @@ class WaitingTest(OutageCase):
         for thread in pool._core._threads:
             thread.join(SECONDS_MAX)
             self.assertFalse(thread.is_alive())
+
+    def test_a_terminate_that_failed_is_done_by_the_next(self):
+        for again in (lambda pool: pool.terminate(), lambda pool: pool.join(),
+                      lambda pool: _end_all()):
+            pool = self.pool(is_ended=False)
+            self.service.go()
+            for _ in range(2):
+                with self.assertRaises(lido.Unreachable):
+                    pool.terminate()
+            with self.assertRaises(lido.Unreachable):
+                pool.join()
+            self.service.come()
+            double = self.service.pools[pool._service.name]
+            self.assertEqual(double.state, "running")
+            again(pool)
+            self.until(lambda double=double: double.state == "joined")
+            before = len(self.service.requests)
+            pool.terminate()
+            self.assertEqual(self.service.requests[before:], [])
+            pool.join()
+
+    def test_a_terminate_does_not_wait_for_a_service_that_hangs(self):
+        pool = self.pool()
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hang(method, path):
+            if path.endswith("/terminate"):
+                self.service.changed.release()
+                go_on.wait(SECONDS_MAX)
+                self.service.changed.acquire()
+        self.service.refuse = hang
+        with mock.patch("lido.pool_service._END_SECONDS_MAX", 0.1):
+            with self.assertRaises(lido.Unreachable):
+                pool.terminate()
+        self.assertFalse(go_on.is_set())
 
     def test_a_service_that_is_ending_is_asked_again_soon(self):
         pool = self.pool()

@@ -26,6 +26,8 @@ import worker_functions as functions  # noqa: E402
 from double.pools import Refused  # noqa: E402
 from double.service import Service  # noqa: E402
 from lido.pool_core import _end_all  # noqa: E402
+from lido.pool_streams import IteratorStream  # noqa: E402
+from lido.results import Values  # noqa: E402
 from lido.streams import MapInput, ResultStream  # noqa: E402
 from lido.transport import Transport  # noqa: E402
 
@@ -411,6 +413,27 @@ class StreamTest(unittest.TestCase):
         stream._read = mock.Mock(side_effect=lido.ServiceError(404, "not_found"))
         with self.assertRaises(lido.ServiceError):
             next(iter(stream))
+
+
+class DroppedTest(unittest.TestCase):
+    """An iterator that nobody holds, over an input that may have no end."""
+
+    def test_a_join_that_comes_while_its_input_ends(self):
+        values = Values(lambda: None, 1)
+        values.leave()
+        acquire = values.acquire
+
+        def meet_a_join(units):
+            room = acquire(units)
+            values.lift()
+            return room
+        values.acquire = meet_a_join
+        stream = IteratorStream(
+            Transport("http://127.0.0.1:9"), {"id": "a"}, True, False, values,
+            iter([(1, [b"1"]), (1, [b"2"])]), False, False)
+        stream.send(None)
+        self.assertTrue(stream.has_rest)
+        self.assertEqual(list(stream.rest()._chunks), [(1, [b"1"]), (1, [b"2"])])
 
 
 class ThreadlessTest(PoolCase):

@@ -78,6 +78,11 @@ class PoolTest(pool_case.PoolCase):
         self.assertEqual(pool.map(double_thing, [Thing(1), Thing(2)]), [Thing(2), Thing(4)])
         self.assertEqual(pool.starmap(operator.mul, zip("ab", (2, 3))), ["aa", "bbb"])
 
+    def test_keywords_of_any_name(self):
+        call = functools.partial(dict, a=1)
+        for name in ("_function", "self", "function", "args"):
+            self.assertEqual(self.pool.apply(call, (), {name: 2}), {"a": 1, name: 2})
+
     def test_functions_that_cannot_travel(self):
         def inner():
             pass

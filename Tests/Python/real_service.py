@@ -22,23 +22,36 @@ class Process:
     def __init__(self, program, configuration=None, *arguments):
         """`configuration`: the text of its `lido.yaml`."""
         self.folder = tempfile.TemporaryDirectory()
-        arguments = ["--listen", "127.0.0.1:0", "--port-file", self.place("port"),
-                     "--data", self.place("data"), *arguments]
+        self.program = program
+        self.arguments = ["--port-file", self.place("port"), "--data", self.place("data"),
+                          *arguments]
         if configuration is not None:
             with open(self.place("lido.yaml"), "w", encoding="utf-8") as file:
                 file.write(configuration)
-            arguments += ["--config", self.place("lido.yaml")]
+            self.arguments += ["--config", self.place("lido.yaml")]
+        self.start(0)
+
+    def start(self, port):
+        """Starts it, and waits until it is ready."""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("LIDO_")}
         with open(self.place("log"), "wb") as log:
             self.process = subprocess.Popen(
-                [program, "serve", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment)
+                [self.program, "serve", "--listen", f"127.0.0.1:{port}", *self.arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         try:
             self.url = f"http://127.0.0.1:{self.port()}"
         except NotStarted:
             self.end()
             raise
+
+    def crash(self):
+        """Ends it as a crash does, and starts it again with its data, where it was."""
+        port = self.port()
+        self.process.kill()
+        self.process.wait()
+        os.remove(self.place("port"))
+        self.start(port)
 
     def place(self, name):
         """A path in its folder."""
@@ -84,7 +97,7 @@ class Service(Process):
 
     def __init__(
         self, program, allow_pickle=True, allow_main=True, folders=(), directory=None, modules=(),
-        jobs_max=None, body_bytes_max=None, max_arguments=None,
+        jobs_max=None, body_bytes_max=None, max_arguments=None, maxtasksperchild=None,
     ):
         worker = ", ".join(f'"{part}"' for part in (sys.executable, "-m", "lido.worker", *modules))
         path = os.pathsep.join([os.path.realpath(SOURCES), *folders])
@@ -105,4 +118,5 @@ pools:
     allow_main: {main}
     environment: {{ PYTHONPATH: "{path}", PYTHONDONTWRITEBYTECODE: "1" }}
 {f"    max_arguments: {max_arguments}" if max_arguments else ""}
+{f"    maxtasksperchild: {maxtasksperchild}" if maxtasksperchild else ""}
 """, *arguments)

@@ -122,12 +122,33 @@ def wait_for(path):
         return file.read()
 
 
+def tells_and_waits(mark, begun, go):
+    """Writes to one FIFO, and goes on when nobody writes to the other any more."""
+    with open(go, encoding="utf-8") as waiting:
+        with open(begun, "w", encoding="utf-8") as file:
+            file.write(mark)
+        return waiting.read()
+
+
 def long_text(count):
     return "x" * count
 
 
 def raises_long(count):
     raise ValueError("x" * count)
+
+
+def raises_with_data(count):
+    error = ValueError("small")
+    error.data = "x" * count
+    raise error
+
+
+def raises_behind_a_long_one(count):
+    try:
+        raises_long(count)
+    except ValueError:
+        raise KeyError(1)
 
 
 def raises_when_negative(count):

@@ -83,33 +83,58 @@ def progress(number: int, value: Any, message: Optional[str]) -> bytes:
 
 
 def bounded(
-    number: int, line: bytes, bytes_max: Optional[int], result_bytes_max: Optional[int]
+    number: int, line: bytes, bytes_max: Optional[int], result_bytes_max: Optional[int],
+    items: Optional[int] = None,
 ) -> bytes:
     """The line, or when it, with its end, or the result that it holds is too long an error that
-    says so."""
+    says so. `items`: how many a chunk has."""
     returned = b'{"return":%d,"value":' % number
     if line.startswith(returned):
         count = len(line) - len(returned) - len(b"}\n")
         if result_bytes_max is None or count <= result_bytes_max:
             return line
         # As the service says it of one that is not so long that it would end the worker for it.
+        hint = "" if items is None or items < 2 else (
+            f"; the values of all {items} items of a chunk count together, and a smaller "
+            "chunksize= makes smaller ones")
         return _line(number, {
             "code": "output_limit", "type": "ResultTooLarge",
-            "message": f"the result has {count} bytes; {result_bytes_max} are allowed"}, None, None)
+            "message": f"the result has {count} bytes; {result_bytes_max} are allowed{hint}"},
+            None, None)
     if bytes_max is None or len(line) <= bytes_max:
         return line
-    members = codec.loads(line)
+    return _shortened(number, codec.loads(line), bytes_max)
+
+
+def _shortened(number: int, members: Dict[str, Any], bytes_max: int) -> bytes:
+    """The line of an error without what is long in it: the error itself comes first, then the
+    values of a chunk before it."""
     item, values = members.get("item"), members.get("values")
-    error: Dict[str, Any] = {
-        key: value[:_TOLD_MAX // 8] if type(value) is str else value
-        for key, value in members["error"].items() if key not in ("args", "pickle")}
-    texts = None if values is None else [codec.encode(value) for value in values]
-    line = _line(number, error, item, texts)
-    if len(line) <= bytes_max or not texts:
+    error = {key: _cut(key, value) for key, value in members["error"].items()}
+    # Of what it is made again: what is short stays, so that it is caught as what it is.
+    error = {
+        key: value for key, value in error.items()
+        if key not in ("args", "pickle") or len(codec.encode(value)) <= _TOLD_MAX}
+    if values:
+        line = _line(number, error, item, [codec.encode(value) for value in values])
+        if len(line) <= bytes_max:
+            return line
+        # Without the values before it the service does not believe which item it was, and ends a
+        # worker that says it: the message does.
+        error["message"] += f" (item {item} of a chunk, before which the values are too long)"
+        item = values = None
+    line = _line(number, error, item, values)
+    if len(line) <= bytes_max:
         return line
-    # Without the values before it the service does not believe which item it was: the message says.
-    error["message"] += f" (item {item} of a chunk, before which the values are too long)"
-    return _line(number, error, item, None)
+    described = {key: value for key, value in error.items() if key not in ("args", "pickle")}
+    return _line(number, described, item, values)
+
+
+def _cut(key: str, value: Any) -> Any:
+    """Texts as long as they are told, also those that are arguments."""
+    if type(value) is str and key != "pickle":
+        return value[:_TOLD_MAX // 8]
+    return [_cut("", part) for part in value] if key == "args" else value
 
 
 def check_length(item: bytes, bytes_max: Optional[int]) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Callable, Iterable, List, Tuple
 __all__ = ["call", "call_chunk"]
 
 
-def call(_function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call(_function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Calls a function that came as an argument."""
     return _function(*args, **kwargs)
 

@@ -13,8 +13,9 @@ from typing import (
 from lido import codec, names
 from lido.errors import JobCancelled, JobFailed, ServiceError, Unreachable
 from lido.streams import (
-    Deadline, MapInput, ResultStream, Window, post_map, results, send_all)
-from lido.transport import WAIT_MAX, Transport, joined, options, path, problem, query, refusal
+    Deadline, MapInput, ResultStream, Window, ask_why, post_map, results, send_all)
+from lido.transport import (
+    WAIT_MAX, Answer, Transport, joined, options, path, problem, query, refusal)
 
 __all__ = ["Client", "Event", "SubmittedJob"]
 
@@ -32,7 +33,7 @@ class Identified(Protocol):
 #: A job, or a map, or the id of one.
 Reference = Union[str, Identified]
 
-#: Maps whose items take more bytes than this are streamed: a body has a limit (8 MiB by default).
+#: Maps whose items take more bytes than this are streamed, whatever the service takes in a body.
 DOCUMENT_BYTES_MAX = 4 << 20
 
 
@@ -102,6 +103,7 @@ class Client:
         self.transport = Transport(url, token)
         self._ids = itertools.count(1)
         self._prefix = uuid.uuid4().hex
+        self._document_bytes_max: Optional[int] = None
 
     def __enter__(self) -> "Client":
         return self
@@ -169,10 +171,11 @@ class Client:
     def result(
         self, identifier: Reference, timeout: Optional[float] = None, *, pickle: bool = False
     ) -> Any:
-        """The value of a job, waiting for it. Raises `JobFailed`, `JobCancelled`, and the builtin
-        `TimeoutError` when it is not final in time, which does not stop it. With `pickle` a value
-        that is a pickle is opened: only for services and workers that are trusted."""
-        return codec.decode(self._result("jobs", identifier, timeout), pickle)
+        """The value of a job, waiting for it; bytes where its task has those for a result. Raises
+        `JobFailed`, `JobCancelled`, and the builtin `TimeoutError` when it is not final in time,
+        which does not stop it. With `pickle` a value that is a pickle is opened: only for services
+        and workers that are trusted."""
+        return self._result("jobs", identifier, timeout).value(pickle)
 
     def cancel(self, identifier: Reference, grace: Optional[float] = None) -> Dict[str, Any]:
         """Cancels a job; its handle. Raises `ServiceError` 409 when it is final."""
@@ -220,13 +223,13 @@ class Client:
         given = _arguments(items, star)
         members = self._map_members(task, star, pickle, chunksize, further)
         text = codec.encode_list(given, pickle)
-        if len(text) > DOCUMENT_BYTES_MAX:
+        if len(text) > DOCUMENT_BYTES_MAX or len(text) > self._document_max():
             del text
             lines = codec.encode_lines(given, pickle)
+            self.transport.check_size(max(map(len, lines), default=0))
             return self._map_streamed(members, lines, pickle, timeout)
         post_map(self.transport, members, text, chunksize or len(given))
-        values = self._result("maps", members["id"], timeout)
-        return codec.decode_list(values, pickle)
+        return codec.decode_list(self._result("maps", members["id"], timeout).json, pickle)
 
     def stream(
         self, task: Task, items: Iterable[Any], *, ordered: bool = True, star: bool = False,
@@ -256,6 +259,7 @@ class Client:
         stream = ResultStream(self.transport, members["id"], ordered, is_coming=True)
         window = Window((buffersize or _CHUNKS_AHEAD) * (chunksize or _CHUNK_ITEMS))
         failure: List[BaseException] = []
+        process = os.getpid()
 
         def send() -> None:
             try:
@@ -280,13 +284,16 @@ class Client:
                 for result in results(stream, pickle, members["id"]):
                     yield result
                     window.release()
-            except (JobFailed, ServiceError, Unreachable):
+            except (JobFailed, ServiceError, Unreachable) as problem:
                 if not failure:
+                    if isinstance(problem, ServiceError) and problem.status == 404:
+                        ask_why(self.transport, members)
                     raise
             if failure:
                 raise failure[0]
         finally:
-            window.close()
+            if os.getpid() == process:  # Not in a child of a fork: the lock may be held there.
+                window.close()
             stream.close()
             source.abort()
 
@@ -312,6 +319,12 @@ class Client:
         self._delete(_path("maps", identifier))
 
     # What they share
+
+    def _document_max(self) -> int:
+        """The most bytes of items that the service takes in one document; asked for once."""
+        if self._document_bytes_max is None:
+            self._document_bytes_max = self.transport.ask_limit()
+        return self._document_bytes_max
 
     def _key(self) -> str:
         # Another process that was forked from this one must not use the same.
@@ -400,7 +413,7 @@ class Client:
             if handle["ready"] or (deadline is not None and time.monotonic() >= deadline):
                 return handle
 
-    def _result(self, kind: str, identifier: Reference, timeout: Optional[float]) -> Any:
+    def _result(self, kind: str, identifier: Reference, timeout: Optional[float]) -> Answer:
         name = id_of(identifier)
         target = path(kind, name, "result")
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -408,7 +421,7 @@ class Client:
             wait = WAIT_MAX if deadline is None else deadline - time.monotonic()
             wait = max(0.0, min(wait, WAIT_MAX))
             try:
-                return self.transport.json(
+                return self.transport.request(
                     "GET", query(target, {"wait": round(wait, 3) or None}), wait=wait)
             except ServiceError as error:
                 if error.code == "job_failed":

@@ -77,17 +77,22 @@ class Pool:
         initargs: Iterable[Any] = (), maxtasksperchild: Optional[int] = _OF_TEMPLATE,
         context: Any = None, *, template: Optional[str] = None, url: Optional[str] = None,
         token: Optional[str] = None, allow_pickle: Optional[bool] = None,
+        on_interrupt: Optional[str] = None,
     ) -> None:
         """The arguments of `multiprocessing.Pool`; `context` is ignored. `template` names the
         configured pool whose kind of worker is taken (`LIDO_POOL`, or `python`); `processes` and
         `maxtasksperchild` left out are what that has, and the latter as None is never. `url` and
         `token` are `LIDO_URL` and `LIDO_TOKEN`. `allow_pickle` left out takes pickles where the
-        service permits them. Raises what `multiprocessing.Pool` does, `ServiceError`,
-        `Unreachable`."""
+        service permits them. `on_interrupt` is what becomes of calls that run when the service
+        crashes: "requeue", the default, runs them again, and "fail" fails them. Raises what
+        `multiprocessing.Pool` does, `ServiceError`, `Unreachable`."""
         self._state = INIT
         self._process = os.getpid()
         if processes is not None and processes < 1:
             raise ValueError("Number of processes must be at least 1")
+        if on_interrupt not in (None, "requeue", "fail"):
+            raise ValueError(f"on_interrupt must be 'requeue' or 'fail', not {on_interrupt!r}")
+        self._on_interrupt = on_interrupt
         calls_max = _calls_max(maxtasksperchild)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -321,7 +326,8 @@ class Pool:
         """What a submission says besides its values."""
         return {
             "task": route.task(how), "pool": self._service.name, "id": identifier,
-            "encoding": "pickle" if self._pickles else None, "main": route.main}
+            "encoding": "pickle" if self._pickles else None, "main": route.main,
+            "on_interrupt": self._on_interrupt}
 
     def _map_async(
         self, function: Callable[..., Any], iterable: Iterable[Any], star: bool,

@@ -16,7 +16,7 @@ from lido import codec
 from lido.errors import LidoError, PoolTerminated, ServiceError
 from lido.patience import Patience, pause_after
 from lido.pool_service import (
-    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService, value_of)
+    SUBMISSIONS_MAX, CompletionReader, MapHead, PoolService)
 from lido.pool_streams import PoolStream
 from lido.results import ApplyResult, Outcome, failure, outcome_of
 from lido.transport import refusal
@@ -62,6 +62,8 @@ class PoolCore:
         self._state = RUN
         self._changed = threading.Condition()
         self._pending: Deque[Submission] = collections.deque()
+        # About so many bytes are submitted at once: fewer once a batch was refused for them.
+        self._batch_bytes_max = service.body_bytes_max
         self._is_sent = False  # All submissions, and the request to close.
         self._sending: List[Submission] = []
         self._is_refused = False  # What is being sent, for now.
@@ -73,6 +75,7 @@ class PoolCore:
         # Those that are over and have a rest, which is done when somebody joins the pool.
         self._left: List[PoolStream] = []
         self._is_abandoned = False
+        self._is_told = False  # The service has ended the pool, since this has asked it to.
         # What has ended: a handle of the feed, or what is known here.
         self._ended: "queue.SimpleQueue[Optional[Ended]]" = queue.SimpleQueue()
         self._is_over = False  # The thread of results takes no more.
@@ -206,14 +209,14 @@ class PoolCore:
 
     def terminate(self, seconds: Optional[float] = None) -> None:
         """Ends all at once: what is not final fails with `PoolTerminated`, here before the service
-        is asked."""
+        is asked. One that could not be asked is when this is called again."""
         if os.getpid() != self._process:
             # A copy in a child of a fork: the pool is its parent's, and the lock may be held for
             # ever.
             self._state = TERMINATE
             return
         with self._changed:
-            if self._state == TERMINATE:
+            if self._is_told:
                 return
             self._state = TERMINATE
             self._is_over = True
@@ -231,15 +234,17 @@ class PoolCore:
             self._ended.put(None)
             if seconds is None:
                 self.service.terminate()
+                self._is_told = True
             else:
-                self.service.terminate_soon(seconds)
+                self._is_told = self.service.terminate_soon(seconds)
         except (KeyboardInterrupt, SystemExit):
             # Nobody asks a second time: whoever is impatient leaves no pool behind.
-            self.service.terminate_soon(_EXIT_SECONDS_MAX)
+            self._is_told = self.service.terminate_soon(_EXIT_SECONDS_MAX)
             raise
         finally:
             self.service.transport.close()
-            _cores.discard(self)
+            if self._is_told:
+                _cores.discard(self)
 
     def join(self) -> None:
         """Waits until all has ended: results, callbacks, workers. In a child of a fork there is
@@ -248,6 +253,8 @@ class PoolCore:
             return
         while self._begin_rests():
             pass
+        if self._state == TERMINATE:
+            self.terminate()  # For one that has failed: the pool would run on.
         if self._error is not None and self._state == CLOSE:
             # The thread that submits may have ended before it did so.
             self._persist(self.service.close)
@@ -328,7 +335,7 @@ class PoolCore:
             while (
                 batch[0].map is None and self._pending and self._pending[0].map is None
                 and len(batch) < SUBMISSIONS_MAX
-                and size + len(self._pending[0].body) < self.service.body_bytes_max
+                and size + len(self._pending[0].body) < self._batch_bytes_max
             ):
                 batch.append(self._pending.popleft())
                 size += len(batch[-1].body)
@@ -343,7 +350,7 @@ class PoolCore:
                 again, error = batch, problem
             if len(again) < len(batch):
                 patience.renew()
-            if error is None:
+            if error is None or self._is_split(again, error):
                 return
             pause = pause_after(error)
             if pause is None or patience.is_over():
@@ -361,6 +368,19 @@ class PoolCore:
                 self._is_refused = False
                 # What has failed meanwhile is not submitted any more.
                 batch = [submission for submission in again if submission.id in self._open]
+
+    def _is_split(self, batch: List[Submission], error: LidoError) -> bool:
+        """Whether submissions were too long only together, of which none was carried out: then they
+        are pending again, and fewer are sent at once."""
+        if len(batch) == 1 or not isinstance(error, ServiceError) or error.status != 413:
+            return False
+        self._batch_bytes_max = sum(len(submission.body) for submission in batch) // 2
+        with self._changed:
+            if self._state != TERMINATE:
+                # Not what has failed meanwhile.
+                self._pending.extendleft(
+                    submission for submission in reversed(batch) if submission.id in self._open)
+        return True
 
     def _is_out(self, refused: int) -> bool:
         """Whether something is open besides what was refused and what waits behind it."""
@@ -535,9 +555,8 @@ class PoolCore:
             return outcome_of(
                 handle, lambda: codec.decode(handle["result"], self.pickles), self.pickles)
         return outcome_of(
-            handle, lambda: value_of(
-                self._persist(lambda: self.service.result("jobs", identifier)), self.pickles),
-            self.pickles)
+            handle, lambda: self._persist(
+                lambda: self.service.result("jobs", identifier)).value(self.pickles), self.pickles)
 
     def _map_outcome(self, identifier: str, handle: Dict[str, Any]) -> Outcome:
         try:

@@ -5,18 +5,12 @@ import time
 import uuid
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from lido import codec
 from lido.errors import LidoError, ServiceError
 from lido.streams import post_map
 from lido.transport import WAIT_MAX, Answer, Transport, joined, options, path, query
 
 #: At most this many submissions are in one request.
 SUBMISSIONS_MAX = 10_000
-
-#: The largest body that a service takes unless it says another limit, and what is left of it for
-#: what stands around the values.
-_BODY_BYTES_MAX = 8 << 20
-_MARGIN = 1 << 16
 
 #: A wait for completions that brings nothing sooner than this was none.
 _WAIT_MIN = 1.0
@@ -33,6 +27,10 @@ _IDLE_SECONDS_MAX = 600
 
 #: How long the workers may take to get ready: the service has a shorter limit of its own.
 _START_SECONDS_MAX = 600.0
+
+#: How long a service may take for the answer to a terminate, of which there is nothing to wait for;
+#: then it is asked again.
+_END_SECONDS_MAX = 5.0
 
 #: How long the end of a pool may take whose making was interrupted.
 _INTERRUPTED_SECONDS_MAX = 5.0
@@ -59,8 +57,8 @@ class PoolService:
         self.handle: Dict[str, Any] = {}
         #: How long a read of the feed waits.
         self.feed_seconds = WAIT_MAX
-        #: About how many bytes of values a request may have.
-        self.body_bytes_max = _BODY_BYTES_MAX - _MARGIN
+        #: About how many bytes of values a request may have; known once the pool is made.
+        self.body_bytes_max = 0
 
     def create(
         self, template: str, processes: Optional[int], initializer: Optional[str],
@@ -75,10 +73,8 @@ class PoolService:
             "allow_pickle": allow_pickle or None, "idle_timeout": _IDLE_SECONDS_MAX})
         if initializer is not None:
             members["initargs"] = initargs
-        limits = self.transport.json("GET", "/v1/info").get("limits", {})
+        self.body_bytes_max = self.transport.ask_limit()
         self._feed.is_known = True
-        limit = self.transport.body_bytes_max = limits.get("body_bytes_max")
-        self.body_bytes_max = max(1, (limit or _BODY_BYTES_MAX) - _MARGIN)
         try:
             self._create(joined(members))
         except ServiceError as error:
@@ -179,20 +175,24 @@ class PoolService:
 
     def close(self) -> None:
         """No more is submitted; what is there is done."""
-        self._end("close")
+        self._end("close", self.transport)
 
     def terminate(self) -> None:
         """All ends; every job is final when this returns."""
-        self._end("terminate")
+        self._terminate(self.transport.like(_END_SECONDS_MAX))
 
-    def terminate_soon(self, seconds: float) -> None:
-        """`terminate` that takes no longer than this, whatever the service does."""
-        url, token = self.transport.given
-        transport = Transport(url, token, retry_seconds=0, seconds_max=seconds)
+    def terminate_soon(self, seconds: float) -> bool:
+        """`terminate` that takes no longer than this, whatever the service does; whether it did
+        it."""
         try:
-            transport.request("POST", path("pools", self.name, "terminate"))
+            self._terminate(self.transport.like(seconds, retry_seconds=0))
+            return True
         except LidoError:
-            pass  # The program loses its interest in the pool.
+            return False  # The program loses its interest in the pool.
+
+    def _terminate(self, transport: Transport) -> None:
+        try:
+            self._end("terminate", transport)
         finally:
             transport.close()
 
@@ -206,9 +206,9 @@ class PoolService:
                 return True  # It is forgotten already.
             raise
 
-    def _end(self, how: str) -> None:
+    def _end(self, how: str, transport: Transport) -> None:
         try:
-            self.transport.request("POST", path("pools", self.name, how), is_safe=True)
+            transport.request("POST", path("pools", self.name, how), is_safe=True)
         except ServiceError as error:
             if error.status not in (404, 409, 410):  # It has ended already.
                 raise
@@ -277,10 +277,3 @@ def _initargs_refused(error: ServiceError, size: int) -> ServiceError:
         f"the initargs, which each worker gets, take {size} bytes as they are sent, and the "
         "service takes at most 1 MiB; what is larger the initializer reads itself, from a file "
         f"whose path it is given ({error.detail})", error.errors, error.retry_after)
-
-
-def value_of(answer: Answer, pickles: bool) -> Any:
-    """The body of a `/result` as a value."""
-    if answer.headers.get_content_type() != "application/json":
-        return answer.body
-    return codec.decode(answer.json, pickles)

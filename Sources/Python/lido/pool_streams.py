@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional, T
 from lido import codec
 from lido.errors import JobFailed, LidoError, PoolTerminated, ServiceError, Unreachable
 from lido.patience import AWAY_SECONDS_MAX, Patience, pause_after
-from lido.results import Outcome, Values, failure
+from lido.results import Outcome, Room, Values, failure
 from lido.streams import MapInput, ResultStream, send_all
 from lido.transport import Transport
 
@@ -238,9 +238,10 @@ class IteratorStream(PoolStream):
             except Exception as error:
                 self._items_error = error
                 return
-            if not self._values.acquire(units):
-                if self._values.is_left:
-                    self._rest = itertools.chain([(units, lines)], self._chunks)
+            room = self._values.acquire(units)
+            if room is Room.LEFT:
+                self._rest = itertools.chain([(units, lines)], self._chunks)
+            if room is not Room.FREE:
                 return
             source.send(lines)
 

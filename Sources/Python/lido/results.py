@@ -3,6 +3,7 @@
 import base64
 import builtins
 import collections
+import enum
 import sys
 import threading
 import types
@@ -112,6 +113,16 @@ class MapResult(ApplyResult):
     """The handle of `Pool.map_async` and `Pool.starmap_async`."""
 
 
+class Room(enum.Enum):
+    """Whether more of an input is sent."""
+
+    FREE = enum.auto()
+    #: It waits for who joins the pool, since nobody reads the values.
+    LEFT = enum.auto()
+    #: Nothing is wanted any more.
+    OVER = enum.auto()
+
+
 class Values:
     """What is on its way from the threads of a map to an iterator, which it does not keep: one that
     nobody holds is collected, and its pool with it. Any thread may use it."""
@@ -185,14 +196,19 @@ class Values:
         """Ends it from any thread: what has come can be read, and then there is an error."""
         self.finish(PoolTerminated("the pool was terminated before the iteration was over"))
 
-    def acquire(self, units: int) -> bool:
-        """Waits until that much may be sent; false when nothing is wanted any more, or for now."""
+    def acquire(self, units: int) -> Room:
+        """Waits until that much may be sent, or may not be."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._is_over or self.is_left or self._units_max is None
+                lambda: self._is_over or self._is_left or self._units_max is None
                 or self._units_out == 0 or self._units_out + units <= self._units_max)
+            # All at once: who joins the pool may lift it at any moment.
+            if self._is_over:
+                return Room.OVER
+            if self._is_left and self._units_max is not None:
+                return Room.LEFT
             self._units_out += units
-            return not self._is_over and not self.is_left
+            return Room.FREE
 
     def lift(self) -> None:
         """Lets any number of units be sent: who joins the pool may read no more, and who is gone
@@ -206,11 +222,6 @@ class Values:
         with self._condition:
             self._is_left = True
             self._condition.notify_all()
-
-    @property
-    def is_left(self) -> bool:
-        """Whether its input is to wait for who joins the pool."""
-        return self._is_left and self._units_max is not None and not self._is_over
 
 
 class IMapIterator:

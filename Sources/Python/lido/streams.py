@@ -5,6 +5,7 @@ and who stops reading stops, through the service, the one who sends.
 """
 
 import http.client
+import os
 import random
 import socket
 import threading
@@ -17,7 +18,7 @@ from lido.patience import pause_after
 from lido.transport import (
     SECONDS_MAX, Transport, chunk, joined, messages, options, path, problem, query, shut_down)
 
-__all__ = ["MapInput", "ResultStream", "Window", "post_map", "results", "send_all"]
+__all__ = ["MapInput", "ResultStream", "Window", "ask_why", "post_map", "results", "send_all"]
 
 #: Items are sent together up to this many bytes when they come fast.
 _PART_BYTES = 1 << 16
@@ -43,6 +44,7 @@ class MapInput:
         self._connection: Optional[http.client.HTTPConnection] = None
         self._lock = threading.Lock()
         self._is_aborted = False
+        self._process = os.getpid()
 
     def begin(self, options: Optional[Mapping[str, Any]] = None) -> None:
         """Asks for the map, or with other options for another. Raises `Unreachable`; a refusal
@@ -105,7 +107,11 @@ class MapInput:
             connection.close()
 
     def abort(self) -> None:
-        """Breaks the input off; what was sent counts. A thread that is in `send` fails."""
+        """Breaks the input off; what was sent counts. A thread that is in `send` fails. In a child
+        of a fork, whose parent goes on with it, only lets go of it."""
+        if os.getpid() != self._process:
+            _let_go(self._connection)
+            return
         with self._lock:
             self._is_aborted = True
             connection = self._connection
@@ -174,6 +180,8 @@ def post_map(
     there are fewer in a chunk: what was refused has not begun."""
     while True:
         body = joined({**options(members), "items": items})
+        # One that is too long as a whole is so with smaller chunks, too.
+        transport.check_size(len(body))
         try:
             transport.request("POST", "/v1/maps", body, is_safe=True)
             return
@@ -182,6 +190,17 @@ def post_map(
                 raise
         size = -(-size // 2)
         members = {**members, "chunksize": size}
+
+
+def ask_why(transport: Transport, members: Mapping[str, Any]) -> None:
+    """Raises why the service refuses a streamed map, which it says only when the input is over:
+    asks for one like it, of no items."""
+    source = MapInput(transport, {**members, "id": None})
+    try:
+        source.begin()
+        source.finish()
+    finally:
+        source.close()
 
 
 def send_all(source: MapInput, items: Sequence[bytes]) -> None:
@@ -255,6 +274,7 @@ class ResultStream:
         self._absent_at = 0.0
         self._closed = threading.Event()
         self._connection: Optional[http.client.HTTPConnection] = None
+        self._process = os.getpid()
 
     def __iter__(self) -> Iterator[Dict[str, Any]]:
         """`{"index", "value"}` or `{"index", "error"}` for each item, and last the line with
@@ -294,7 +314,10 @@ class ResultStream:
             pause = min(pause * 2, 1)
 
     def close(self) -> None:
-        """Ends the reading; the thread that reads gets no more."""
+        """Ends the reading; the thread that reads gets no more. In a child of a fork as `abort`."""
+        if os.getpid() != self._process:
+            _let_go(self._connection)
+            return
         with self._heard:
             self._closed.set()
             self._heard.notify_all()
@@ -369,6 +392,13 @@ def results(
             yield message["index"], None, JobFailed(error, identifier)
         else:
             yield message["index"], codec.decode(message["value"], pickles), None
+
+
+def _let_go(connection: Optional[http.client.HTTPConnection]) -> None:
+    """Closes what this process has of a connection, which goes on in another. Takes no lock: a
+    thread that is not here may hold it for ever."""
+    if connection is not None:
+        connection.close()
 
 
 def _keep_alive(connection: http.client.HTTPConnection) -> None:

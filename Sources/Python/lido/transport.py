@@ -30,6 +30,11 @@ RETRY_SECONDS = 10.0
 #: … and where nothing has listened since the transport was made: hardly a service that restarts.
 FIRST_SECONDS = 2.0
 
+#: The longest body that a service takes unless it says another limit, and what is left of it for
+#: what stands around the values.
+_BODY_BYTES_MAX = 8 << 20
+_MARGIN = 1 << 16
+
 _BROKEN = (http.client.HTTPException, OSError)
 
 
@@ -52,6 +57,12 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON."""
         return codec.loads(self.body)
+
+    def value(self, pickles: bool) -> Any:
+        """The body of a `/result` as a value: bytes where that is no JSON, as its task says."""
+        if self.headers.get_content_type() != "application/json":
+            return self.body
+        return codec.decode(self.json, pickles)
 
     def says_away(self, wait: float) -> bool:
         """Whether it says that the service is away: a proxy's does, and the service's own while it
@@ -108,6 +119,15 @@ class Transport:
         self._open: "weakref.WeakSet[http.client.HTTPConnection]" = weakref.WeakSet()
         self._is_aborted = False
 
+    def like(self, seconds_max: float, retry_seconds: Optional[float] = None) -> "Transport":
+        """Another to the same service, whose answers may take so long."""
+        other = Transport(
+            self.url, self.given[1],
+            self._retry_seconds if retry_seconds is None else retry_seconds, seconds_max)
+        # Whatever the environment says by now.
+        other.given, other._headers, other.is_known = self.given, self._headers, self.is_known
+        return other
+
     def abort(self) -> None:
         """Ends every request that goes on, in whichever thread, and all later ones: they raise
         `Unreachable`."""
@@ -149,9 +169,32 @@ class Transport:
         self, method: str, target: str, body: Optional[bytes] = None,
         headers: Optional[Mapping[str, str]] = None, wait: float = 0, is_safe: bool = False,
     ) -> Any:
-        """`request`, and its answer as JSON; None when there is none."""
+        """`request`, and its answer as JSON; None when there is none. Raises `ServiceError` for
+        what is no JSON, too."""
         answer = self.request(method, target, body, headers, wait, is_safe)
-        return answer.json if answer.body else None
+        try:
+            return answer.json if answer.body else None
+        except ValueError:
+            raise self._not_lido(answer.status) from None
+
+    def ask_limit(self) -> int:
+        """Asks for the longest body that the service takes; about how many bytes of it may be
+        values. Raises like `json`."""
+        try:
+            info = self.json("GET", "/v1/info")
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            raise self._not_lido(404) from None
+        if not isinstance(info, dict):
+            raise self._not_lido(200)
+        self.body_bytes_max = info.get("limits", {}).get("body_bytes_max")
+        return max(1, (self.body_bytes_max or _BODY_BYTES_MAX) - _MARGIN)
+
+    def _not_lido(self, status: int) -> ServiceError:
+        return ServiceError(
+            status, "http_error",
+            f"what answers at {self.url} is no Lido service; LIDO_URL says where it is")
 
     def open(self, timeout: Optional[float] = SECONDS_MAX) -> http.client.HTTPConnection:
         """A connection of its own, for a stream. `timeout` None is none."""

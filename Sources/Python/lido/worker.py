@@ -222,7 +222,7 @@ class Worker:
             self._running = None
         except Cancelled as error:
             self._running = None
-            place = 0 if call.is_chunk else None
+            place = None if call.items is None else 0
             text = answers.raised(number, error, call.pickles, item=place)
         except BaseException as error:
             self._running = None
@@ -232,7 +232,8 @@ class Worker:
             tasks.teller = None
             tasks.teller_of_context.set(None)
         self._unwanted = None
-        text = answers.bounded(number, text, self.line_bytes_max, self.result_bytes_max)
+        text = answers.bounded(
+            number, text, self.line_bytes_max, self.result_bytes_max, call.items)
         answers.flush_output()
         if self.calls_left == 0 or self._is_ending:
             # Before the answer, so that no other call is given to this worker after it.
@@ -282,7 +283,8 @@ class Call:
         self.number: int = message["call"]
         #: Whether its function has ended: what threads that outlive it say is nobody's.
         self.is_over = False
-        self.is_chunk = "items" in message
+        #: How many items a chunk has.
+        self.items = len(message["items"]) if "items" in message else None
         self.pickles = message.get("encoding") == "pickle"
         self._has_script = message.get("main") is not None
         self.job = tasks.Job(

@@ -46,6 +46,7 @@ class Service:
         self.refuse = lambda method, path: None  # May raise `Refused` for any request.
         self.breaks = 0  # So many next answers are lost with their connections.
         self.is_buffered = False  # Whether a proxy before it hands inputs on when they are whole.
+        self.proxy_bytes_max = None  # What a proxy before it takes of a body.
         self.proxied = None  # The status by which a proxy before it says that it is away.
         self.listen(0)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -244,6 +245,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.service.requests.append(f"{method} {parts.path}")
         is_stream = "chunked" in self.headers.get("Transfer-Encoding", "")
         length = int(self.headers.get("Content-Length", 0))
+        if length > (self.service.proxy_bytes_max or length):
+            self.close_connection = True
+            self.send(413, b"<html>", "text/html")
+            return
         if length > self.service.body_bytes_max:
             # As the service does: nothing of it is read.
             self.close_connection = True
