@@ -145,10 +145,10 @@ extension Server {
     feedEvents(of: number)
     dropNews(of: number)
     if reading({ $0.store.mapCount }) > 0 || !mapReaders.isEmpty { mapChanged(number) }
-    // If memory is ahead of what is durable, a later effect tells of the rest.
-    guard waiters.count > 0, isDurable(number), reading({ $0.store.map(number) }) == nil else {
-      return
-    }
+    guard waiters.count > 0, reading({ $0.store.map(number) }) == nil else { return }
+    // If memory is ahead of what is durable, a later effect tells of the rest; but none tells that
+    // the job was dropped.
+    guard isDurable(number) || reading({ $0.store.brief(of: number) }) == nil else { return }
     wake(number)
   }
 

@@ -141,16 +141,16 @@ extension Server {
     guard isHoldingEarly else { return false }
     switch event {
     case .submissionReceived(let submission, _):
-      return waitsForPools(PoolWish(pool: submission.pool, task: submission.task))
+      return waitsForPools(WantedPool(pool: submission.pool, task: submission.task))
     case .mapReceived(let submission, _):
-      return waitsForPools(PoolWish(pool: submission.pool, task: submission.task))
+      return waitsForPools(WantedPool(pool: submission.pool, task: submission.task))
     default: return false
     }
   }
 
   /// While the service starts: who names a pool waits for that one, and who names none for all, as
   /// long as the task is none of `default`.
-  func waitsForPools(_ wish: PoolWish) -> Bool {
+  func waitsForPools(_ wish: WantedPool) -> Bool {
     guard let index = engine.poolIndex(named: wish.pool ?? "default") else {
       return wish.pool == nil
     }
@@ -321,7 +321,7 @@ extension Server {
 }
 
 /// Where a submission is to run, as far as it says.
-struct PoolWish: Hashable {
+struct WantedPool: Hashable {
   let pool: String?
   let task: String
 }

@@ -186,16 +186,33 @@ struct SnapshotTests {
     let story = Story(seed: 15, count: 60)
     let fileSystem = try folder(story, parts: 3)
     fileSystem.files[directory.snapshot(40)]!.bytes.removeLast()
+    #expect(try snapshotsAfterOneMore(story, fileSystem) == [60, 20])
+    #expect(fileSystem.files[directory.snapshot(40) + ".damaged"] != nil)
+    #expect(try directory.contents(fileSystem).segments == [21, 41, 61])
+  }
+
+  @Test func `all that are damaged are set aside`() throws {
+    let story = Story(seed: 15, count: 60)
+    let fileSystem = try folder(story, parts: 2)
+    fileSystem.files[directory.snapshot(30)]!.bytes.removeLast()
+    fileSystem.files[directory.snapshot(15)] = MemoryFileSystem.Node()
+    #expect(try snapshotsAfterOneMore(story, fileSystem) == [60])
+    #expect(try directory.contents(fileSystem).segments == [1, 31, 61])
+  }
+
+  /// Starts with a folder, which has all of `story`, and writes a snapshot; those that there are
+  /// then.
+  private func snapshotsAfterOneMore(
+    _ story: Story, _ fileSystem: MemoryFileSystem
+  ) throws -> [UInt64] {
     let (storage, store, _) = try JobStorage.open(
       "/data", sync: .always, processID: 1, at: .at(9), fileSystem: fileSystem)
     #expect(store == story.states[60])
-    #expect(fileSystem.files[directory.snapshot(40) + ".damaged"] != nil)
     let sequence = try #require(try storage.sealForSnapshot(at: .at(9)))
     _ = try Compaction.run("/data", through: sequence, at: 9, fileSystem: fileSystem)
     try storage.snapshotFinished(took: 1, at: Moment.at(9).instant)
-    #expect(try directory.contents(fileSystem).snapshots == [60, 20])
-    #expect(try directory.contents(fileSystem).segments == [21, 41, 61])
     try storage.close(at: .at(9))
+    return try directory.contents(fileSystem).snapshots
   }
 
   @Test func `what a process that died left of a snapshot is removed`() throws {

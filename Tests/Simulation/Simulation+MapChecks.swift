@@ -89,8 +89,9 @@ extension Simulation {
   func checkWritten(by server: Server) {
     guard !server.undurable.isEmpty else { return }
     for input in inputs where !input.isOver {
-      guard let answer = input.stream.refusal, answer.status < 300 else { continue }
-      if let number = number(of: input.ticket), !server.isDurable(number) {
+      guard let told = input.stream.refusal?.tag, !server.isDurable(told.number) else { continue }
+      // An answer that was kept is of a version before.
+      if server.engine.store.map(told.number)?.version == told.version {
         fail("\(input.ticket.tag) is answered before its end is durable")
       }
     }

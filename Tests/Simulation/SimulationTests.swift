@@ -91,6 +91,25 @@ import Testing
     #expect(simulation.problems + simulation.world.problems == [])
   }
 
+  /// That it ended is not durable yet when it is deleted, and nothing tells of it later.
+  @Test func `whoever waits for a job hears that it was deleted`() throws {
+    let (simulation, life) = try service()
+    let ticket = simulation.newTicket()
+    simulation.wishes = [.submit(ticket, wait: false)]
+    simulation.takeTurn()
+    life.fileSystem.background?.complete()
+    simulation.takeTurn()
+    simulation.wishes = [.show(ticket, wait: true)]
+    run(simulation) { life.server.engine.store.finishedCount == 1 }
+    simulation.wishes = [.drop(ticket)]
+    simulation.takeTurn()
+    #expect(life.server.engine.store.count == 0 && simulation.outstanding.count == 2)
+    life.fileSystem.background?.complete()
+    simulation.takeTurn()
+    #expect(simulation.outstanding.isEmpty)
+    #expect(simulation.problems + simulation.world.problems == [])
+  }
+
   @Test func `who sends items hears that their map was cancelled once that is durable`() throws {
     let (simulation, life) = try service()
     let ticket = try sendLines(to: simulation, life)

@@ -15,7 +15,7 @@ extension Server {
     let places: [Range<Int>]
     let answer: BulkAnswer
     /// What its submissions ask for; empty if the service was ready when it came.
-    let wishes: Set<PoolWish>
+    let wishes: Set<WantedPool>
   }
 
   /// An answer that comes together from many.
@@ -53,15 +53,15 @@ extension Server {
   }
 
   /// What submissions ask for that can be read; the others wait for nothing.
-  private func wishes(of body: [UInt8], _ places: [Range<Int>]) -> Set<PoolWish> {
+  private func wishes(of body: [UInt8], _ places: [Range<Int>]) -> Set<WantedPool> {
     body.withUnsafeBufferPointer { body in
-      var wishes: Set<PoolWish> = []
+      var wishes: Set<WantedPool> = []
       for place in places {
         let submission = try? SubmissionReader.read(
           UnsafeBufferPointer(rebasing: body[place]), idempotencyKey: nil,
           calling: "the submission")
         if let submission {
-          wishes.insert(PoolWish(pool: submission.pool, task: submission.task))
+          wishes.insert(WantedPool(pool: submission.pool, task: submission.task))
         }
       }
       return wishes
