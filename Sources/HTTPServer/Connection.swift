@@ -57,6 +57,8 @@ final class Connection {
   var stream: StreamSource?
   var status = 0
   var beganAt: UInt64 = 0
+  /// Since when its answer is owed.
+  var owedAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
   /// Its body has no stated length, and is not complete.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The header names that matter, found by length first; made once per server.
 ///
 /// It remembers the last value of each: the requests of a client are alike, and a value that came
@@ -6,21 +8,26 @@ final class FieldTable {
   /// What a name is to the server itself.
   enum Role { case none, host, contentLength, transferEncoding, authorization, requestID }
 
-  /// One name: what it is for, and whether requests keep its value.
+  /// One name: what it is for, and whether requests keep its value. It refers to nothing, so that
+  /// to look at it counts no references.
   struct Entry {
-    let name: String
-    let bytes: [UInt8]
     let role: Role
     let isKept: Bool
-    /// Where the last value is remembered.
+    /// Which name it is; where its last value is remembered.
     let place: Int
+    /// Where its bytes begin among those of all names.
+    fileprivate let start: Int
   }
 
   private static let lengthMax = 64
 
-  /// Entries by length of name; index 0 is unused.
-  private let entriesByLength: [[Entry]]
-  private var lastValues: [String] = []
+  /// By length of name, and the index of the first entry of each length; 0 is unused.
+  private let entries: [Entry]
+  private let firstByLength: [Int]
+  /// The names by place, and the bytes of all, one behind the other.
+  private let names: [String]
+  private let nameBytes: [UInt8]
+  private var lastValues: [String]
   /// For each byte its lower case, or 0 where the byte is not allowed in a name (RFC 9110, 5.6.2).
   private let lower: [UInt8]
 
@@ -30,37 +37,50 @@ final class FieldTable {
     // What is kept is remembered, and compared with what came before: no place for a secret.
     precondition(!kept.contains("authorization"), "credentials are for `admit`, and not kept")
     let lower = Self.lowerTable()
-    var entries = [[Entry]](repeating: [], count: Self.lengthMax + 1)
     let roles: [(String, Role)] = [
       ("host", .host), ("content-length", .contentLength),
       ("transfer-encoding", .transferEncoding), ("authorization", .authorization),
       ("x-request-id", .requestID),
     ]
     let plain = kept.filter { name in !roles.contains { $0.0 == name } }
-    for (name, role) in roles + plain.map({ ($0, Role.none) }) {
-      let bytes = [UInt8](name.utf8)
-      precondition((1...Self.lengthMax).contains(bytes.count), "header name of 1 to 64 bytes")
-      precondition(bytes.allSatisfy { lower[Int($0)] == $0 }, "\(name) is no lower-case token")
+    var entries: [Entry] = []
+    var firstByLength = [0]
+    var names: [String] = []
+    var nameBytes: [UInt8] = []
+    let all = (roles + plain.map { ($0, Role.none) }).sorted { $0.0.utf8.count < $1.0.utf8.count }
+    for (name, role) in all {
+      precondition((1...Self.lengthMax).contains(name.utf8.count), "header name of 1 to 64 bytes")
+      precondition(
+        name.utf8.allSatisfy { lower[Int($0)] == $0 }, "\(name) is no lower-case token")
+      while firstByLength.count <= name.utf8.count { firstByLength.append(entries.count) }
       let isKept = role == .none || kept.contains(name)
-      entries[bytes.count].append(
-        Entry(name: name, bytes: bytes, role: role, isKept: isKept, place: lastValues.count))
-      lastValues.append("")
+      entries.append(
+        Entry(role: role, isKept: isKept, place: names.count, start: nameBytes.count))
+      names.append(name)
+      nameBytes += name.utf8
     }
-    entriesByLength = entries
+    while firstByLength.count <= Self.lengthMax + 1 { firstByLength.append(entries.count) }
+    self.entries = entries
+    self.firstByLength = firstByLength
+    self.names = names
+    self.nameBytes = nameBytes
     self.lower = lower
+    lastValues = [String](repeating: "", count: names.count)
   }
 
   /// Calls `body` with the entry of a header name, if it is one that matters. `false` when the
   /// name is no token.
   @inline(__always)
-  func find(_ name: UnsafeBufferPointer<UInt8>, _ body: (borrowing Entry) -> Void) -> Bool {
+  func find(_ name: UnsafeBufferPointer<UInt8>, _ body: (Entry) -> Void) -> Bool {
     lower.withUnsafeBufferPointer { lower in
       guard !name.isEmpty else { return false }
       for byte in name where lower[Int(byte)] == 0 { return false }
       guard name.count <= Self.lengthMax else { return true }
-      for entry in entriesByLength[name.count] {
-        let isEqual = entry.bytes.withUnsafeBufferPointer { bytes in
-          for index in 0..<bytes.count where lower[Int(name[index])] != bytes[index] {
+      for index in firstByLength[name.count]..<firstByLength[name.count + 1] {
+        let entry = entries[index]
+        let isEqual = nameBytes.withUnsafeBufferPointer { bytes in
+          for index in 0..<name.count
+          where lower[Int(name[index])] != bytes[entry.start + index] {
             return false
           }
           return true
@@ -74,10 +94,15 @@ final class FieldTable {
     }
   }
 
+  /// The name of an entry.
+  func name(of entry: Entry) -> String { names[entry.place] }
+
   /// The value of an entry as a string. Bytes that are no UTF-8 become U+FFFD.
-  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: borrowing Entry) -> String {
+  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: Entry) -> String {
     let isLast = lastValues[entry.place].withUTF8 { last in
-      last.count == value.count && last.elementsEqual(value)
+      guard last.count == value.count else { return false }
+      guard let last = last.baseAddress, let start = value.baseAddress else { return true }
+      return memcmp(last, start, value.count) == 0
     }
     if !isLast { lastValues[entry.place] = String(decoding: value, as: UTF8.self) }
     return lastValues[entry.place]

@@ -70,6 +70,7 @@ extension HTTPServer {
       unread = 0
       return take(bytes, for: connection)
     case .owed:
+      if isLikelyAnsweredSoon(connection) { return .YES }
       suspend(connection)
       return .YES
     case .settled:
@@ -256,6 +257,7 @@ extension HTTPServer {
       if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
       precondition(connection.pending != nil, "an action answers later without a pending response")
       connection.stage = .owed
+      connection.owedAt = now
       // Whoever waits needs an answer, and not to be remembered what for.
       connection.request = HTTPRequest(method: .get, path: "")
       return .YES
@@ -277,6 +279,7 @@ extension HTTPServer {
   /// The owner resumed, or the server answers in its place.
   func settle(_ connection: Connection, with response: HTTPResponse) {
     forget(connection)
+    if !connection.isSuspended { answersSoon = true }
     connection.response = response
     guard connection.stage != .acting else { return }
     connection.stage = .settled

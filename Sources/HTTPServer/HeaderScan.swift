@@ -92,20 +92,19 @@ struct HeaderScan {
     }
   }
 
-  private mutating func keep(
-    _ entry: borrowing FieldTable.Entry, _ value: UnsafeBufferPointer<UInt8>
-  ) {
+  private mutating func keep(_ entry: FieldTable.Entry, _ value: UnsafeBufferPointer<UInt8>) {
     for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F {
       isMalformed = true
       return
     }
     let text = table.string(value, of: entry)
-    for index in fields.indices where fields[index].name == entry.name {
+    let name = table.name(of: entry)
+    for index in fields.indices where fields[index].name == name {
       fields[index].value += ", " + text
       return
     }
     if fields.isEmpty { fields.reserveCapacity(4) }
-    fields.append(HTTPRequest.Field(name: entry.name, value: text))
+    fields.append(HTTPRequest.Field(name: name, value: text))
   }
 
   /// Visible ASCII only: it goes into an answer and into logs.

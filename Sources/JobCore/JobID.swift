@@ -20,6 +20,11 @@ public struct JobID: Hashable, Sendable {
 
   private let storage: Storage
 
+  /// Whether it is a UUID in its usual form, kept in 16 bytes.
+  var isPacked: Bool {
+    if case .uuid = storage { true } else { false }
+  }
+
   /// The longest id, in characters.
   public static let lengthMax = 64
 
@@ -117,48 +122,70 @@ public struct JobID: Hashable, Sendable {
   /// The 16 bytes of a UUID in its canonical form (lower case, dashes at 8, 13, 18, 23).
   private static func packed(_ text: UnsafeBufferPointer<UInt8>) -> Storage? {
     guard text.count == uuidLength else { return nil }
-    var words: (UInt64, UInt64) = (0, 0)
-    for position in 0..<uuidLength {
-      let byte = text[position]
-      if position == 8 || position == 13 || position == 18 || position == 23 {
-        guard byte == UInt8(ascii: "-") else { return nil }
-        continue
-      }
-      let digit: UInt8
-      switch byte {
-      case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
-      case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
-      default: return nil
-      }
-      if position <= 18 {
-        words.0 = words.0 << 4 | UInt64(digit)
-      } else {
-        words.1 = words.1 << 4 | UInt64(digit)
-      }
+    let bytes = UnsafeRawBufferPointer(text)
+    func pair(_ first: Int, _ second: Int) -> UInt64 {
+      let high = bytes.loadUnaligned(fromByteOffset: first, as: UInt32.self).bigEndian
+      let low = bytes.loadUnaligned(fromByteOffset: second, as: UInt32.self).bigEndian
+      return UInt64(high) << 32 | UInt64(low)
     }
-    return .uuid(high: words.0, low: words.1)
+    let dash = UInt8(ascii: "-")
+    guard text[8] == dash, text[13] == dash, text[18] == dash, text[23] == dash,
+      let first = HexDigits.value(pair(0, 4)), let second = HexDigits.value(pair(9, 14)),
+      let third = HexDigits.value(pair(19, 24)), let fourth = HexDigits.value(pair(28, 32))
+    else { return nil }
+    return .uuid(
+      high: UInt64(first) << 32 | UInt64(second), low: UInt64(third) << 32 | UInt64(fourth))
   }
 
   private static func unpack(
     _ high: UInt64, _ low: UInt64, to target: UnsafeMutablePointer<UInt8>
   ) {
-    var position = 0
-    func put(_ word: UInt64, _ digits: Range<UInt64>) {
-      for index in digits {
-        let digit = UInt8(truncatingIfNeeded: word >> (60 - 4 * index) & 0xF)
-        target[position] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
-        position += 1
-      }
-      if position < uuidLength {
-        target[position] = UInt8(ascii: "-")
-        position += 1
-      }
+    let bytes = UnsafeMutableRawPointer(target)
+    func put(_ digits: UInt64, at first: Int, _ second: Int) {
+      let (high, low) = (UInt32(digits >> 32), UInt32(truncatingIfNeeded: digits))
+      bytes.storeBytes(of: high.bigEndian, toByteOffset: first, as: UInt32.self)
+      bytes.storeBytes(of: low.bigEndian, toByteOffset: second, as: UInt32.self)
     }
-    put(high, 0..<8)
-    put(high, 8..<12)
-    put(high, 12..<16)
-    put(low, 0..<4)
-    put(low, 4..<16)
+    put(HexDigits.text(UInt32(high >> 32)), at: 0, 4)
+    put(HexDigits.text(UInt32(truncatingIfNeeded: high)), at: 9, 14)
+    put(HexDigits.text(UInt32(low >> 32)), at: 19, 24)
+    put(HexDigits.text(UInt32(truncatingIfNeeded: low)), at: 28, 32)
+    let dash = UInt8(ascii: "-")
+    (target[8], target[13], target[18], target[23]) = (dash, dash, dash, dash)
+  }
+}
+
+/// Eight hexadecimal digits at once, in a word whose highest byte is the first digit: a handle
+/// tells its id four times, and each digit on its own would be a branch.
+enum HexDigits {
+  private static let ones: UInt64 = 0x0101_0101_0101_0101
+
+  /// The digits of a number, in lower case.
+  @inline(__always)
+  static func text(_ number: UInt32) -> UInt64 {
+    var nibbles = UInt64(number)
+    nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF
+    nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF
+    nibbles = (nibbles << 4 | nibbles) & 0x0F0F_0F0F_0F0F_0F0F
+    return characters(nibbles)
+  }
+
+  /// The number that eight digits in lower case stand for; nil if one of them is none.
+  @inline(__always)
+  static func value(_ text: UInt64) -> UInt32? {
+    // A letter has bit 6, and its low nibble counts from 1.
+    var nibbles = text & (ones &* 0x0F) &+ (text >> 6 & ones) &* 9
+    guard nibbles & (ones &* 0xF0) == 0, characters(nibbles) == text else { return nil }
+    nibbles = (nibbles | nibbles >> 4) & 0x00FF_00FF_00FF_00FF
+    nibbles = (nibbles | nibbles >> 8) & 0x0000_FFFF_0000_FFFF
+    return UInt32(truncatingIfNeeded: nibbles | nibbles >> 16)
+  }
+
+  /// Each byte, from 0 to 15, as its digit.
+  @inline(__always)
+  private static func characters(_ nibbles: UInt64) -> UInt64 {
+    let isLetter = (nibbles &+ ones &* 6) >> 4 & ones
+    return nibbles &+ ones &* UInt64(UInt8(ascii: "0")) &+ isLetter &* 39
   }
 }
 

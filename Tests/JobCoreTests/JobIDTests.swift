@@ -51,6 +51,22 @@ import Testing
     }
   }
 
+  @Test func `every byte at every place of a UUID is judged as the rule says`() {
+    let usual = [UInt8]("018bcfe5-6800-7fff-8000-0123456789ab".utf8)
+    let digits = Set("0123456789abcdef".utf8)
+    for place in usual.indices {
+      let isDash = usual[place] == UInt8(ascii: "-")
+      for byte in UInt8.min...UInt8.max {
+        var bytes = usual
+        bytes[place] = byte
+        let id = bytes.withUnsafeBufferPointer { JobID($0) }
+        let isUsual = isDash ? byte == usual[place] : digits.contains(byte)
+        #expect(id?.isPacked ?? false == isUsual, "\(byte) at \(place)")
+        if let id { #expect(Array(id.text.utf8) == bytes) }
+      }
+    }
+  }
+
   @Test func `every UUID in its usual form keeps its text, and equals the one that was made`() {
     var random = TestRandom(seed: 5)
     for _ in 0..<500 {

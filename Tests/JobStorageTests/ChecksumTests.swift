@@ -28,6 +28,19 @@ struct ChecksumTests {
     }
   }
 
+  @Test func `is the same with the CPU's help as without`() {
+    var random = SystemRandomNumberGenerator()
+    for count in [0, 1, 7, 8, 9, 63, 64, 65, 1_000, 4_097] {
+      let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+      var (helped, alone) = (Checksum(), Checksum())
+      bytes.withUnsafeBytes {
+        helped.update($0)
+        alone.updateByTables($0)
+      }
+      #expect(helped == alone, "of \(bytes)")
+    }
+  }
+
   @Test func `of the last bytes is known without another look at them`() {
     let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ 11) }
     let whole = bytes.withUnsafeBytes { Checksum(of: $0) }

@@ -65,7 +65,7 @@ enum TestTasks {
   }
   static let garbage = TaskDefinition<NoArgument, NoResult>("garbage") { _ in
     let bytes: [UInt8] = [255, 255, 255, 255, 1, 2, 3]
-    _ = write(Bootstrap.channelDescriptor, bytes, bytes.count)
+    _ = write(Bootstrap.answersDescriptor, bytes, bytes.count)
     while true { pause() }
   }
   /// Answers a call that nobody asked for: a well-formed frame, and a lie.
@@ -73,7 +73,7 @@ enum TestTasks {
     let frame: [UInt8] = [
       15, 0, 0, 0, 4, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UInt8(ascii: "1"),
     ]
-    _ = write(Bootstrap.channelDescriptor, frame, frame.count)
+    _ = write(Bootstrap.answersDescriptor, frame, frame.count)
     while true { pause() }
   }
   /// Starts a process in a session of its own, says so in the file `path`, and never ends.

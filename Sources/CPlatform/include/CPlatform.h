@@ -9,6 +9,7 @@
 
 #include "claims.h"
 #include "cpu_count.h"
+#include "crc32c.h"
 #include "descriptors.h"
 #include "forkserver.h"
 #include "memory_file.h"

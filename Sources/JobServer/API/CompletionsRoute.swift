@@ -99,8 +99,10 @@ extension Server {
 
   /// A job, or a map, has become final, and that is durable. What is dropped by then was nobody's.
   func noteCompletion(of number: JobNumber) {
-    guard let job = engine.store.brief(of: number), job.state.isFinal else { return }
-    completions.append(number, of: job.pool, in: engine.store.names)
+    reading { engine in
+      guard let job = engine.store.brief(of: number), job.state.isFinal else { return }
+      completions.append(number, of: job.pool, in: engine.store.names)
+    }
   }
 
   // MARK: Waiting

@@ -17,6 +17,8 @@ public final class WorkerPool {
   let forkServer: ForkServer
   var channels: ChannelTable<WorkerChannel>
   private var reports: [PoolReport] = []
+  /// When something was asked of it last.
+  private var latest: UInt64 = 0
   private let readBuffer: UnsafeMutableRawBufferPointer
   /// The names of the tasks that the workers announced; nil until the first said hello.
   public var taskNames: [String]?
@@ -59,6 +61,7 @@ public final class WorkerPool {
     _ call: UInt64, attempt: UInt32, task: String, args: String, kwargs: String, to slot: Int,
     at now: UInt64
   ) {
+    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendCall(call, attempt: attempt, task: task, args: args, kwargs: kwargs)
@@ -70,6 +73,7 @@ public final class WorkerPool {
   func assignChunk(
     _ call: UInt64, task: String, arguments: [UInt8], to slot: Int, at now: UInt64
   ) {
+    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendChunk(call, [], task: task, arguments: arguments)
@@ -83,6 +87,7 @@ public final class WorkerPool {
   public func assignChunk(
     _ call: UInt64, task: String, items: String, isStar: Bool, to slot: Int, at now: UInt64
   ) {
+    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     let flags: ChunkFlags = isStar ? [.star, .itemByItem] : .itemByItem
@@ -92,7 +97,7 @@ public final class WorkerPool {
 
   /// Writes what was assigned: one system call for each worker that has something.
   public func flush() {
-    for channel in channels.dirty { flush(channel) }
+    for channel in channels.dirty { flush(channel, at: latest) }
     channels.forgetDirty()
   }
 
@@ -129,8 +134,11 @@ public final class WorkerPool {
     _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
   ) -> Bool {
     guard let channel = channels[descriptor: descriptor] else { return false }
-    if writable { flush(channel) }
-    if readable { _ = read(channel, at: now) }
+    if descriptor == channel.socket {
+      if writable { flush(channel, at: now) }
+    } else if readable {
+      _ = read(channel, at: now)
+    }
     if !state.actions.isEmpty { perform(at: now) }
     return true
   }
@@ -188,6 +196,7 @@ public final class WorkerPool {
   // MARK: Performing
 
   private func perform(at now: UInt64) {
+    latest = now
     // What is done may lead to more to do, at the end of the list.
     var next = 0
     while next < state.actions.count {
@@ -217,17 +226,15 @@ public final class WorkerPool {
 
   private func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
     do throws(StartFailure) {
-      let (channel, theirs, page) = try openChannel(worker, slot: slot, at: now)
-      defer {
-        Glibc.close(theirs)
-        Glibc.close(page)
-      }
+      let (channel, theirs) = try openChannel(worker, slot: slot, at: now)
+      defer { theirs.close() }
       var specification = ProcessSpecification(
         settings.startMethod == .spawn
           ? Bootstrap.spawned("worker") : .fork(EntryPoint(code: EntryPoint.worker)))
       specification.descriptors = [
-        .init(theirs, as: Bootstrap.channelDescriptor),
-        .init(page, as: Bootstrap.claimsDescriptor),
+        .init(theirs.socket, as: Bootstrap.channelDescriptor),
+        .init(theirs.page, as: Bootstrap.claimsDescriptor),
+        .init(theirs.answers, as: Bootstrap.answersDescriptor),
       ]
       if let owner = settings.owner {
         specification.descriptors.append(
@@ -239,11 +246,11 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
-      try channels.watch(channel.socket, of: channel)
+      try channels.watch(channel.answers, of: channel)
       do throws(StartFailure) {
         channels.insert(channel, as: try forkServer.startProcess(specification))
       } catch {
-        channels.unwatch(channel.socket)
+        channels.unwatch(channel.answers)
         throw error
       }
       channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
@@ -253,24 +260,39 @@ public final class WorkerPool {
     }
   }
 
-  /// A socket pair and a page of claims; the worker's ends are the caller's to close.
+  /// The worker's ends of a channel.
+  private struct WorkerEnds {
+    var socket: Int32 = -1
+    var answers: Int32 = -1
+    var page: Int32 = -1
+
+    func close() {
+      for end in [socket, answers, page] where end >= 0 { Glibc.close(end) }
+    }
+  }
+
+  /// A socket pair, a pipe and a page of claims; the worker's ends are the caller's to close.
   private func openChannel(
     _ worker: PoolWorkerID, slot: Int, at now: UInt64
-  ) throws(StartFailure) -> (WorkerChannel, theirs: Int32, page: Int32) {
-    var ends: [Int32] = [-1, -1]
-    guard lido_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
-      throw StartFailure(stage: .descriptors, errorNumber: errno)
+  ) throws(StartFailure) -> (WorkerChannel, WorkerEnds) {
+    var theirs = WorkerEnds()
+    var sockets: [Int32] = [-1, -1]
+    var answers: Int32 = -1
+    if lido_socket_pair(Int32(SOCK_STREAM.rawValue), &sockets) == 0 {
+      theirs.socket = sockets[1]
+      if lido_make_pipe(0, &answers, &theirs.answers) == 0,
+        let claims = lido_claims_create(&theirs.page)
+      {
+        let channel = WorkerChannel(
+          worker: worker, slot: slot, socket: sockets[0], answers: answers, claims: claims,
+          startedAt: now, frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
+        return (channel, theirs)
+      }
     }
-    var page: Int32 = -1
-    guard let claims = lido_claims_create(&page) else {
-      let number = errno
-      for end in ends { Glibc.close(end) }
-      throw StartFailure(stage: .descriptors, errorNumber: number)
-    }
-    let channel = WorkerChannel(
-      worker: worker, slot: slot, socket: ends[0], claims: claims, startedAt: now,
-      frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
-    return (channel, ends[1], page)
+    let number = errno
+    for end in [sockets[0], answers] where end >= 0 { Glibc.close(end) }
+    theirs.close()
+    throw StartFailure(stage: .descriptors, errorNumber: number)
   }
 
   /// Forgets a channel; it closes with the last reference.
@@ -281,6 +303,7 @@ public final class WorkerPool {
 
   private func endReading(_ channel: WorkerChannel) {
     channel.isEnded = true
+    channels.unwatch(channel.answers)
     channels.unwatch(channel.socket)
   }
 
@@ -297,17 +320,27 @@ public final class WorkerPool {
 
   // MARK: Writing and reading
 
-  private func flush(_ channel: WorkerChannel) {
+  /// Writes what the socket takes. It is watched only while it has to take more: nothing is read
+  /// from it, and its end is told by the other half of the channel.
+  private func flush(_ channel: WorkerChannel, at now: UInt64) {
     guard !channel.isEnded, !channel.output.isEmpty else { return }
     let isWaiting = !channel.flush()
-    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
+    guard isWaiting != channel.isWatchedForWriting else { return }
+    channel.isWatchedForWriting = isWaiting
+    guard isWaiting else { return channels.unwatch(channel.socket) }
+    do throws(StartFailure) {
+      try channels.watch(channel.socket, of: channel, forWriting: true)
+    } catch {
+      endReading(channel)
+      state.misbehaved(
+        channel.worker, reason: "the worker's channel cannot be watched: \(error)", at: now)
+    }
   }
 
   /// Reads once. Returns whether there may be more.
   private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
     guard !channel.isEnded else { return false }
-    let count = recv(
-      channel.socket, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
+    let count = Glibc.read(channel.answers, readBuffer.baseAddress, readBuffer.count)
     if count < 0 && errno == EINTR { return true }
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {
