@@ -12,9 +12,9 @@ public struct HTTPHeaders: Sendable {
   /// Adds a header. The value ends at its first NUL.
   public mutating func add(_ name: StaticString, _ value: String) {
     begin(name)
-    for byte in value.utf8 {
-      guard byte != 0 else { break }
-      bytes.append(byte)
+    var value = value
+    value.withUTF8 { text in
+      bytes.append(contentsOf: text[..<(text.firstIndex(of: 0) ?? text.count)])
     }
     bytes.append(0)
   }

@@ -56,7 +56,7 @@ enum WorkerScenarios {
   static func garbage(_ forkServer: ForkServer) throws {
     let driver = try PoolDriver(forkServer)
     driver.waitReady(2)
-    for task in ["garbage", "lie"] {
+    for task in ["garbage", "lie", "backward"] {
       driver.waitReady(2)
       let other = driver.call("wait", "[100]")
       let ending = driver.ending(of: driver.call(task))
@@ -64,6 +64,9 @@ enum WorkerScenarios {
       check(reason.contains("protocol"), reason)
       check(driver.ending(of: other), equals: .ended(.returned("null")))
     }
+    driver.waitReady(2)
+    check(driver.ending(of: driver.call("deafen")), equals: .ended(.returned("null")))
+    driver.run(until: "it is gone") { driver.pool.goneWorkers.last?.exitStatus == .exited(0) }
     driver.waitReady(2)
     check(driver.result("square", "[3]"), equals: "9")
     driver.end()

@@ -74,11 +74,9 @@ struct ChannelTable<Channel: PoolChannel> {
 
   // MARK: Coming and going
 
-  /// Watches a descriptor of a channel for reading, and, if so, for writing.
-  mutating func watch(
-    _ descriptor: Int32, of channel: Channel, forWriting: Bool = false
-  ) throws(StartFailure) {
-    try watch(descriptor, forWriting)
+  /// Watches a descriptor of a channel for reading.
+  mutating func watch(_ descriptor: Int32, of channel: Channel) throws(StartFailure) {
+    try watch(descriptor, false)
     let place = Int(descriptor)
     while byDescriptor.count <= place { byDescriptor.append(nil) }
     byDescriptor[place] = channel

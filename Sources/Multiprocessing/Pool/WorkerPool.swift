@@ -17,8 +17,6 @@ public final class WorkerPool {
   let forkServer: ForkServer
   var channels: ChannelTable<WorkerChannel>
   private var reports: [PoolReport] = []
-  /// When something was asked of it last.
-  private var latest: UInt64 = 0
   private let readBuffer: UnsafeMutableRawBufferPointer
   /// The names of the tasks that the workers announced; nil until the first said hello.
   public var taskNames: [String]?
@@ -61,7 +59,6 @@ public final class WorkerPool {
     _ call: UInt64, attempt: UInt32, task: String, args: String, kwargs: String, to slot: Int,
     at now: UInt64
   ) {
-    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendCall(call, attempt: attempt, task: task, args: args, kwargs: kwargs)
@@ -73,7 +70,6 @@ public final class WorkerPool {
   func assignChunk(
     _ call: UInt64, task: String, arguments: [UInt8], to slot: Int, at now: UInt64
   ) {
-    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     channel.appendChunk(call, [], task: task, arguments: arguments)
@@ -87,7 +83,6 @@ public final class WorkerPool {
   public func assignChunk(
     _ call: UInt64, task: String, items: String, isStar: Bool, to slot: Int, at now: UInt64
   ) {
-    latest = now
     let (worker, _) = state.assign(call, to: slot, at: now)
     guard let channel = channels[worker] else { preconditionFailure("no channel") }
     let flags: ChunkFlags = isStar ? [.star, .itemByItem] : .itemByItem
@@ -97,7 +92,7 @@ public final class WorkerPool {
 
   /// Writes what was assigned: one system call for each worker that has something.
   public func flush() {
-    for channel in channels.dirty { flush(channel, at: latest) }
+    for channel in channels.dirty { flush(channel) }
     channels.forgetDirty()
   }
 
@@ -135,7 +130,8 @@ public final class WorkerPool {
   ) -> Bool {
     guard let channel = channels[descriptor: descriptor] else { return false }
     if descriptor == channel.socket {
-      if writable { flush(channel, at: now) }
+      if writable { flush(channel) }
+      if readable { socketEnded(channel, at: now) }
     } else if readable {
       _ = read(channel, at: now)
     }
@@ -196,7 +192,6 @@ public final class WorkerPool {
   // MARK: Performing
 
   private func perform(at now: UInt64) {
-    latest = now
     // What is done may lead to more to do, at the end of the list.
     var next = 0
     while next < state.actions.count {
@@ -246,11 +241,13 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
-      try channels.watch(channel.answers, of: channel)
       do throws(StartFailure) {
+        try channels.watch(channel.answers, of: channel)
+        try channels.watch(channel.socket, of: channel)
         channels.insert(channel, as: try forkServer.startProcess(specification))
       } catch {
         channels.unwatch(channel.answers)
+        channels.unwatch(channel.socket)
         throw error
       }
       channel.appendSetup(settings, callsMax: state.settings.callsPerWorkerMax)
@@ -320,21 +317,26 @@ public final class WorkerPool {
 
   // MARK: Writing and reading
 
-  /// Writes what the socket takes. It is watched only while it has to take more: nothing is read
-  /// from it, and its end is told by the other half of the channel.
-  private func flush(_ channel: WorkerChannel, at now: UInt64) {
+  private func flush(_ channel: WorkerChannel) {
     guard !channel.isEnded, !channel.output.isEmpty else { return }
     let isWaiting = !channel.flush()
-    guard isWaiting != channel.isWatchedForWriting else { return }
-    channel.isWatchedForWriting = isWaiting
-    guard isWaiting else { return channels.unwatch(channel.socket) }
-    do throws(StartFailure) {
-      try channels.watch(channel.socket, of: channel, forWriting: true)
-    } catch {
-      endReading(channel)
-      state.misbehaved(
-        channel.worker, reason: "the worker's channel cannot be watched: \(error)", at: now)
+    if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
+  }
+
+  /// Nothing is to come from the socket but its end, which tells nothing: what the worker has
+  /// answered before is in the pipe, and ends with that.
+  private func socketEnded(_ channel: WorkerChannel, at now: UInt64) {
+    var byte: UInt8 = 0
+    let count = recv(channel.socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    if count < 0, errno == EAGAIN { return }
+    guard count > 0 else {
+      channel.isWatchedForWriting = false
+      return channels.unwatch(channel.socket)
     }
+    endReading(channel)
+    state.misbehaved(
+      channel.worker, reason: "the worker broke the protocol: it wrote where its calls come from",
+      at: now)
   }
 
   /// Reads once. Returns whether there may be more.

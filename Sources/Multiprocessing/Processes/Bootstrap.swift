@@ -7,8 +7,8 @@ public enum Bootstrap {
   /// `forkserver:<descriptor>`, `worker:<descriptor>` or `process:<descriptor>`.
   static let variable = "LIDO_BOOT"
 
-  /// The descriptor under which a worker gets its channel, by which calls come, as all that follow unless it has what
-  /// its fork server had open: `EntryPoint.number` tells.
+  /// The descriptor under which a worker gets its channel, by which calls come, as all that follow
+  /// unless it has what its fork server had open: `EntryPoint.number` tells.
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
