@@ -20,6 +20,9 @@ struct NumberTable: Sendable {
     /// As many as a power of two, or none; 0: free.
     var entries: ContiguousArray<UInt64> = []
     var count = 0
+    /// One less than the places there are. Kept here, as to ask the array is a miss of the cache as
+    /// dear as that of the entry itself.
+    var mask = -1
   }
 
   /// Made with the first entry.
@@ -32,16 +35,19 @@ struct NumberTable: Sendable {
   @inline(__always)
   func find(_ hash: UInt64, where isMeant: (JobNumber) -> Bool) -> JobNumber? {
     guard count > 0 else { return nil }
-    return shards[NumberTable.shard(hash)].entries.withUnsafeBufferPointer { entries in
-      guard !entries.isEmpty else { return nil }
+    let index = NumberTable.shard(hash)
+    let mask = shards[index].mask
+    guard mask >= 0 else { return nil }
+    return shards[index].entries.withUnsafeBufferPointer { entries in
+      guard let entries = entries.baseAddress else { return nil }
       let tag = NumberTable.tag(hash)
-      var place = Int(tag) & (entries.count - 1)
+      var place = Int(tag) & mask
       while entries[place] != 0 {
         let entry = entries[place]
         if entry >> 48 == tag, isMeant(entry & (NumberTable.numberLimit - 1)) {
           return entry & (NumberTable.numberLimit - 1)
         }
-        place = (place + 1) & (entries.count - 1)
+        place = (place + 1) & mask
       }
       return nil
     }
@@ -113,6 +119,7 @@ extension NumberTable.Shard {
     count -= 1
     if count == 0 {
       entries = []
+      mask = -1
     } else if 8 * count < entries.count, entries.count > NumberTable.capacityMin {
       rebuild(capacity: max(entries.count / 4, NumberTable.capacityMin))
     }
@@ -122,6 +129,7 @@ extension NumberTable.Shard {
   private mutating func rebuild(capacity: Int) {
     let old = entries
     entries = ContiguousArray(repeating: 0, count: capacity)
+    mask = capacity - 1
     entries.withUnsafeMutableBufferPointer { entries in
       for entry in old where entry != 0 { NumberTable.Shard.put(entry, in: entries) }
     }

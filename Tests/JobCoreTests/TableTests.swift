@@ -6,6 +6,23 @@ import Testing
 @Suite struct TableTests {
   // MARK: NumberTable
 
+  @Test func `a copy of a number table is a table of its own`() {
+    var table = NumberTable()
+    let none = table
+    for number in JobNumber(1)...1_000 { table.insert(number &* 0x9E37_79B9_7F4A_7C15, number) }
+    var copy = table
+    for number in JobNumber(1)...500 { copy.remove(number &* 0x9E37_79B9_7F4A_7C15, number) }
+    copy.insert(7, 2_000)
+    table.insert(7, 3_000)
+    for number in JobNumber(1)...1_000 {
+      let hash = number &* 0x9E37_79B9_7F4A_7C15
+      #expect(table.find(hash) { $0 == number } == number)
+      #expect(copy.find(hash) { $0 == number } == (number > 500 ? number : nil))
+    }
+    #expect(table.find(7) { _ in true } == 3_000 && copy.find(7) { _ in true } == 2_000)
+    #expect((table.count, copy.count, none.count) == (1_001, 501, 0))
+  }
+
   @Test(arguments: 0..<20 as Range<UInt64>)
   func `a number table does what a dictionary does, also where hashes meet`(seed: UInt64) {
     var random = TestRandom(seed: seed)

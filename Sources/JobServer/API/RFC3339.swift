@@ -18,22 +18,26 @@ enum RFC3339 {
   static func write(_ timestamp: Timestamp, to target: UnsafeMutablePointer<UInt8>) {
     let millisecondsOfDay = floorModulo(timestamp, 86_400_000)
     let date = civilDate(ofDay: (timestamp - millisecondsOfDay) / 86_400_000)
-    let milliseconds = Int(millisecondsOfDay)
-    func put(_ value: Int, at start: Int, digits: Int, then mark: Unicode.Scalar) {
-      var rest = value
-      for position in stride(from: start + digits - 1, through: start, by: -1) {
-        target[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-        rest /= 10
-      }
-      target[start + digits] = UInt8(ascii: mark)
+    let milliseconds = UInt32(millisecondsOfDay)
+    let (hours, minutes) = (milliseconds / 3_600_000, milliseconds / 60_000)
+    let seconds = milliseconds / 1_000
+    func put(_ value: UInt32, at start: Int, then mark: Unicode.Scalar) {
+      let tens = value / 10
+      target[start] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: tens)
+      target[start + 1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value &- tens &* 10)
+      target[start + 2] = UInt8(ascii: mark)
     }
-    put(date.year, at: 0, digits: 4, then: "-")
-    put(date.month, at: 5, digits: 2, then: "-")
-    put(date.day, at: 8, digits: 2, then: "T")
-    put(milliseconds / 3_600_000, at: 11, digits: 2, then: ":")
-    put(milliseconds / 60_000 % 60, at: 14, digits: 2, then: ":")
-    put(milliseconds / 1_000 % 60, at: 17, digits: 2, then: ".")
-    put(milliseconds % 1_000, at: 20, digits: 3, then: "Z")
+    let rest = milliseconds - seconds * 1_000
+    put(date.year / 100, at: 0, then: "-")
+    put(date.year % 100, at: 2, then: "-")
+    put(date.month, at: 5, then: "-")
+    put(date.day, at: 8, then: "T")
+    put(hours, at: 11, then: ":")
+    put(minutes - hours * 60, at: 14, then: ":")
+    put(seconds - minutes * 60, at: 17, then: ".")
+    put(rest / 10, at: 20, then: "Z")
+    target[22] = UInt8(ascii: "0") + UInt8(rest % 10)
+    target[23] = UInt8(ascii: "Z")
   }
 
   private static func floorModulo(_ value: Int64, _ modulus: Int64) -> Int64 {
@@ -43,16 +47,20 @@ enum RFC3339 {
 
   /// The Gregorian date of a day counted from 1970-01-01. Counts in eras of 400 years whose years
   /// begin in March, so that the leap day is the last day of a year.
-  private static func civilDate(ofDay day: Int64) -> (year: Int, month: Int, day: Int) {
+  private static func civilDate(ofDay day: Int64) -> (year: UInt32, month: UInt32, day: UInt32) {
     let shifted = day + 719_468
-    let dayOfEra = floorModulo(shifted, 146_097)
-    let era = (shifted - dayOfEra) / 146_097
+    let place = floorModulo(shifted, 146_097)
+    let era = (shifted - place) / 146_097
+    // What is left fits in 32 bits, which divide in half the time.
+    let dayOfEra = UInt32(place)
     let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
     let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
     let marchMonth = (5 * dayOfYear + 2) / 153
     let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    return (Int(year), Int(month), Int(dayOfYear - (153 * marchMonth + 2) / 5 + 1))
+    let year = Int64(yearOfEra) + era * 400 + (month <= 2 ? 1 : 0)
+    return (
+      UInt32(truncatingIfNeeded: year), month, dayOfYear - (153 * marchMonth + 2) / 5 + 1
+    )
   }
 }
 
