@@ -40,19 +40,6 @@ extension HTTPServer {
     connection.daemon.hasResumed = true
   }
 
-  /// For how long an answer that may come soon is asked for again, in nanoseconds.
-  private static let soonMax: UInt64 = 200_000
-
-  /// Whether to ask for an owed answer again rather than to park the connection, which costs as
-  /// much as to ask twenty times: if the last answer was in time for that, this one is likely to be
-  /// as well. Whoever waits for longer is asked for in vain once.
-  func isLikelyAnsweredSoon(_ connection: Connection) -> Bool {
-    guard answersSoon else { return false }
-    if now - connection.owedAt < Self.soonMax { return true }
-    answersSoon = false
-    return false
-  }
-
   /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again, or whose
   /// stream has nothing to send.
   func suspend(_ connection: Connection) {

@@ -7,6 +7,10 @@ import Glibc
 extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
+  /// How often libmicrohttpd may ask for an answer that is owed before its connection is parked,
+  /// which costs as much as to be asked some ten times. It asks once a turn, and answers of short
+  /// jobs take a few turns.
+  private static let asksMax = 8
   /// Room that is made for a body when its first piece comes.
   private static let bodyReserveMax = 256 << 10
 
@@ -70,8 +74,11 @@ extension HTTPServer {
       unread = 0
       return take(bytes, for: connection)
     case .owed:
-      if isLikelyAnsweredSoon(connection) { return .YES }
-      suspend(connection)
+      if connection.asks < Self.asksMax {
+        connection.asks += 1
+      } else {
+        suspend(connection)
+      }
       return .YES
     case .settled:
       return sendSettled(connection) ? .YES : .NO
@@ -257,7 +264,7 @@ extension HTTPServer {
       if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
       precondition(connection.pending != nil, "an action answers later without a pending response")
       connection.stage = .owed
-      connection.owedAt = now
+      connection.asks = 0
       // Whoever waits needs an answer, and not to be remembered what for.
       connection.request = HTTPRequest(method: .get, path: "")
       return .YES
@@ -279,7 +286,6 @@ extension HTTPServer {
   /// The owner resumed, or the server answers in its place.
   func settle(_ connection: Connection, with response: HTTPResponse) {
     forget(connection)
-    if !connection.isSuspended { answersSoon = true }
     connection.response = response
     guard connection.stage != .acting else { return }
     connection.stage = .settled

@@ -46,8 +46,6 @@ public final class HTTPServer {
   var connections: [Connection?] = []
   /// Settled or lost, and not yet told to libmicrohttpd. May hold one that was answered meanwhile.
   var settled: [Connection] = []
-  /// Whether the answer that was settled last was so before its connection was parked.
-  var answersSoon = false
   /// Ids that were made for requests without one.
   var requestIDsMade: UInt64 = 0
   /// How many of `settled` are done with.
