@@ -1,4 +1,4 @@
-// swift-tools-version:6.2
+// swift-tools-version:6.3
 import PackageDescription
 
 /// What holds for every Swift target: the language mode is that of the tools version (6),
@@ -27,7 +27,8 @@ let isSimulating = Context.environment["LIDO_SIMULATION"] != nil
 
 /// What the modules of the service and the library add to that: a release build does not check at
 /// run time that access to memory is exclusive, which costs some 3 % of all that a job costs. The
-/// compiler's own check stays, and all tests and the simulation run with that of run time.
+/// compiler's own check stays; debug builds, so the unit tests, and the simulation check at run
+/// time as well. (SwiftPM takes such flags in a dependency from 6.3 on.)
 let unchecked: [SwiftSetting] =
   isSimulating
   ? [] : [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]

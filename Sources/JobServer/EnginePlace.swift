@@ -4,8 +4,8 @@ import JobCore
 ///
 /// A value that a class holds is copied when one of its methods is called, as the class might
 /// change it meanwhile; of an engine, that counts some twenty references up and down. Memory that
-/// cannot be copied is lent instead. Who changes the engine while it is lent is stopped by the
-/// check of exclusive access.
+/// cannot be copied is lent instead. Nobody may change the engine while it is lent: in a debug
+/// build and in the simulation the check of exclusive access stops whoever does.
 struct EnginePlace: ~Copyable {
   var engine: Engine
 

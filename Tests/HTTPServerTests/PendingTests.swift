@@ -32,6 +32,38 @@ import Testing
     #expect(harness.server.pendingCount == 0)
   }
 
+  @Test(arguments: 0...2)
+  func `an answer given after few turns goes out before its connection is parked`(
+    turns: Int
+  ) throws {
+    let harness = try Harness()
+    let world = harness.world
+    var left = turns
+    harness.afterRun = {
+      #expect(harness.server.suspendedCount == 0)
+      guard let owed = world.owed.first else { return }
+      left -= 1
+      guard left < 0 else { return }
+      owed.resume(with: .text("soon"))
+      world.owed = []
+    }
+    let client = try harness.client()
+    client.send(request)
+    #expect(harness.run { client.answers().map(\.body) == ["soon"] })
+    #expect(harness.server.pendingCount == 0)
+  }
+
+  @Test func `a connection whose answer is not given in few turns is parked`() throws {
+    let harness = try Harness()
+    let client = try waiting(harness)
+    #expect(harness.server.suspendedCount == 1)
+    let now = harness.moment()
+    #expect(harness.server.nextDeadline(at: now).map { $0 > now } ?? true)
+    harness.world.owed[0].resume(with: .text("late"))
+    #expect(harness.run { client.answers().map(\.body) == ["late"] })
+    #expect(harness.server.suspendedCount == 0)
+  }
+
   @Test func `an answer given much later goes out and the connection goes on`() throws {
     let harness = try Harness()
     let client = try waiting(harness)

@@ -65,25 +65,15 @@ enum TestTasks {
   }
   static let garbage = TaskDefinition<NoArgument, NoResult>("garbage") { _ in
     let bytes: [UInt8] = [255, 255, 255, 255, 1, 2, 3]
-    _ = write(Bootstrap.answersDescriptor, bytes, bytes.count)
+    _ = write(Bootstrap.channelDescriptor, bytes, bytes.count)
     while true { pause() }
-  }
-  /// Writes where its calls come from.
-  static let backward = TaskDefinition<NoArgument, NoResult>("backward") { _ in
-    _ = write(Bootstrap.channelDescriptor, [1, 2, 3] as [UInt8], 3)
-    while true { pause() }
-  }
-  /// Hears of no further call; ends after this one.
-  static let deafen = TaskDefinition<NoArgument, NoResult>("deafen") { _ in
-    close(Bootstrap.channelDescriptor)
-    return NoResult()
   }
   /// Answers a call that nobody asked for: a well-formed frame, and a lie.
   static let lie = TaskDefinition<NoArgument, NoResult>("lie") { _ in
     let frame: [UInt8] = [
       15, 0, 0, 0, 4, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UInt8(ascii: "1"),
     ]
-    _ = write(Bootstrap.answersDescriptor, frame, frame.count)
+    _ = write(Bootstrap.channelDescriptor, frame, frame.count)
     while true { pause() }
   }
   /// Starts a process in a session of its own, says so in the file `path`, and never ends.
@@ -108,7 +98,6 @@ enum TestTasks {
     square.erased, echo.erased, digits.erased, sum.erased, point.erased, ratio.erased,
     nothing.erased, refuse.erased, text.erased, process.erased, descriptors.erased, warmed.erased,
     die.erased, leave.erased, wait.erased, stubborn.erased, hold.erased, garbage.erased, lie.erased,
-    backward.erased, deafen.erased,
     orphan.erased, leaveOrphan.erased,
   ]
 

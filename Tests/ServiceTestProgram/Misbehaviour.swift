@@ -10,10 +10,8 @@ enum Misbehaviour {
     misbehave.erased, stubborn.erased, badText.erased, text.erased, raise.erased,
   ]
 
-  /// Where a worker writes its answers.
-  static let answers = Bootstrap.answersDescriptor
-  /// Where it reads its calls.
-  static let calls = Bootstrap.channelDescriptor
+  /// Where a worker's channel is.
+  static let channel = Bootstrap.channelDescriptor
 
   /// What to do, and the number of a call, which not everything needs.
   struct Wish: Codable, Sendable {
@@ -80,11 +78,11 @@ enum Misbehaviour {
   }
 
   /// Writes until it is done, or nobody takes it.
-  static func say(_ bytes: [UInt8], to descriptor: Int32 = answers) {
+  static func say(_ bytes: [UInt8], to descriptor: Int32 = channel) {
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes {
-        write(descriptor, $0.baseAddress! + sent, bytes.count - sent)
+        send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
       }
       guard count > 0 else { return }
       sent += count
@@ -120,7 +118,7 @@ enum Misbehaviour {
     case "twice":
       say(answer(wish.call, Array("1".utf8)))
       return true
-    case "close": close(answers)
+    case "close": close(channel)
     case "deaf":
       stopReading(wish.call)
       return true
@@ -137,16 +135,16 @@ enum Misbehaviour {
     say(bytes(of: UInt32(8 << 20)) + [returned])
     for _ in 0..<1_000 { say([49]) }
     let piece = [UInt8](repeating: 49, count: 1 << 20)
-    while write(answers, piece, piece.count) > 0 {}
+    while send(channel, piece, piece.count, Int32(MSG_NOSIGNAL)) > 0 {}
   }
 
   /// Answers, and from then on reads a socket that nobody writes to, while the channel stays open.
   private static func stopReading(_ call: UInt64) {
-    _ = dup(calls)
+    _ = dup(channel)
     say(answer(call, Array("1".utf8)))
     var ends: [Int32] = [0, 0]
     _ = socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
-    _ = dup2(ends[0], calls)
+    _ = dup2(ends[0], channel)
   }
 
   /// Scribbles over the page that it shares with the server.

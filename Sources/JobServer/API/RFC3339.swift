@@ -14,8 +14,13 @@ enum RFC3339 {
     }
   }
 
-  /// Writes the text of a moment to where `length` bytes have room.
+  /// From the first moment of the year 0000 to the last of 9999, which are what has a text.
+  private static let range = Timestamp(-62_167_219_200_000)...253_402_300_799_999
+
+  /// Writes the text of a moment to where `length` bytes have room; of one that has none, that of
+  /// the nearest that has.
   static func write(_ timestamp: Timestamp, to target: UnsafeMutablePointer<UInt8>) {
+    let timestamp = min(max(timestamp, range.lowerBound), range.upperBound)
     let millisecondsOfDay = floorModulo(timestamp, 86_400_000)
     let date = civilDate(ofDay: (timestamp - millisecondsOfDay) / 86_400_000)
     let milliseconds = UInt32(millisecondsOfDay)

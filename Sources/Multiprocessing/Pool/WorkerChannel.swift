@@ -1,17 +1,11 @@
 import CPlatform
 import Glibc
 
-/// The server's end of one worker: its channel, its claims, and what is under way between them.
-///
-/// Calls go out by a socket, which raises no SIGPIPE in a program that has a pool. Answers come by
-/// a pipe: many small ones, each written on its own, lie there in one piece, and are read in an
-/// eighth of the time that a socket takes, which keeps a buffer for each.
+/// The server's end of one worker: its socket, its claims, and what is under way between them.
 final class WorkerChannel: PoolChannel {
   let worker: PoolWorkerID
   let slot: Int
   let socket: Int32
-  /// The end of the pipe that reads, and does not wait.
-  let answers: Int32
   let claims: OpaquePointer
   let startedAt: UInt64
   var token: ProcessToken?
@@ -41,21 +35,19 @@ final class WorkerChannel: PoolChannel {
   }
 
   init(
-    worker: PoolWorkerID, slot: Int, socket: Int32, answers: Int32, claims: OpaquePointer,
-    startedAt: UInt64, frameBytesMax: Int
+    worker: PoolWorkerID, slot: Int, socket: Int32, claims: OpaquePointer, startedAt: UInt64,
+    frameBytesMax: Int
   ) {
     input = FrameInput(bytesMax: frameBytesMax)
     self.worker = worker
     self.slot = slot
     self.socket = socket
-    self.answers = answers
     self.claims = claims
     self.startedAt = startedAt
   }
 
   deinit {
     close(socket)
-    close(answers)
     lido_claims_unmap(claims)
   }
 

@@ -129,12 +129,8 @@ public final class WorkerPool {
     _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
   ) -> Bool {
     guard let channel = channels[descriptor: descriptor] else { return false }
-    if descriptor == channel.socket {
-      if writable { flush(channel) }
-      if readable { socketEnded(channel, at: now) }
-    } else if readable {
-      _ = read(channel, at: now)
-    }
+    if writable { flush(channel) }
+    if readable { _ = read(channel, at: now) }
     if !state.actions.isEmpty { perform(at: now) }
     return true
   }
@@ -221,15 +217,17 @@ public final class WorkerPool {
 
   private func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
     do throws(StartFailure) {
-      let (channel, theirs) = try openChannel(worker, slot: slot, at: now)
-      defer { theirs.close() }
+      let (channel, theirs, page) = try openChannel(worker, slot: slot, at: now)
+      defer {
+        Glibc.close(theirs)
+        Glibc.close(page)
+      }
       var specification = ProcessSpecification(
         settings.startMethod == .spawn
           ? Bootstrap.spawned("worker") : .fork(EntryPoint(code: EntryPoint.worker)))
       specification.descriptors = [
-        .init(theirs.socket, as: Bootstrap.channelDescriptor),
-        .init(theirs.page, as: Bootstrap.claimsDescriptor),
-        .init(theirs.answers, as: Bootstrap.answersDescriptor),
+        .init(theirs, as: Bootstrap.channelDescriptor),
+        .init(page, as: Bootstrap.claimsDescriptor),
       ]
       if let owner = settings.owner {
         specification.descriptors.append(
@@ -241,12 +239,10 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
+      try channels.watch(channel.socket, of: channel)
       do throws(StartFailure) {
-        try channels.watch(channel.answers, of: channel)
-        try channels.watch(channel.socket, of: channel)
         channels.insert(channel, as: try forkServer.startProcess(specification))
       } catch {
-        channels.unwatch(channel.answers)
         channels.unwatch(channel.socket)
         throw error
       }
@@ -257,39 +253,24 @@ public final class WorkerPool {
     }
   }
 
-  /// The worker's ends of a channel.
-  private struct WorkerEnds {
-    var socket: Int32 = -1
-    var answers: Int32 = -1
-    var page: Int32 = -1
-
-    func close() {
-      for end in [socket, answers, page] where end >= 0 { Glibc.close(end) }
-    }
-  }
-
-  /// A socket pair, a pipe and a page of claims; the worker's ends are the caller's to close.
+  /// A socket pair and a page of claims; the worker's ends are the caller's to close.
   private func openChannel(
     _ worker: PoolWorkerID, slot: Int, at now: UInt64
-  ) throws(StartFailure) -> (WorkerChannel, WorkerEnds) {
-    var theirs = WorkerEnds()
-    var sockets: [Int32] = [-1, -1]
-    var answers: Int32 = -1
-    if lido_socket_pair(Int32(SOCK_STREAM.rawValue), &sockets) == 0 {
-      theirs.socket = sockets[1]
-      if lido_make_pipe(0, &answers, &theirs.answers) == 0,
-        let claims = lido_claims_create(&theirs.page)
-      {
-        let channel = WorkerChannel(
-          worker: worker, slot: slot, socket: sockets[0], answers: answers, claims: claims,
-          startedAt: now, frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
-        return (channel, theirs)
-      }
+  ) throws(StartFailure) -> (WorkerChannel, theirs: Int32, page: Int32) {
+    var ends: [Int32] = [-1, -1]
+    guard lido_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
+      throw StartFailure(stage: .descriptors, errorNumber: errno)
     }
-    let number = errno
-    for end in [sockets[0], answers] where end >= 0 { Glibc.close(end) }
-    theirs.close()
-    throw StartFailure(stage: .descriptors, errorNumber: number)
+    var page: Int32 = -1
+    guard let claims = lido_claims_create(&page) else {
+      let number = errno
+      for end in ends { Glibc.close(end) }
+      throw StartFailure(stage: .descriptors, errorNumber: number)
+    }
+    let channel = WorkerChannel(
+      worker: worker, slot: slot, socket: ends[0], claims: claims, startedAt: now,
+      frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
+    return (channel, ends[1], page)
   }
 
   /// Forgets a channel; it closes with the last reference.
@@ -300,7 +281,6 @@ public final class WorkerPool {
 
   private func endReading(_ channel: WorkerChannel) {
     channel.isEnded = true
-    channels.unwatch(channel.answers)
     channels.unwatch(channel.socket)
   }
 
@@ -323,26 +303,11 @@ public final class WorkerPool {
     if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }
 
-  /// Nothing is to come from the socket but its end, which tells nothing: what the worker has
-  /// answered before is in the pipe, and ends with that.
-  private func socketEnded(_ channel: WorkerChannel, at now: UInt64) {
-    var byte: UInt8 = 0
-    let count = recv(channel.socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-    if count < 0, errno == EAGAIN { return }
-    guard count > 0 else {
-      channel.isWatchedForWriting = false
-      return channels.unwatch(channel.socket)
-    }
-    endReading(channel)
-    state.misbehaved(
-      channel.worker, reason: "the worker broke the protocol: it wrote where its calls come from",
-      at: now)
-  }
-
   /// Reads once. Returns whether there may be more.
   private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
     guard !channel.isEnded else { return false }
-    let count = Glibc.read(channel.answers, readBuffer.baseAddress, readBuffer.count)
+    let count = recv(
+      channel.socket, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
     if count < 0 && errno == EINTR { return true }
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {

@@ -12,7 +12,6 @@ public struct WorkerLoop {
   private let tasks: TaskRegistry
   private let entry: EntryPoint
   private let channel: Int32
-  private let answers: Int32
   private let claims: OpaquePointer
   private var output: [UInt8] = []
   private var result = JSONWriter()
@@ -27,10 +26,9 @@ public struct WorkerLoop {
   /// server.
   public static func run(tasks: TaskRegistry, as entry: EntryPoint) -> Never {
     let channel = entry.number(Bootstrap.channelDescriptor)
-    let answers = entry.number(Bootstrap.answersDescriptor)
     let page = entry.number(Bootstrap.claimsDescriptor)
     // They are not for what a task may start.
-    for descriptor in [channel, answers, page] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    for descriptor in [channel, page] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     guard let claims = lido_claims_map(page) else {
       Bootstrap.stop("a worker cannot map its claims: \(String(cString: strerror(errno)))")
     }
@@ -39,19 +37,15 @@ public struct WorkerLoop {
     Bootstrap.name("lido-worker")
     // What a task prints is its log: whole lines at once, none lost when it dies.
     lido_buffer_stdout_by_line()
-    var loop = WorkerLoop(
-      tasks: tasks, entry: entry, channel: channel, answers: answers, claims: claims)
+    var loop = WorkerLoop(tasks: tasks, entry: entry, channel: channel, claims: claims)
     loop.sayHello()
     loop.serve()
   }
 
-  private init(
-    tasks: TaskRegistry, entry: EntryPoint, channel: Int32, answers: Int32, claims: OpaquePointer
-  ) {
+  private init(tasks: TaskRegistry, entry: EntryPoint, channel: Int32, claims: OpaquePointer) {
     self.tasks = tasks
     self.entry = entry
     self.channel = channel
-    self.answers = answers
     self.claims = claims
   }
 
@@ -60,7 +54,11 @@ public struct WorkerLoop {
     var input = FrameInput()
     let size = 256 << 10
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
+    var readable = pollfd(fd: channel, events: Int16(POLLIN), revents: 0)
     while true {
+      // Who waits in `recv` is woken, in vain, whenever the server reads an answer, as that makes
+      // room to write; and it is the server that takes the time to wake it.
+      _ = poll(&readable, 1, -1)
       let count = recv(channel, buffer.baseAddress, size, 0)
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { Self.leave() }  // The server is gone.
@@ -260,8 +258,7 @@ public struct WorkerLoop {
     if isRetiring { Self.leave() }
   }
 
-  /// Writes everything. Waits for the server to take it; that never waits for us. Without a server,
-  /// SIGPIPE ends this process, unless a task has changed that.
+  /// Writes everything. Waits for the server to take it; that never waits for us.
   ///
   /// What was printed goes first, also a piece of a line: whoever has the answer may end this
   /// process.
@@ -271,7 +268,7 @@ public struct WorkerLoop {
       var sent = 0
       while sent < bytes.count {
         let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
-        let count = write(answers, rest.baseAddress, rest.count)
+        let count = send(channel, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
         if count < 0 && errno == EINTR { continue }
         guard count >= 0 else { Self.leave() }  // The server is gone.
         sent += count
