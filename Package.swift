@@ -25,7 +25,7 @@ let pictureExamples: Set = ["blur", "image-filters"]
 /// built with `-enable-testing` and so is no part of an ordinary build.
 let isSimulating = Context.environment["LIDO_SIMULATION"] != nil
 
-/// What the modules of the service and the library add to that: a release build does not check at
+/// What the modules of service and library add to `strict`: a release build does not check at
 /// run time that access to memory is exclusive, which costs some 3 % of all that a job costs. The
 /// compiler's own check stays; debug builds, so the unit tests, and the simulation check at run
 /// time as well. (SwiftPM takes such flags in a dependency from 6.3 on.)

@@ -8,8 +8,8 @@ extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
   /// How often libmicrohttpd may ask for an answer that is owed before its connection is parked,
-  /// which costs as much as to be asked some ten times. It asks once a run of it, so once a turn,
-  /// or twice where no new request came; and answers of short jobs take a few turns.
+  /// which costs more than to be asked. It asks once a run of it, so once a turn, or twice where no
+  /// new request came; and answers of short jobs take a few turns.
   private static let asksMax = 8
   /// Room that is made for a body when its first piece comes.
   private static let bodyReserveMax = 256 << 10

@@ -9,13 +9,16 @@ import Reactor
 
 /// The program around the service: which role this process has, and in which order it opens things.
 public enum ServiceProgram {
+  // Each of these has the same reason: the first thread writes it before there is a second.
+
   /// The fork server, forked before anything else was touched; nil for every other subcommand.
-  nonisolated(unsafe) static var forkServer: ForkServer?
+  nonisolated(unsafe) static var forkServer: ForkServer?  // reason: above.
   /// The tasks that the program was written with, and the initializers.
-  nonisolated(unsafe) static var taskNames: Set<String> = []
-  nonisolated(unsafe) static var initializerNames: Set<String> = []
+  nonisolated(unsafe) static var taskNames: Set<String> = []  // reason: above.
+  nonisolated(unsafe) static var initializerNames: Set<String> = []  // reason: above.
   /// What `LIDO_TOKENS` held for `serve`; taken out of the environment before the fork server was
   /// forked, which has none of it, and so no worker and no program has.
+  // reason: above.
   nonisolated(unsafe) static var tokensGiven: Result<TokenSet, SettingError>?
 
   /// What the program is called by: `lido`, or the name of a program with tasks of its own.

@@ -100,7 +100,7 @@ struct Checksum: Equatable, Sendable {
   private static let polynomial: UInt32 = 0x82F6_3B78
 
   /// Eight tables of 256 entries: table k holds the effect of a byte k places from the end.
-  /// Written once, before anyone can see it; hence safe to share.
+  /// reason: written once, before anyone can see it.
   nonisolated(unsafe) private static let table: UnsafePointer<UInt32> = {
     let table = UnsafeMutablePointer<UInt32>.allocate(capacity: 2048)
     for byte in 0..<256 {

@@ -1,6 +1,9 @@
 import Glibc
 
 /// A thread of a test. (Those of Swift Concurrency are few, and a call that waits would keep one.)
+///
+/// Unchecked, reason: the thread writes `place` before it posts `begun`, and `value` before it is
+/// joined; each is read after that.
 final class OnThread<Value: Sendable>: @unchecked Sendable {
   private var thread = pthread_t()
   private let body: @Sendable () -> Value

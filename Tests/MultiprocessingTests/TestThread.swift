@@ -2,6 +2,7 @@ import Glibc
 
 /// A thread of a test.
 final class TestThread {
+  // reason: the thread writes `error` before it is joined, and it is read after that.
   private final class Work: @unchecked Sendable {
     let body: () throws -> Void
     var error: (any Error)?

@@ -1,6 +1,6 @@
 /// Which words are used, and which wait for a reason.
 enum WordRules {
-  static let all = [vocabulary, staleExceptions, force, unfinished, sleep]
+  static let all = [vocabulary, staleExceptions, force, unchecked, unfinished, sleep]
 
   static let vocabulary = Rule(
     "vocabulary",
@@ -97,6 +97,41 @@ enum WordRules {
     case "try", "as":
       let isForced = next?.text == "!" && next?.range.lowerBound == token.range.upperBound
       return isForced ? "\(token.text)!" : nil
+    default: return nil
+    }
+  }
+
+  static let unchecked = Rule(
+    "a reason next to every @unchecked, and in Sources next to every nonisolated(unsafe)",
+    because: "The compiler takes its word for it; `// reason: …` on its line or above says why.",
+    reasonAllows: true,
+    samples: [
+      Rule.Sample(
+        [
+          "Sources/A/A.swift": """
+          final class A: @unchecked Sendable {}
+          nonisolated(unsafe) var b = 0
+          final class C: @unchecked Sendable {}  // reason: constant.
+          /// Unchecked, reason: what changes is
+          /// behind `lock`.
+          final class D: @unchecked Sendable {}
+          // @unchecked
+          let unchecked = 0
+          nonisolated func unsafe() {}
+          """,
+          "Tests/A/A.swift": "class A: @unchecked Sendable {}\nnonisolated(unsafe) var b = 0\n",
+        ],
+        finds: ["Sources/A/A.swift:1", "Sources/A/A.swift:2", "Tests/A/A.swift:1"])
+    ],
+    in: \.isSwift
+  ) { file, index in
+    switch file.code[index].text {
+    case "unchecked": return file.code(before: index)?.text == "@" ? "@unchecked" : nil
+    case "unsafe":
+      let isPromise =
+        file.isSwiftSource && index > 1 && file.code[index - 1].text == "("
+        && file.code[index - 2].text == "nonisolated"
+      return isPromise ? "nonisolated(unsafe)" : nil
     default: return nil
     }
   }

@@ -10,9 +10,8 @@ enum WorkerLifetime {
     var count: Int
   }
 
-  // A worker runs one task at a time, in one thread.
-  nonisolated(unsafe) static var initializedBy: Int32 = 0
-  nonisolated(unsafe) static var count = 0
+  nonisolated(unsafe) static var initializedBy: Int32 = 0  // reason: a worker has one thread.
+  nonisolated(unsafe) static var count = 0  // reason: a worker has one thread.
 
   static let initialize = TaskDefinition<String, NoResult>("initialize") { greeting in
     initializedBy = getpid()

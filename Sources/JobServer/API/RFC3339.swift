@@ -56,7 +56,7 @@ enum RFC3339 {
     let shifted = day + 719_468
     let place = floorModulo(shifted, 146_097)
     let era = (shifted - place) / 146_097
-    // What is left fits in 32 bits, which divide in half the time.
+    // What is left fits in 32 bits, which divide faster.
     let dayOfEra = UInt32(place)
     let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
     let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)

@@ -24,12 +24,12 @@ struct LogWriter: LogHandler {
   private let descriptor: Int32
   private let past = Past()
 
-  /// What copies of a writer share. Only one thread of a process logs, which is what makes it safe.
+  /// What copies of a writer share.
   private final class Past: Sendable {
     /// Lines that were dropped since the last one that was written.
-    nonisolated(unsafe) var lostCount = 0
+    nonisolated(unsafe) var lostCount = 0  // reason: one thread of a process logs.
     /// Whether the last line was written in part, so that the next one begins with its end.
-    nonisolated(unsafe) var isTorn = false
+    nonisolated(unsafe) var isTorn = false  // reason: one thread of a process logs.
   }
 
   init(_ format: LogFormat, _ level: Logger.Level, descriptor: Int32 = STDERR_FILENO) {

@@ -3,8 +3,8 @@ import Glibc
 
 /// The memory of a queue, as bytes; see `shared_queue.h` for how it holds out against deaths.
 ///
-/// Unchecked, because of the pointer: what it leads to is mapped until the last call has ended, and
-/// the C functions may be called by any thread.
+/// Unchecked, reason: what the pointer leads to is mapped until the last call has ended, and the C
+/// functions may be called by any thread.
 final class QueueStorage: @unchecked Sendable {
   /// What most items fit into, with their length; it lies on the stack. Larger ones take a second
   /// read and memory of their own.

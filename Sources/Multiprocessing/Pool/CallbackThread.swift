@@ -5,8 +5,8 @@ import Glibc
 /// behind it. Has a thread from the first job with a callback on.
 final class CallbackThread: Sendable {
   private struct State {
-    var queue = Deque<PoolJob>()
-    var running: PoolJob?
+    var queue = Deque<any PoolJob>()
+    var running: (any PoolJob)?
     var thread: OwnedThread?
     var isStopping = false
   }
@@ -39,13 +39,13 @@ final class CallbackThread: Sendable {
   }
 
   /// Has the callback of `job` run, some time after `start`.
-  func enqueue(_ job: PoolJob) {
+  func enqueue(_ job: any PoolJob) {
     state.withLock { $0.queue.append(job) }
     parker.unpark()
   }
 
   /// Drops what waits. Returns those jobs, and the one whose callback runs.
-  func discard() -> [PoolJob] {
+  func discard() -> [any PoolJob] {
     state.withLock { state in
       defer { state.queue.removeAll() }
       return Array(state.queue) + (state.running.map { [$0] } ?? [])

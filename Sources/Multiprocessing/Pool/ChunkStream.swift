@@ -6,7 +6,7 @@ import Glibc
 /// The input has a thread of its own. It may wait for whatever it likes, for what becomes of an
 /// earlier result as well, and delays nobody who asks for results.
 ///
-/// Unchecked, as `pull` need not be Sendable: the thread of the input calls it, and nobody else.
+/// Unchecked, reason: `pull` need not be Sendable, as nobody but the input's thread calls it.
 final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Sendable {
   /// A chunk of arguments.
   struct Chunk {

@@ -5,8 +5,8 @@ import Glibc
 ///
 /// `unpark` before `park` is not lost. One thread parks; any number unpark.
 ///
-/// Unchecked, as what the pointers lead to is the system's to share, and `isUnparked` is behind
-/// `mutex`.
+/// Unchecked, reason: what the pointers lead to is the system's to share, and `isUnparked` is
+/// behind `mutex`.
 final class Parker: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>

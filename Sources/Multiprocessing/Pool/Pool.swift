@@ -94,7 +94,7 @@ public final class Pool: Sendable {
     let supervisor = try PoolSupervisor(core, settings, workers: workers, forkServer: forkServer)
     try supervisor.start()
     LivePools.add(core)
-    // From here on it belongs to its thread.
+    // reason: from here on it belongs to its thread.
     nonisolated(unsafe) let handed = supervisor
     guard let thread = OwnedThread(named: "lido-pool", { handed.run() }) else {
       let number = errno

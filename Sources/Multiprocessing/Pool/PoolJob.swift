@@ -1,17 +1,18 @@
-/// What a pool runs for one call to it, in one chunk or several. Its subclasses know the types.
-///
-/// Unchecked, as a class with subclasses cannot be checked: it has no state, and they keep theirs
-/// behind locks.
-class PoolJob: @unchecked Sendable {
+/// What a pool runs for one call to it, in one chunk or several. Who conforms knows the types.
+protocol PoolJob: AnyObject, Sendable {
   /// A chunk has ended. Called once for each, by the supervisor, and with an error for what is left
   /// when the pool ends. Returns whether `runCallbacks` is to be called, once, by another thread.
-  func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool { false }
+  func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool
 
-  /// Calls the callback that is due, and then has the job end.
-  func runCallbacks() {}
+  /// Calls the callback that is due, and then has the job end. Of one that has callbacks.
+  func runCallbacks()
 
   /// Has the job end with an error, unless it has ended.
-  func abandon(_ error: any Error) {}
+  func abandon(_ error: any Error)
+}
+
+extension PoolJob {
+  func runCallbacks() {}
 }
 
 /// How a chunk ended.
@@ -35,7 +36,7 @@ enum ChunkOutcome: Sendable {
 
 /// One chunk on its way to a worker.
 struct PoolCall {
-  let job: PoolJob
+  let job: any PoolJob
   let chunk: Int
   let task: String
   /// Which of the job's arguments they are; nil for the only one of `apply`.

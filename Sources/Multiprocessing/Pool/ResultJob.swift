@@ -1,7 +1,5 @@
 /// A job with one result at the end: what `apply` and `map` make.
-///
-/// Unchecked, as its superclass is; all that changes is behind `state`.
-final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
+final class ResultJob<Output: Sendable>: PoolJob {
   /// What is called with how it ended, before anybody else can see that.
   struct Callbacks {
     let success: (@Sendable (Output) throws -> Void)?
@@ -38,7 +36,7 @@ final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
 
   // MARK: The pool's side
 
-  override func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool {
+  func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool {
     let (isDue, waiters): (Bool, [Parker]) = state.withLock { state in
       guard !state.isFinal, state.chunksLeft > 0 else { return (false, []) }
       if case .returned(let text) = outcome {
@@ -56,7 +54,7 @@ final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
     return isDue
   }
 
-  override func runCallbacks() {
+  func runCallbacks() {
     let value = decoded()
     do {
       switch value {
@@ -74,7 +72,7 @@ final class ResultJob<Output: Sendable>: PoolJob, @unchecked Sendable {
     }
   }
 
-  override func abandon(_ error: any Error) {
+  func abandon(_ error: any Error) {
     end(error)
   }
 

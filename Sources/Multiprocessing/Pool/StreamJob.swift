@@ -1,9 +1,7 @@
 internal import DequeModule
 
 /// A job whose chunks are handed on one by one: what `imap` makes.
-///
-/// Unchecked, as its superclass is; all that changes is behind `state`.
-final class StreamJob: PoolJob, @unchecked Sendable {
+final class StreamJob: PoolJob {
   /// What comes next.
   enum Next {
     case chunk(ChunkOutcome, items: Int)
@@ -37,7 +35,7 @@ final class StreamJob: PoolJob, @unchecked Sendable {
 
   // MARK: The pool's side
 
-  override func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool {
+  func chunkEnded(_ chunk: Int, _ outcome: ChunkOutcome) -> Bool {
     change { state in
       guard state.abandoned == nil else { return }
       state.outcomes[chunk] = outcome
@@ -47,7 +45,7 @@ final class StreamJob: PoolJob, @unchecked Sendable {
   }
 
   /// Everything that has not arrived fails with `error`.
-  override func abandon(_ error: any Error) {
+  func abandon(_ error: any Error) {
     change { state in
       guard state.abandoned == nil else { return }
       state.abandoned = error

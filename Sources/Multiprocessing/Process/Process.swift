@@ -10,11 +10,9 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
-///
-/// Unchecked, as what changes of it lies beside `lock`, not in it: it is only touched under that.
-public final class Process: @unchecked Sendable {
-  // Unchecked, as `target` may hold a closure that is not Sendable, which the thread that starts
-  // the process calls, once; all else that changes is behind `lock`.
+public final class Process: @unchecked Sendable {  // reason: what changes is behind `lock`.
+  // `target` may hold a closure that is not Sendable: the thread that starts the process calls it,
+  // once. What changes lies beside `lock`, not in it, and is touched only under that.
 
   /// Where it is in its life; moves only forward.
   private enum Stage {

@@ -3,7 +3,7 @@ import Glibc
 /// The fork server of a program, shared by all its threads: starts processes by it and learns how
 /// they ended. It has no thread of its own: whoever wants to know something waits for it.
 ///
-/// Unchecked, as a `ForkServer` belongs to one thread at a time: to the one that holds `lock`.
+/// Unchecked, reason: a `ForkServer` belongs to one thread at a time: to the one that holds `lock`.
 final class ProcessStarter: @unchecked Sendable {
   /// A process that runs.
   struct Started {

@@ -7,7 +7,7 @@ import Glibc
 /// that nobody holds is a good one in the child as well, and only a process with one thread is
 /// forked.
 ///
-/// Unchecked, as it holds pointers; nobody reaches the value but under the lock.
+/// Unchecked, reason: it holds pointers; nobody reaches the value but under the lock.
 struct Mutex<Value>: ~Copyable, @unchecked Sendable {
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let value: UnsafeMutablePointer<Value>

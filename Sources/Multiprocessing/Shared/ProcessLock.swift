@@ -18,12 +18,9 @@ import Glibc
 /// until the process ends. Of a thread that holds more than 2,048 locks at once the rest stay
 /// locked when it dies (a limit of the kernel), and all processes must see one another's process
 /// ids (be of one pid namespace).
-///
-/// Unchecked, as a class with subclasses cannot be checked, and it holds a pointer: to a lock that
-/// any thread may use. It never changes itself, and its subclasses add no state.
-public class ProcessLock: CustomStringConvertible, @unchecked Sendable {
-  // Unchecked, as a class with subclasses cannot be checked: it has constants only, and the C
-  // functions may be called with the pointer by any thread.
+public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // reason: constant.
+  // A class with subclasses cannot be checked. It has constants only, its subclasses add nothing,
+  // and the C functions may be called with the pointer by any thread.
 
   /// Where the lock is.
   let memory: SharedMemory

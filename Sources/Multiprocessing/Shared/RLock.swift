@@ -8,11 +8,7 @@ internal import CPlatform
 ///
 /// See `ProcessLock` for what it does, who may release it, and what happens when its holder dies.
 /// One takes a descriptor and a page of memory.
-///
-/// Unchecked, as its superclass is, to which it adds no state.
-public final class RLock: ProcessLock, Codable, @unchecked Sendable {
-  // Unchecked, as its superclass is, to which it adds no state.
-
+public final class RLock: ProcessLock, Codable, @unchecked Sendable {  // reason: as ProcessLock.
   /// Makes a lock that is free. Throws `LockError` with code `system` when the process has no
   /// descriptor or no memory left.
   public init() throws(LockError) {

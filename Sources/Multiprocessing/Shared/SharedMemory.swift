@@ -4,8 +4,9 @@ import Glibc
 /// A mapping of anonymous memory that processes share, and its descriptor, which travels to others.
 ///
 /// It is gone with the last process that has it: nothing is left behind by any end. Everything but
-/// the lock and the elements themselves never changes, so any thread may use it: unchecked, as it
-/// holds pointers and is told once, by `deinit` alone, to let go of them.
+/// the lock and the elements themselves never changes, so any thread may use it.
+///
+/// Unchecked, reason: it holds pointers, and lets go of them once, in `deinit` alone.
 final class SharedMemory: @unchecked Sendable {
   private var mapping: lido_shared_memory
 
