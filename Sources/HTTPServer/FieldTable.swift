@@ -74,9 +74,8 @@ final class FieldTable {
   func find(_ name: UnsafeBufferPointer<UInt8>, _ body: (Entry) -> Void) -> Bool {
     lower.withUnsafeBufferPointer { lower in
       guard !name.isEmpty else { return false }
-      for byte in name where lower[Int(byte)] == 0 { return false }
-      guard name.count <= Self.lengthMax else { return true }
-      for index in firstByLength[name.count]..<firstByLength[name.count + 1] {
+      let length = name.count <= Self.lengthMax ? name.count : 0
+      for index in firstByLength[length]..<firstByLength[length + 1] {
         let entry = entries[index]
         let isEqual = nameBytes.withUnsafeBufferPointer { bytes in
           for index in 0..<name.count
@@ -85,26 +84,30 @@ final class FieldTable {
           }
           return true
         }
+        // A name of the table is a token.
         if isEqual {
           body(entry)
-          break
+          return true
         }
       }
-      return true
+      return name.allSatisfy { lower[Int($0)] != 0 }
     }
   }
 
   /// The name of an entry.
   func name(of entry: Entry) -> String { names[entry.place] }
 
-  /// The value of an entry as a string. Bytes that are no UTF-8 become U+FFFD.
-  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: Entry) -> String {
+  /// The value of an entry as a string; `nil` when it holds a control character other than the
+  /// tab (RFC 9110, section 5.5). Bytes that are no UTF-8 become U+FFFD.
+  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: Entry) -> String? {
     let isLast = lastValues[entry.place].withUTF8 { last in
       guard last.count == value.count else { return false }
       guard let last = last.baseAddress, let start = value.baseAddress else { return true }
       return memcmp(last, start, value.count) == 0
     }
-    if !isLast { lastValues[entry.place] = String(decoding: value, as: UTF8.self) }
+    if isLast { return lastValues[entry.place] }
+    for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F { return nil }
+    lastValues[entry.place] = String(decoding: value, as: UTF8.self)
     return lastValues[entry.place]
   }
 

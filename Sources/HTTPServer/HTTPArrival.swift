@@ -35,8 +35,7 @@ public struct HTTPArrival {
 
   /// The value of a header, as `HTTPRequest.header(_:)` gives it.
   public func header(_ name: String) -> String? {
-    for field in fields where field.name == name { return field.value }
-    return nil
+    fields.value(of: name)
   }
 }
 

@@ -11,32 +11,25 @@ public struct HTTPHeaders: Sendable {
 
   /// Adds a header. The value ends at its first NUL.
   public mutating func add(_ name: StaticString, _ value: String) {
-    begin(name)
     var value = value
-    value.withUTF8 { text in
-      bytes.append(contentsOf: text[..<(text.firstIndex(of: 0) ?? text.count)])
-    }
-    bytes.append(0)
+    value.withUTF8 { add(name, $0) }
   }
 
   /// Adds a header whose value is one of the program's own.
   public mutating func add(_ name: StaticString, _ value: StaticString) {
-    begin(name)
-    append(value)
+    add(name, UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
   }
 
-  /// Adds a header whose value has `count` bytes, none of them NUL, which `write` puts in place.
+  /// Adds a header whose value, with no NUL in it, `write` puts to where `countMax` bytes have
+  /// room; it answers how many it wrote.
   public mutating func add(
-    _ name: StaticString, count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void
+    _ name: StaticString, atMost countMax: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Int
   ) {
-    begin(name)
-    bytes.append(addingCapacity: count) { span in
-      span.withUnsafeMutableBufferPointer { (buffer, written) in
-        if let start = buffer.baseAddress { write(start) }
-        written = count
-      }
+    append(name, atMost: countMax) { target in
+      let count = write(target)
+      precondition(0...countMax ~= count, "a header's value is longer than was said")
+      return count
     }
-    bytes.append(0)
   }
 
   /// The values of the headers of a name, which is compared as it was written.
@@ -62,15 +55,31 @@ public struct HTTPHeaders: Sendable {
     }
   }
 
-  private mutating func begin(_ name: StaticString) {
-    if bytes.isEmpty { bytes.reserveCapacity(192) }
-    append(name)
+  private mutating func add(_ name: StaticString, _ value: UnsafeBufferPointer<UInt8>) {
+    append(name, atMost: value.count) { target in
+      guard let start = value.baseAddress else { return 0 }
+      let end = memccpy(target, start, 0, value.count)
+      return end.map { UnsafeRawPointer($0) - UnsafeRawPointer(target) - 1 } ?? value.count
+    }
   }
 
-  private mutating func append(_ text: StaticString) {
-    bytes.append(
-      contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    bytes.append(0)
+  /// Appends a name, and a value of at most so many bytes: `body` writes it and answers how many.
+  @inline(__always)
+  private mutating func append(
+    _ name: StaticString, atMost countMax: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int
+  ) {
+    if bytes.isEmpty { bytes.reserveCapacity(192) }
+    let nameCount = name.utf8CodeUnitCount
+    bytes.append(addingCapacity: nameCount + countMax + 2) { span in
+      span.withUnsafeMutableBufferPointer { (buffer, written) in
+        guard let target = buffer.baseAddress else { return }
+        target.initialize(from: name.utf8Start, count: nameCount)
+        target[nameCount] = 0
+        let end = nameCount + 1 + body(target + nameCount + 1)
+        target[end] = 0
+        written = end + 1
+      }
+    }
   }
 }
 

@@ -44,7 +44,17 @@ public struct HTTPRequest: Sendable {
   /// name are joined with `, ` (RFC 9110, section 5.3). Bytes that are no UTF-8 become U+FFFD.
   /// `nil` when the request has no such header, or the settings do not keep it.
   public func header(_ name: String) -> String? {
-    for field in fields where field.name == name { return field.value }
+    fields.value(of: name)
+  }
+}
+
+extension [HTTPRequest.Field] {
+  /// The value of the field with a name. (Two lengths are compared sooner than two strings.)
+  func value(of name: String) -> String? {
+    let count = name.utf8.count
+    for field in self where field.name.utf8.count == count && field.name == name {
+      return field.value
+    }
     return nil
   }
 }

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// One walk over a request's headers: judges the framing, which libmicrohttpd 0.9.75 takes too
 /// lightly (it lets `Content-Length` repeat, and stand beside `Transfer-Encoding`), and keeps the
@@ -12,6 +13,8 @@ struct HeaderScan {
   private var isChunked = false
   private var isMalformed = false
   private var requestIDs = 0
+  /// A bit for each name in `fields`, by its place in the table.
+  private var placesKept: UInt128 = 0
 
   /// The stated length of the body; `Int.max` when it is not a number that fits.
   private(set) var contentLength = 0
@@ -87,22 +90,21 @@ struct HeaderScan {
       if entry.isKept { keep(entry, value) }
     }
     // Of the control characters, this one ends a line for some (RFC 9110, section 5.5).
-    if !isToken || value.contains(UInt8(ascii: "\r")) {
-      isMalformed = true
-    }
+    if !isToken || Self.contains(UInt8(ascii: "\r"), value) { isMalformed = true }
   }
 
   private mutating func keep(_ entry: FieldTable.Entry, _ value: UnsafeBufferPointer<UInt8>) {
-    for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F {
+    guard let text = table.string(value, of: entry) else {
       isMalformed = true
       return
     }
-    let text = table.string(value, of: entry)
     let name = table.name(of: entry)
-    for index in fields.indices where fields[index].name == name {
+    let bit = UInt128(1) << UInt128(entry.place)
+    if placesKept & bit != 0, let index = fields.firstIndex(where: { $0.name == name }) {
       fields[index].value += ", " + text
       return
     }
+    placesKept |= bit
     if fields.isEmpty { fields.reserveCapacity(4) }
     fields.append(HTTPRequest.Field(name: name, value: text))
   }
@@ -123,6 +125,10 @@ struct HeaderScan {
   ) -> Slice<UnsafeBufferPointer<UInt8>> {
     let isBlank = { (byte: UInt8) in byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
     return value.prefix((value.lastIndex { !isBlank($0) } ?? -1) + 1)
+  }
+
+  private static func contains(_ byte: UInt8, _ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    text.baseAddress.map { memchr($0, Int32(byte), text.count) != nil } ?? false
   }
 
   private static func number(_ text: UnsafeBufferPointer<UInt8>) -> Int {

@@ -90,7 +90,9 @@ public struct JobStore: Equatable, Sendable {
   }
 
   /// The job with `number`.
-  public subscript(number: JobNumber) -> Job? { table[number] }
+  public subscript(number: JobNumber) -> Job? {
+    @inline(__always) get { table[number] }
+  }
 
   /// The state of the job with `number`.
   @inline(__always)

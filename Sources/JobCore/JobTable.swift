@@ -88,7 +88,9 @@ struct JobTable: Equatable, Sendable {
       pages[index] = Page(jobs: ContiguousArray(repeating: nil, count: Int(JobTable.pageSize)))
     }
     let slot = Int(job.number % JobTable.pageSize)
-    precondition(pages[index]!.jobs[slot] == nil, "job \(job.number) is held already")
+    if case .some = pages[index]!.jobs[slot] {
+      preconditionFailure("job \(job.number) is held already")
+    }
     pages[index]!.jobs[slot] = job
     pages[index]!.count += 1
     count += 1

@@ -20,6 +20,9 @@ public struct NameTable: Equatable, Sendable {
   private var free: [UInt16] = []
   /// How many names are those of tasks.
   private var taskCount = 0
+  /// The positions of the task and of the pool that were named last: most jobs are alike.
+  private var lastTask: UInt16 = 0
+  private var lastPool: UInt16 = 0
 
   /// As soon as there are so many, a task that no pool has named brings no further one …
   static let taskNamesMax = 10_000
@@ -52,7 +55,8 @@ public struct NameTable: Equatable, Sendable {
 
   /// The name of `text`, made if it is new. Requires fewer than 65,535 names; see `hasPlace`.
   public mutating func intern(_ text: String, isTask: Bool = false) -> Name {
-    if let index = positions[text] {
+    if let index = position(of: text, lookingAt: isTask ? lastTask : lastPool) {
+      if isTask { lastTask = index } else { lastPool = index }
       if isTask, !isOfTask[Int(index)] {
         isOfTask[Int(index)] = true
         taskCount += 1
@@ -72,6 +76,13 @@ public struct NameTable: Equatable, Sendable {
     isOfTask.append(isTask)
     positions[text] = index
     return Name(index: index)
+  }
+
+  /// The position of a text, looked for at `first` before all others are. (A position that was
+  /// given up has an empty one.)
+  private func position(of text: String, lookingAt first: UInt16) -> UInt16? {
+    let isThere = Int(first) < names.count && !text.isEmpty && names[Int(first)] == text
+    return isThere ? first : positions[text]
   }
 
   /// The name of `text`, if it was interned.

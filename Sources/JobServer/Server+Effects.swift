@@ -194,9 +194,12 @@ extension Server {
     _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
-    let (map, job) = reading { ($0.store.map(number), $0.store[number]) }
-    if let map { return tell(client, of: map, goal, presentation) }
-    let told = job.map { response(to: goal, $0, presentation) }
+    if let map = reading({ $0.store.map(number) }) {
+      return tell(client, of: map, goal, presentation)
+    }
+    let told = reading { engine in
+      engine.store[number].map { response(to: goal, $0, presentation) }
+    }
     tell(told ?? gone, of: number, to: client)
   }
 }

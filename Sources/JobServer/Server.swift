@@ -60,8 +60,9 @@ final class Server {
   var completions = CompletionFeeds()
   var completionWaiters = CompletionWaiters()
   var poolWaiters = PoolWaiters()
-  /// The last wish to wait that was read: clients utter the same again and again.
-  var lastWish: (prefer: String?, query: String?, wish: WaitWish)?
+  /// The last wish to wait that was read, at first that of a client with none: clients utter the
+  /// same again and again.
+  var lastWishes: (prefer: String?, query: String?, wish: WaitWish) = (nil, nil, WaitWish())
 
   /// Effects, and answers to reads, that wait for their records to be durable, in order.
   var heldBack: Deque<HeldBack> = []

@@ -9,8 +9,9 @@ enum JobAnswers {
     of job: Job, in engine: Engine, _ presentation: Presentation
   ) -> HTTPResponse {
     var headers = HTTPHeaders()
-    headers.add(
-      "ETag", entityTag(of: job, includesArguments: presentation.includesArguments))
+    headers.add("ETag", atMost: entityTagBytesMax) { target in
+      writeEntityTag(of: job, includesArguments: presentation.includesArguments, to: target)
+    }
     headers.add("Vary", "Prefer")
     if let applied = presentation.preferenceApplied {
       headers.add("Preference-Applied", applied)
@@ -26,7 +27,10 @@ enum JobAnswers {
     var status = 200
     if presentation.isAcceptance {
       let path = JobPath(id: job.id)
-      headers.add("Location", count: path.byteCount) { path.write(to: $0) }
+      headers.add("Location", atMost: path.byteCount) { target in
+        path.write(to: target)
+        return path.byteCount
+      }
       status = job.state.isFinal && presentation.isWaited ? 200 : 202
     }
     return HTTPResponse(
@@ -36,8 +40,44 @@ enum JobAnswers {
   /// The strong validator of a handle: the job's number (an id can name another job after the
   /// first was dropped), its version, and whether arguments are shown.
   static func entityTag(of job: Job, includesArguments: Bool) -> String {
-    let suffix = includesArguments ? "-args\"" : "\""
-    return "\"" + String(job.number) + "-" + String(job.version) + suffix
+    String(unsafeUninitializedCapacity: entityTagBytesMax) { buffer in
+      buffer.baseAddress.map {
+        writeEntityTag(of: job, includesArguments: includesArguments, to: $0)
+      } ?? 0
+    }
+  }
+
+  /// Two numbers, of 64 and of 32 bits, in quotes, a dash between, and `-args`.
+  private static let entityTagBytesMax = 20 + 10 + 8
+
+  /// The same, to where `entityTagBytesMax` bytes have room. Answers how many it has.
+  private static func writeEntityTag(
+    of job: Job, includesArguments: Bool, to target: UnsafeMutablePointer<UInt8>
+  ) -> Int {
+    target[0] = UInt8(ascii: "\"")
+    var count = 1 + write(job.number, to: target + 1)
+    target[count] = UInt8(ascii: "-")
+    count += 1 + write(UInt64(job.version), to: target + count + 1)
+    let end: StaticString = includesArguments ? "-args\"" : "\""
+    (target + count).initialize(from: end.utf8Start, count: end.utf8CodeUnitCount)
+    return count + end.utf8CodeUnitCount
+  }
+
+  /// Writes a number's digits, at most 20, and answers how many.
+  private static func write(_ number: UInt64, to target: UnsafeMutablePointer<UInt8>) -> Int {
+    var count = 1
+    var rest = number
+    while rest >= 10 {
+      rest /= 10
+      count += 1
+    }
+    rest = number
+    for place in stride(from: count - 1, through: 0, by: -1) {
+      let tenth = rest / 10
+      target[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest - tenth * 10)
+      rest = tenth
+    }
+    return count
   }
 
   /// The version in an `If-None-Match` header that was one of this job's for this form; `*` and

@@ -152,9 +152,9 @@ extension Server {
   func waitWish(_ request: HTTPRequest) throws(Problem) -> WaitWish {
     let prefer = request.header("prefer")
     let query = request.query.first("wait")
-    if let lastWish, lastWish.prefer == prefer, lastWish.query == query { return lastWish.wish }
+    if lastWishes.prefer == prefer, lastWishes.query == query { return lastWishes.wish }
     let wish = try WaitWish(prefer: prefer, query: query)
-    lastWish = (prefer, query, wish)
+    lastWishes = (prefer, query, wish)
     return wish
   }
 

@@ -12,6 +12,9 @@ struct WaitWish: Equatable {
   /// What `Preference-Applied` says; nil when no preference of the header was honoured.
   var applied: String?
 
+  /// The wish of a client that does not wait.
+  init() {}
+
   /// Reads both forms; the query wins, as it is the more deliberate one, and nothing of the header
   /// is then applied.
   ///

@@ -47,6 +47,17 @@ struct SubmissionReader {
       }
     }
 
+    /// The member with this name. Those that every job has are looked for first.
+    init?(named name: String) {
+      if name == "task" {
+        self = .task
+      } else if name == "args" {
+        self = .args
+      } else {
+        self.init(rawValue: name)
+      }
+    }
+
     /// Whether a job has it, or with `isMap` a map.
     func belongs(toMap isMap: Bool) -> Bool {
       switch self {
@@ -76,8 +87,8 @@ struct SubmissionReader {
   private var encoding = Encoding.json
   private var main: String?
   private var problem: Problem?
-  /// The pointer to the value that is being read.
-  private var place = ""
+  /// The pointer to the element that is being read; empty where it is the member itself.
+  private var elementPlace = ""
 
   private init(isMap: Bool = false) {
     self.isMap = isMap
@@ -157,7 +168,7 @@ struct SubmissionReader {
     var seen: UInt16 = 0
     try json.beginObject()
     while let name = try json.nextMember() {
-      guard let member = Member(rawValue: name), member.belongs(toMap: isMap) else {
+      guard let member = Member(named: name), member.belongs(toMap: isMap) else {
         let known = Member.allCases.filter { $0.belongs(toMap: isMap) }.map(\.rawValue)
           .joined(separator: ", ")
         refuse("unknown member; the members are: \(known)", at: JSONPointer.member(name))
@@ -168,18 +179,18 @@ struct SubmissionReader {
         return
       }
       seen |= member.bit
-      place = "/" + name
       do {
         try readValue(of: member, &json)
       } catch {
         // A value of the wrong kind is a mistake at its place; anything else is not JSON at all.
         switch error.reason {
-        case .wrongType, .numberOutOfRange, .tooDeep: refuse("\(error)", at: place)
+        case .wrongType, .numberOutOfRange, .tooDeep:
+          refuse("\(error)", at: elementPlace.isEmpty ? "/" + name : elementPlace)
         default: break
         }
         throw error
       }
-      if problem != nil { return }
+      if case .some = problem { return }
     }
     if seen & Member.task.bit == 0 { refuse("a submission names its task", at: "/task") }
   }
@@ -280,16 +291,17 @@ struct SubmissionReader {
     }
     try json.beginArray()
     while try json.nextElement() {
-      place = "/tags/\(tags.count)"
+      elementPlace = "/tags/\(tags.count)"
       let tag = try json.readString()
       guard hasLength(tag, atMost: Self.tagLengthMax) else {
-        return refuse("a tag has 1 to \(Self.tagLengthMax) characters", at: place)
+        return refuse("a tag has 1 to \(Self.tagLengthMax) characters", at: elementPlace)
       }
       guard tags.count < SubmissionReader.tagsMax else {
         return refuse("at most \(SubmissionReader.tagsMax) tags", at: "/tags")
       }
       tags.append(tag)
     }
+    elementPlace = ""
   }
 
   private mutating func refuse(_ detail: String, at pointer: String) {
