@@ -63,6 +63,15 @@ import Testing
     #expect(request.body == [UInt8]("{}".utf8))
   }
 
+  @Test func `lines of one name are joined, whichever of the most names it is`() throws {
+    let names = (10..<74).map { "x-\($0)" }
+    let harness = try Harness { $0.fieldsKept = names }
+    let lines = names.flatMap { ["\($0): a\r\n", "\($0.uppercased()): \($0)\r\n"] }.joined()
+    _ = try harness.ask("GET / HTTP/1.1\r\nHost: h\r\n\(lines)\r\n")
+    let request = try #require(harness.world.requests.first)
+    for name in names { #expect(request.header(name) == "a, \(name)") }
+  }
+
   @Test func `nothing of a request is seen by the next on its connection`() throws {
     let harness = try Harness()
     let client = try harness.client()
