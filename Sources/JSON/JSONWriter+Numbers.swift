@@ -13,11 +13,17 @@ extension JSONWriter {
   /// Writes an integer given by its sign and magnitude.
   @usableFromInline
   mutating func integer(isNegative: Bool, magnitude: UInt64) {
-    let comma = commaCount
-    append(atMost: Self.digitsMax &+ 2) { target in
+    append(atMost: Self.integerRoom &+ 1) { (target, comma) in
       target[0] = Byte.comma
-      return comma &+ Self.write(isNegative, magnitude, to: target + comma)
+      let place = target + comma
+      // Counts and attempts: mostly one digit.
+      guard magnitude >= 10 || isNegative else {
+        place[0] = Byte.zero &+ UInt8(truncatingIfNeeded: magnitude)
+        return comma &+ 1
+      }
+      return comma &+ Self.write(isNegative, magnitude, to: place)
     }
+    comma = 1
   }
 
   /// Writes a number in the fewest digits that read back as the same `Double`, with a point or an
@@ -35,40 +41,54 @@ extension JSONWriter {
     }
   }
 
-  /// The most digits of a 64-bit integer.
-  static let digitsMax = 20
+  /// How many bytes `write` may touch: those of a sign and of the 20 digits of the largest
+  /// magnitude, which are more than a word.
+  private static let integerRoom = 21
 
-  /// Writes an integer's digits, two at a time from the end, and answers how many bytes it took,
-  /// at most `digitsMax` and one.
-  @inline(__always)
-  static func write(
+  /// Writes an integer's digits and answers how many bytes they are with the sign. What lies behind
+  /// them, up to `integerRoom` bytes in all, may be overwritten.
+  @inline(never)
+  private static func write(
     _ isNegative: Bool, _ magnitude: UInt64, to target: UnsafeMutablePointer<UInt8>
   ) -> Int {
     target[0] = Byte.minus  // overwritten where the number is positive
     let sign = isNegative ? 1 : 0
-    let end = sign &+ digitCount(magnitude)
-    var place = end
-    var rest = magnitude
-    while rest >= 10 {
-      let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
-      rest = quotient
-      place &-= 2
-      let tens = UInt8(truncatingIfNeeded: (pair &* 103) &>> 10)  // pair / 10, for pair < 100
-      target[place] = Byte.zero &+ tens
-      target[place &+ 1] = Byte.zero &+ UInt8(truncatingIfNeeded: pair) &- tens &* 10
+    var place = target + sign
+    let (before, last) = magnitude.quotientAndRemainder(dividingBy: 100_000_000)
+    if before == 0 {
+      place = writeFirst(last, to: place)
+    } else {
+      let (first, middle) = before.quotientAndRemainder(dividingBy: 100_000_000)
+      if first == 0 {
+        place = writeFirst(middle, to: place)
+      } else {
+        place = writeFirst(first, to: place)
+        place = writeNext(middle, to: place)
+      }
+      place = writeNext(last, to: place)
     }
-    if place > sign { target[sign] = Byte.zero &+ UInt8(truncatingIfNeeded: rest) }
-    return end
+    return place - target
   }
 
+  /// Writes the one to eight digits of a number below 100 000 000, as a word of eight, and answers
+  /// where they end.
   @inline(__always)
-  private static func digitCount(_ value: UInt64) -> Int {
-    var count = 1
-    var rest = value
-    while rest >= 10_000 {
-      rest /= 10_000
-      count &+= 4
-    }
-    return count &+ (rest >= 1000 ? 3 : rest >= 100 ? 2 : rest >= 10 ? 1 : 0)
+  private static func writeFirst(
+    _ value: UInt64, to target: UnsafeMutablePointer<UInt8>
+  ) -> UnsafeMutablePointer<UInt8> {
+    let digits = EightBytes.digits(value)
+    // The digit of 0 itself stays.
+    let zeros = EightBytes.first(digits | 1 &<< 56)
+    EightBytes.store((digits | EightBytes.zeros) &>> UInt64(zeros &* 8), to: target)
+    return target + (8 &- zeros)
+  }
+
+  /// Writes eight digits.
+  @inline(__always)
+  private static func writeNext(
+    _ value: UInt64, to target: UnsafeMutablePointer<UInt8>
+  ) -> UnsafeMutablePointer<UInt8> {
+    EightBytes.store(EightBytes.digits(value) | EightBytes.zeros, to: target)
+    return target + 8
   }
 }

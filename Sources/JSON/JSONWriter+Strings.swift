@@ -4,77 +4,117 @@ extension JSONWriter {
   /// quote, the backslash, and control characters below U+0020 (`\b \f \n \r \t`, else `\u00xx`).
   /// Everything else goes in as UTF-8.
   public mutating func string(_ value: String) {
-    var value = value
-    value.withUTF8 { string($0) }
+    value.utf8.span.withUnsafeBufferPointer { text in
+      if text.count > Self.windowSize &- Self.stringRoom || !plainString(text) { inRuns(text) }
+    }
   }
 
-  /// Writes a string of exactly `count` bytes, which `write` puts in place. They must be printable
-  /// ASCII that needs no escape: digits, ids, moments.
+  /// Writes a string of exactly `count` bytes, at most 1000, which `write` puts in place. They must
+  /// be printable ASCII that needs no escape: digits, ids, moments.
+  @inlinable
+  @inline(__always)
   public mutating func plainString(count: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Void) {
-    let comma = commaCount
-    append(atMost: count &+ 3) { target in
-      target[0] = Byte.comma
+    precondition(count >= 0 && count < Self.windowSize, "a string of \(count) bytes")
+    append(atMost: count &+ 3) { (target, comma) in
+      target[0] = UInt8(ascii: ",")
       let place = target + comma
-      place[0] = Byte.quote
+      place[0] = UInt8(ascii: "\"")
       write(place + 1)
-      place[count &+ 1] = Byte.quote
+      place[count &+ 1] = UInt8(ascii: "\"")
       return comma &+ count &+ 2
     }
+    comma = 1
   }
 
-  /// The same for text as UTF-8, which must be valid.
+  /// What a string needs besides its bytes: comma, quotes, and the rest of the last word.
+  private static let stringRoom = 10
+
+  /// Writes a string that fits in the window if no byte of it wants to be escaped, in words of
+  /// eight bytes, looked at while they pass; else answers false and writes nothing.
   @inline(__always)
-  private mutating func string(_ text: UnsafeBufferPointer<UInt8>) {
-    let plain = Self.plainCount(text)
-    let comma = commaCount
-    append(atMost: plain &+ 3) { target in
+  private mutating func plainString(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    let count = text.count
+    var isPlain = true
+    append(atMost: count &+ Self.stringRoom) { (target, comma) in
       target[0] = Byte.comma
       let place = target + comma
       place[0] = Byte.quote
-      if let source = text.baseAddress {
-        (place + 1).initialize(from: source, count: plain)
+      if let source = text.baseAddress, count > 0 {
+        isPlain = Self.copyPlain(source, count, to: place + 1)
       }
-      place[plain &+ 1] = Byte.quote
-      return comma &+ plain &+ 2
+      place[count &+ 1] = Byte.quote
+      return isPlain ? comma &+ count &+ 2 : 0
     }
-    guard plain < text.count else { return }
-    bytes.removeLast()
-    escape(UnsafeBufferPointer(rebasing: text[plain...]))
-    bytes.append(Byte.quote)
+    if isPlain { comma = 1 }
+    return isPlain
   }
 
-  /// Appends `text`, which begins with a byte to escape: run by run.
-  @inline(never)
-  private mutating func escape(_ text: UnsafeBufferPointer<UInt8>) {
-    var rest = text
-    while let byte = rest.first {
-      escape(byte)
-      let after = UnsafeBufferPointer(rebasing: rest[1...])
-      let plain = Self.plainCount(after)
-      bytes.append(contentsOf: UnsafeBufferPointer(rebasing: after[..<plain]))
-      rest = UnsafeBufferPointer(rebasing: after[plain...])
+  /// Copies `count` bytes, at least one, and up to seven more of no meaning, until the first word
+  /// with a byte to escape; answers whether there was none.
+  @inline(__always)
+  private static func copyPlain(
+    _ source: UnsafePointer<UInt8>, _ count: Int, to target: UnsafeMutablePointer<UInt8>
+  ) -> Bool {
+    guard count >= 8 else {
+      let word = EightBytes.load(source, count: count)
+      EightBytes.store(word, to: target)
+      return EightBytes.specials(word) == 0
     }
+    // The last word overlaps the one before it.
+    var index = 0
+    let last = count &- 8
+    while true {
+      let word = EightBytes.load(source + index)
+      EightBytes.store(word, to: target + index)
+      if EightBytes.specials(word) != 0 { return false }
+      if index == last { return true }
+      index = min(index &+ 8, last)
+    }
+  }
+
+  /// Writes a string of any length: what needs no escape in runs, between them the escapes.
+  @inline(never)
+  private mutating func inRuns(_ text: UnsafeBufferPointer<UInt8>) {
+    if comma == 1 { put(Byte.comma) }
+    put(Byte.quote)
+    var rest = text
+    while true {
+      let plain = Self.plainCount(rest)
+      put(UnsafeBufferPointer(rebasing: rest[..<plain]))
+      guard plain < rest.count else { break }
+      escape(rest[plain])
+      rest = UnsafeBufferPointer(rebasing: rest[(plain + 1)...])
+    }
+    put(Byte.quote)
+    comma = 1
   }
 
   private mutating func escape(_ byte: UInt8) {
-    bytes.append(Byte.backslash)
+    put(Byte.backslash)
     switch byte {
-    case Byte.quote, Byte.backslash: bytes.append(byte)
-    case 0x08: bytes.append(UInt8(ascii: "b"))
-    case 0x0C: bytes.append(UInt8(ascii: "f"))
-    case Byte.lineFeed: bytes.append(UInt8(ascii: "n"))
-    case Byte.carriageReturn: bytes.append(UInt8(ascii: "r"))
-    case Byte.tab: bytes.append(UInt8(ascii: "t"))
+    case Byte.quote, Byte.backslash: put(byte)
+    case 0x08: put(UInt8(ascii: "b"))
+    case 0x0C: put(UInt8(ascii: "f"))
+    case Byte.lineFeed: put(UInt8(ascii: "n"))
+    case Byte.carriageReturn: put(UInt8(ascii: "r"))
+    case Byte.tab: put(UInt8(ascii: "t"))
     default:
       raw("u00")
-      bytes.append(Byte.zero + byte >> 4)
-      bytes.append(byte & 15 < 10 ? Byte.zero + byte & 15 : UInt8(ascii: "a") - 10 + byte & 15)
+      put(Byte.zero + byte >> 4)
+      put(byte & 15 < 10 ? Byte.zero + byte & 15 : UInt8(ascii: "a") - 10 + byte & 15)
     }
+  }
+
+  /// Whether a name needs no escape.
+  @usableFromInline
+  static func isPlain(_ name: StaticString) -> Bool {
+    let text = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+    return plainCount(text) == text.count
   }
 
   /// How many bytes of `text` come before the first one to escape.
   @inline(__always)
-  static func plainCount(_ text: UnsafeBufferPointer<UInt8>) -> Int {
+  private static func plainCount(_ text: UnsafeBufferPointer<UInt8>) -> Int {
     guard let base = text.baseAddress else { return 0 }
     var index = 0
     while index &+ 8 <= text.count {

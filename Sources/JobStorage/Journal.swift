@@ -401,7 +401,7 @@ extension RecordEncoder {
   /// Appends the lines to a file.
   ///
   /// - Throws: `appendFailed`; a part of the lines may then be at the end of the file.
-  fileprivate func write(
+  fileprivate mutating func write(
     to file: OpenFile, _ fileSystem: any FileSystem
   ) throws(StorageError) {
     let result = bytes.withUnsafeBytes { lines in

@@ -11,10 +11,12 @@ struct RecordEncoder {
   private var writer = JSONWriter(capacity: 64 << 10)
 
   /// Whole lines, each with its line feed.
-  var bytes: [UInt8] { writer.bytes }
+  var bytes: [UInt8] {
+    mutating get { writer.bytes }
+  }
 
   /// How many bytes were written since the last `removeAll`.
-  var count: Int { writer.bytes.count }
+  var count: Int { writer.count }
 
   /// Forgets the lines.
   mutating func removeAll() {
@@ -121,7 +123,7 @@ struct RecordEncoder {
 
   @inline(__always)
   private mutating func begin() -> Int {
-    let start = writer.bytes.count
+    let start = writer.count
     writer.raw(RecordCodec.prefix)
     return start
   }
@@ -130,11 +132,10 @@ struct RecordEncoder {
   @inline(__always)
   private mutating func end(_ start: Int) {
     writer.endObject()
-    writer.bytes.withUnsafeMutableBytes { bytes in
-      let line = bytes.baseAddress! + start
+    writer.withUnsafeMutableBytes(from: start) { bytes in
+      let line = bytes.baseAddress!
       let covered = UnsafeRawBufferPointer(
-        start: line + RecordCodec.prefixBytes,
-        count: bytes.count - start - RecordCodec.prefixBytes)
+        start: line + RecordCodec.prefixBytes, count: bytes.count - RecordCodec.prefixBytes)
       // A payload that is not minified would break the file for good; better to stop here.
       precondition(
         memchr(covered.baseAddress!, 0x0A, covered.count) == nil, "a line feed inside of a record")

@@ -84,7 +84,7 @@ struct SnapshotWriter {
       if !isFirst { writer.raw(",\n") }
       isFirst = false
       write(&writer)
-      guard writer.bytes.count >= SnapshotWriter.pieceBytes else { return }
+      guard writer.count >= SnapshotWriter.pieceBytes else { return }
       do throws(StorageError) {
         writer.bytes.withUnsafeBytes { checksum.update($0) }
         try flush()
@@ -107,7 +107,7 @@ struct SnapshotWriter {
       Result { () throws(StorageError) in try fileSystem.appendAll(file, bytes) }
     }
     try result.get()
-    bytesWritten += writer.bytes.count
+    bytesWritten += writer.count
     writer.removeAll()
   }
 

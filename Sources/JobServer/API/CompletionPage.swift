@@ -31,7 +31,7 @@ struct CompletionPage {
     var (next, count) = (place, 0)
     var undurable: JobNumber?
     var index = feed.index(after: place)
-    while index < feed.count, count < limit, writer.bytes.count < bytesMax {
+    while index < feed.count, count < limit, writer.count < bytesMax {
       let entry = feed[index]
       if !isDurable(entry.number) { undurable = entry.number }
       if CompletionPage.write(entry, of: engine, to: &writer) { count += 1 }

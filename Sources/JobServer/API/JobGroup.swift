@@ -96,7 +96,7 @@ final class JobGroup {
           continue
         }
         HandleWriter.write(
-          job, of: engine, isReplay: isReplay, omitsOutcome: writer.bytes.count >= bytesMax,
+          job, of: engine, isReplay: isReplay, omitsOutcome: writer.count >= bytesMax,
           to: &writer)
       case .problem(let problem, let id): JobGroup.write(problem, id, to: &writer)
       case .undecided: preconditionFailure("an answer before everything is decided")

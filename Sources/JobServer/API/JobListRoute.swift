@@ -84,7 +84,7 @@ extension Server {
     var isCut = false
     if !filter.matchesNothing {
       engine.store.descend(below: filter.below) { job in
-        guard found < filter.limit, scanned < scanMax, writer.bytes.count < bytesMax else {
+        guard found < filter.limit, scanned < scanMax, writer.count < bytesMax else {
           isCut = true
           return false
         }

@@ -170,7 +170,7 @@ final class MapReader {
         }
       case .none, .bytes: sendSkipped(upTo: end, shift)
       }
-      trail.send(writer.bytes.count)
+      trail.send(writer.count)
       isFull = !body.write(writer.bytes)
     }
     if line == end { offset = 0 }
@@ -185,7 +185,7 @@ final class MapReader {
       if offset == 0 {
         for _ in lines.lowerBound..<line { _ = elements.next() }
       }
-      while line < lines.upperBound, writer.bytes.count < MapReader.pieceBytes {
+      while line < lines.upperBound, writer.count < MapReader.pieceBytes {
         beginLine(shift)
         writer.raw(",\"value\":")
         // As many were counted when the chunk ended.
@@ -204,7 +204,7 @@ final class MapReader {
   private func sendErrors(_ error: JobError, _ failed: Int, upTo end: Int, _ shift: Int) {
     if error.item != nil, line > failed { return sendSkipped(upTo: end, shift) }
     let end = error.item == nil ? end : failed + 1
-    while line < end, writer.bytes.count < MapReader.pieceBytes {
+    while line < end, writer.count < MapReader.pieceBytes {
       beginLine(shift)
       writer.raw(",\"error\":")
       HandleWriter.write(error, to: &writer)
@@ -213,7 +213,7 @@ final class MapReader {
   }
 
   private func sendSkipped(upTo end: Int, _ shift: Int) {
-    while line < end, writer.bytes.count < MapReader.pieceBytes {
+    while line < end, writer.count < MapReader.pieceBytes {
       beginLine(shift)
       writer.raw(#","error":{"code":"skipped"}"#)
       endLine()

@@ -155,7 +155,7 @@ extension Server {
     var last: MapNumber?
     if !filter.matchesNothing {
       engine.store.descendMaps(below: filter.below) { map in
-        guard found < filter.limit, scanned < scanMax, writer.bytes.count < pageBytesMax else {
+        guard found < filter.limit, scanned < scanMax, writer.count < pageBytesMax else {
           next = last
           return false
         }

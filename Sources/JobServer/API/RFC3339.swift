@@ -71,12 +71,14 @@ enum RFC3339 {
 
 extension JSONWriter {
   /// Writes a member with a moment.
+  @inline(__always)
   mutating func member(_ name: StaticString, moment timestamp: Timestamp) {
     self.name(name)
     plainString(count: RFC3339.length) { RFC3339.write(timestamp, to: $0) }
   }
 
   /// Writes a member with a job's id.
+  @inline(__always)
   mutating func member(_ name: StaticString, id: JobID) {
     self.name(name)
     plainString(count: id.byteCount) { id.write(to: $0) }

@@ -121,15 +121,15 @@ final class LineChannel: PoolChannel {
         return false
       }
       // The worker is gone, and its exit will say what becomes of its call.
-      sent = output.bytes.count
+      sent = output.count
     } else {
       sent += count
       stalledSince = now
     }
-    guard sent == output.bytes.count else { return false }
+    guard sent == output.count else { return false }
     if count >= 0 { isCallUnsent = false }
     stalledSince = nil
-    output.bytes.removeAll(keepingCapacity: output.bytes.count <= 1 << 18)
+    output.bytes.removeAll(keepingCapacity: output.count <= 1 << 18)
     sent = 0
     return true
   }

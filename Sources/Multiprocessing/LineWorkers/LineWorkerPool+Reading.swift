@@ -32,7 +32,7 @@ extension LineWorkerPool {
       return fault == nil
     }
     if !isInBounds { fault = "a line of more than \(settings.lineBytesMax) bytes" }
-    if !channel.output.bytes.isEmpty { channels.noteDirty(channel) }
+    if channel.output.count > 0 { channels.noteDirty(channel) }
     guard let fault else { return true }
     endReading(channel)
     state.misbehaved(channel.worker, reason: "the worker broke the protocol: \(fault)", at: now)

@@ -290,7 +290,7 @@ public final class LineWorkerPool {
   // MARK: Writing
 
   private func flush(_ channel: LineChannel) {
-    guard !channel.isEnded, !channel.output.bytes.isEmpty else { return }
+    guard !channel.isEnded, channel.output.count > 0 else { return }
     let isWaiting = !channel.flush(at: now)
     if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
   }

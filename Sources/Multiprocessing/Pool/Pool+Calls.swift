@@ -204,11 +204,11 @@ extension Pool {
     } catch {
       throw PoolError(.argumentEncoding(error.message))
     }
-    guard writer.bytes.count <= Frame.bytesMax - 1024 else {
+    guard writer.count <= Frame.bytesMax - 1024 else {
       throw PoolError(
         .argumentEncoding(
           """
-          \(writer.bytes.count) bytes are more than a worker takes at a time \
+          \(writer.count) bytes are more than a worker takes at a time \
           (\(Frame.bytesMax - 1024)); make the chunks smaller
           """))
     }

@@ -122,7 +122,7 @@ extension TaskDefinition {
 
   /// Writes one result, or nothing.
   private func write(_ output: Output, _ result: inout JSONWriter) -> TaskFailure? {
-    let count = result.bytes.count
+    let count = result.count
     do {
       if let ownText = outputCodec.ownText {
         try ownText.write(output, &result)

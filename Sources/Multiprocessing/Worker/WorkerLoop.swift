@@ -170,8 +170,8 @@ public struct WorkerLoop {
 
     let began = Deadline.clock
     var failure = run(name, arguments)
-    if failure == nil && result.bytes.count > resultBytesMax {
-      failure = .tooLarge(result.bytes.count, max: resultBytesMax)
+    if failure == nil && result.count > resultBytesMax {
+      failure = .tooLarge(result.count, max: resultBytesMax)
     }
     if let failure {
       result.removeAll()
@@ -191,8 +191,8 @@ public struct WorkerLoop {
     else { Bootstrap.stop("a worker's channel is damaged: chunk") }
     let began = Deadline.clock
     var failure = runChunk(of: task, reader.rest(), flags)
-    if result.bytes.count > resultBytesMax {
-      failure = ChunkFailure(.tooLarge(result.bytes.count, max: resultBytesMax), name, task.source)
+    if result.count > resultBytesMax {
+      failure = ChunkFailure(.tooLarge(result.count, max: resultBytesMax), name, task.source)
       result.removeAll()
     }
     if let failure {
@@ -249,7 +249,7 @@ public struct WorkerLoop {
     output.append(littleEndian: microseconds)
     output += result.bytes
     output.endFrame(start)
-    if result.bytes.count > 1 << 20 {
+    if result.count > 1 << 20 {
       result = JSONWriter()  // One large result shall not be remembered as memory for ever.
     } else {
       result.removeAll()
