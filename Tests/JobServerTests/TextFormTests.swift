@@ -26,6 +26,25 @@ import Testing
 
   @Test(
     arguments: [
+      0, 1, 999, 1_000, -1, -1_000, -1_001, 1_795_231_151_042, 1_709_251_199_999,
+      253_402_300_799_999, 253_402_300_800_000, -62_167_219_200_000, -62_167_219_200_001, .max, .min,
+    ] as [Timestamp])
+  func `a moment is written near another as it is alone`(other: Timestamp) {
+    let second = RFC3339.Second(of: other)
+    for distance in [0, 1, 9, 10, 99, 100, 999, 1_000, -1, -999, -1_000, 86_400_000] as [Timestamp]
+    {
+      let (timestamp, isOutside) = other.addingReportingOverflow(distance)
+      if isOutside { continue }
+      let text = String(unsafeUninitializedCapacity: RFC3339.length) { buffer in
+        buffer.baseAddress.map { second.write(timestamp, to: $0) }
+        return RFC3339.length
+      }
+      #expect(text == RFC3339.text(of: timestamp), "\(distance) ms from \(other)")
+    }
+  }
+
+  @Test(
+    arguments: [
       ("0", 0), ("007", 7), ("9223372036854775807", .max), ("", nil), ("+5", nil), ("-1", nil),
       ("-0", nil), (" 5", nil), ("5 ", nil), ("1e2", nil), ("0x1", nil), ("٣", nil),
       ("9223372036854775808", nil),

@@ -96,13 +96,14 @@ enum HandleWriter {
   private static func writeMoments(
     _ job: Job, retentionAge: Milliseconds, to writer: inout JSONWriter
   ) {
-    writer.member("created_at", moment: job.createdAt)
+    let second = RFC3339.Second(of: job.createdAt)
+    writer.member("created_at", moment: job.createdAt, near: second)
     if let runAt = job.runAt { writer.member("run_at", moment: runAt) }
     if job.startedAt != 0 {
-      writer.member("started_at", moment: job.startedAt)
+      writer.member("started_at", moment: job.startedAt, near: second)
     }
     if let finishedAt = job.finishedAt {
-      writer.member("finished_at", moment: finishedAt)
+      writer.member("finished_at", moment: finishedAt, near: second)
       writer.member("expires_at", moment: finishedAt + retentionAge)
     }
   }

@@ -45,6 +45,43 @@ enum RFC3339 {
     target[23] = UInt8(ascii: "Z")
   }
 
+  /// A second, for the moments of a job, which often are all of one: of the text only the
+  /// milliseconds are written anew.
+  struct Second {
+    private let start: Timestamp
+    private let text: InlineArray<24, UInt8>
+
+    /// The second that a moment lies in.
+    init(of timestamp: Timestamp) {
+      let nearest = min(max(timestamp, range.lowerBound), range.upperBound)
+      start = nearest - RFC3339.floorModulo(nearest, 1_000)
+      text = InlineArray { (span: inout OutputSpan<UInt8>) in
+        span.withUnsafeMutableBufferPointer { (buffer, count) in
+          if let target = buffer.baseAddress { RFC3339.write(timestamp, to: target) }
+          count = RFC3339.length
+        }
+      }
+    }
+
+    /// Writes the text of a moment, of this second or of another, to where there is room for it.
+    @inline(__always)
+    func write(_ timestamp: Timestamp, to target: UnsafeMutablePointer<UInt8>) {
+      let (milliseconds, isOutside) = timestamp.subtractingReportingOverflow(start)
+      guard !isOutside, 0..<1_000 ~= milliseconds, RFC3339.range.contains(timestamp) else {
+        return RFC3339.write(timestamp, to: target)
+      }
+      text.span.withUnsafeBufferPointer { text in
+        if let source = text.baseAddress { target.initialize(from: source, count: RFC3339.length) }
+      }
+      let (tens, ones) = UInt32(truncatingIfNeeded: milliseconds).quotientAndRemainder(
+        dividingBy: 10)
+      let (hundreds, rest) = tens.quotientAndRemainder(dividingBy: 10)
+      target[20] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: hundreds)
+      target[21] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest)
+      target[22] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: ones)
+    }
+  }
+
   private static func floorModulo(_ value: Int64, _ modulus: Int64) -> Int64 {
     let remainder = value % modulus
     return remainder < 0 ? remainder + modulus : remainder
@@ -75,6 +112,15 @@ extension JSONWriter {
   mutating func member(_ name: StaticString, moment timestamp: Timestamp) {
     self.name(name)
     plainString(count: RFC3339.length) { RFC3339.write(timestamp, to: $0) }
+  }
+
+  /// Writes a member with a moment that may be of that second.
+  @inline(__always)
+  mutating func member(
+    _ name: StaticString, moment timestamp: Timestamp, near second: RFC3339.Second
+  ) {
+    self.name(name)
+    plainString(count: RFC3339.length) { second.write(timestamp, to: $0) }
   }
 
   /// Writes a member with a job's id.
