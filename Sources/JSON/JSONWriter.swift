@@ -64,9 +64,9 @@ public struct JSONWriter: Sendable {
 
   /// Lets `body` read and change what was written from the byte `start` on, except for the last
   /// byte, which tells whether a comma is due.
-  public mutating func withUnsafeMutableBytes<Result>(
-    from start: Int, _ body: (UnsafeMutableRawBufferPointer) -> Result
-  ) -> Result {
+  public mutating func withUnsafeMutableBytes(
+    from start: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void
+  ) {
     precondition(start >= 0 && start <= count, "byte \(start) was not written yet")
     guard start >= kept.count else {
       keep()
