@@ -43,24 +43,28 @@ final class Daemon {
     }
     setup.on_target = { _, target, handle in
       guard let handle, let held = mhd_connection_context(handle) else { return nil }
-      let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
-      connection.server.began(connection, target: target.map { UnsafeRawPointer($0).asBytes })
+      // The daemon holds it, so that it need not be held here; the same below.
+      Unmanaged<Connection>.fromOpaque(held)._withUnsafeGuaranteedRef { connection in
+        connection.server.began(connection, target: target.map { UnsafeRawPointer($0).asBytes })
+      }
       mhd_hide_query(target)
       return held
     }
     setup.on_request = { _, _, _, method, version, bytes, count, held in
       guard let held = held?.pointee, let method, let version, let count else { return .NO }
-      let connection = Unmanaged<Connection>.fromOpaque(held).takeUnretainedValue()
-      return connection.server.advanced(
-        connection, method: method, version: version,
-        bytes: UnsafeRawBufferPointer(start: bytes, count: count.pointee), &count.pointee)
+      return Unmanaged<Connection>.fromOpaque(held)._withUnsafeGuaranteedRef { connection in
+        connection.server.advanced(
+          connection, method: method, version: version,
+          bytes: UnsafeRawBufferPointer(start: bytes, count: count.pointee), &count.pointee)
+      }
     }
     setup.on_completed = { _, _, held, code in
       guard let pointer = held?.pointee else { return }
       held?.pointee = nil
-      let connection = Unmanaged<Connection>.fromOpaque(pointer).takeUnretainedValue()
-      connection.server.completed(
-        connection, isDelivered: code == .REQUEST_TERMINATED_COMPLETED_OK)
+      Unmanaged<Connection>.fromOpaque(pointer)._withUnsafeGuaranteedRef { connection in
+        connection.server.completed(
+          connection, isDelivered: code == .REQUEST_TERMINATED_COMPLETED_OK)
+      }
     }
     guard let handle = mhd_start(&setup) else { return nil }
     self.handle = handle

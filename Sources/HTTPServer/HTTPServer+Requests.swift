@@ -284,7 +284,7 @@ extension HTTPServer {
   }
 
   /// The owner resumed, or the server answers in its place.
-  func settle(_ connection: Connection, with response: HTTPResponse) {
+  func settle(_ connection: Connection, with response: consuming HTTPResponse) {
     forget(connection)
     connection.response = response
     guard connection.stage != .acting else { return }
@@ -305,8 +305,7 @@ extension HTTPServer {
 
   /// Sends what `settle` stored. `false` when the connection must be closed.
   func sendSettled(_ connection: Connection) -> Bool {
-    guard let response = connection.response else { return false }
-    connection.response = nil
+    guard let response = connection.response.take() else { return false }
     return send(connection, response)
   }
 

@@ -45,7 +45,7 @@ public final class PendingResponse {
 
   /// Gives the answer. It goes out with the next `HTTPServer.run(at:)`; `nextDeadline` asks for
   /// that to be at once.
-  public func resume(with response: HTTPResponse) {
+  public func resume(with response: consuming HTTPResponse) {
     precondition(state != .resumed, "a pending response is resumed once")
     guard state == .owed, let connection else {
       if let receive = receive.take() {

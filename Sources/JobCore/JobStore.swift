@@ -94,6 +94,9 @@ public struct JobStore: Equatable, Sendable {
     @inline(__always) get { table[number] }
   }
 
+  /// The text of a name; cheaper than to ask `names`, which is a copy outside of this module.
+  public func text(of name: Name) -> String { names[name] }
+
   /// The state of the job with `number`.
   @inline(__always)
   func state(of number: JobNumber) -> JobState? { table[number]?.state }

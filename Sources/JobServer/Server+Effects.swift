@@ -44,7 +44,7 @@ extension Server {
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
     let told = reading { engine in
-      engine.store[number].map { ($0, task: engine.store.names[$0.task], kind(of: $0, engine)) }
+      engine.store[number].map { ($0, task: engine.store.text(of: $0.task), kind(of: $0, engine)) }
     }
     guard let (job, task, kind) = told else {
       // A chunk of a map that was withdrawn before its worker was told.

@@ -15,8 +15,8 @@ enum HandleWriter {
   ) {
     writer.beginObject()
     writer.member("id", id: job.id)
-    writer.member("task", string: engine.store.names[job.task])
-    writer.member("pool", string: engine.store.names[job.pool])
+    writer.member("task", string: engine.store.text(of: job.task))
+    writer.member("pool", string: engine.store.text(of: job.pool))
     writer.members(members(of: job.state))
     writer.member("attempt", integer: Int(job.attempt))
     let options = job.effectiveOptions
