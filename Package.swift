@@ -146,13 +146,13 @@ let package = Package(
       name: "MeasureProgram", dependencies: ["Multiprocessing"],
       path: "Tests/MeasureProgram", swiftSettings: strict),
     .executableTarget(
-      name: "ProcessTestProgram", dependencies: ["Multiprocessing"],
+      name: "ProcessTestProgram", dependencies: ["Multiprocessing", "TestSupport"],
       path: "Tests/ProcessTestProgram", swiftSettings: strict),
     .executableTarget(
       name: "ConformanceProgram", dependencies: ["Multiprocessing", "TestSupport"],
       path: "Tests/ConformanceProgram", swiftSettings: strict),
     .executableTarget(
-      name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing"],
+      name: "ServiceTestProgram", dependencies: ["Lido", "Multiprocessing", "TestSupport"],
       path: "Tests/ServiceTestProgram", swiftSettings: strict),
     .testTarget(
       name: "JobServerTests",

@@ -32,22 +32,29 @@ void lido_flush_stdout(void) {
   if (__fpending(stdout) > 0) fflush(stdout);
 }
 
-int lido_socket_pair(int type, int ends[2]) {
-  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -1;
+// Moves both descriptors off the standard numbers; or closes both, and then both are -1.
+static int move_above_standard(int ends[2]) {
   for (int i = 0; i < 2; i++) {
     ends[i] = lido_above_standard(ends[i]);
     if (ends[i] >= 0) continue;
     int failure = errno;
     close(ends[1 - i]);
+    ends[1 - i] = -1;
     errno = failure;
     return -1;
   }
   return 0;
 }
 
+int lido_socket_pair(int type, int ends[2]) {
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0) return -1;
+  return move_above_standard(ends);
+}
+
 int lido_make_pipe(int writes, int *ours, int *theirs) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) return -1;
+  if (move_above_standard(ends) < 0) return -1;
   *ours = ends[writes ? 1 : 0];
   *theirs = ends[writes ? 0 : 1];
   // The ends have open file descriptions of their own, so this is for ours alone. It cannot fail.

@@ -8,16 +8,20 @@ Usage: LIDO_TEST_BIN=PATH bad_workers.py
 """
 
 import os
+import signal
 import sys
 import threading
 import time
 
 from api_checks.expectations import check_handle, check_problem
+from bad_times import check_idle
 from checks import Checks
 from lido_process import (
     Service, all_jobs, binary, configured, finished, free_port, is_listening, look_at,
     temporary_folder, wait_for_state, wait_until)
 
+#: The number of the pipe by which a worker's answers go.
+PIPE = 60
 #: How long a lie may take to be found out, in milliseconds.
 BOUND_MS = 1_000.0
 LOST = "the worker broke the protocol"
@@ -133,22 +137,105 @@ def answers_twice(checks):
         checks.equal("… whose slot works on", finished(http, job)["state"], "succeeded")
 
 
-def closes_its_channel(checks):
-    """A worker that can't answer any more is not waited for; others' calls are not given to it."""
-    with service_of_tests("--processes", 1) as service, service.connection() as http:
-        calls = Calls(http)
+def write(path, text):
+    """Replaces the file that tells new workers what to do."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+#: What a task may do to the socket by which calls come and the pipe by which answers go, and
+#: whether its worker can still answer then.
+REACHES = [("half-close calls", True), ("close calls", True), ("close answers", False),
+           ("close all", False)]
+
+
+def works(checks, http, service, count=1):
+    """Slots are filled again; calls arrive, also those that a socket does not take at once."""
+    checks.that("… and its slot is filled again", wait_until(lambda: is_full(http, count), 5),
+                count, workers(http))
+    text = "x" * 300_000
+    handle = finished(http, http.submit("bad_text", f'"{text}"').json)
+    check_handle(checks, "… whose worker gets a long call", handle, state="succeeded", attempt=1)
+    check_idle(checks, "… and nobody spins", [service.pid], 0.3)
+
+
+def closes_its_channel_and_goes_on(checks):
+    """A worker that can't be reached any more is not waited for; others' calls are not given to
+    it."""
+    count = len(REACHES)
+    with service_of_tests("--processes", count) as service, service.connection() as http:
+        wait_until(lambda: is_full(http, count), 5)
         began = time.monotonic()
-        job, _ = calls.submit("misbehave", "close")
-        wait_for_state(http, job, "running")
-        other, _ = calls.submit("sleep", 0)
-        error = finished(http, job)["error"]
+        jobs = [http.submit("misbehave", {"how": how, "call": 0}).json["id"] for how, _ in REACHES]
+        for job in jobs:
+            wait_for_state(http, job, "running")
+        other = http.submit("sleep", 0).json["id"]
+        for (how, _), job in zip(REACHES, jobs):
+            error = finished(http, job)["error"]
+            checks.equal(f"{how}, and go on: the job fails",
+                         (error["code"], "closed its channel and went on" in error["message"]),
+                         ("worker_lost", True))
         took = (time.monotonic() - began) * 1_000
-        checks.equal("a worker that closes its channel and goes on: its job fails",
-                     (error["code"], "closed its channel and went on" in error["message"]),
-                     ("worker_lost", True))
         checks.at_most("… in time", took, 3_500, "ms")
         check_handle(checks, "… and the next job runs", finished(http, other), state="succeeded",
                      attempt=1)
+        works(checks, http, service, count)
+
+
+def closes_its_channel_and_returns(checks):
+    """An answer that arrives counts. The worker ends, and nothing is left of it."""
+    with service_of_tests("--processes", 1) as service, service.connection() as http:
+        for how, can_answer in REACHES:
+            before = is_full(http, 1)[0]["pid"]
+            job = http.submit("misbehave", {"how": f"and return: {how}", "call": 0}).json["id"]
+            handle = finished(http, job)
+            found = handle["state"], handle.get("error", {}).get("code")
+            checks.equal(f"{how}, and return", found, ("succeeded", None) if can_answer else (
+                "failed", "exited"))
+            works(checks, http, service)
+            checks.that("… by another", look_at(before) is None, None, before)
+
+
+def closes_its_channel_between_calls(checks):
+    """It is noticed before there is another call, and costs none."""
+    with service_of_tests("--processes", 1) as service, service.connection() as http:
+        for how, _ in REACHES:
+            before = is_full(http, 1)[0]["pid"]
+            job = http.submit("misbehave", {"how": f"at a signal: {how}", "call": 0}).json["id"]
+            checks.equal(f"{how}, between two calls", finished(http, job)["state"], "succeeded")
+            os.kill(before, signal.SIGUSR1)
+            checks.that("… ends the worker", wait_until(lambda: look_at(before) is None, 3), None,
+                        before)
+            works(checks, http, service)
+
+
+def replaces_its_channel(checks):
+    """What a task opens under the numbers of the channel gets none of what is for that."""
+    path = os.path.join(temporary_folder(), "own")
+    write(path, "mine")
+    with service_of_tests("--processes", 1, environment={"E2E_FILE": path}) as service, \
+            service.connection() as http:
+        job = http.submit("misbehave", {"how": "replace all", "call": 0}).json["id"]
+        error = finished(http, job)["error"]
+        checks.equal("a task's own files in place of the channel: its job fails", error["code"],
+                     "exited")
+        with open(path, encoding="utf-8") as file:
+            checks.equal("… and its file is as it was", file.read(), "mine")
+        works(checks, http, service)
+
+
+def leaves_its_channel_to_another(checks):
+    """A worker is gone when it has ended, whoever holds the other ends of its channel."""
+    with service_of_tests("--processes", 1) as service, service.connection() as http:
+        grandchild = finished(http, http.submit("fork_grandchild", 600).json)["result"]
+        before = is_full(http, 1)[0]["pid"]
+        with open(f"/proc/{before}/fd/{PIPE}", "wb"):
+            os.kill(before, signal.SIGKILL)
+            checks.that("a killed worker whose channel others hold is gone",
+                        wait_until(lambda: look_at(before) is None, 3), None, before)
+            works(checks, http, service)
+        checks.that("… and what it had forked", wait_until(
+            lambda: look_at(grandchild) is None, 3), None, grandchild)
 
 
 def scribbles_over_its_claims(checks):
@@ -213,12 +300,6 @@ def honest_tasks_that_fail(checks):
                     and error["message"].endswith("bytes left out ...]"), "64 KiB", len(
                         error["message"]))
         checks.equal("… and it is the same worker all the time", workers(http)[0]["pid"], pid)
-
-
-def write(path, text):
-    """Replaces the file that tells new workers what to do."""
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def dies_before_it_is_ready(checks):
@@ -355,10 +436,11 @@ def main():
         return checks.finish()
     waiting = Waiting()
     checks.run(
-        what_a_worker_can_say, answers_twice, closes_its_channel, scribbles_over_its_claims,
-        hangs_in_a_call, honest_tasks_that_fail, dies_before_it_is_ready,
-        initializer_hangs, initializer_takes_a_while, waiting.does_not_say_hello,
-        waiting.does_not_read)
+        what_a_worker_can_say, answers_twice, closes_its_channel_and_goes_on,
+        closes_its_channel_and_returns, closes_its_channel_between_calls, replaces_its_channel,
+        leaves_its_channel_to_another, scribbles_over_its_claims, hangs_in_a_call,
+        honest_tasks_that_fail, dies_before_it_is_ready, initializer_hangs,
+        initializer_takes_a_while, waiting.does_not_say_hello, waiting.does_not_read)
     return checks.finish()
 
 

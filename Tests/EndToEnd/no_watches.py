@@ -100,15 +100,16 @@ def pipes_of_a_program(checks, library):
 
 def channel_of_a_worker(checks, library):
     """A worker whose channel cannot be watched is not started; the slot is filled later."""
-    with service(library, "--processes", 1) as made, made.connection() as http:
-        first = wait_until(lambda: ready_workers(http, 1), 5)[0]["pid"]
-        with refused(made, "lido.socket"):
-            made.signal_worker(first, signal.SIGKILL)
-            checks.that("no watch for a worker's channel: it is told", is_troubled(made),
-                        "in the log", made.log_text()[-300:])
-            job = http.submit("square", 3).json
-            check_idle(checks, "… meanwhile", [made.pid])
-        checks.equal("with watches again the job runs", finished(http, job).get("result"), 9)
+    for end in ("lido.socket", "lido.pipe"):
+        with service(library, "--processes", 1) as made, made.connection() as http:
+            first = wait_until(lambda: ready_workers(http, 1), 5)[0]["pid"]
+            with refused(made, end):
+                made.signal_worker(first, signal.SIGKILL)
+                checks.that(f"no watch for a worker's channel ({end}): it is told",
+                            is_troubled(made), "in the log", made.log_text()[-300:])
+                job = http.submit("square", 3).json
+                check_idle(checks, "… meanwhile", [made.pid])
+            checks.equal("with watches again the job runs", finished(http, job).get("result"), 9)
 
 
 def setup_in_the_fork_server(checks, library):

@@ -96,6 +96,18 @@ struct ChannelTableTests {
     #expect(channel.isWatchedForWriting && watches.writable == [3: true])
   }
 
+  @Test func `what is not watched any more is not watched for writing`() throws {
+    let table = watches.table()
+    let channel = Channel(PoolWorkerID(generation: 0, index: 0), socket: 3)
+    table.watch(channel, forWriting: true)
+    #expect(!channel.isWatchedForWriting && watches.writable.isEmpty)
+    // Another has the number by now.
+    var other = table
+    try other.watch(3, of: Channel(PoolWorkerID(generation: 1, index: 0), socket: 3))
+    other.watch(channel, forWriting: true)
+    #expect(!channel.isWatchedForWriting && watches.writable == [3: false])
+  }
+
   @Test func `the last that are gone are kept`() throws {
     var state = PoolState(PoolSettings(processes: 1))
     state.begin(at: 0)

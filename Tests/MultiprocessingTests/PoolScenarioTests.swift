@@ -27,6 +27,7 @@ import Testing
     "catch", "catch-outside", "printed-piece", "places", "places-imap", "places-lost",
     "depth", "descriptions", "too-many",
     "first-order", "few-descriptors", "no-thread", "join-in-callback", "terminate-in-callback",
+    "channel-busy", "channel-returning", "channel-idle", "channel-replaced", "channel-held",
     "chaos",
   ]
 

@@ -417,6 +417,36 @@ final class Played {
     #expect(pool.takeActions().count == 1, "the slot is filled again")
   }
 
+  @Test func `the other end of a channel that has ended gives a worker no more time`() {
+    let pool = Played(1)
+    let worker = pool.readyAll()[0]
+    _ = pool.state.assign(1, to: 0, at: pool.time)
+    pool.state.channelEnded(worker, at: pool.time)
+    let due = pool.time + 2_000_000_000
+    pool.time += 1_000_000_000
+    // The call had been claimed, and its answer comes by the end that is open.
+    pool.state.revoked(worker, claimed: 1, at: pool.time)
+    #expect(pool.answer(worker, 1))
+    pool.state.channelEnded(worker, at: pool.time)
+    #expect(pool.state.room(in: 0) == 0)
+    #expect(pool.state.nextDeadline == due)
+  }
+
+  @Test func `a worker that closes its channel before it is ready never is`() {
+    let pool = Played(1)
+    guard case .start(let worker, _)? = pool.takeActions().first else { return }
+    pool.state.channelEnded(worker, at: pool.time)
+    pool.state.started(worker, at: pool.time)
+    pool.state.saidHello(worker, at: pool.time)
+    pool.state.becameReady(worker, at: pool.time)
+    #expect(pool.state.readyWorkers == 0)
+    pool.time += 2_000_000_000
+    pool.state.deadlineReached(at: pool.time)
+    #expect(pool.takeActions() == [.kill(worker: worker)])
+    pool.state.exited(worker, .signalled(9), claimed: 0, at: pool.time)
+    #expect(pool.state.startTrouble?.contains("closed its channel before it was ready") == true)
+  }
+
   @Test func `a worker that dies after its channel has ended is not blamed for it`() {
     let pool = Played(1)
     let worker = pool.readyAll()[0]

@@ -12,7 +12,8 @@ import Testing
     "group-dies", "chaos", "closed-stdio", "end", "hello-first", "signalled-at-once",
     "stopped-for-a-while", "stopped-for-good", "stopped-at-the-end", "strays-apart", "stray-chain",
     "stray-late",
-    "leftover", "refused-while-waiting",
+    "leftover", "refused-while-waiting", "channel-busy", "channel-returning", "channel-idle",
+    "channel-full", "channel-replaced", "channel-held", "no-room-above-standard",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

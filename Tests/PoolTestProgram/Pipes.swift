@@ -25,6 +25,12 @@ final class NamedPipe {
     return count
   }
 
+  /// Whether nothing was written that was not read.
+  var isEmpty: Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, 0) == 0
+  }
+
   /// The next line, which must come within ten seconds.
   func line(_ number: Int = #line) -> String {
     var line = ""

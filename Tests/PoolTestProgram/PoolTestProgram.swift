@@ -35,6 +35,7 @@ enum PoolTestProgram {
     .merging(StreamScenarios.all) { first, _ in first }
     .merging(LifeScenarios.all) { first, _ in first }
     .merging(FailureScenarios.all) { first, _ in first }
+    .merging(ChannelScenarios.all) { first, _ in first }
     .merging(NamesakeScenarios.all) { first, _ in first }
     .merging(CatchScenarios.all) { first, _ in first }
     .merging(PrintScenarios.all) { first, _ in first }

@@ -148,4 +148,5 @@ enum Tasks {
       deadly,
     ] + inherited + NamesakeScenarios.registered + CatchScenarios.registered
     + PrintScenarios.registered + TextScenarios.registered + OpenScenarios.registered
+    + ChannelScenarios.registered
 }

@@ -164,7 +164,7 @@ enum CallScenarios {
     workers.startMethod = .spawn
     let driver = try PoolDriver(forkServer, workers: workers)
     check(driver.result("square", "[12]"), equals: "144")
-    check(driver.result("descriptors"), equals: "[0,1,2,3]")
+    check(driver.result("descriptors"), equals: "[0,1,2,3,60]")
     check(
       driver.ending(of: driver.call("leave", "[4]")),
       equals: .lost(.exited(4), started: true, reason: nil))

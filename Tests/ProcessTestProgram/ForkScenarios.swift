@@ -201,7 +201,7 @@ enum ForkScenarios {
     driver.waitReady(2)
     check(forkServer.process != first, "it is the same fork server")
     check(driver.result("square", "[6]"), equals: "36")
-    check(driver.result("descriptors"), equals: "[0,1,2,3]")
+    check(driver.result("descriptors"), equals: "[0,1,2,3,60]")
     check(
       driver.ending(of: driver.call("leave", "[2]")),
       equals: .lost(.exited(2), started: true, reason: nil))

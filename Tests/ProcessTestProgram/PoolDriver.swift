@@ -115,6 +115,9 @@ final class PoolDriver {
     run(until: "the end", line: line) { isEnded }
   }
 
+  /// How many descriptors the pool has watched.
+  var watchCount: Int { watched.count }
+
   func slot(of call: UInt64) -> Int? { slots[call]?.slot }
 
   private func turn(until deadline: UInt64, at time: UInt64) {

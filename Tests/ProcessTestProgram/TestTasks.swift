@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What the workers of the scenarios can do.
 enum TestTasks {
@@ -65,7 +66,12 @@ enum TestTasks {
   }
   static let garbage = TaskDefinition<NoArgument, NoResult>("garbage") { _ in
     let bytes: [UInt8] = [255, 255, 255, 255, 1, 2, 3]
-    _ = write(Bootstrap.channelDescriptor, bytes, bytes.count)
+    _ = write(ChannelDeed.answers, bytes, bytes.count)
+    while true { pause() }
+  }
+  /// Writes where its calls come from.
+  static let backward = TaskDefinition<NoArgument, NoResult>("backward") { _ in
+    _ = write(ChannelDeed.calls, [1, 2, 3] as [UInt8], 3)
     while true { pause() }
   }
   /// Answers a call that nobody asked for: a well-formed frame, and a lie.
@@ -73,7 +79,7 @@ enum TestTasks {
     let frame: [UInt8] = [
       15, 0, 0, 0, 4, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UInt8(ascii: "1"),
     ]
-    _ = write(Bootstrap.channelDescriptor, frame, frame.count)
+    _ = write(ChannelDeed.answers, frame, frame.count)
     while true { pause() }
   }
   /// Starts a process in a session of its own, says so in the file `path`, and never ends.
@@ -94,12 +100,13 @@ enum TestTasks {
   }
   static let cold = TaskDefinition<NoArgument, NoResult>("cold") { _ in throw Refusal() }
 
-  static let all: [AnyTask] = [
-    square.erased, echo.erased, digits.erased, sum.erased, point.erased, ratio.erased,
-    nothing.erased, refuse.erased, text.erased, process.erased, descriptors.erased, warmed.erased,
-    die.erased, leave.erased, wait.erased, stubborn.erased, hold.erased, garbage.erased, lie.erased,
-    orphan.erased, leaveOrphan.erased,
-  ]
+  static let all: [AnyTask] =
+    [
+      square.erased, echo.erased, digits.erased, sum.erased, point.erased, ratio.erased,
+      nothing.erased, refuse.erased, text.erased, process.erased, descriptors.erased, warmed.erased,
+      die.erased, leave.erased, wait.erased, stubborn.erased, hold.erased, garbage.erased,
+      lie.erased, backward.erased, orphan.erased, leaveOrphan.erased,
+    ] + ChannelScenarios.tasks
 
   static func startGrandchild() -> Int32 {
     var process: Int32 = 0

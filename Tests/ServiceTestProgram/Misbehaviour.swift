@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// Workers that do what no worker of ours does. A worker runs other people's code, and that code
 /// can reach the channel; so here it does.
@@ -9,9 +10,6 @@ enum Misbehaviour {
   static let tasks: [AnyTask] = [
     misbehave.erased, stubborn.erased, badText.erased, text.erased, raise.erased,
   ]
-
-  /// Where a worker's channel is.
-  static let channel = Bootstrap.channelDescriptor
 
   /// What to do, and the number of a call, which not everything needs.
   struct Wish: Codable, Sendable {
@@ -78,11 +76,12 @@ enum Misbehaviour {
   }
 
   /// Writes until it is done, or nobody takes it.
-  static func say(_ bytes: [UInt8], to descriptor: Int32 = channel) {
+  static func say(_ bytes: [UInt8]) {
+    let answers = ChannelDeed.answers
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes {
-        send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+        write(answers, $0.baseAddress! + sent, bytes.count - sent)
       }
       guard count > 0 else { return }
       sent += count
@@ -93,6 +92,7 @@ enum Misbehaviour {
 
   /// Does what `wish` says. Returns whether the task goes on to return.
   static func act(_ wish: Wish) -> Bool {
+    if let returns = reachForChannel(wish.how) { return returns }
     switch wish.how {
     case "random": say((0..<4096).map { _ in UInt8.random(in: 128...255) })
     case "endless": sayWithoutEnd()
@@ -118,7 +118,6 @@ enum Misbehaviour {
     case "twice":
       say(answer(wish.call, Array("1".utf8)))
       return true
-    case "close": close(channel)
     case "deaf":
       stopReading(wish.call)
       return true
@@ -130,21 +129,39 @@ enum Misbehaviour {
     return false
   }
 
+  /// A `ChannelDeed`, after which the task goes on; or `and return: ` and one; or `at a signal: `
+  /// and one, when it has returned; or that nothing is left of the channel but its numbers, which
+  /// are those of the file `E2E_FILE`. Returns whether the task returns; nil for other words.
+  private static func reachForChannel(_ how: String) -> Bool? {
+    let words = how.split(separator: ": ", maxSplits: 1).map(String.init)
+    guard let deed = words.last.flatMap(ChannelDeed.init(rawValue:)) else {
+      guard how == "replace all", let path = getenv("E2E_FILE") else { return nil }
+      ChannelDeed.replaceAll(by: String(cString: path))
+      return true
+    }
+    switch words[0] {
+    case "at a signal": deed.performAtSignal()
+    default: deed.perform()
+    }
+    return words.count > 1
+  }
+
   /// A frame of the greatest length, a byte at a time at first, and never all of it.
   private static func sayWithoutEnd() {
     say(bytes(of: UInt32(8 << 20)) + [returned])
     for _ in 0..<1_000 { say([49]) }
     let piece = [UInt8](repeating: 49, count: 1 << 20)
-    while send(channel, piece, piece.count, Int32(MSG_NOSIGNAL)) > 0 {}
+    while write(ChannelDeed.answers, piece, piece.count) > 0 {}
   }
 
   /// Answers, and from then on reads a socket that nobody writes to, while the channel stays open.
   private static func stopReading(_ call: UInt64) {
-    _ = dup(channel)
+    let calls = ChannelDeed.calls
+    _ = dup(calls)
     say(answer(call, Array("1".utf8)))
     var ends: [Int32] = [0, 0]
     _ = socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
-    _ = dup2(ends[0], channel)
+    _ = dup2(ends[0], calls)
   }
 
   /// Scribbles over the page that it shares with the server.

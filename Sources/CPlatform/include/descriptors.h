@@ -30,7 +30,8 @@ int lido_socket_pair(int type, int ends[2]);
 
 // Makes a pipe between this process and one that it starts. `*ours` is the end that writes if
 // `writes`, else the one that reads, and does not wait; `*theirs`, the other one, does, as programs
-// expect it. Both are close-on-exec. Returns 0, or -1 with errno.
+// expect it. Both are close-on-exec and above the standard descriptors. Returns 0, or -1 with
+// errno.
 int lido_make_pipe(int writes, int *ours, int *theirs);
 
 // Sends one message with descriptors attached (SCM_RIGHTS). Never raises SIGPIPE, never waits.

@@ -2,7 +2,7 @@
 protocol PoolChannel: AnyObject {
   /// The worker, by its place in the pool.
   var worker: PoolWorkerID { get }
-  /// Our end of the channel; open as long as this object is.
+  /// Our end of what the worker reads; open as long as this object is.
   var socket: Int32 { get }
   /// When the worker was asked for, in nanoseconds of the owner's monotonic clock.
   var startedAt: UInt64 { get }
@@ -98,8 +98,9 @@ struct ChannelTable<Channel: PoolChannel> {
   }
 
   /// Watches for the socket's taking more, or no longer. Only where that is a change: it is not for
-  /// every write.
+  /// every write. One that is not watched any more is not watched again: nobody would end that.
   func watch(_ channel: Channel, forWriting isWaiting: Bool) {
+    guard self[descriptor: channel.socket] === channel else { return }
     // A watch that there is can be changed.
     if (try? watch(channel.socket, isWaiting)) != nil { channel.isWatchedForWriting = isWaiting }
   }

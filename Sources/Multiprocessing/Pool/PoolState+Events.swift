@@ -5,7 +5,7 @@ internal import DequeModule
 extension PoolState {
   /// The process of `worker` runs.
   public mutating func started(_ worker: PoolWorkerID, at now: UInt64) {
-    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    guard let index = placeOfStarting(worker) else { return }
     // The hello comes by another socket than the news of the start, and may have been first.
     if workers[index]!.hasSaidHello && settings.hasInitializer { return }
     workers[index]!.deadline = now + settings.helloMax
@@ -31,7 +31,7 @@ extension PoolState {
 
   /// `worker` speaks our protocol and runs its initializer now, if it has one.
   public mutating func saidHello(_ worker: PoolWorkerID, at now: UInt64) {
-    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    guard let index = placeOfStarting(worker) else { return }
     workers[index]!.hasSaidHello = true
     guard settings.hasInitializer else { return }
     workers[index]!.deadline = settings.initializerMax.map { now + $0 }
@@ -39,7 +39,7 @@ extension PoolState {
 
   /// `worker` takes calls.
   public mutating func becameReady(_ worker: PoolWorkerID, at now: UInt64) {
-    guard let index = place(of: worker), workers[index]!.phase == .starting else { return }
+    guard let index = placeOfStarting(worker) else { return }
     failuresInARow = 0
     failedStartsInARow = 0
     startTrouble = nil
@@ -104,9 +104,12 @@ extension PoolState {
   }
 
   /// The channel of `worker` has ended. Its process is about to, or else cannot be reached any more
-  /// and is killed. Its slot gets no more calls, and what it has not claimed comes back at once.
+  /// and is killed. Its slot gets no more calls, and what it has not claimed comes back at once. To
+  /// be told of that again, as of another end, gives it no more time.
   public mutating func channelEnded(_ worker: PoolWorkerID, at now: UInt64) {
-    guard let index = place(of: worker), workers[index]!.phase <= .leaving else { return }
+    guard let index = place(of: worker), workers[index]!.phase <= .leaving,
+      !workers[index]!.hasHungUp
+    else { return }
     workers[index]!.hasHungUp = true
     workers[index]!.deadline = now + settings.hangUpMax
     if settings.hasClaims && !workers[index]!.inFlight.isEmpty { revoke(index) }

@@ -103,6 +103,14 @@ extension PoolState {
     return index < workers.count && workers[index]?.id == worker ? index : nil
   }
 
+  /// Where `worker` is, if it may still become ready: one that has closed its channel will not.
+  func placeOfStarting(_ worker: PoolWorkerID) -> Int? {
+    guard let index = place(of: worker), workers[index]!.phase == .starting,
+      !workers[index]!.hasHungUp
+    else { return nil }
+    return index
+  }
+
   /// Drops a worker whose process is gone. Returns its slot.
   mutating func forget(_ index: Int) -> Int {
     let worker = workers[index]!

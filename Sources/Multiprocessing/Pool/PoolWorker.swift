@@ -44,7 +44,8 @@ struct PoolWorker: Equatable {
   /// Why the pool ends it, for those who lose a call by it.
   var reason: String?
   var hasSaidHello = false
-  /// Whether its channel has ended: it can neither be given calls nor answer them.
+  /// Whether its channel has ended: it cannot be given calls. It may answer those that it has
+  /// claimed, where that is another end.
   var hasHungUp = false
   /// Whether it is known to have claimed the first call in flight.
   var isHeadClaimed = false

@@ -1,11 +1,17 @@
 import CPlatform
 import Glibc
 
-/// The server's end of one worker: its socket, its claims, and what is under way between them.
+/// The server's end of one worker: its channel, its claims, and what is under way between them.
+///
+/// Calls go out by a socket, which raises no SIGPIPE in a program that has a pool. Answers come by
+/// a pipe: many small ones, each written on its own, lie there in one piece, where a socket keeps a
+/// buffer for each. The end of either is the end of both.
 final class WorkerChannel: PoolChannel {
   let worker: PoolWorkerID
   let slot: Int
   let socket: Int32
+  /// The end of the pipe that reads, and does not wait.
+  let answers: Int32
   let claims: OpaquePointer
   let startedAt: UInt64
   var token: ProcessToken?
@@ -16,8 +22,11 @@ final class WorkerChannel: PoolChannel {
   /// Whether it is on the pool's list of those to flush.
   var isDirty = false
   var isWatchedForWriting = false
-  /// The worker's end is closed; there is nothing more to read or to watch.
+  /// The worker's end of the pipe is closed, or it is not to be trusted; there is nothing more to
+  /// read or to watch.
   var isEnded = false
+  /// Nothing more is written: what there would be is thrown away.
+  private var isDeaf = false
   /// The fork server was lost before it told that the process runs: only the end of the channel
   /// will tell that it does not.
   var isOrphaned = false
@@ -35,19 +44,21 @@ final class WorkerChannel: PoolChannel {
   }
 
   init(
-    worker: PoolWorkerID, slot: Int, socket: Int32, claims: OpaquePointer, startedAt: UInt64,
-    frameBytesMax: Int
+    worker: PoolWorkerID, slot: Int, socket: Int32, answers: Int32, claims: OpaquePointer,
+    startedAt: UInt64, frameBytesMax: Int
   ) {
     input = FrameInput(bytesMax: frameBytesMax)
     self.worker = worker
     self.slot = slot
     self.socket = socket
+    self.answers = answers
     self.claims = claims
     self.startedAt = startedAt
   }
 
   deinit {
     close(socket)
+    close(answers)
     lido_claims_unmap(claims)
   }
 
@@ -99,8 +110,15 @@ final class WorkerChannel: PoolChannel {
     output.endFrame(output.beginFrame(.stop))
   }
 
+  /// Nothing more is written from here on. The worker finds the end behind what it has not read.
+  func endWriting() {
+    isDeaf = true
+    shutdown(socket, Int32(SHUT_RDWR))
+  }
+
   /// Writes what the socket takes, in one call. Returns whether all of it is gone.
   func flush() -> Bool {
+    if isDeaf { return forgetOutput() }
     let count = output.withUnsafeBytes { bytes in
       let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
       return send(
@@ -108,12 +126,16 @@ final class WorkerChannel: PoolChannel {
     }
     if count < 0 {
       if errno == EAGAIN || errno == EINTR || errno == ENOBUFS { return false }
-      // The worker is gone, and its exit will say what becomes of its calls.
-      sent = output.count
-    } else {
-      sent += count
+      // The worker is gone, or will not read: what waits for the socket's end is told of it.
+      endWriting()
+      return forgetOutput()
     }
-    guard sent == output.count else { return false }
+    sent += count
+    return sent == output.count && forgetOutput()
+  }
+
+  /// Nothing of the output is to be written any more, which is true.
+  private func forgetOutput() -> Bool {
     output.removeAll(keepingCapacity: output.count <= 1 << 18)
     sent = 0
     return true

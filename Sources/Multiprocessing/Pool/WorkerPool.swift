@@ -129,8 +129,12 @@ public final class WorkerPool {
     _ descriptor: Int32, readable: Bool, writable: Bool, at now: UInt64
   ) -> Bool {
     guard let channel = channels[descriptor: descriptor] else { return false }
-    if writable { flush(channel) }
-    if readable { _ = read(channel, at: now) }
+    if descriptor == channel.socket {
+      if readable { lookForEnd(of: channel, at: now) }
+      if writable { flush(channel) }
+    } else if readable {
+      _ = read(channel, at: now)
+    }
     if !state.actions.isEmpty { perform(at: now) }
     return true
   }
@@ -217,17 +221,15 @@ public final class WorkerPool {
 
   private func startWorker(_ worker: PoolWorkerID, slot: Int, at now: UInt64) {
     do throws(StartFailure) {
-      let (channel, theirs, page) = try openChannel(worker, slot: slot, at: now)
-      defer {
-        Glibc.close(theirs)
-        Glibc.close(page)
-      }
+      let (channel, theirs) = try openChannel(worker, slot: slot, at: now)
+      defer { theirs.close() }
       var specification = ProcessSpecification(
         settings.startMethod == .spawn
           ? Bootstrap.spawned("worker") : .fork(EntryPoint(code: EntryPoint.worker)))
       specification.descriptors = [
-        .init(theirs, as: Bootstrap.channelDescriptor),
-        .init(page, as: Bootstrap.claimsDescriptor),
+        .init(theirs.socket, as: Bootstrap.channelDescriptor),
+        .init(theirs.page, as: Bootstrap.claimsDescriptor),
+        .init(theirs.answers, as: Bootstrap.answersDescriptor),
       ]
       if let owner = settings.owner {
         specification.descriptors.append(
@@ -239,10 +241,12 @@ public final class WorkerPool {
       }
       specification.nice = settings.nice
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
-      try channels.watch(channel.socket, of: channel)
       do throws(StartFailure) {
+        try channels.watch(channel.answers, of: channel)
+        try channels.watch(channel.socket, of: channel)
         channels.insert(channel, as: try forkServer.startProcess(specification))
       } catch {
+        channels.unwatch(channel.answers)
         channels.unwatch(channel.socket)
         throw error
       }
@@ -253,24 +257,39 @@ public final class WorkerPool {
     }
   }
 
-  /// A socket pair and a page of claims; the worker's ends are the caller's to close.
+  /// The worker's ends of a channel.
+  private struct WorkerEnds {
+    var socket: Int32 = -1
+    var answers: Int32 = -1
+    var page: Int32 = -1
+
+    func close() {
+      for end in [socket, answers, page] where end >= 0 { Glibc.close(end) }
+    }
+  }
+
+  /// A socket pair, a pipe and a page of claims; the worker's ends are the caller's to close.
   private func openChannel(
     _ worker: PoolWorkerID, slot: Int, at now: UInt64
-  ) throws(StartFailure) -> (WorkerChannel, theirs: Int32, page: Int32) {
-    var ends: [Int32] = [-1, -1]
-    guard lido_socket_pair(Int32(SOCK_STREAM.rawValue), &ends) == 0 else {
-      throw StartFailure(stage: .descriptors, errorNumber: errno)
+  ) throws(StartFailure) -> (WorkerChannel, WorkerEnds) {
+    var theirs = WorkerEnds()
+    var sockets: [Int32] = [-1, -1]
+    var answers: Int32 = -1
+    if lido_socket_pair(Int32(SOCK_STREAM.rawValue), &sockets) == 0 {
+      theirs.socket = sockets[1]
+      if lido_make_pipe(0, &answers, &theirs.answers) == 0,
+        let claims = lido_claims_create(&theirs.page)
+      {
+        let channel = WorkerChannel(
+          worker: worker, slot: slot, socket: sockets[0], answers: answers, claims: claims,
+          startedAt: now, frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
+        return (channel, theirs)
+      }
     }
-    var page: Int32 = -1
-    guard let claims = lido_claims_create(&page) else {
-      let number = errno
-      for end in ends { Glibc.close(end) }
-      throw StartFailure(stage: .descriptors, errorNumber: number)
-    }
-    let channel = WorkerChannel(
-      worker: worker, slot: slot, socket: ends[0], claims: claims, startedAt: now,
-      frameBytesMax: settings.resultBytesMax + Frame.overheadBytesMax)
-    return (channel, ends[1], page)
+    let number = errno
+    for end in [sockets[0], answers] where end >= 0 { Glibc.close(end) }
+    theirs.close()
+    throw StartFailure(stage: .descriptors, errorNumber: number)
   }
 
   /// Forgets a channel; it closes with the last reference.
@@ -281,7 +300,15 @@ public final class WorkerPool {
 
   private func endReading(_ channel: WorkerChannel) {
     channel.isEnded = true
+    channels.unwatch(channel.answers)
+    endWriting(channel)
+  }
+
+  /// Nothing more goes to the worker, which hears of that when it has nothing more to do.
+  private func endWriting(_ channel: WorkerChannel) {
     channels.unwatch(channel.socket)
+    channel.isWatchedForWriting = false
+    channel.endWriting()
   }
 
   /// The process behind a channel is gone, and all that it had written has been read.
@@ -298,25 +325,46 @@ public final class WorkerPool {
   // MARK: Writing and reading
 
   private func flush(_ channel: WorkerChannel) {
-    guard !channel.isEnded, !channel.output.isEmpty else { return }
+    guard !channel.output.isEmpty else { return }
     let isWaiting = !channel.flush()
     if isWaiting != channel.isWatchedForWriting { channels.watch(channel, forWriting: isWaiting) }
+  }
+
+  /// Nothing is to come from the socket but its end, by which the worker is as good as gone: no
+  /// call would reach it. It may still answer the one that it runs.
+  private func lookForEnd(of channel: WorkerChannel, at now: UInt64) {
+    var byte: UInt8 = 0
+    let count = recv(channel.socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
+    if count > 0 {
+      endReading(channel)
+      let fault = "the worker broke the protocol: it wrote where its calls come from"
+      return state.misbehaved(channel.worker, reason: fault, at: now)
+    }
+    endWriting(channel)
+    // What it had answered before counts; it may be the end of the pipe, too.
+    while !channel.isEnded, read(channel, at: now) {}
+    if !channel.isEnded { hungUp(channel, at: now) }
+  }
+
+  /// One of the two ends of the worker is closed: its socket's, or its pipe's.
+  private func hungUp(_ channel: WorkerChannel, at now: UInt64) {
+    if channel.isOrphaned {
+      conclude(channel, .unknown, at: now)
+    } else {
+      state.channelEnded(channel.worker, at: now)
+    }
   }
 
   /// Reads once. Returns whether there may be more.
   private func read(_ channel: WorkerChannel, at now: UInt64) -> Bool {
     guard !channel.isEnded else { return false }
-    let count = recv(
-      channel.socket, readBuffer.baseAddress, readBuffer.count, Int32(MSG_DONTWAIT))
+    let count = Glibc.read(channel.answers, readBuffer.baseAddress, readBuffer.count)
     if count < 0 && errno == EINTR { return true }
     if count < 0 && errno == EAGAIN { return false }
     guard count > 0 else {
       endReading(channel)
-      if channel.isOrphaned {
-        conclude(channel, .unknown, at: now)
-      } else {
-        state.channelEnded(channel.worker, at: now)
-      }
+      hungUp(channel, at: now)
       return false
     }
     let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])

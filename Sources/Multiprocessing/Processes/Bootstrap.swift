@@ -7,15 +7,18 @@ public enum Bootstrap {
   /// `forkserver:<descriptor>`, `worker:<descriptor>` or `process:<descriptor>`.
   static let variable = "LIDO_BOOT"
 
-  /// The descriptor under which a worker gets its channel, as all that follow unless it has what
-  /// its fork server had open: `EntryPoint.number` tells.
+  /// The descriptor under which a worker gets the socket by which its calls come; as all that
+  /// follow, unless it has what its fork server had open: `EntryPoint.number` tells.
   public static let channelDescriptor: Int32 = 3
   /// The descriptor under which a Swift worker gets its page of claims.
   static let claimsDescriptor: Int32 = 4
+  /// The descriptor under which a Swift worker gets the pipe by which its answers go; `AnswerPipe`
+  /// moves it.
+  static let answersDescriptor: Int32 = 5
   /// The descriptor under which a program's worker gets the sentinel of its pool's owner.
-  static let parentDescriptor: Int32 = 5
+  static let parentDescriptor: Int32 = 6
   /// The first of those that come with the argument of a worker's initializer.
-  static let firstInitializerDescriptor: Int32 = 6
+  static let firstInitializerDescriptor: Int32 = 7
 
   /// To be the first statement of a synchronous `main`. Returns at once in a process that was
   /// started by anyone else. In one that was executed to be the fork server or a spawned worker it

@@ -1,5 +1,5 @@
-// The channel between the server and a Swift worker: a stream socket that carries frames,
-// all numbers little-endian:
+// The channel between the server and a Swift worker: a stream socket for what goes to the worker,
+// and a pipe for what comes from it. Both carry frames, all numbers little-endian:
 //
 //     u32 length of what follows | u8 kind | u64 call | payload
 //

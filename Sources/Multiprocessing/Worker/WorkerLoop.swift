@@ -2,8 +2,8 @@ import CPlatform
 import Glibc
 import JSON
 
-/// What a Swift worker does all its life: reads calls from its channel, runs them one after the
-/// other, answers in that order.
+/// What a Swift worker does all its life: reads calls from its channel, a socket, runs them one
+/// after the other, answers in that order, by a pipe.
 ///
 /// Each answer is written before the next call starts. That is one system call per call, and it
 /// keeps both promises that matter: no result waits behind a call that may take for ever, and
@@ -12,6 +12,7 @@ public struct WorkerLoop {
   private let tasks: TaskRegistry
   private let entry: EntryPoint
   private let channel: Int32
+  private let answers: AnswerPipe
   private let claims: OpaquePointer
   private var output: [UInt8] = []
   private var result = JSONWriter()
@@ -26,6 +27,7 @@ public struct WorkerLoop {
   /// server.
   public static func run(tasks: TaskRegistry, as entry: EntryPoint) -> Never {
     let channel = entry.number(Bootstrap.channelDescriptor)
+    let answers = AnswerPipe(taking: entry.number(Bootstrap.answersDescriptor))
     let page = entry.number(Bootstrap.claimsDescriptor)
     // They are not for what a task may start.
     for descriptor in [channel, page] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
@@ -37,15 +39,20 @@ public struct WorkerLoop {
     Bootstrap.name("lido-worker")
     // What a task prints is its log: whole lines at once, none lost when it dies.
     lido_buffer_stdout_by_line()
-    var loop = WorkerLoop(tasks: tasks, entry: entry, channel: channel, claims: claims)
+    var loop = WorkerLoop(
+      tasks: tasks, entry: entry, channel: channel, answers: answers, claims: claims)
     loop.sayHello()
     loop.serve()
   }
 
-  private init(tasks: TaskRegistry, entry: EntryPoint, channel: Int32, claims: OpaquePointer) {
+  private init(
+    tasks: TaskRegistry, entry: EntryPoint, channel: Int32, answers: AnswerPipe,
+    claims: OpaquePointer
+  ) {
     self.tasks = tasks
     self.entry = entry
     self.channel = channel
+    self.answers = answers
     self.claims = claims
   }
 
@@ -54,11 +61,7 @@ public struct WorkerLoop {
     var input = FrameInput()
     let size = 256 << 10
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 16)
-    var readable = pollfd(fd: channel, events: Int16(POLLIN), revents: 0)
     while true {
-      // Who waits in `recv` is woken, in vain, whenever the server reads an answer, as that makes
-      // room to write; and it is the server that takes the time to wake it.
-      _ = poll(&readable, 1, -1)
       let count = recv(channel, buffer.baseAddress, size, 0)
       if count < 0 && errno == EINTR { continue }
       guard count > 0 else { Self.leave() }  // The server is gone.
@@ -264,16 +267,8 @@ public struct WorkerLoop {
   /// process.
   private mutating func flush() {
     lido_flush_stdout()
-    output.withUnsafeBytes { bytes in
-      var sent = 0
-      while sent < bytes.count {
-        let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
-        let count = send(channel, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
-        if count < 0 && errno == EINTR { continue }
-        guard count >= 0 else { Self.leave() }  // The server is gone.
-        sent += count
-      }
-    }
+    let isSent = output.withUnsafeBytes { answers.write($0) }
+    guard isSent else { Self.leave() }  // The server is gone, or a task has closed the pipe.
     output.removeAll(keepingCapacity: output.count <= 1 << 20)
   }
 
