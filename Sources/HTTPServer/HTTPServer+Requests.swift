@@ -286,7 +286,7 @@ extension HTTPServer {
   /// The owner resumed, or the server answers in its place.
   func settle(_ connection: Connection, with response: consuming HTTPResponse) {
     forget(connection)
-    connection.response = response
+    connection.response = consume response
     guard connection.stage != .acting else { return }
     connection.stage = .settled
     settled.append(connection)

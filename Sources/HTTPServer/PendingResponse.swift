@@ -59,7 +59,7 @@ public final class PendingResponse {
     state = .resumed
     self.connection = nil
     onAbandoned = nil
-    connection.server.settle(connection, with: response)
+    connection.server.settle(connection, with: consume response)
   }
 
   /// Nothing is owed any more: answered by the server itself.

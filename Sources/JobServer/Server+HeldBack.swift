@@ -119,9 +119,11 @@ extension Server {
   }
 
   /// Answers a client that waits already, with what memory says now of a job.
-  func tell(_ response: HTTPResponse, of number: JobNumber, to client: PendingResponse) {
+  func tell(
+    _ response: consuming HTTPResponse, of number: JobNumber, to client: PendingResponse
+  ) {
     if isDurable(number) {
-      client.resume(with: response)
+      client.resume(with: consume response)
     } else if engine.isWritable {
       hold(response, for: client)
     } else {
