@@ -27,12 +27,13 @@ import Testing
   @Test(
     arguments: [
       0, 1, 999, 1_000, -1, -1_000, -1_001, 1_795_231_151_042, 1_709_251_199_999,
-      253_402_300_799_999, 253_402_300_800_000, -62_167_219_200_000, -62_167_219_200_001, .max, .min,
+      253_402_300_799_999, 253_402_300_800_000, -62_167_219_200_000, -62_167_219_200_001, .max,
+      .min,
     ] as [Timestamp])
   func `a moment is written near another as it is alone`(other: Timestamp) {
     let second = RFC3339.Second(of: other)
-    for distance in [0, 1, 9, 10, 99, 100, 999, 1_000, -1, -999, -1_000, 86_400_000] as [Timestamp]
-    {
+    let distances: [Timestamp] = [0, 1, 9, 10, 99, 100, 999, 1_000, -1, -999, -1_000, 86_400_000]
+    for distance in distances {
       let (timestamp, isOutside) = other.addingReportingOverflow(distance)
       if isOutside { continue }
       let text = String(unsafeUninitializedCapacity: RFC3339.length) { buffer in
