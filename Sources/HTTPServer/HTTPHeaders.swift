@@ -41,7 +41,11 @@ public struct HTTPHeaders: Sendable {
     return values
   }
 
-  /// Calls `body` with each name and value, NUL-terminated and valid during the call.
+  /// How many bytes names and values have, with two for each header.
+  var byteCount: Int { bytes.count }
+
+  /// Calls `body` with each name and value, NUL-terminated and valid during the call; without those
+  /// whose value is empty or holds a control character.
   func forEachCString(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Void) {
     bytes.withUnsafeBytes { bytes in
       guard var place = bytes.baseAddress else { return }
@@ -49,8 +53,10 @@ public struct HTTPHeaders: Sendable {
       while place < end {
         let name = place.assumingMemoryBound(to: CChar.self)
         let value = name + strlen(name) + 1
-        body(name, value)
-        place = UnsafeRawPointer(value + strlen(value) + 1)
+        let count = strlen(value)
+        let text = UnsafeRawBufferPointer(start: value, count: count)
+        if count > 0, text.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) { body(name, value) }
+        place = UnsafeRawPointer(value + count + 1)
       }
     }
   }

@@ -1,6 +1,6 @@
 /// An answer, as a value. `Date`, `Content-Length` and `Connection` are written by the server and
-/// have no place in `headers`. libmicrohttpd leaves a header out whose value is empty or holds CR
-/// or LF, so that an echoed value cannot add headers; a value ends at its first NUL.
+/// have no place in `headers`. A header is left out whose value is empty or holds a control
+/// character, so that an echoed value cannot add headers; a value ends at its first NUL.
 public struct HTTPResponse {
   /// The bytes of an answer.
   public enum Body {

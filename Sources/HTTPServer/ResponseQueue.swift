@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import Glibc
 
 /// Makes libmicrohttpd's response of ours.
 enum ResponseQueue {
@@ -21,8 +22,12 @@ enum ResponseQueue {
     _ response: HTTPResponse, on connection: Connection, allow: String?, isLast: Bool
   ) -> Bool {
     guard let made = make(response, for: connection) else { return false }
-    if let type = response.contentType { add(made, "Content-Type", type) }
-    response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
+    if let type = response.contentType, areLinesJoined {
+      add(made, type, response.headers)
+    } else {
+      if let type = response.contentType { add(made, "Content-Type", type) }
+      response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
+    }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
     add(connection.requestID, to: made)
     if isLast { add(made, "Connection", "close") }
@@ -30,6 +35,28 @@ enum ResponseQueue {
       MHD_queue_response(connection.handle, UInt32(clamping: response.status), made) == .YES
     MHD_destroy_response(made)
     return isQueued
+  }
+
+  /// Whether an answer's headers are given to libmicrohttpd as one.
+  private static let areLinesJoined = mhd_sends_values_as_kept() != 0
+
+  /// Adds the type, and all headers with it.
+  private static func add(_ made: OpaquePointer, _ type: StaticString, _ headers: HTTPHeaders) {
+    // A header takes two bytes more than in `headers`, and has three there at least.
+    let countMax = type.utf8CodeUnitCount + headers.byteCount * 2 + 1
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: countMax) { lines in
+      guard let start = lines.baseAddress, let end = stpcpy(start, type.utf8Start.asCString) else {
+        return
+      }
+      var place = end
+      headers.forEachCString { name, value in
+        (place[0], place[1]) = (1, 1)
+        place = stpcpy(place + 2, name)
+        (place[0], place[1]) = (CChar(UInt8(ascii: ":")), CChar(UInt8(ascii: " ")))
+        place = stpcpy(place + 2, value)
+      }
+      mhd_add_lines(made, "Content-Type", start)
+    }
   }
 
   private static func add(_ requestID: [UInt8], to made: OpaquePointer) {

@@ -184,6 +184,31 @@ import Testing
     #expect(answer.headers["x-e"] == "f")
   }
 
+  /// With a type they go to libmicrohttpd as one, without it one by one.
+  @Test(arguments: ["/headers", "/headers?type"])
+  func `every header is a line of its own, and none has control characters`(
+    target: String
+  ) throws {
+    let route = Route(.get, "/headers", name: "headers") { request, _ in
+      var headers: HTTPHeaders = [
+        "X-A": "b\r\nX-C: d", "X-B": "b\u{1}\u{1}X-C: d", "X-D": "", "X-E": "e: \u{E9} f",
+        "X-F": "\n", "X-G": String(repeating: "g", count: 2_000), "X-H": "h\u{0}X-C: d",
+        "X-I": "\u{7F}",
+      ]
+      headers.add("X-J", "j")
+      let type: StaticString? = request.query.isEmpty ? nil : "text/plain"
+      return .now(HTTPResponse(status: 200, contentType: type, headers: headers))
+    }
+    let harness = try Harness(adjusting: { _ in }, admit: nil, more: [route])
+    let answer = try harness.ask("GET \(target) HTTP/1.1\r\nHost: h\r\n\r\n")
+    let expected = [
+      "x-e": "e: \u{E9} f", "x-g": String(repeating: "g", count: 2_000), "x-h": "h", "x-j": "j",
+    ]
+    #expect(answer.headers.filter { $0.key.hasPrefix("x-") } == expected)
+    #expect(answer.headers["content-type"] == (target == "/headers" ? nil : "text/plain"))
+    #expect(answer.body == "")
+  }
+
   @Test func `HTTP 1_0 needs no Host and is closed after the answer`() throws {
     let harness = try Harness()
     let client = try harness.client()
