@@ -40,8 +40,28 @@ enum ChannelScenarios {
     while true { pause() }
   }
 
+  /// Writes a byte where its calls come from, says in the file `path` that it has, and never ends.
+  static let writeBack = TaskDefinition<Wish, NoResult>("writeBack") { wish in
+    check(send(ChannelDeed.calls, "x", 1, Int32(MSG_NOSIGNAL)), equals: 1)
+    let file = open(wish.path, O_WRONLY)
+    _ = write(file, "written\n", 8)
+    while true { pause() }
+  }
+  /// Writes an urgent byte there, where there is such a thing.
+  static let writeUrgently = TaskDefinition<NoArgument, NoResult>("writeUrgently") { _ in
+    _ = send(ChannelDeed.calls, "x", 1, Int32(MSG_OOB) | Int32(MSG_NOSIGNAL))
+    return NoResult()
+  }
+  /// Makes the pipe one that does not wait.
+  static let waitForNothing = TaskDefinition<NoArgument, NoResult>("waitForNothing") { _ in
+    let pipe = ChannelDeed.answers
+    check(fcntl(pipe, F_SETFL, fcntl(pipe, F_GETFL) | O_NONBLOCK), equals: 0)
+    return NoResult()
+  }
+
   static let tasks: [AnyTask] = [
     andGoOn.erased, andReturn.erased, atSignal.erased, replaceAll.erased, sayAndGoOn.erased,
+    writeBack.erased, writeUrgently.erased, waitForNothing.erased,
   ]
 
   /// What `body` leaves behind: no descriptor, and no watch of one.
@@ -153,6 +173,47 @@ enum ChannelScenarios {
         close(file)
         checkWorks(driver)
       }
+    }
+  }
+
+  /// What it had answered counts, also if that and the fault are noticed together.
+  static func backward(_ forkServer: ForkServer) throws {
+    try withDriver(forkServer) { driver in
+      for _ in 0..<10 {
+        for _ in 0..<20 { check(driver.result("square", "[3]"), equals: "9") }
+        var before: [UInt64] = []
+        let fault = CallScenarios.started(driver) { path in
+          before = (0..<6).map { driver.call("square", "[\($0)]") }
+          return driver.call("writeBack", "[]", "{\"path\":\"\(path)\"}")
+        }
+        guard case .lost(.signalled(SIGKILL), true, let reason?) = driver.ending(of: fault) else {
+          fail("it is not lost")
+        }
+        check(reason.contains("protocol"), reason)
+        for (root, call) in before.enumerated() {
+          check(driver.ending(of: call), equals: .ended(.returned("\(root * root)")))
+        }
+        checkWorks(driver)
+      }
+    }
+  }
+
+  /// It is nobody's, and must not be told of again and again.
+  static func urgent(_ forkServer: ForkServer) throws {
+    try withDriver(forkServer) { driver in
+      check(driver.result("writeUrgently"), equals: "null")
+      let began = clock()
+      check(driver.result("wait", "[300]"), equals: "null")
+      check(clock() - began < 100_000, "\(clock() - began) us of CPU in 300 ms of waiting")
+      checkWorks(driver)
+    }
+  }
+
+  /// An answer that does not fit into the pipe arrives all the same.
+  static func hurried(_ forkServer: ForkServer) throws {
+    try withDriver(forkServer) { driver in
+      check(driver.result("waitForNothing"), equals: "null")
+      for _ in 0..<3 { checkWorks(driver) }
     }
   }
 

@@ -334,16 +334,17 @@ public final class WorkerPool {
   /// call would reach it. It may still answer the one that it runs.
   private func lookForEnd(of channel: WorkerChannel, at now: UInt64) {
     var byte: UInt8 = 0
-    let count = recv(channel.socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    // Taken, as it is of no use: an urgent one that was only looked at would be told of for ever.
+    let count = recv(channel.socket, &byte, 1, Int32(MSG_DONTWAIT))
     if count < 0 && (errno == EAGAIN || errno == EINTR) { return }
-    if count > 0 {
-      endReading(channel)
-      let fault = "the worker broke the protocol: it wrote where its calls come from"
-      return state.misbehaved(channel.worker, reason: fault, at: now)
-    }
     endWriting(channel)
     // What it had answered before counts; it may be the end of the pipe, too.
     while !channel.isEnded, read(channel, at: now) {}
+    if count > 0 {
+      if !channel.isEnded { endReading(channel) }
+      let fault = "the worker broke the protocol: it wrote where its calls come from"
+      return state.misbehaved(channel.worker, reason: fault, at: now)
+    }
     if !channel.isEnded { hungUp(channel, at: now) }
   }
 

@@ -37,14 +37,25 @@ struct AnswerPipe {
   }
 
   /// Writes everything, and waits for the server to take it. Returns false if the pipe is not there
-  /// any more. Without a server, SIGPIPE ends this process, unless a task has changed that.
+  /// any more, and says so on standard error. Without a server, SIGPIPE ends this process, unless a
+  /// task has changed that.
   func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard isOurs else { return false }
+    guard isOurs else {
+      var why = "lido: a task has closed descriptor \(descriptor), by which its worker answers\n"
+      why.withUTF8 { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      return false
+    }
     var sent = 0
     while sent < bytes.count {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
       let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
       if count < 0 && errno == EINTR { continue }
+      if count < 0 && errno == EAGAIN {
+        // A task has changed it. Whatever comes of the wait, the next attempt tells.
+        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&room, 1, -1)
+        continue
+      }
       guard count >= 0 else { return false }
       sent += count
     }
