@@ -31,11 +31,10 @@ static size_t mhd_keep_escaped(void *context, struct MHD_Connection *connection,
   return strlen(text);
 }
 
-/* Whether this is the version whose way to take a request apart is known: it leaves every line
-   where it came in, and writes NUL over what ended it. */
-static inline int mhd_leaves_lines_in_place(void) {
-  return strcmp(MHD_get_version(), "0.9.75") == 0;
-}
+/* Whether this is the version whose ways are known: it leaves every line of a request where it
+   came in, and writes NUL over what ended it; it keeps a copy of a header's value for the response,
+   and sends that as it is. */
+static inline int mhd_is_known(void) { return strcmp(MHD_get_version(), "0.9.75") == 0; }
 
 /* Has libmicrohttpd told of a connection's end which it does not watch: it takes a connection out
    of its epoll instance as it is suspended, and does not put it back while it has no room to read.
@@ -53,12 +52,6 @@ static inline void mhd_watch_again(struct MHD_Daemon *daemon, struct MHD_Connect
 static inline void mhd_hide_query(const char *target) {
   char *mark = target ? strchr(target, '?') : NULL;
   if (mark && mark[1]) mark[1] = 0;
-}
-
-/* Whether this is the version of which it is known that it keeps a copy of a header's value for
-   the response, and sends that as it is. */
-static inline int mhd_sends_values_as_kept(void) {
-  return strcmp(MHD_get_version(), "0.9.75") == 0;
 }
 
 /* Adds a header, and behind its value further lines, name and all, each begun by two bytes 1. A

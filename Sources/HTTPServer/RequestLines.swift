@@ -16,7 +16,7 @@ import Glibc
 /// to the end of the block; whatever is between besides was not told.
 struct RequestLines {
   /// A version of libmicrohttpd that does otherwise is left to its own judgement.
-  static let isKnown = mhd_leaves_lines_in_place() != 0
+  static let isKnown = mhd_is_known() != 0
   private static let crlfCount = 2
 
   private let method: UnsafePointer<UInt8>

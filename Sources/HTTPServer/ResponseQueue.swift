@@ -38,7 +38,7 @@ enum ResponseQueue {
   }
 
   /// Whether an answer's headers are given to libmicrohttpd as one.
-  private static let areLinesJoined = mhd_sends_values_as_kept() != 0
+  private static let areLinesJoined = mhd_is_known() != 0
 
   /// Adds the type, and all headers with it.
   private static func add(_ made: OpaquePointer, _ type: StaticString, _ headers: HTTPHeaders) {

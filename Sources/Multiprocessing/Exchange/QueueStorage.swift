@@ -2,10 +2,7 @@ internal import CPlatform
 import Glibc
 
 /// The memory of a queue, as bytes; see `shared_queue.h` for how it holds out against deaths.
-///
-/// Unchecked, reason: what the pointer leads to is mapped until the last call has ended, and the C
-/// functions may be called by any thread.
-final class QueueStorage: @unchecked Sendable {
+final class QueueStorage: Sendable {
   /// What most items fit into, with their length; it lies on the stack. Larger ones take a second
   /// read and memory of their own.
   private static let bufferBytes = 1024
@@ -16,7 +13,9 @@ final class QueueStorage: @unchecked Sendable {
     var isClosed = false
   }
 
-  private let queue: OpaquePointer
+  // reason: what it leads to is mapped until the last call has ended, and the C functions may be
+  // called with it by any thread.
+  private nonisolated(unsafe) let queue: OpaquePointer
   private let descriptor: Int32
   private let use = Mutex(Use())
 

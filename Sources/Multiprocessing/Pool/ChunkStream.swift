@@ -5,9 +5,7 @@ import Glibc
 ///
 /// The input has a thread of its own. It may wait for whatever it likes, for what becomes of an
 /// earlier result as well, and delays nobody who asks for results.
-///
-/// Unchecked, reason: `pull` need not be Sendable, as nobody but the input's thread calls it.
-final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Sendable {
+final class ChunkStream<Output: Codable & Sendable>: PoolStream {
   /// A chunk of arguments.
   struct Chunk {
     let arguments: [UInt8]
@@ -36,18 +34,13 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
   private let window: Int
   /// Its thread is woken when so many are left of these: not for each one, if there are many.
   private let lowMark: Int
-  /// The next chunk of arguments, encoded; nil: there are no more. Throws what the input does.
-  private let pull: () throws -> Chunk?
-  /// How many items were taken in. Of the thread of the input, as `pull` is.
-  private var itemsTaken = 0
   private let input = Mutex(Input())
   /// Where the thread of the input waits for room.
   private let room = Parker()
   private let arrived = Mutex(Arrived())
 
   init<Argument>(
-    _ core: PoolCore, _ task: TaskDefinition<Argument, Output>, ordered: Bool, window: Int,
-    pull: @escaping () throws -> Chunk?
+    _ core: PoolCore, _ task: TaskDefinition<Argument, Output>, ordered: Bool, window: Int
   ) {
     self.core = core
     job = StreamJob(ordered: ordered)
@@ -56,14 +49,18 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
     coders = task.errorCoders
     self.window = window
     lowMark = window - max(1, window / 4)
-    self.pull = pull
   }
 
   /// Begins to take in as much as there is room for.
-  func begin() throws {
+  ///
+  /// `pull` answers the next chunk of arguments, encoded; nil: there are no more. It throws what the
+  /// input does. It is called by one thread, which is not the caller's.
+  func begin(_ pull: @escaping () throws -> Chunk?) throws {
     try core.openStream(self)
+    // reason: from here on it belongs to the thread of the input.
+    nonisolated(unsafe) let pull = pull
     do throws(SystemCallError) {
-      try core.startInput { [self] in takeIn() }
+      try core.startInput { [self] in takeIn(pull) }
     } catch {
       endInput()
       throw error
@@ -72,11 +69,13 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
 
   // MARK: The input
 
-  private func takeIn() {
+  private func takeIn(_ pull: () throws -> Chunk?) {
+    var itemsTaken = 0
     while waitForRoom() {
       do {
         guard let chunk = try pull() else { return end(nil) }
-        submit(chunk)
+        submit(chunk, after: itemsTaken)
+        itemsTaken += chunk.items
       } catch {
         return end(error)
       }
@@ -97,9 +96,8 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream, @unchecked Send
     }
   }
 
-  private func submit(_ chunk: Chunk) {
+  private func submit(_ chunk: Chunk, after itemsTaken: Int) {
     let items = itemsTaken..<itemsTaken + chunk.items
-    itemsTaken = items.upperBound
     // None if the iterator or the pool went meanwhile.
     guard let number = job.willSubmit(items: chunk.items) else { return }
     do throws(PoolError) {

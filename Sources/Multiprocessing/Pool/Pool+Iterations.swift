@@ -58,15 +58,14 @@ extension Pool {
     }
     let window = (2 * core.processes).addingReportingOverflow(bufferSize)
     let stream = ChunkStream<Output>(
-      core, task, ordered: ordered, window: window.overflow ? .max : window.partialValue
-    ) {
+      core, task, ordered: ordered, window: window.overflow ? .max : window.partialValue)
+    try stream.begin {
       var arguments: [Argument] = []
       while arguments.count < chunkSize, let argument = try next() { arguments.append(argument) }
       if arguments.isEmpty { return nil }
       return ChunkStream.Chunk(
         arguments: try Self.encode(arguments, task), items: arguments.count)
     }
-    try stream.begin()
     return PoolIterator(stream, of: self)
   }
 }

@@ -10,10 +10,7 @@ import Glibc
 /// Belongs to the process that made it, and there to any number of threads. Unlike CPython's it
 /// cannot be inherited from: what would be `run()` is the task's function. Foundation has a
 /// `Process` as well; a file that imports both says `Multiprocessing.Process`.
-public final class Process: @unchecked Sendable {  // reason: what changes is behind `lock`.
-  // `target` may hold a closure that is not Sendable: the thread that starts the process calls it,
-  // once. What changes lies beside `lock`, not in it, and is touched only under that.
-
+public final class Process: Sendable {
   /// Where it is in its life; moves only forward.
   private enum Stage {
     case made
@@ -37,10 +34,11 @@ public final class Process: @unchecked Sendable {  // reason: what changes is be
   let maker: Int32
   /// Guards all that follows.
   private let lock = Mutex(())
-  private var stage = Stage.made
-  /// What it runs; nil once it has been started, so that nothing of it is kept. Its closure need
-  /// not be Sendable: it is called once, by the thread that starts the process.
-  private var target: ProcessTarget?
+  private nonisolated(unsafe) var stage = Stage.made  // reason: touched under `lock` only.
+  /// What it runs; nil once it has been started, so that nothing of it is kept.
+  // reason: touched under `lock` only; and its closure, which need not be Sendable, is called once,
+  // by the thread that starts the process.
+  private nonisolated(unsafe) var target: ProcessTarget?
 
   init(name: String?, daemon: Bool?, context: Context?, target: ProcessTarget) {
     let (identity, count) = ProgramRuntime.makeChild()
