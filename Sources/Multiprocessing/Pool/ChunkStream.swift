@@ -53,8 +53,8 @@ final class ChunkStream<Output: Codable & Sendable>: PoolStream {
 
   /// Begins to take in as much as there is room for.
   ///
-  /// `pull` answers the next chunk of arguments, encoded; nil: there are no more. It throws what the
-  /// input does. It is called by one thread, which is not the caller's.
+  /// `pull` answers the next chunk of arguments, encoded; nil: there are no more. It throws what
+  /// the input does. It is called by one thread, which is not the caller's.
   func begin(_ pull: @escaping () throws -> Chunk?) throws {
     try core.openStream(self)
     // reason: from here on it belongs to the thread of the input.
