@@ -119,7 +119,7 @@ enum Misbehaviour {
       say(answer(wish.call, Array("1".utf8)))
       return true
     case "deaf":
-      stopReading(wish.call)
+      stopReading()
       return true
     case "claims":
       claimEverything()
@@ -154,11 +154,11 @@ enum Misbehaviour {
     while write(ChannelDeed.answers, piece, piece.count) > 0 {}
   }
 
-  /// Answers, and from then on reads a socket that nobody writes to, while the channel stays open.
-  private static func stopReading(_ call: UInt64) {
+  /// From here on its worker, which answers this call by its pipe, reads a socket that nobody writes
+  /// to, while the one of its calls stays open.
+  private static func stopReading() {
     let calls = ChannelDeed.calls
     _ = dup(calls)
-    say(answer(call, Array("1".utf8)))
     var ends: [Int32] = [0, 0]
     _ = socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
     _ = dup2(ends[0], calls)
