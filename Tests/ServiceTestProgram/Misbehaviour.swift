@@ -154,8 +154,8 @@ enum Misbehaviour {
     while write(ChannelDeed.answers, piece, piece.count) > 0 {}
   }
 
-  /// From here on its worker, which answers this call by its pipe, reads a socket that nobody writes
-  /// to, while the one of its calls stays open.
+  /// From here on its worker, which answers this call by its pipe, reads a socket that nobody
+  /// writes to, while the one of its calls stays open.
   private static func stopReading() {
     let calls = ChannelDeed.calls
     _ = dup(calls)
