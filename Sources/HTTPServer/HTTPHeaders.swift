@@ -1,89 +1,78 @@
-import Glibc
-
-/// The headers of an answer, in order, in one buffer as libmicrohttpd takes them: an answer with
-/// five headers costs one allocation for all and no string.
+/// The headers of an answer, in order, in one buffer and with marks for line ends, as
+/// `mhd_add_lines` takes them: an answer with five headers costs one allocation for all, no string,
+/// and one copy more for libmicrohttpd.
 public struct HTTPHeaders: Sendable {
-  /// Names and values in turn, each ended by a NUL.
-  private var bytes: [UInt8] = []
+  /// Lines in turn, as `HeaderBlock` writes them.
+  @usableFromInline var bytes: [UInt8] = []
 
   /// No headers.
   public init() {}
 
-  /// Adds a header. The value ends at its first NUL.
-  public mutating func add(_ name: StaticString, _ value: String) {
-    var value = value
-    value.withUTF8 { add(name, $0) }
-  }
-
-  /// Adds a header whose value is one of the program's own.
-  public mutating func add(_ name: StaticString, _ value: StaticString) {
-    add(name, UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
-  }
-
-  /// Adds a header whose value, with no NUL in it, `write` puts to where `countMax` bytes have
-  /// room; it answers how many it wrote.
-  public mutating func add(
-    _ name: StaticString, atMost countMax: Int, _ write: (UnsafeMutablePointer<UInt8>) -> Int
-  ) {
-    append(name, atMost: countMax) { target in
-      let count = write(target)
-      precondition(0...countMax ~= count, "a header's value is longer than was said")
-      return count
+  /// The headers that `write` adds, whose names and values have at most so many bytes in all, with
+  /// four more for each.
+  @inlinable
+  @inline(__always)
+  public init(atMost countMax: Int, _ write: (inout HeaderBlock) -> Void) {
+    self = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: countMax) { buffer in
+      var block = HeaderBlock(buffer)
+      write(&block)
+      return HTTPHeaders(UnsafeBufferPointer(rebasing: buffer[..<block.count]))
     }
+  }
+
+  /// Made here and not where it is inlined, which would make an array by generic code.
+  @usableFromInline
+  init(_ lines: UnsafeBufferPointer<UInt8>) {
+    bytes = [UInt8](lines)
+  }
+
+  /// Adds a header. The value ends at its first NUL; none is added if it is then empty, or holds a
+  /// control character. (Disfavoured, so that a literal takes the way that looks at nothing.)
+  @_disfavoredOverload
+  public mutating func add(_ name: StaticString, _ value: String) {
+    append(atMost: name.utf8CodeUnitCount + value.utf8.count) { $0.add(name, value) }
+  }
+
+  /// Adds a header whose value is one of the program's own: not empty, and without control
+  /// characters.
+  public mutating func add(_ name: StaticString, _ value: StaticString) {
+    append(atMost: name.utf8CodeUnitCount + value.utf8CodeUnitCount) { $0.add(name, value) }
   }
 
   /// The values of the headers of a name, which is compared as it was written.
   public func values(of name: String) -> [String] {
-    var values: [String] = []
-    forEachCString { candidate, value in
-      if String(cString: candidate) == name { values.append(String(cString: value)) }
-    }
-    return values
+    list.filter { $0.name == name }.map(\.value)
   }
 
-  /// How many bytes names and values have, with two for each header.
+  /// How many bytes `copyLines` writes.
   var byteCount: Int { bytes.count }
 
-  /// Calls `body` with each name and value, NUL-terminated and valid during the call; without those
-  /// whose value is empty or holds a control character.
-  func forEachCString(_ body: (UnsafePointer<CChar>, UnsafePointer<CChar>) -> Void) {
-    bytes.withUnsafeBytes { bytes in
-      guard var place = bytes.baseAddress else { return }
-      let end = place + bytes.count
-      while place < end {
-        let name = place.assumingMemoryBound(to: CChar.self)
-        let value = name + strlen(name) + 1
-        let count = strlen(value)
-        let text = UnsafeRawBufferPointer(start: value, count: count)
-        if count > 0, text.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) { body(name, value) }
-        place = UnsafeRawPointer(value + count + 1)
-      }
+  /// Copies all lines to where `byteCount` bytes have room, each behind two marks.
+  func copyLines(to target: UnsafeMutablePointer<UInt8>) {
+    bytes.withUnsafeBufferPointer { lines in
+      guard let start = lines.baseAddress else { return }
+      target.initialize(from: start, count: lines.count)
     }
   }
 
-  private mutating func add(_ name: StaticString, _ value: UnsafeBufferPointer<UInt8>) {
-    append(name, atMost: value.count) { target in
-      guard let start = value.baseAddress else { return 0 }
-      let end = memccpy(target, start, 0, value.count)
-      return end.map { UnsafeRawPointer($0) - UnsafeRawPointer(target) - 1 } ?? value.count
+  /// Names and values as strings.
+  var list: [(name: String, value: String)] {
+    bytes.split(separator: HeaderBlock.mark).map { line in
+      // A name is a token, so the first colon ends it.
+      let name = line.prefix { $0 != UInt8(ascii: ":") }
+      return (
+        String(decoding: name, as: UTF8.self),
+        String(decoding: line.dropFirst(name.count + 2), as: UTF8.self)
+      )
     }
   }
 
-  /// Appends a name, and a value of at most so many bytes: `body` writes it and answers how many.
-  @inline(__always)
-  private mutating func append(
-    _ name: StaticString, atMost countMax: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int
-  ) {
-    if bytes.isEmpty { bytes.reserveCapacity(192) }
-    let nameCount = name.utf8CodeUnitCount
-    bytes.append(addingCapacity: nameCount + countMax + 2) { span in
-      span.withUnsafeMutableBufferPointer { (buffer, written) in
-        guard let target = buffer.baseAddress else { return }
-        target.initialize(from: name.utf8Start, count: nameCount)
-        target[nameCount] = 0
-        let end = nameCount + 1 + body(target + nameCount + 1)
-        target[end] = 0
-        written = end + 1
+  private mutating func append(atMost countMax: Int, _ write: (inout HeaderBlock) -> Void) {
+    bytes.append(addingCapacity: countMax + HeaderBlock.marksCount) { span in
+      span.withUnsafeMutableBufferPointer { (buffer, count) in
+        var block = HeaderBlock(buffer)
+        write(&block)
+        count = block.count
       }
     }
   }

@@ -42,6 +42,8 @@ public final class HTTPServer {
   /// The moment of the present or last run.
   var now: UInt64 = 0
   var lanes: DeadlineLanes
+  /// What answers have as `Date`.
+  var date = HTTPDate()
   /// The open connections by descriptor, for events and deadlines, which name a descriptor.
   var connections: [Connection?] = []
   /// Settled or lost, and not yet told to libmicrohttpd. May hold one that was answered meanwhile.
@@ -141,14 +143,17 @@ public final class HTTPServer {
   }
 
   /// Does all that is ready, without blocking: answers what was settled, reads requests, calls
-  /// actions. `now` is in nanoseconds of a monotonic clock and never goes back. Not to be called
-  /// from within an action or another closure that this server calls.
-  public func run(at now: UInt64) {
+  /// actions. `now` is in nanoseconds of a monotonic clock and never goes back. `wallSecond` counts
+  /// from 1970 and is what answers have as `Date`; without it, libmicrohttpd asks the system's
+  /// clock for each. Not to be called from within an action or another closure that this server
+  /// calls.
+  public func run(at now: UInt64, wallSecond: Int64? = nil) {
     precondition(!isRunning, "run(at:) is called from within itself")
     guard !isStopped else { return }
     isRunning = true
     defer { isRunning = false }
     self.now = now
+    if let wallSecond { date.set(wallSecond) }
     resumeAccepting()
     if hasArrivals {
       hasArrivals = false

@@ -22,11 +22,11 @@ enum ResponseQueue {
     _ response: HTTPResponse, on connection: Connection, allow: String?, isLast: Bool
   ) -> Bool {
     guard let made = make(response, for: connection) else { return false }
-    if let type = response.contentType, areLinesJoined {
-      add(made, type, response.headers)
+    if areLinesJoined, connection.server.date.second != nil {
+      addLines(of: response, connection.server.date, to: made)
     } else {
       if let type = response.contentType { add(made, "Content-Type", type) }
-      response.headers.forEachCString { name, value in MHD_add_response_header(made, name, value) }
+      for (name, value) in response.headers.list { MHD_add_response_header(made, name, value) }
     }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
     add(connection.requestID, to: made)
@@ -40,22 +40,27 @@ enum ResponseQueue {
   /// Whether an answer's headers are given to libmicrohttpd as one.
   private static let areLinesJoined = mhd_is_known() != 0
 
-  /// Adds the type, and all headers with it.
-  private static func add(_ made: OpaquePointer, _ type: StaticString, _ headers: HTTPHeaders) {
-    // A header takes two bytes more than in `headers`, and has three there at least.
-    let countMax = type.utf8CodeUnitCount + headers.byteCount * 2 + 1
-    withUnsafeTemporaryAllocation(of: CChar.self, capacity: countMax) { lines in
-      guard let start = lines.baseAddress, let end = stpcpy(start, type.utf8Start.asCString) else {
-        return
+  private static let typeStart: StaticString = "\u{1}\u{1}Content-Type: "
+
+  /// Adds the date, which libmicrohttpd would write anew for each answer, and with it the type and
+  /// all other headers.
+  private static func addLines(
+    of response: HTTPResponse, _ date: HTTPDate, to made: OpaquePointer
+  ) {
+    let typeCount = response.contentType.map { typeStart.utf8CodeUnitCount + $0.utf8CodeUnitCount }
+    let count = HTTPDate.byteCount + (typeCount ?? 0) + response.headers.byteCount
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lines in
+      guard let start = lines.baseAddress else { return }
+      date.copy(to: start)
+      if let type = response.contentType {
+        let typePlace = start + HTTPDate.byteCount
+        typePlace.initialize(from: typeStart.utf8Start, count: typeStart.utf8CodeUnitCount)
+        (typePlace + typeStart.utf8CodeUnitCount).initialize(
+          from: type.utf8Start, count: type.utf8CodeUnitCount)
       }
-      var place = end
-      headers.forEachCString { name, value in
-        (place[0], place[1]) = (1, 1)
-        place = stpcpy(place + 2, name)
-        (place[0], place[1]) = (CChar(UInt8(ascii: ":")), CChar(UInt8(ascii: " ")))
-        place = stpcpy(place + 2, value)
-      }
-      mhd_add_lines(made, "Content-Type", start)
+      response.headers.copyLines(to: start + (count - response.headers.byteCount))
+      start[count] = 0
+      mhd_add_lines(made, "Date", UnsafePointer(start).asCString)
     }
   }
 

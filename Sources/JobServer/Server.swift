@@ -306,7 +306,7 @@ final class Server {
     guard let http else { return }
     let nanoseconds = now.instant.nanoseconds
     guard let due = http.nextDeadline(at: nanoseconds), due <= nanoseconds else { return }
-    http.run(at: nanoseconds)
+    http.run(at: nanoseconds, wallSecond: now.timestamp / 1_000)
     noteConnections()
   }
 

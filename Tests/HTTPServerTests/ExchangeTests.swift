@@ -184,10 +184,10 @@ import Testing
     #expect(answer.headers["x-e"] == "f")
   }
 
-  /// With a type they go to libmicrohttpd as one, without it one by one.
-  @Test(arguments: ["/headers", "/headers?type"])
+  /// With a date they go to libmicrohttpd as one, without it one by one.
+  @Test(arguments: ["/headers", "/headers?type"], [nil, 784_111_777])
   func `every header is a line of its own, and none has control characters`(
-    target: String
+    target: String, second: Int64?
   ) throws {
     let route = Route(.get, "/headers", name: "headers") { request, _ in
       var headers: HTTPHeaders = [
@@ -200,13 +200,37 @@ import Testing
       return .now(HTTPResponse(status: 200, contentType: type, headers: headers))
     }
     let harness = try Harness(adjusting: { _ in }, admit: nil, more: [route])
+    harness.wallSecond = second
     let answer = try harness.ask("GET \(target) HTTP/1.1\r\nHost: h\r\n\r\n")
+    let date = answer.headers["date"]
+    #expect(second == nil ? date?.count == 29 : date == "Sun, 06 Nov 1994 08:49:37 GMT")
     let expected = [
       "x-e": "e: \u{E9} f", "x-g": String(repeating: "g", count: 2_000), "x-h": "h", "x-j": "j",
     ]
     #expect(answer.headers.filter { $0.key.hasPrefix("x-") } == expected)
     #expect(answer.headers["content-type"] == (target == "/headers" ? nil : "text/plain"))
     #expect(answer.body == "")
+  }
+
+  /// The server remembers how a name was spelt, and which value it had.
+  @Test func `a header is found however its name is spelt, and has its own value`() throws {
+    var seen: [String] = []
+    let route = Route(.get, "/kept", name: "kept") { request, _ in
+      let values = ["content-type", "prefer", "accept"].map { request.header($0) ?? "-" }
+      seen.append(values.joined(separator: "|"))
+      return .now(.empty())
+    }
+    let harness = try Harness(adjusting: { _ in }, admit: nil, more: [route])
+    let client = try harness.client()
+    let blocks = [
+      "Content-Type: a\r\nPrefer: b", "content-type: a\r\nPREFER: b",
+      "CoNtEnT-TyPe: a\r\nprefer: c", "Content-Type: a\r\nPrefer: b",
+      "Prefer: b\r\nAccept: x\r\nPREFER: d\r\nprefer: b",
+      "Prefix: b", "Content-Typf: a\r\nPrefer:", "Prefer: b",
+    ]
+    for block in blocks { client.send("GET /kept HTTP/1.1\r\nHost: h\r\n\(block)\r\n\r\n") }
+    #expect(harness.run { client.answers().count == blocks.count })
+    #expect(seen == ["a|b|-", "a|b|-", "a|c|-", "a|b|-", "-|b, d, b|-", "-|-|-", "-||-", "-|b|-"])
   }
 
   @Test func `HTTP 1_0 needs no Host and is closed after the answer`() throws {

@@ -14,6 +14,8 @@ final class Harness {
   private(set) var clients: [Client] = []
   /// Nanoseconds that the server is told have passed beyond those that have.
   var skew: UInt64 = 0
+  /// What the server is told of the clock on the wall; nil: nothing.
+  var wallSecond: Int64?
   /// Where the clock was stopped; nil while it runs.
   private var stoppedAt: UInt64?
   /// What the owner does after each run: its turn.
@@ -167,7 +169,7 @@ final class Harness {
     let bound = Self.clock() + Self.boundNanoseconds
     loop.wait(milliseconds: 0)
     repeat {
-      server.run(at: moment())
+      server.run(at: moment(), wallSecond: wallSecond)
       guard Self.clock() < bound else {
         Issue.record("the server never comes to rest")
         return
@@ -199,7 +201,7 @@ final class Harness {
     }
     let reading = clients.filter { !$0.isEnded && $0.isReading }
     loop.wait(milliseconds: wait, others: reading.map(\.descriptor))
-    server.run(at: moment())
+    server.run(at: moment(), wallSecond: wallSecond)
     afterRun()
     for client in clients where client.isReading { client.receive() }
   }

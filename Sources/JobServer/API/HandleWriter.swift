@@ -13,8 +13,10 @@ enum HandleWriter {
     _ job: Job, of engine: Engine, includeArguments: Bool = false, isReplay: Bool = false,
     omitsOutcome: Bool = false, to writer: inout JSONWriter
   ) {
+    let path = JobPath(id: job.id)
     writer.beginObject()
-    writer.member("id", id: job.id)
+    writer.name("id")
+    writer.plainString(count: path.idByteCount) { path.writeID(to: $0) }
     writer.member("task", string: engine.store.text(of: job.task))
     writer.member("pool", string: engine.store.text(of: job.pool))
     writer.members(members(of: job.state))
@@ -51,11 +53,9 @@ enum HandleWriter {
       writer.member("count", integer: chunk.count)
     }
     writer.name("result_url")
-    let path = JobPath(id: job.id, suffix: "/result")
-    writer.plainString(count: path.byteCount) { path.write(to: $0) }
+    writer.plainString(count: path.byteCount + 7) { path.write(to: $0, "/result") }
     writer.name("events_url")
-    let events = JobPath(id: job.id, suffix: "/events")
-    writer.plainString(count: events.byteCount) { events.write(to: $0) }
+    writer.plainString(count: path.byteCount + 7) { path.write(to: $0, "/events") }
     if isReplay { writer.member("idempotent_replayed", bool: true) }
     writer.endObject()
   }

@@ -8,33 +8,33 @@ enum JobAnswers {
   static func handle(
     of job: Job, in engine: Engine, _ presentation: Presentation
   ) -> HTTPResponse {
-    var headers = HTTPHeaders()
-    headers.add("ETag", atMost: entityTagBytesMax) { target in
-      writeEntityTag(of: job, includesArguments: presentation.includesArguments, to: target)
+    let isFinal = job.state.isFinal
+    let isHeld = presentation.heldVersion == job.version
+    let applied = presentation.preferenceApplied
+    let headers = HTTPHeaders(atMost: 256 + (applied?.utf8.count ?? 0)) { block in
+      block.add("ETag", atMost: entityTagBytesMax) { target in
+        writeEntityTag(of: job, includesArguments: presentation.includesArguments, to: target)
+      }
+      block.add("Vary", "Prefer")
+      if let applied { block.add("Preference-Applied", applied) }
+      if presentation.isReplay { block.add("Idempotent-Replayed", "true") }
+      if !isFinal { block.add("Retry-After", "1") }
+      if presentation.isAcceptance, !isHeld {
+        let path = JobPath(id: job.id)
+        block.add("Location", atMost: path.byteCount) { target in
+          path.write(to: target)
+          return path.byteCount
+        }
+      }
     }
-    headers.add("Vary", "Prefer")
-    if let applied = presentation.preferenceApplied {
-      headers.add("Preference-Applied", applied)
-    }
-    if presentation.isReplay { headers.add("Idempotent-Replayed", "true") }
-    if !job.state.isFinal { headers.add("Retry-After", "1") }
-    if presentation.heldVersion == job.version {
-      return HTTPResponse(status: 304, headers: headers)
-    }
+    if isHeld { return HTTPResponse(status: 304, headers: headers) }
     var writer = JSONWriter(capacity: 512)
     HandleWriter.write(
       job, of: engine, includeArguments: presentation.includesArguments, to: &writer)
-    var status = 200
-    if presentation.isAcceptance {
-      let path = JobPath(id: job.id)
-      headers.add("Location", atMost: path.byteCount) { target in
-        path.write(to: target)
-        return path.byteCount
-      }
-      status = job.state.isFinal && presentation.isWaited ? 200 : 202
-    }
+    let isAccepted = presentation.isAcceptance && !(isFinal && presentation.isWaited)
     return HTTPResponse(
-      status: status, contentType: "application/json", headers: headers, body: writer.bytes)
+      status: isAccepted ? 202 : 200, contentType: "application/json", headers: headers,
+      body: writer.bytes)
   }
 
   /// The strong validator of a handle: the job's number (an id can name another job after the

@@ -1,23 +1,51 @@
 import JobCore
 
-/// The path of a job's handle, or of something below it, written without a string between.
+/// The path of a job's handle, and of what lies below it, as bytes and with no string: an answer
+/// has it three times, and the id besides.
 struct JobPath {
   private static let prefix: StaticString = "/v1/jobs/"
+  /// The most bytes that a path has, with the longest id.
+  private static let byteCountMax = 9 + JobID.lengthMax
 
-  let id: JobID
-  /// What follows the id: empty, or a slash and ASCII that needs no escape.
-  var suffix: StaticString = ""
+  private let text: InlineArray<73, UInt8>
+  /// How many bytes it has, without what lies below it.
+  let byteCount: Int
 
-  /// How many bytes it has.
-  var byteCount: Int {
-    JobPath.prefix.utf8CodeUnitCount + id.byteCount + suffix.utf8CodeUnitCount
+  /// The path of the job with this id.
+  init(id: JobID) {
+    let prefixCount = JobPath.prefix.utf8CodeUnitCount
+    let count = prefixCount + id.byteCount
+    precondition(count <= JobPath.byteCountMax, "an id has at most \(JobID.lengthMax) bytes")
+    var text = InlineArray<73, UInt8>(repeating: 0)
+    var span = text.mutableSpan
+    span.withUnsafeMutableBufferPointer { buffer in
+      guard let start = buffer.baseAddress else { return }
+      start.initialize(from: JobPath.prefix.utf8Start, count: prefixCount)
+      id.write(to: start + prefixCount)
+    }
+    self.text = text
+    byteCount = count
   }
 
-  /// Writes it to where `byteCount` bytes have room.
-  func write(to target: UnsafeMutablePointer<UInt8>) {
-    let idStart = target + JobPath.prefix.utf8CodeUnitCount
-    target.initialize(from: JobPath.prefix.utf8Start, count: JobPath.prefix.utf8CodeUnitCount)
-    id.write(to: idStart)
-    (idStart + id.byteCount).initialize(from: suffix.utf8Start, count: suffix.utf8CodeUnitCount)
+  /// Writes it, and `suffix` behind it, to where there is room for both.
+  @inline(__always)
+  func write(to target: UnsafeMutablePointer<UInt8>, _ suffix: StaticString = "") {
+    text.span.withUnsafeBufferPointer { text in
+      if let start = text.baseAddress { target.initialize(from: start, count: byteCount) }
+    }
+    (target + byteCount).initialize(from: suffix.utf8Start, count: suffix.utf8CodeUnitCount)
   }
+
+  /// Writes the id alone, of `idByteCount` bytes.
+  @inline(__always)
+  func writeID(to target: UnsafeMutablePointer<UInt8>) {
+    text.span.withUnsafeBufferPointer { text in
+      if let start = text.baseAddress {
+        target.initialize(from: start + JobPath.prefix.utf8CodeUnitCount, count: idByteCount)
+      }
+    }
+  }
+
+  /// How many bytes the id has.
+  var idByteCount: Int { byteCount - JobPath.prefix.utf8CodeUnitCount }
 }
