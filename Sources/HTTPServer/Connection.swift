@@ -94,7 +94,7 @@ final class Connection {
   func finish() {
     stage = .idle
     requestID = []
-    request = HTTPRequest(method: .get, path: "")
+    request.reset()
     response?.discard()
     response = nil
     stream?.close()

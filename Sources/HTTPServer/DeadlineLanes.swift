@@ -67,23 +67,39 @@ struct DeadlineLanes {
     if index >= places.count {
       places.append(contentsOf: repeatElement(Place(), count: index + 1 - places.count))
     }
-    leave(descriptor)
-    let last = ends[lane.rawValue].last
     let (due, hasOverflown) = now.addingReportingOverflow(durations[lane.rawValue])
-    places[index] = Place(
-      previous: last, next: -1, lane: lane, due: hasOverflown ? .max : due)
-    ends[lane.rawValue].last = descriptor
-    if last >= 0 {
-      places[Int(last)].next = descriptor
-    } else {
-      ends[lane.rawValue].first = descriptor
+    places.withUnsafeMutableBufferPointer { places in
+      ends.withUnsafeMutableBufferPointer { ends in
+        Self.unlink(index, places, ends)
+        let last = ends[lane.rawValue].last
+        places[index] = Place(
+          previous: last, next: -1, lane: lane, due: hasOverflown ? .max : due)
+        ends[lane.rawValue].last = descriptor
+        if last >= 0 {
+          places[Int(last)].next = descriptor
+        } else {
+          ends[lane.rawValue].first = descriptor
+        }
+      }
     }
   }
 
   /// Takes a descriptor out of its lane, if it is in one.
   mutating func leave(_ descriptor: Int32) {
     let index = Int(descriptor)
-    guard index < places.count, let lane = places[index].lane else { return }
+    guard index < places.count else { return }
+    places.withUnsafeMutableBufferPointer { places in
+      ends.withUnsafeMutableBufferPointer { ends in Self.unlink(index, places, ends) }
+    }
+  }
+
+  /// Both lists are asked for once: each access through `self` would ask whether it is shared.
+  @inline(__always)
+  private static func unlink(
+    _ index: Int, _ places: UnsafeMutableBufferPointer<Place>,
+    _ ends: UnsafeMutableBufferPointer<Ends>
+  ) {
+    guard let lane = places[index].lane else { return }
     let (previous, next) = (places[index].previous, places[index].next)
     if previous >= 0 {
       places[Int(previous)].next = next

@@ -24,10 +24,12 @@ final class FieldTable {
   /// By length of name, and the index of the first entry of each length; 0 is unused.
   private let entries: [Entry]
   private let firstByLength: [Int]
-  /// The names by place, and the bytes of all, one behind the other.
-  private let names: [String]
+  /// The bytes of all names, one behind the other.
   private let nameBytes: [UInt8]
-  private var lastValues: [String]
+  /// The same as they were last spelt by a client.
+  private var spelt: [UInt8]
+  /// The last header of each name.
+  private var lastFields: [HTTPFields.Field]
   /// For each byte its lower case, or 0 where the byte is not allowed in a name (RFC 9110, 5.6.2).
   private let lower: [UInt8]
 
@@ -62,53 +64,56 @@ final class FieldTable {
     while firstByLength.count <= Self.lengthMax + 1 { firstByLength.append(entries.count) }
     self.entries = entries
     self.firstByLength = firstByLength
-    self.names = names
     self.nameBytes = nameBytes
     self.lower = lower
-    lastValues = [String](repeating: "", count: names.count)
+    spelt = nameBytes
+    lastFields = names.map { HTTPFields.Field(name: $0, value: "") }
   }
 
-  /// Calls `body` with the entry of a header name, if it is one that matters. `false` when the
-  /// name is no token.
-  @inline(__always)
-  func find(_ name: UnsafeBufferPointer<UInt8>, _ body: (Entry) -> Void) -> Bool {
-    lower.withUnsafeBufferPointer { lower in
-      guard !name.isEmpty else { return false }
-      let length = name.count <= Self.lengthMax ? name.count : 0
-      for index in firstByLength[length]..<firstByLength[length + 1] {
-        let entry = entries[index]
-        let isEqual = nameBytes.withUnsafeBufferPointer { bytes in
-          for index in 0..<name.count
-          where lower[Int(name[index])] != bytes[entry.start + index] {
-            return false
-          }
-          return true
-        }
-        // A name of the table is a token.
-        if isEqual {
-          body(entry)
-          return true
-        }
+  /// The entry of a header name, if it is one that matters.
+  func entry(of name: UnsafeBufferPointer<UInt8>) -> Entry? {
+    guard let start = name.baseAddress, name.count <= Self.lengthMax else { return nil }
+    let candidates = firstByLength[name.count]..<firstByLength[name.count + 1]
+    for index in candidates {
+      let entry = entries[index]
+      let isSpeltSo = spelt.withUnsafeBytes { bytes in
+        bytes.baseAddress.map { memcmp($0 + entry.start, start, name.count) == 0 } ?? false
       }
-      return name.allSatisfy { lower[Int($0)] != 0 }
+      if isSpeltSo { return entry }
     }
+    for index in candidates where isName(of: entries[index], name) {
+      let start = entries[index].start
+      spelt.replaceSubrange(start..<start + name.count, with: name)
+      return entries[index]
+    }
+    return nil
   }
 
-  /// The name of an entry.
-  func name(of entry: Entry) -> String { names[entry.place] }
+  private func isName(of entry: Entry, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    for index in 0..<name.count
+    where lower[Int(name[index])] != nameBytes[entry.start + index] {
+      return false
+    }
+    return true
+  }
 
-  /// The value of an entry as a string; `nil` when it holds a control character other than the
-  /// tab (RFC 9110, section 5.5). Bytes that are no UTF-8 become U+FFFD.
-  func string(_ value: UnsafeBufferPointer<UInt8>, of entry: Entry) -> String? {
-    let isLast = lastValues[entry.place].withUTF8 { last in
+  /// Whether a name is a token, as all names of the table are.
+  func isToken(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
+    !name.isEmpty && name.allSatisfy { lower[Int($0)] != 0 }
+  }
+
+  /// A header of an entry's name; `nil` when the value holds a control character other than the tab
+  /// (RFC 9110, section 5.5). Bytes that are no UTF-8 become U+FFFD.
+  func field(_ entry: Entry, _ value: UnsafeBufferPointer<UInt8>) -> HTTPFields.Field? {
+    let isLast = lastFields[entry.place].value.withUTF8 { last in
       guard last.count == value.count else { return false }
       guard let last = last.baseAddress, let start = value.baseAddress else { return true }
       return memcmp(last, start, value.count) == 0
     }
-    if isLast { return lastValues[entry.place] }
+    if isLast { return lastFields[entry.place] }
     for byte in value where byte < 0x20 && byte != 0x09 || byte == 0x7F { return nil }
-    lastValues[entry.place] = String(decoding: value, as: UTF8.self)
-    return lastValues[entry.place]
+    lastFields[entry.place].value = String(decoding: value, as: UTF8.self)
+    return lastFields[entry.place]
   }
 
   private static func lowerTable() -> [UInt8] {

@@ -11,11 +11,11 @@ public struct HTTPArrival {
   /// nor compared with that of another request.
   public let authorization: UnsafeBufferPointer<UInt8>?
 
-  let fields: [HTTPRequest.Field]
+  let fields: HTTPFields
 
   init(
     method: HTTPMethod?, route: String?, authorization: UnsafeBufferPointer<UInt8>?,
-    fields: [HTTPRequest.Field]
+    fields: HTTPFields
   ) {
     self.method = method
     self.route = route
@@ -30,7 +30,7 @@ public struct HTTPArrival {
   ) {
     self.init(
       method: method, route: route, authorization: authorization,
-      fields: headers.map { HTTPRequest.Field(name: $0.name.lowercased(), value: $0.value) })
+      fields: HTTPFields(headers))
   }
 
   /// The value of a header, as `HTTPRequest.header(_:)` gives it.

@@ -1,12 +1,5 @@
 /// A request, as a value that holds on to nothing of the connection: it may be kept.
 public struct HTTPRequest: Sendable {
-  /// A header that was kept (`HTTPServerSettings.fieldsKept`).
-  struct Field: Sendable {
-    /// In lower case.
-    let name: String
-    var value: String
-  }
-
   /// The method.
   public internal(set) var method: HTTPMethod
   /// The path, decoded; valid UTF-8 and without NUL. Not normalised: `..` and `//` are as sent,
@@ -17,7 +10,8 @@ public struct HTTPRequest: Sendable {
   /// The body, whole; at most `bodyBytesMax`. The action may take it away to spare a copy.
   public var body: [UInt8]
 
-  var fields: [Field]
+  /// Those that are kept (`HTTPServerSettings.fieldsKept`).
+  var fields: HTTPFields
   var spans: PathSpans
   var parameterNames: [String]
 
@@ -30,9 +24,18 @@ public struct HTTPRequest: Sendable {
     self.path = path
     self.query = query
     self.body = body
-    fields = headers.map { Field(name: $0.name.lowercased(), value: $0.value) }
+    fields = HTTPFields(headers)
     spans = PathSpans(repeating: PathSpan())
     parameterNames = []
+  }
+
+  /// Lets go of all that it holds, but for the room of the headers.
+  mutating func reset() {
+    path = ""
+    query = HTTPQuery()
+    body = []
+    parameterNames = []
+    fields.removeAll()
   }
 
   /// What the path's parameters stand for.
@@ -45,16 +48,5 @@ public struct HTTPRequest: Sendable {
   /// `nil` when the request has no such header, or the settings do not keep it.
   public func header(_ name: String) -> String? {
     fields.value(of: name)
-  }
-}
-
-extension [HTTPRequest.Field] {
-  /// The value of the field with a name. (Two lengths are compared sooner than two strings.)
-  func value(of name: String) -> String? {
-    let count = name.utf8.count
-    for field in self where field.name.utf8.count == count && field.name == name {
-      return field.value
-    }
-    return nil
   }
 }

@@ -114,7 +114,9 @@ extension HTTPServer {
     connection.method = method
     connection.isVersion10 = lines.isVersion10
     var scan = HeaderScan(table: fieldTable, lines: lines)
+    swap(&scan.fields, &connection.request.fields)
     scan.read(connection.handle)
+    swap(&scan.fields, &connection.request.fields)
     connection.requestID = scan.requestID
     if let refusal = scan.refusal { return refuse(connection, refusal) }
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
@@ -127,7 +129,6 @@ extension HTTPServer {
       connection.refusal = .denied(denial)
       if scan.hasBody(over: Self.refusedBodyBytesMax) { return refuse(connection, .denied(denial)) }
     }
-    connection.request.fields = scan.fields
     if let refusal = openIntake(of: connection, scan) {
       return send(connection, refusal) ? .YES : .NO
     }
@@ -151,7 +152,7 @@ extension HTTPServer {
       HTTPArrival(
         method: connection.method,
         route: connection.route >= 0 ? router.routes[connection.route].name : nil,
-        authorization: scan.authorization, fields: scan.fields))
+        authorization: scan.authorization, fields: connection.request.fields))
   }
 
   /// Finds the route. What it refuses can be answered in the last call: the framing is sound.
@@ -266,7 +267,7 @@ extension HTTPServer {
       connection.stage = .owed
       connection.asks = 0
       // Whoever waits needs an answer, and not to be remembered what for.
-      connection.request = HTTPRequest(method: .get, path: "")
+      connection.request.reset()
       return .YES
     }
   }

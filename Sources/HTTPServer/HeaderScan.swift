@@ -13,13 +13,11 @@ struct HeaderScan {
   private var isChunked = false
   private var isMalformed = false
   private var requestIDs = 0
-  /// A bit for each name in `fields`, by its place in the table.
-  private var placesKept: UInt128 = 0
 
   /// The stated length of the body; `Int.max` when it is not a number that fits.
   private(set) var contentLength = 0
-  /// What requests keep, in the order of first occurrence.
-  private(set) var fields: [HTTPRequest.Field] = []
+  /// What requests keep. Put in empty, with the room that they had for the request before.
+  var fields = HTTPFields()
   /// The only `Authorization` of the request, in memory that it keeps until its end; empty when
   /// there are several.
   private(set) var authorization: UnsafeBufferPointer<UInt8>?
@@ -71,42 +69,29 @@ struct HeaderScan {
     _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
   ) {
     lines.follow(name, value)
-    let isToken = table.find(name) { entry in
-      switch entry.role {
-      case .none: break
-      case .host: hosts += 1
-      case .contentLength:
-        lengths += 1
-        contentLength = Self.number(value)
-      case .transferEncoding:
-        codings += 1
-        isChunked = Self.isChunked(value)
-      case .authorization:
-        let isFirst = authorization == nil
-        authorization = UnsafeBufferPointer(
-          rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
-      case .requestID: takeRequestID(value)
-      }
-      if entry.isKept { keep(entry, value) }
-    }
     // Of the control characters, this one ends a line for some (RFC 9110, section 5.5).
-    if !isToken || Self.contains(UInt8(ascii: "\r"), value) { isMalformed = true }
-  }
-
-  private mutating func keep(_ entry: FieldTable.Entry, _ value: UnsafeBufferPointer<UInt8>) {
-    guard let text = table.string(value, of: entry) else {
-      isMalformed = true
+    if Self.contains(UInt8(ascii: "\r"), value) { isMalformed = true }
+    guard let entry = table.entry(of: name) else {
+      if !table.isToken(name) { isMalformed = true }
       return
     }
-    let name = table.name(of: entry)
-    let bit = UInt128(1) << UInt128(entry.place)
-    if placesKept & bit != 0, let index = fields.firstIndex(where: { $0.name == name }) {
-      fields[index].value += ", " + text
-      return
+    switch entry.role {
+    case .none: break
+    case .host: hosts += 1
+    case .contentLength:
+      lengths += 1
+      contentLength = Self.number(value)
+    case .transferEncoding:
+      codings += 1
+      isChunked = Self.isChunked(value)
+    case .authorization:
+      let isFirst = authorization == nil
+      authorization = UnsafeBufferPointer(
+        rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
+    case .requestID: takeRequestID(value)
     }
-    placesKept |= bit
-    if fields.isEmpty { fields.reserveCapacity(4) }
-    fields.append(HTTPRequest.Field(name: name, value: text))
+    guard entry.isKept else { return }
+    if let field = table.field(entry, value) { fields.add(field) } else { isMalformed = true }
   }
 
   /// Visible ASCII only: it goes into an answer and into logs.

@@ -57,6 +57,11 @@ enum Destination {
     var index = 0
     while true {
       let byte = text[index]
+      // Most bytes are beyond all that is special but DEL and `?`.
+      if UInt8(ascii: "&")..<0x7F ~= byte, byte != UInt8(ascii: "?") {
+        index += 1
+        continue
+      }
       if byte == 0 || byte == stop { return .end(index, isPlain: isPlain) }
       if byte <= 0x20 || byte == 0x7F || byte == UInt8(ascii: "#") { return .refused }
       if byte == UInt8(ascii: "%") || byte >= 0x80 { isPlain = false }

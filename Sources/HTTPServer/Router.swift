@@ -1,3 +1,5 @@
+import Glibc
+
 /// Which route serves a method and a path. A value made once; looking up allocates nothing.
 ///
 /// Templates are flattened into bytes with 0 for a parameter, bucketed by their number of slashes,
@@ -124,7 +126,7 @@ public struct Router {
     for byte in template {
       if byte == parameter {
         let start = position
-        while position < path.count, path[position] != UInt8(ascii: "/") { position += 1 }
+        position = end(of: path, from: start)
         guard position > start else { return false }
         spans[parameters] = PathSpan(start: UInt32(start), end: UInt32(position))
         parameters += 1
@@ -134,6 +136,14 @@ public struct Router {
       }
     }
     return position == path.count
+  }
+
+  /// Where the segment ends that begins there.
+  private static func end(of path: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+    guard let base = path.baseAddress,
+      let slash = memchr(base + start, Int32(UInt8(ascii: "/")), path.count - start)
+    else { return path.count }
+    return UnsafeRawPointer(slash) - UnsafeRawPointer(base)
   }
 
   private static func flattened(_ template: String) -> (pattern: [UInt8], names: [String]) {

@@ -194,13 +194,14 @@ extension Server {
     _ client: PendingResponse, of number: JobNumber, _ goal: Waiters.Goal,
     _ presentation: Presentation
   ) {
-    if let map = reading({ $0.store.map(number) }) {
+    if reading({ $0.store.mapCount }) > 0, let map = reading({ $0.store.map(number) }) {
       return tell(client, of: map, goal, presentation)
     }
     let told = reading { engine in
       engine.store[number].map { response(to: goal, $0, presentation) }
     }
-    tell(told ?? gone, of: number, to: client)
+    guard let told else { return tell(gone, of: number, to: client) }
+    tell(told, of: number, to: client)
   }
 }
 

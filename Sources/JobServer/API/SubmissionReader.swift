@@ -107,11 +107,12 @@ struct SubmissionReader {
     guard reader.hasItems || isStreamed else {
       throw .invalid("a map has items: an array", at: "/items")
     }
-    let single = reader.submission(key: key)
     let items = MapItems(text: reader.itemText, starts: reader.itemStarts)
+    let (isStar, chunkSize) = (reader.isStar, reader.chunkSize)
+    let single = (consume reader).submission(key: key)
     return MapSubmission(
       task: single.task, items: isStreamed ? nil : items, id: single.id, pool: single.pool,
-      isStar: reader.isStar, chunkSize: reader.chunkSize, options: single.options)
+      isStar: isStar, chunkSize: chunkSize, options: single.options)
   }
 
   /// The submission that `body` asks for, under the client's `key` if it gave one.
@@ -128,7 +129,7 @@ struct SubmissionReader {
   ) throws(Problem) -> Submission {
     var reader = SubmissionReader()
     try reader.read(bytes, calling: name)
-    return reader.submission(key: key)
+    return (consume reader).submission(key: key)
   }
 
   private mutating func read(
@@ -143,7 +144,7 @@ struct SubmissionReader {
     if let problem { throw problem }
   }
 
-  private func submission(key: String?) -> Submission {
+  private consuming func submission(key: String?) -> Submission {
     let isPlain =
       kwargs.isEmpty && timeout == nil && tags.isEmpty && attemptsMax == 1
       && onInterrupt == .requeue && key == nil && encoding == .json && main == nil
