@@ -82,7 +82,7 @@ final class Connection {
     stage = .headers
     method = nil
     route = -1
-    refusal = nil
+    if case .some = refusal { refusal = nil }
     bodyCount = 0
     bodyCountStated = 0
     requestID = []

@@ -122,14 +122,16 @@ extension HTTPServer {
     if mhd_header_size(connection.handle) > settings.headerBytesMax {
       return refuse(connection, .headersTooLarge(bytesMax: settings.headerBytesMax))
     }
-    connection.refusal = find(connection, method)
+    if let refusal = find(connection, method) { connection.refusal = refusal }
     if let denial = deny(connection, scan) {
       // Before anything else is told, the limit of the body included; and of a stranger's body no
       // more is read than a client is likely to have sent already.
       connection.refusal = .denied(denial)
       if scan.hasBody(over: Self.refusedBodyBytesMax) { return refuse(connection, .denied(denial)) }
     }
-    if let refusal = openIntake(of: connection, scan) {
+    if connection.route >= 0, let stream = router.routes[connection.route].stream,
+      let refusal = openIntake(of: connection, stream, scan)
+    {
       return send(connection, refusal) ? .YES : .NO
     }
     if connection.intake == nil, scan.contentLength > settings.bodyBytesMax {
@@ -179,10 +181,10 @@ extension HTTPServer {
   /// Asks the route who takes the body in pieces, if somebody does. Answers a refusal that is to be
   /// sent at once, for the sake of a body that is long, or of no stated length.
   private func openIntake(
-    of connection: Connection, _ scan: borrowing HeaderScan
+    of connection: Connection, _ makeStream: (HTTPRequest) -> RequestStream?,
+    _ scan: borrowing HeaderScan
   ) -> HTTPResponse? {
-    guard connection.refusal == nil, connection.route >= 0, !isStopping,
-      let stream = router.routes[connection.route].stream?(connection.request)
+    guard connection.refusal == nil, !isStopping, let stream = makeStream(connection.request)
     else { return nil }
     if let refusal = stream.refusal, scan.hasBody(over: Self.refusedBodyBytesMax) {
       return refusal
