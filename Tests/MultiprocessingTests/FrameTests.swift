@@ -39,6 +39,25 @@ import Testing
     #expect(seen == wanted)
   }
 
+  /// Also behind another frame, and of a result that has left its writer's window.
+  @Test(arguments: [1, 1024, 1025, 70_000])
+  func `an answer is the frame that its pieces make`(size: Int) {
+    var whole = [UInt8](repeating: 7, count: 3)
+    var wanted = whole
+    for (call, isRetiring) in [(UInt64(1), false), (.max, true)] {
+      var result = JSONWriter()
+      for _ in 0..<size { result.raw("1") }
+      whole.appendAnswer(
+        .raised, call: call, isRetiring: isRetiring, microseconds: 0x0102_0304, &result)
+      let start = wanted.beginFrame(.raised, call: call)
+      wanted.append(isRetiring ? 1 : 0)
+      wanted.append(littleEndian: UInt32(0x0102_0304))
+      wanted += result.bytes
+      wanted.endFrame(start)
+    }
+    #expect(whole == wanted)
+  }
+
   @Test(arguments: [[UInt8]([0, 0, 0, 0]), [8, 0, 0, 0], [255, 255, 255, 255, 1]])
   func `a length that cannot be is refused`(bytes: [UInt8]) {
     var input = FrameInput()

@@ -24,7 +24,7 @@ struct ProcessTarget {
       check: { (registry) throws(ProgramError) in try registry.require(task) },
       encode: { () throws(TaskFailure) in
         var writer = JSONWriter()
-        try ResultEncoder.write(argument, to: &writer)
+        try task.argumentCodec.item.write(argument, &writer)
         return writer.bytes
       })
     body = { _ = try task.body(argument) }

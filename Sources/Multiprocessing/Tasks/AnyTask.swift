@@ -18,16 +18,17 @@ public struct AnyTask: Sendable {
   /// Forgets the types of `definition`.
   public init<Argument, Output>(_ definition: TaskDefinition<Argument, Output>) {
     let body = definition.body
+    let (argumentCodec, outputCodec) = (definition.argumentCodec.item, definition.outputCodec.item)
     name = definition.name
     call = { json in
-      let argument = try CallArguments.decode(Argument.self, from: json)
+      let argument = try argumentCodec.read(json)
       DescriptorTransfer.finish()
       _ = try body(argument)
     }
     source = definition.source
     run = { arguments, result in
       do throws(TaskFailure) {
-        let argument = try arguments.decode(Argument.self)
+        let argument = try arguments.decode(argumentCodec)
         DescriptorTransfer.finish()
         let output: Output
         do {
@@ -35,7 +36,7 @@ public struct AnyTask: Sendable {
         } catch {
           throw TaskFailure(raised: error)
         }
-        try ResultEncoder.write(output, to: &result)
+        try outputCodec.write(output, &result)
         return nil
       } catch {
         return error
@@ -123,17 +124,12 @@ extension TaskDefinition {
   /// Writes one result, or nothing.
   private func write(_ output: Output, _ result: inout JSONWriter) -> TaskFailure? {
     let count = result.count
-    do {
-      if let ownText = outputCodec.ownText {
-        try ownText.write(output, &result)
-      } else {
-        try ResultEncoder.write(output, to: &result)
-      }
+    do throws(TaskFailure) {
+      try outputCodec.item.write(output, &result)
       return nil
     } catch {
       result.bytes.removeSubrange(count...)
-      return error as? TaskFailure
-        ?? TaskFailure(.resultEncoding, type: "\(type(of: error))", message: "\(error)")
+      return error
     }
   }
 
@@ -169,11 +165,8 @@ extension TaskDefinition {
   ) throws(TaskFailure) -> Argument {
     if isStar {
       let none = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
-      return try CallArguments(args: element, kwargs: none).decode(Argument.self)
+      return try CallArguments(args: element, kwargs: none).decode(argumentCodec.item)
     }
-    guard let ownText = argumentCodec.ownText else {
-      return try CallArguments.decode(Argument.self, from: element)
-    }
-    do { return try ownText.read(element) } catch { throw .argument("\(error)") }
+    return try argumentCodec.item.read(element)
   }
 }

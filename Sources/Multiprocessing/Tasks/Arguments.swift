@@ -45,7 +45,7 @@ public struct Arguments<each Value: Codable & Sendable>: Codable, Sendable, Argu
 }
 
 /// An `Arguments` of whatever types, for who only counts them.
-protocol ArgumentList {
+protocol ArgumentList: SendableMetatype {
   /// How many there are.
   static var count: Int { get }
 }

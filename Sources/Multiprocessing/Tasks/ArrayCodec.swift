@@ -3,26 +3,26 @@ import JSON
 /// How arrays of `Value` are read and written as one JSON array: what a pool's call carries there
 /// and back. Decided once for a task, so that no call looks for the shortest way again.
 struct ArrayCodec<Value: Codable & Sendable>: Sendable {
+  /// How one value is read and written.
+  let item = ItemCodec<Value>.shortest()
   private let direct: DirectArray<Value>?
-  /// How one value is read and written, if it writes its own text.
-  let ownText: OwnText<Value>?
   /// What it is beside its own text where all values of an array are integers, if it says so.
   private let integers: IntegerArray<Value>?
 
   /// The shortest way that the type has.
   init() {
     direct = (Value.self as? any DirectElement.Type)?.directArray() as? DirectArray<Value>
-    ownText =
-      direct != nil
-      ? nil : (Value.self as? any JSONTextConvertible.Type)?.ownText() as? OwnText<Value>
     integers =
       (Value.self as? any JSONIntegerConvertible.Type)?.integerArray() as? IntegerArray<Value>
   }
 
+  /// Whether each value is a text that nobody but its type can make.
+  private var writesText: Bool { direct == nil && item.way == .text }
+
   /// Reads an array whose items count each for itself all at once; nil: they want to be read one by
   /// one, because a value is read as nobody but itself knows, or because of one that is wrong.
   func decodeItems(_ json: UnsafeBufferPointer<UInt8>) -> [Value]? {
-    guard let integers else { return ownText == nil ? try? decode(json) : nil }
+    guard let integers else { return writesText ? nil : try? decode(json) }
     let numbers = try? JSONReader.read(json) { (reader) throws(JSONError) in
       try reader.readInts()
     }
@@ -37,7 +37,7 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
       writer.ints(numbers)
       return true
     }
-    guard direct != nil || ownText == nil && Value.self != NoResult.self else { return false }
+    guard direct != nil || !writesText && Value.self != NoResult.self else { return false }
     return (try? encode(values, to: &writer)) != nil
   }
 
@@ -84,12 +84,6 @@ struct DirectArray<Element>: Sendable {
   let write: @Sendable ([Element], inout JSONWriter) throws(Unwritable) -> Void
 }
 
-/// A type that writes its own text, in a shape that a generic type can find it by.
-struct OwnText<Value>: Sendable {
-  let read: @Sendable (UnsafeBufferPointer<UInt8>) throws -> Value
-  let write: @Sendable (Value, inout JSONWriter) throws -> Void
-}
-
 /// A type whose values may be integers, in a shape that a generic type can find it by.
 struct IntegerArray<Value>: Sendable {
   /// nil: one of them wants to be read as text.
@@ -119,20 +113,6 @@ extension JSONIntegerConvertible {
           numbers.append(number)
         }
         return numbers
-      })
-  }
-}
-
-extension JSONTextConvertible {
-  /// An `OwnText<Self>`.
-  static func ownText() -> Any {
-    OwnText<Self>(
-      read: { try Self(jsonText: String(decoding: $0, as: UTF8.self)) },
-      write: { value, writer in
-        var text = try value.jsonText
-        // Checked here, because the server passes on what a worker writes without looking.
-        let isMinified = text.withUTF8 { isMinifiedJSON($0) }
-        writer.text(isMinified ? text : try minifiedJSON(text))
       })
   }
 }

@@ -2,7 +2,7 @@ import JSON
 
 /// A type that is read and written without `Codable`, whose JSON coders take a second and more for
 /// a million integers.
-protocol DirectJSON {
+protocol DirectJSON: SendableMetatype {
   static func read(_ reader: inout JSONReader) throws(JSONError) -> Self
   /// Throws the reason in words if JSON has no such value.
   func write(to writer: inout JSONWriter) throws(Unwritable)

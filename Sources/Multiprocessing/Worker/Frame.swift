@@ -1,3 +1,5 @@
+import JSON
+
 // The channel between the server and a Swift worker: a stream socket for what goes to the worker,
 // and a pipe for what comes from it. Both carry frames, all numbers little-endian:
 //
@@ -95,6 +97,32 @@ extension [UInt8] {
     let length = UInt32(count - start - 4)
     withUnsafeMutableBytes {
       $0.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+    }
+  }
+
+  /// Appends the frame of an answer, at once: each append of its own would ask anew whether the
+  /// array is shared and has room.
+  mutating func appendAnswer(
+    _ kind: FrameKind, call: UInt64, isRetiring: Bool, microseconds: UInt32,
+    _ result: inout JSONWriter
+  ) {
+    let overhead = Frame.headerBytes + 5
+    let count = overhead + result.count
+    result.withUnsafeMutableBytes(from: 0) { text in
+      append(addingCapacity: count) { span in
+        span.withUnsafeMutableBufferPointer { (target, written) in
+          let frame = UnsafeMutableRawBufferPointer(target)
+          frame.storeBytes(of: UInt32(count - 4).littleEndian, as: UInt32.self)
+          frame[4] = kind.rawValue
+          frame.storeBytes(of: call.littleEndian, toByteOffset: 5, as: UInt64.self)
+          frame[Frame.headerBytes] = isRetiring ? 1 : 0
+          frame.storeBytes(
+            of: microseconds.littleEndian, toByteOffset: overhead - 4, as: UInt32.self)
+          UnsafeMutableRawBufferPointer(rebasing: frame[overhead...])
+            .copyMemory(from: UnsafeRawBufferPointer(text))
+          written = count
+        }
+      }
     }
   }
 

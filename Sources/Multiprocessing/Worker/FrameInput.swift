@@ -102,8 +102,13 @@ struct PayloadReader {
 
   /// A string with its length, one byte, before it.
   mutating func name() -> String? {
-    guard let count = number(UInt8.self), let text = piece(Int(count)) else { return nil }
-    return String(decoding: text, as: UTF8.self)
+    nameBytes().map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The UTF-8 of such a string.
+  mutating func nameBytes() -> UnsafeBufferPointer<UInt8>? {
+    guard let count = number(UInt8.self) else { return nil }
+    return piece(Int(count))
   }
 
   /// All that is left.

@@ -19,6 +19,10 @@ public struct WorkerLoop {
   private var callsMax: UInt32 = 0
   private var resultBytesMax = 0
   private var openFilesMax: [String: UInt32] = [:]
+  /// The task that was called last, if there is one of that name: mostly the next is of it too.
+  private var lastTask: AnyTask?
+  /// Its name, as a call has it.
+  private var lastName: [UInt8] = []
   private var callsRun: UInt32 = 0
   private var lastOrdinal: UInt32 = 0
 
@@ -166,7 +170,7 @@ public struct WorkerLoop {
     lastOrdinal += 1
     guard lido_claims_take(claims, lastOrdinal) == 1 else { return }  // Taken back in time.
     var reader = PayloadReader(frame.payload)
-    guard reader.number(UInt32.self) != nil, let name = reader.name(),
+    guard reader.number(UInt32.self) != nil, let name = reader.nameBytes(),
       let argsLength = reader.number(UInt32.self), let args = reader.piece(Int(argsLength))
     else { Bootstrap.stop("a worker's channel is damaged: call") }
     let arguments = CallArguments(args: args, kwargs: reader.rest())
@@ -228,11 +232,14 @@ public struct WorkerLoop {
     }
   }
 
-  private mutating func run(_ name: String, _ arguments: CallArguments) -> TaskFailure? {
-    guard let task = tasks.task(named: name) else {
+  private mutating func run(
+    _ name: UnsafeBufferPointer<UInt8>, _ arguments: CallArguments
+  ) -> TaskFailure? {
+    guard let task = task(named: name) else {
+      let name = String(decoding: name, as: UTF8.self)
       return TaskFailure(.raised, type: "UnknownTask", message: "there is no task \(name)")
     }
-    guard !openFilesMax.isEmpty, let most = openFilesMax[name] else {
+    guard !openFilesMax.isEmpty, let most = openFilesMax[task.name] else {
       return task.run(arguments, &result)
     }
     do throws(SystemCallError) {
@@ -244,14 +251,20 @@ public struct WorkerLoop {
     }
   }
 
+  /// The task of that name, if there is one. That of the call before is found without a string.
+  private mutating func task(named name: UnsafeBufferPointer<UInt8>) -> AnyTask? {
+    if !lastName.elementsEqual(name) {
+      lastTask = tasks.task(named: String(decoding: name, as: UTF8.self))
+      lastName = Array(name)
+    }
+    return lastTask
+  }
+
   private mutating func answer(_ call: UInt64, _ kind: FrameKind, after microseconds: UInt32) {
     callsRun &+= 1
     let isRetiring = callsMax != 0 && callsRun >= callsMax
-    let start = output.beginFrame(kind, call: call)
-    output.append(isRetiring ? 1 : 0)
-    output.append(littleEndian: microseconds)
-    output += result.bytes
-    output.endFrame(start)
+    output.appendAnswer(
+      kind, call: call, isRetiring: isRetiring, microseconds: microseconds, &result)
     if result.count > 1 << 20 {
       result = JSONWriter()  // One large result shall not be remembered as memory for ever.
     } else {
