@@ -91,19 +91,21 @@ extension Engine {
     }
   }
 
-  private func admit(_ submission: MapSubmission, at moment: Moment) -> Result<Int, Refused> {
-    admitTask(submission.task, pool: submission.pool).flatMap { pool in
-      let size = chunkSize(submission, pool)
-      let count = submission.items?.count ?? 1
-      let chunks = size == 0 ? 0 : (count - 1) / size + 1
-      let bytes = (submission.items?.text.count ?? 0) + (submission.options?.bytes ?? 0)
-      // Of items that come later nobody knows yet.
-      let longest = submission.items?.longestArray(of: size) ?? 0
-      let refused =
-        whyNotAllowed(submission.options, argumentBytes: longest, pool: pool)
-        ?? whyNoRoom(jobs: chunks, bytes: bytes, at: moment)
-      return refused.map { .failure($0) } ?? .success(pool)
-    }
+  private mutating func admit(
+    _ submission: MapSubmission, at moment: Moment
+  ) -> Result<Int, Refused> {
+    let admitted = admitTask(submission.task, pool: submission.pool)
+    guard case .success(let pool) = admitted else { return admitted }
+    let size = chunkSize(submission, pool)
+    let count = submission.items?.count ?? 1
+    let chunks = size == 0 ? 0 : (count - 1) / size + 1
+    let bytes = (submission.items?.text.count ?? 0) + (submission.options?.bytes ?? 0)
+    // Of items that come later nobody knows yet.
+    let longest = submission.items?.longestArray(of: size) ?? 0
+    let refused =
+      whyNotAllowed(submission.options, argumentBytes: longest, pool: pool)
+      ?? whyNoRoom(jobs: chunks, bytes: bytes, at: moment)
+    return refused.map { .failure($0) } ?? admitted
   }
 
   /// Python's rule (`Pool._map_async`): four chunks for each worker, the remainder rounded up.

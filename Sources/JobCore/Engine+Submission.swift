@@ -76,32 +76,32 @@ extension Engine {
   }
 
   /// The pool that takes the submission, or why none does.
-  private func admit(_ submission: Submission, at moment: Moment) -> Result<Int, Refused> {
-    admitTask(submission.task, pool: submission.pool).flatMap { pool in
-      let bytes = submission.args.utf8.count
-      let refused =
-        whyNotAllowed(submission.options, argumentBytes: bytes, pool: pool)
-        ?? whyNoRoom(jobs: 1, bytes: bytes + (submission.options?.bytes ?? 0), at: moment)
-      return refused.map { .failure($0) } ?? .success(pool)
-    }
+  private mutating func admit(_ submission: Submission, at moment: Moment) -> Result<Int, Refused> {
+    let admitted = admitTask(submission.task, pool: submission.pool)
+    guard case .success(let pool) = admitted else { return admitted }
+    let bytes = submission.args.utf8.count
+    let refused =
+      whyNotAllowed(submission.options, argumentBytes: bytes, pool: pool)
+      ?? whyNoRoom(jobs: 1, bytes: bytes + (submission.options?.bytes ?? 0), at: moment)
+    return refused.map { .failure($0) } ?? admitted
   }
 
   /// Why a pool's rule refuses jobs with these options and so many bytes of arguments; nil: it does
   /// not.
   func whyNotAllowed(_ options: JobOptions?, argumentBytes: Int, pool: Int) -> Refused? {
     pools[pool].rule
-      .refusal(of: options ?? .defaults, argumentBytes: argumentBytes, pool: pools[pool].name)
+      .refusal(of: options, argumentBytes: argumentBytes, pool: pools[pool].name)
       .map { Refused(reason: $0) }
   }
 
   /// The pool that runs a task, or why none does.
-  func admitTask(_ task: String, pool: String?) -> Result<Int, Refused> {
+  mutating func admitTask(_ task: String, pool: String?) -> Result<Int, Refused> {
     if isDraining { return .failure(Refused(reason: .draining)) }
     if !isWritable { return .failure(Refused(reason: .readOnly)) }
-    return choosePool(task, pool).flatMap { index in
-      store.names.hasPlace(forTask: task, pool: pools[index].name)
-        ? .success(index) : .failure(Refused(reason: .tooManyNames))
-    }
+    let choice = choosePool(task, pool)
+    guard case .success(let index) = choice else { return choice }
+    return store.names.hasPlace(forTask: task, pool: pools[index].name)
+      ? choice : .failure(Refused(reason: .tooManyNames))
   }
 
   /// Why so many further jobs with so many bytes together cannot be open; nil: they can.
@@ -130,31 +130,30 @@ extension Engine {
     return max(missing * Double(store.openCount) / Double(store.openBytes), 1)
   }
 
-  private func choosePool(_ task: String, _ pool: String?) -> Result<Int, Refused> {
+  private mutating func choosePool(_ task: String, _ pool: String?) -> Result<Int, Refused> {
     if let name = pool {
       guard let index = poolIndex(named: name) else {
         return .failure(Refused(reason: .unknownPool(name)))
       }
-      return isOpen(pool: index).flatMap { tasks in
-        if tasks.contains(task) { return .success(index) }
+      return opened(index).flatMap { index in
+        if hasTold(task, pool: index) { return .success(index) }
         guard pools[index].isDynamic else {
           return .failure(Refused(reason: .taskNotInPool(task: task, pool: name)))
         }
         return takingName(task, index)
       }
     }
+    if let (known, pool) = lastChoice, known == task { return opened(pool) }
     // A created pool is for those who name it.
     let configured = 0..<configuredPools
-    func isKnowing(_ index: Int) -> Bool { pools[index].tasks?.contains(task) == true }
-    if let first = configured.first(where: isKnowing),
-      !configured.dropFirst(first + 1).contains(where: isKnowing)
+    if let first = configured.first(where: { hasTold(task, pool: $0) }),
+      !configured.dropFirst(first + 1).contains(where: { hasTold(task, pool: $0) })
     {
-      return isOpen(pool: first).map { _ in first }
+      lastChoice = (task, first)
+      return opened(first)
     }
-    let knowing = configured.filter(isKnowing)
-    if let index = knowing.first(where: { pools[$0].name == "default" }) {
-      return isOpen(pool: index).map { _ in index }
-    }
+    let knowing = configured.filter { hasTold(task, pool: $0) }
+    if let index = knowing.first(where: { pools[$0].name == "default" }) { return opened(index) }
     guard knowing.isEmpty else {
       let names = knowing.map { pools[$0].name }
       return .failure(Refused(reason: .ambiguousTask(task, pools: names)))
@@ -162,7 +161,7 @@ extension Engine {
     if let choice = chooseDynamicPool(for: task) { return choice }
     // A pool that never told its tasks may be the one that is meant: say so instead of "unknown".
     if let silent = configured.first(where: { pools[$0].tasks == nil }) {
-      return isOpen(pool: silent).map { _ in silent }
+      return opened(silent)
     }
     return .failure(Refused(reason: .unknownTask(task)))
   }
@@ -181,7 +180,7 @@ extension Engine {
       return .failure(
         Refused(reason: .ambiguousTask(task, pools: dynamic.map { pools[$0].name })))
     }
-    return isOpen(pool: first).flatMap { _ in takingName(task, first) }
+    return opened(first).flatMap { takingName(task, $0) }
   }
 
   /// Whether the name of a task that no pool has told can be held.
@@ -190,10 +189,10 @@ extension Engine {
       ? .success(pool) : .failure(Refused(reason: .tooManyNames))
   }
 
-  /// The tasks of a pool that takes jobs, or why it takes none. Without a copy of its entry, which
+  /// The pool itself if it takes jobs, or why it takes none. Without a copy of its entry, which
   /// would count many references.
-  private func isOpen(pool index: Int) -> Result<Set<String>, Refused> {
-    func refused(_ make: (String) -> Refusal) -> Result<Set<String>, Refused> {
+  private func opened(_ index: Int) -> Result<Int, Refused> {
+    func refused(_ make: (String) -> Refusal) -> Result<Int, Refused> {
       .failure(Refused(reason: make(pools[index].name)))
     }
     let stage = pools[index].stage
@@ -206,8 +205,8 @@ extension Engine {
     if let reason = pools[index].brokenReason {
       return refused { .poolNotRunning(pool: $0, reason: reason) }
     }
-    guard let tasks = pools[index].tasks else { return refused { .poolNotReady(pool: $0) } }
-    return .success(tasks)
+    guard pools[index].tasks != nil else { return refused { .poolNotReady(pool: $0) } }
+    return .success(index)
   }
 
   mutating func newID(at moment: Moment) -> JobID {

@@ -43,6 +43,9 @@ public struct Engine: Sendable {
   var poolWork = PoolWork()
   /// The position of the pool that a submission last named.
   var lastNamedPool = 0
+  /// The task that a configured pool was last chosen for, which alone named it, and that pool: most
+  /// jobs are alike. Nil as soon as a pool names its tasks.
+  var lastChoice: (task: String, pool: Int)?
   /// What is under way with maps; see `Engine+MapWork.swift`.
   var mapWork = MapWork()
 
@@ -170,6 +173,7 @@ public struct Engine: Sendable {
     case .poolAnnounced(_, let tasks, let isDynamic):
       pools[pool].tasks = Set(tasks)
       pools[pool].isDynamic = isDynamic
+      lastChoice = nil
     case .poolBroke(_, let reason): poolBroke(pool, reason, &turn)
     default: preconditionFailure("not told by a pool")
     }

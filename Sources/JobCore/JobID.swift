@@ -157,12 +157,12 @@ public struct JobID: Hashable, Sendable {
 
 /// Eight hexadecimal digits at once, in a word whose highest byte is the first digit: a handle
 /// tells its id four times, and each digit on its own would be a branch.
-enum HexDigits {
+package enum HexDigits {
   private static let ones: UInt64 = 0x0101_0101_0101_0101
 
   /// The digits of a number, in lower case.
   @inline(__always)
-  static func text(_ number: UInt32) -> UInt64 {
+  package static func text(_ number: UInt32) -> UInt64 {
     var nibbles = UInt64(number)
     nibbles = (nibbles << 16 | nibbles) & 0x0000_FFFF_0000_FFFF
     nibbles = (nibbles << 8 | nibbles) & 0x00FF_00FF_00FF_00FF

@@ -19,11 +19,11 @@ public struct PoolRule: Equatable, Sendable {
   /// Why a job with these options, and so many bytes of arguments, cannot go to the pool `name`;
   /// nil: it can.
   func refusal(
-    of options: JobOptions, argumentBytes bytes: Int, pool name: String
+    of options: JobOptions?, argumentBytes bytes: Int, pool name: String
   ) -> Refusal? {
-    if options.encoding == .pickle, !allowsPickle { return .pickleNotAllowed(pool: name) }
-    if options.main != nil, !allowsMain { return .mainNotAllowed(pool: name) }
-    if let most = argumentBytesMax, bytes + options.kwargs.utf8.count > most {
+    if options?.encoding == .pickle, !allowsPickle { return .pickleNotAllowed(pool: name) }
+    if options?.main != nil, !allowsMain { return .mainNotAllowed(pool: name) }
+    if let most = argumentBytesMax, bytes + (options?.kwargs.utf8.count ?? 0) > most {
       return .argumentsTooLarge(pool: name, bytesMax: most)
     }
     return nil

@@ -110,11 +110,11 @@ final class Journal {
   ///   keeps waiting, and the file is, or before the next append will be, as it was. `syncFailed`,
   ///   then and ever after: stop.
   func append(_ records: [Record], at moment: Moment) throws(StorageError) -> Int {
-    for record in records {
+    for index in records.indices {
       assigned += 1
       // Of segments before the live one nobody asks.
       let isNews = synced > told && synced >= liveFirst
-      pending.append(record, sequence: assigned, synced: isNews ? synced : 0)
+      pending.append(records, at: index, sequence: assigned, synced: isNews ? synced : 0)
       told = synced
     }
     return try appendPending(at: moment)

@@ -120,6 +120,8 @@
 //    ever. A new segment is begun at the first start after the change, as recovery never appends
 //    to a segment of another version.
 
+internal import JobCore
+
 /// What a line of a journal segment is made of. The format is specified at the top of this file.
 enum RecordCodec {
   /// The version of the journal's format that is written.
@@ -208,11 +210,7 @@ enum RecordCodec {
   /// Writes the eight digits of a checksum.
   @inline(__always)
   static func write(_ checksum: UInt32, to target: UnsafeMutableRawPointer) {
-    for index in 0..<8 {
-      let digit = UInt8(truncatingIfNeeded: checksum >> UInt32(28 - 4 * index)) & 0xF
-      let byte = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
-      target.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
-    }
+    target.storeBytes(of: HexDigits.text(checksum).bigEndian, as: UInt64.self)
   }
 
   /// The value of a lower-case hexadecimal digit.

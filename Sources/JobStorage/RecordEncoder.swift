@@ -36,15 +36,18 @@ struct RecordEncoder {
     end(start)
   }
 
-  /// Appends the line of a record.
+  /// Appends the line of one of `records`. It is looked at where it is: a copy of it would count
+  /// references.
   ///
   /// - Parameter synced: the newest record of the segment that is known to be on the disk; 0: the
   ///   line does not tell.
-  mutating func append(_ record: Record, sequence: UInt64, synced: UInt64 = 0) {
+  mutating func append(
+    _ records: [Record], at index: Int, sequence: UInt64, synced: UInt64 = 0
+  ) {
     let start = begin()
     writer.member("seq", integer: sequence)
     if synced > 0 { writer.member("synced", integer: synced) }
-    switch record {
+    switch records[index] {
     case .jobSubmitted(let submitted):
       open(#","job_submitted":{"job":"#, submitted.number)
       writer.submission(

@@ -8,7 +8,7 @@ struct RecordCodecTests {
   /// The text of one record's line, without its line feed.
   private func line(_ record: Record, sequence: UInt64 = 17) -> String {
     var encoder = RecordEncoder()
-    encoder.append(record, sequence: sequence)
+    encoder.append([record], at: 0, sequence: sequence)
     return String(decoding: encoder.bytes.dropLast(), as: UTF8.self)
   }
 
@@ -131,7 +131,7 @@ struct RecordCodecTests {
 
   @Test func `a line may tell how far the journal was known to be on the disk`() throws {
     var encoder = RecordEncoder()
-    encoder.append(.jobQueued(3), sequence: 17, synced: 16)
+    encoder.append([.jobQueued(3)], at: 0, sequence: 17, synced: 16)
     let text = String(decoding: encoder.bytes.dropLast(), as: UTF8.self)
     #expect(
       text.dropFirst(RecordCodec.prefixBytes) == #""seq":17,"synced":16,"job_queued":{"job":3}}"#)

@@ -192,8 +192,9 @@ struct RecoveryTests {
     _ records: ArraySlice<Record>, from sequence: UInt64, synced: UInt64 = 0
   ) -> [UInt8] {
     var encoder = RecordEncoder()
-    for (index, record) in records.enumerated() {
-      encoder.append(record, sequence: sequence + UInt64(index), synced: synced)
+    let records = Array(records)
+    for index in records.indices {
+      encoder.append(records, at: index, sequence: sequence + UInt64(index), synced: synced)
     }
     return encoder.bytes
   }

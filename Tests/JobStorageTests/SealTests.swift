@@ -284,7 +284,7 @@ struct SealTests {
     let (_, error) = try recovered { disk in
       let line = disk.files[directory.segment(1)]!.bytes
       var more = RecordEncoder()
-      more.append(story.records[10], sequence: 11)
+      more.append(story.records, at: 10, sequence: 11)
       disk.files[directory.segment(1)]?.bytes = line + Array(more.bytes)
     }
     #expect(error?.code == .damaged)

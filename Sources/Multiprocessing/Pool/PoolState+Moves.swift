@@ -69,10 +69,8 @@ extension PoolState {
   /// Tells the driver how many calls the slot may have in flight, if that has changed.
   mutating func reportCredit(of slot: Int) {
     var credit = 0
-    if phase == .running, !slots[slot].isRemoved, let id = slots[slot].worker,
-      let worker = workers[id.index], worker.phase == .ready, !worker.hasHungUp
-    {
-      credit = min(worker.credit, worker.inFlight.count + worker.callsLeft(of: settings))
+    if phase == .running, !slots[slot].isRemoved, let id = slots[slot].worker {
+      credit = workers[id.index]!.callsAtOnce(settings)
     }
     guard credit != slots[slot].credit else { return }
     slots[slot].credit = credit
@@ -122,20 +120,15 @@ extension PoolState {
 
   /// What follows when a call is no longer in flight.
   mutating func proceed(_ index: Int, isRetiring: Bool, at now: UInt64) {
-    let worker = workers[index]!
-    guard worker.phase == .ready || worker.phase == .leaving else { return }
-    if isRetiring {
+    switch workers[index]!.step(isRetiring: isRetiring, settings) {
+    case nil: break
+    case .retire:
       workers[index]!.phase = .leaving
       workers[index]!.deadline = now + settings.grace
       detach(index, at: now)
-    } else if worker.phase == .ready, worker.inFlight.isEmpty,
-      worker.callsLeft(of: settings) <= 0
-    {
-      leave(index, at: now)  // It has run out of calls, or of ordinals, without knowing it.
-    } else if worker.phase == .leaving, worker.inFlight.isEmpty, worker.deadline == nil {
-      stop(index, at: now)
-    } else if !settings.hasClaims, let grace = worker.inFlight.first?.endGrace {
-      terminate(index, grace: grace, at: now)
+    case .leave: leave(index, at: now)
+    case .stop: stop(index, at: now)
+    case .terminate(let grace): terminate(index, grace: grace, at: now)
     }
   }
 

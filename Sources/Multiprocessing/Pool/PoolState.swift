@@ -82,13 +82,8 @@ public struct PoolState: Equatable {
     _ call: UInt64, to slot: Int, at now: UInt64
   ) -> (worker: PoolWorkerID, ordinal: UInt32) {
     guard let id = slots[slot].worker else { preconditionFailure("slot \(slot) has no worker") }
-    let index = id.index
-    let inFlight = workers[index]!.inFlight.count
-    precondition(inFlight < slots[slot].credit, "slot \(slot) has no credit left")
-    if inFlight == 0 { workers[index]!.beginHead(at: now) }
-    workers[index]!.lastOrdinal += 1
-    let ordinal = workers[index]!.lastOrdinal
-    workers[index]!.inFlight.append(PoolWorker.InFlight(call: call, ordinal: ordinal))
+    let (ordinal, inFlight) = workers[id.index]!.take(call, at: now)
+    precondition(inFlight <= slots[slot].credit, "slot \(slot) has no credit left")
     return (id, ordinal)
   }
 

@@ -50,10 +50,46 @@ struct PoolWorker: Equatable {
   /// Whether it is known to have claimed the first call in flight.
   var isHeadClaimed = false
 
+  /// Puts a call in flight. Returns its ordinal, and how many calls are in flight now.
+  mutating func take(_ call: UInt64, at now: UInt64) -> (ordinal: UInt32, inFlight: Int) {
+    if inFlight.isEmpty { beginHead(at: now) }
+    lastOrdinal += 1
+    inFlight.append(InFlight(call: call, ordinal: lastOrdinal))
+    return (lastOrdinal, inFlight.count)
+  }
+
   /// Another call is the first in flight.
   mutating func beginHead(at now: UInt64) {
     headSince = now
     isHeadClaimed = false
+  }
+
+  /// How its way out begins, or ends.
+  enum Step {
+    case retire
+    case leave
+    case stop
+    case terminate(grace: UInt64)
+  }
+
+  /// What follows when a call is no longer in flight; nil: it goes on.
+  ///
+  /// Changes nothing. It is `mutating`, as is `callsAtOnce`, because the worker is then asked where
+  /// it is: a copy of it, two for every call, counts references.
+  mutating func step(isRetiring: Bool, _ settings: PoolSettings) -> Step? {
+    guard phase == .ready || phase == .leaving else { return nil }
+    if isRetiring { return .retire }
+    // It has run out of calls, or of ordinals, without knowing it.
+    if phase == .ready, inFlight.isEmpty, callsLeft(of: settings) <= 0 { return .leave }
+    if phase == .leaving, inFlight.isEmpty, deadline == nil { return .stop }
+    guard !settings.hasClaims, let grace = inFlight.first?.endGrace else { return nil }
+    return .terminate(grace: grace)
+  }
+
+  /// How many calls it may have in flight now.
+  mutating func callsAtOnce(_ settings: PoolSettings) -> Int {
+    guard phase == .ready, !hasHungUp else { return 0 }
+    return min(credit, inFlight.count + callsLeft(of: settings))
   }
 
   /// How many calls it may still be given, of those that a worker runs in its life.

@@ -81,13 +81,20 @@ final class WorkerChannel: PoolChannel {
   }
 
   func appendCall(_ call: UInt64, attempt: UInt32, task: String, args: String, kwargs: String) {
-    let start = output.beginFrame(.call, call: call)
-    output.append(littleEndian: attempt)
-    output.append(name: task)
-    output.append(littleEndian: UInt32(args.utf8.count))
-    output.append(utf8: args)
-    output.append(utf8: kwargs)
-    output.endFrame(start)
+    let textBytes = task.utf8.count + args.utf8.count + kwargs.utf8.count
+    let bytes = Frame.headerBytes + 9 + textBytes
+    // Room is asked for once: piece by piece, that would be most of the work.
+    output.append(addingCapacity: bytes) { frame in
+      frame.append(littleEndian: UInt32(bytes - 4))
+      frame.append(FrameKind.call.rawValue)
+      frame.append(littleEndian: call)
+      frame.append(littleEndian: attempt)
+      frame.append(UInt8(task.utf8.count))
+      frame.append(utf8: task)
+      frame.append(littleEndian: UInt32(args.utf8.count))
+      frame.append(utf8: args)
+      frame.append(utf8: kwargs)
+    }
   }
 
   func appendChunk(_ call: UInt64, _ flags: ChunkFlags, task: String, arguments: [UInt8]) {
@@ -139,5 +146,31 @@ final class WorkerChannel: PoolChannel {
     output.removeAll(keepingCapacity: output.count <= 1 << 18)
     sent = 0
     return true
+  }
+}
+
+extension OutputSpan<UInt8> {
+  /// Appends a number, the lowest byte first.
+  @inline(__always)
+  fileprivate mutating func append<Number: FixedWidthInteger & BitwiseCopyable>(
+    littleEndian number: Number
+  ) {
+    withUnsafeBytes(of: number.littleEndian) { append($0) }
+  }
+
+  /// Appends a string's UTF-8.
+  @inline(__always)
+  fileprivate mutating func append(utf8 text: String) {
+    text.utf8.span.withUnsafeBytes { append($0) }
+  }
+
+  @inline(__always)
+  private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    precondition(bytes.count <= freeCapacity, "more bytes than there is room for")
+    withUnsafeMutableBufferPointer { (buffer, count) in
+      UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[count...])
+        .copyMemory(from: bytes)
+      count += bytes.count
+    }
   }
 }
