@@ -94,6 +94,11 @@ public struct JobStore: Equatable, Sendable {
     @inline(__always) get { table[number] }
   }
 
+  /// The same job, lent while it is looked at: to copy it counts the references that it holds.
+  public subscript(lent number: JobNumber) -> Job? {
+    _read { yield table[lent: number] }
+  }
+
   /// The text of a name; cheaper than to ask `names`, which is a copy outside of this module.
   public func text(of name: Name) -> String { names[name] }
 

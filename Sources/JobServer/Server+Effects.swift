@@ -44,17 +44,19 @@ extension Server {
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
     let told = reading { engine in
-      engine.store[number].map { ($0, task: engine.store.text(of: $0.task), kind(of: $0, engine)) }
+      engine.store[lent: number].map { job in
+        Assignment(
+          call: call, job: job.id, attempt: Int(job.attempt),
+          task: engine.store.text(of: job.task), args: job.args,
+          kwargs: job.options?.kwargs ?? "", kind: kind(of: job, engine),
+          encoding: job.options?.encoding ?? .json, main: job.options?.main)
+      }
     }
-    guard let (job, task, kind) = told else {
+    guard let assignment = told else {
       // A chunk of a map that was withdrawn before its worker was told.
       return inbox.append(.callLost(call, .notStarted))
     }
     guard let pool = drivers[call.slot.pool] else { return }
-    let assignment = Assignment(
-      call: call, job: job.id, attempt: Int(job.attempt), task: task,
-      args: job.args, kwargs: job.options?.kwargs ?? "", kind: kind,
-      encoding: job.options?.encoding ?? .json, main: job.options?.main)
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
     if !taskSettings.isEmpty, !pool.configured.runsPrograms {
@@ -198,7 +200,7 @@ extension Server {
       return tell(client, of: map, goal, presentation)
     }
     let told = reading { engine in
-      engine.store[number].map { response(to: goal, $0, presentation) }
+      engine.store[lent: number].map { response(to: goal, $0, presentation) }
     }
     guard let told else { return tell(gone, of: number, to: client) }
     tell(told, of: number, to: client)
