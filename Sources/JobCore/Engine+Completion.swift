@@ -70,7 +70,7 @@ extension Engine {
     guard slot.pool < pools.count, slot.index < pools[slot.pool].slots.count else { return nil }
     let found: (call: Call, next: Call?)? = pools[slot.pool].update(slot: slot.index) { held in
       guard let position = held.calls.firstIndex(where: { $0.id == id }) else { return nil }
-      let call = held.calls.remove(at: position)
+      let call = position == 0 ? held.calls.removeFirst() : held.calls.remove(at: position)
       if position == 0, held.progress != nil { held.progress = nil }
       return (call, position == 0 ? held.calls.first : nil)
     }

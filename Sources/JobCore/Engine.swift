@@ -180,7 +180,10 @@ public struct Engine: Sendable {
   }
 
   /// Makes a fact part of the state and of the turn. The only way in which the engine changes jobs.
-  mutating func emit(_ record: Record, _ turn: inout Turn) {
+  ///
+  /// The record moves into the turn; inlined, it would be copied there, which counts references.
+  @inline(never)
+  mutating func emit(_ record: consuming Record, _ turn: inout Turn) {
     do {
       try store.apply(record)
     } catch {

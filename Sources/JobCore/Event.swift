@@ -124,8 +124,8 @@ public enum Event: Equatable, Sendable {
   indirect case callReturnedBytes(CallID, BytesResult)
   /// A call passed one of its task's limits; its worker still runs.
   case callPassedLimit(CallID, PassedLimit)
-  /// A call ended with an error that the task threw.
-  case callRaised(CallID, RaisedError)
+  /// A call ended with an error that the task threw; boxed, as it is rare and large.
+  indirect case callRaised(CallID, RaisedError)
   /// A call will not be answered. Its slot's credit must have been told before (`slotGone`, or
   /// `slotReady` with less): the job that is given back goes to the first slot that takes it.
   case callLost(CallID, Loss)

@@ -37,7 +37,7 @@ extension JobStore {
 
   /// The number of the map with `id`.
   public func mapNumber(of id: JobID) -> MapNumber? {
-    maps.count == 0 ? nil : ids.find(JobStore.hash(id)) { maps[$0]?.id == id }
+    maps.count == 0 ? nil : ids.find(id.seededHash) { maps[$0]?.id == id }
   }
 
   /// The number of the map that was submitted under `key`.
@@ -179,19 +179,19 @@ extension JobStore {
       created, task: names.intern(created.task, isTask: true), pool: names.intern(created.pool))
     maps.insert(map)
     count(map, held: 1, open: 1)
-    ids.insert(JobStore.hash(map.id), map.number)
+    ids.insert(map.id.seededHash, map.number)
     if let key = map.options?.idempotencyKey { keys.insert(JobStore.hash(key), map.number) }
   }
 
   /// Adds the job of a chunk to its map.
-  mutating func insert(_ chunk: ChunkPlace, _ job: Job) {
+  mutating func insert(_ chunk: ChunkPlace, _ submitted: JobSubmitted) {
     maps.update(chunk.map) { map in
       map.chunkCount += 1
       map.openChunks += 1
-      map.openBytes += job.submittedBytes
+      map.openBytes += submitted.bytes
       map.items.queued += chunk.count
       map.recountChunk(from: nil, to: .queued)
-      let place = JobMap.Place(job: job.number, first: chunk.first, count: chunk.count)
+      let place = JobMap.Place(job: submitted.number, first: chunk.first, count: chunk.count)
       // Behind the others, but where a snapshot has them in the order in which they ended.
       var index = map.chunks.count
       while index > 0, map.chunks[index - 1].first > chunk.first { index -= 1 }
@@ -305,7 +305,7 @@ extension JobStore {
   private mutating func drop(_ map: JobMap) {
     count(map, held: -1, open: map.finishedAt == 0 ? -1 : 0)
     maps.remove(map.number)
-    ids.remove(JobStore.hash(map.id), map.number)
+    ids.remove(map.id.seededHash, map.number)
     if let key = map.options?.idempotencyKey { keys.remove(JobStore.hash(key), map.number) }
     for state in JobState.allCases where map.chunkCount(of: state) > 0 {
       discount(map.pool, state, map.chunkCount(of: state))

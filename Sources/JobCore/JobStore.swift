@@ -114,7 +114,7 @@ public struct JobStore: Equatable, Sendable {
 
   /// The number of the job with `id`.
   public func number(of id: JobID) -> JobNumber? {
-    ids.find(JobStore.hash(id)) { table.id(of: $0) == id }
+    ids.find(id.seededHash) { table.id(of: $0) == id }
   }
 
   /// The number of the job that was submitted under `key`.
@@ -122,8 +122,8 @@ public struct JobStore: Equatable, Sendable {
     keys.find(JobStore.hash(key)) { table[$0]?.options?.idempotencyKey == key }
   }
 
-  /// Seeded anew in each process, so that nobody can choose ids that share a place.
-  static func hash(_ key: some Hashable) -> UInt64 {
+  /// Seeded anew in each process, so that nobody can choose keys that share a place.
+  static func hash(_ key: String) -> UInt64 {
     UInt64(bitPattern: Int64(key.hashValue))
   }
 
@@ -281,16 +281,19 @@ public struct JobStore: Equatable, Sendable {
 
   /// Takes in a job whose id and key are free.
   private mutating func insert(_ submitted: JobSubmitted) {
-    let job = Job(
-      number: submitted.number, id: submitted.id, task: names.intern(submitted.task, isTask: true),
-      pool: names.intern(submitted.pool), args: submitted.args, options: submitted.options,
-      createdAt: submitted.at)
-    table.insert(job)
-    ids.insert(JobStore.hash(job.id), job.number)
-    if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), job.number) }
-    recount(job.pool, from: nil, to: .queued)
-    openBytes += job.submittedBytes
-    if let chunk = submitted.options?.chunk { insert(chunk, job) }
+    let number = submitted.number
+    let task = names.intern(submitted.task, isTask: true)
+    let pool = names.intern(submitted.pool)
+    // Into the table at once: a copy of the job would count references.
+    table.insert(
+      Job(
+        number: number, id: submitted.id, task: task, pool: pool, args: submitted.args,
+        options: submitted.options, createdAt: submitted.at))
+    ids.insert(submitted.id.seededHash, number)
+    if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), number) }
+    recount(pool, from: nil, to: .queued)
+    openBytes += submitted.bytes
+    if let chunk = submitted.options?.chunk { insert(chunk, submitted) }
   }
 
   private mutating func move(
@@ -345,15 +348,17 @@ public struct JobStore: Equatable, Sendable {
   private mutating func end(
     _ number: JobNumber, _ outcome: Outcome, _ timestamp: Timestamp, _ record: Record
   ) throws(Misfit) {
+    let ending: Job.Ending =
+      switch outcome {
+      case .succeeded(let text): .result(text)
+      case .succeededWithBytes(let bytes): .bytes(bytes)
+      case .failed(let error): .error(error)
+      case .cancelled: .none
+      }
     try move(number, by: outcome.move, record) { job in
       job.endedOrDueAt = timestamp
       job.isCancelRequested = false
-      switch outcome {
-      case .succeeded(let text): job.ending = .result(text)
-      case .succeededWithBytes(let bytes): job.ending = .bytes(bytes)
-      case .failed(let error): job.ending = .error(error)
-      case .cancelled: job.ending = .none
-      }
+      job.ending = ending
     }
     settle(number)
   }
@@ -398,7 +403,7 @@ public struct JobStore: Equatable, Sendable {
   /// Takes a job out, with its id and its key.
   mutating func drop(_ job: Job) {
     _ = table.remove(job.number)
-    ids.remove(JobStore.hash(job.id), job.number)
+    ids.remove(job.id.seededHash, job.number)
     if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), job.number) }
     recount(job.pool, from: job.state, to: nil)
   }

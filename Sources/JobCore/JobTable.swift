@@ -18,6 +18,17 @@ struct JobTable: Equatable, Sendable {
       hidden[slot >> 6] >> UInt64(slot & 63) & 1 != 0
     }
 
+    /// Puts a job where none is.
+    mutating func insert(_ job: consuming Job, at slot: Int) {
+      let number = job.number
+      guard case .none = jobs[slot] else {
+        preconditionFailure("job \(number) is held already")
+      }
+      // Over nothing, which needs no end.
+      jobs.withUnsafeMutableBufferPointer { $0.initializeElement(at: slot, to: job) }
+      count += 1
+    }
+
     /// A bit for each that is held.
     var held: SIMD4<UInt64> {
       if count == jobs.count { return ~hidden }
@@ -89,8 +100,10 @@ struct JobTable: Equatable, Sendable {
 
   /// Adds a job whose number is not held. Numbers may come in any order, but a page far below the
   /// first one costs the pages between.
-  mutating func insert(_ job: Job) {
-    let page = job.number / JobTable.pageSize
+  @inline(__always)
+  mutating func insert(_ job: consuming Job) {
+    let number = job.number
+    let page = number / JobTable.pageSize
     if pages.isEmpty { firstPage = page }
     if page < firstPage {
       // All at once: one by one would move everything for each page of the gap.
@@ -103,12 +116,8 @@ struct JobTable: Equatable, Sendable {
     if pages[index] == nil {
       pages[index] = Page(jobs: ContiguousArray(repeating: nil, count: Int(JobTable.pageSize)))
     }
-    let slot = Int(job.number % JobTable.pageSize)
-    if case .some = pages[index]!.jobs[slot] {
-      preconditionFailure("job \(job.number) is held already")
-    }
-    pages[index]!.jobs[slot] = job
-    pages[index]!.count += 1
+    let slot = Int(number % JobTable.pageSize)
+    pages[index]!.insert(job, at: slot)
     count += 1
   }
 

@@ -42,7 +42,10 @@ struct NumberQueue: Sendable {
     precondition(count > 0, "nothing stands in line")
     count -= 1
     gone += 1
-    if gone == pieces[0].count { drop(piece: 0) }
+    // The only piece goes on until it is full: a line of few comes to its end with every turn.
+    if gone == pieces[0].count, pieces.count > 1 || gone >= NumberQueue.pieceSize {
+      drop(piece: 0)
+    }
   }
 
   /// Puts an entry before the first one for which `isAfter` answers true, or at the back.

@@ -7,8 +7,8 @@ public enum Record: Equatable, Sendable {
   case attemptStarted(JobNumber, attempt: Int, at: Timestamp)
   /// The slot gave the job back and it waits again; the attempt does not count.
   case attemptRevoked(JobNumber, Revocation)
-  /// The attempt failed; the next is due at `retryAt`.
-  case attemptFailed(JobNumber, JobError, retryAt: Timestamp)
+  /// The attempt failed; the next is due at `retryAt`. Boxed, as it is rare and large.
+  indirect case attemptFailed(JobNumber, JobError, retryAt: Timestamp)
   /// The moment that a scheduled job waited for has come.
   case jobQueued(JobNumber)
   /// A client asked to cancel a running job; it must not run again, whatever happens.
@@ -70,22 +70,23 @@ public enum Record: Equatable, Sendable {
   }
 }
 
-/// An accepted submission.
+/// An accepted submission. Its members are constants: one that may change costs a copy of all when
+/// it is made.
 public struct JobSubmitted: Equatable, Sendable {
   /// The place in the order of submission; one more than that of the submission before.
-  public var number: JobNumber
+  public let number: JobNumber
   /// The job's id.
-  public var id: JobID
+  public let id: JobID
   /// The task's name.
-  public var task: String
+  public let task: String
   /// The pool's name.
-  public var pool: String
+  public let pool: String
   /// Positional arguments: the text of a JSON array.
-  public var args: String
+  public let args: String
   /// Everything else; nil: all defaults.
-  public var options: JobOptions?
+  public let options: JobOptions?
   /// When it was accepted.
-  public var at: Timestamp
+  public let at: Timestamp
 
   /// Makes the record of a submission.
   public init(
@@ -100,6 +101,9 @@ public struct JobSubmitted: Equatable, Sendable {
     self.options = options
     self.at = at
   }
+
+  /// Bytes of payload; see `Job.submittedBytes`.
+  var bytes: Int { args.utf8.count + (options?.bytes ?? 0) }
 }
 
 /// An accepted map.
@@ -156,8 +160,8 @@ public enum Outcome: Equatable, Sendable {
   case succeeded(String)
   /// With bytes of a media type; boxed, as they are rare.
   indirect case succeededWithBytes(BytesResult)
-  /// With an error.
-  case failed(JobError)
+  /// With an error; boxed, as it is rare and large.
+  indirect case failed(JobError)
   /// By request.
   case cancelled
 

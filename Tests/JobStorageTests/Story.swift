@@ -83,6 +83,15 @@ extension SplitMix {
       args: "[\(json())]", options: options(), at: timestamp())
   }
 
+  /// The same as a chunk of a map in this pool.
+  mutating func chunk(
+    _ submitted: JobSubmitted, pool: String, of place: ChunkPlace
+  ) -> JobSubmitted {
+    JobSubmitted(
+      number: submitted.number, id: submitted.id, task: submitted.task, pool: pool,
+      args: submitted.args, options: options(of: place), at: submitted.at)
+  }
+
   /// Bytes of a media type.
   mutating func bytes() -> BytesResult {
     let digits = Array("ABCDwxyz0189+/")
@@ -127,12 +136,11 @@ extension SplitMix {
     case 15: return .mapForgotten(job)
     case 17: return .mapWithdrawn(job)
     case 16:
-      var chunk = submission(job)
-      chunk.options = options(
-        of: ChunkPlace(
-          map: 7, first: .random(in: 0...9_999, using: &self),
-          count: .random(in: 1...99, using: &self)))
-      return .jobSubmitted(chunk)
+      let submitted = submission(job)
+      let place = ChunkPlace(
+        map: 7, first: .random(in: 0...9_999, using: &self),
+        count: .random(in: 1...99, using: &self))
+      return .jobSubmitted(chunk(submitted, pool: submitted.pool, of: place))
     case 9: return .jobEnded(job, .succeededWithBytes(bytes()), at: timestamp())
     case 0: return .jobSubmitted(submission(job))
     case 1: return .attemptStarted(job, attempt: .random(in: 1...99, using: &self), at: timestamp())
@@ -253,12 +261,11 @@ struct Story {
         return .mapInputEnded(map.number, generator.inputError(), at: generator.timestamp())
       }
       if generator.chance(5) { return .mapCancelRequested(map.number) }
-      var chunk = generator.submission(store.nextNumber)
-      chunk.pool = store.names[map.pool]
-      chunk.options = generator.options(
-        of: ChunkPlace(
-          map: map.number, first: map.items.all, count: .random(in: 1...9, using: &generator)))
-      return .jobSubmitted(chunk)
+      let submitted = generator.submission(store.nextNumber)
+      let place = ChunkPlace(
+        map: map.number, first: map.items.all, count: .random(in: 1...9, using: &generator))
+      return .jobSubmitted(
+        generator.chunk(submitted, pool: store.names[map.pool], of: place))
     case .taken: return generator.chance(10) ? .mapCancelRequested(map.number) : nil
     case .final: return generator.chance(20) ? .mapForgotten(map.number) : nil
     }
