@@ -12,8 +12,8 @@ struct ArrayCodec<Value: Codable & Sendable>: Sendable {
   /// The shortest way that the type has.
   init() {
     direct = (Value.self as? any DirectElement.Type)?.directArray() as? DirectArray<Value>
-    integers =
-      (Value.self as? any JSONIntegerConvertible.Type)?.integerArray() as? IntegerArray<Value>
+    let integerType = item.way == .text ? Value.self as? any JSONIntegerConvertible.Type : nil
+    integers = integerType?.integerArray() as? IntegerArray<Value>
   }
 
   /// Whether each value is a text that nobody but its type can make.

@@ -16,7 +16,7 @@ struct ItemCodec<Value>: Sendable {
 
   let way: Way
   /// The type as a list of arguments, if it is one.
-  let list = Value.self as? any ArgumentList.Type
+  let list: (any ArgumentList.Type)?
   /// Reads one value.
   let read: @Sendable (UnsafeBufferPointer<UInt8>) throws(TaskFailure) -> Value
   /// Writes one value. What was appended when it throws is of no use.
@@ -29,6 +29,7 @@ extension ItemCodec where Value: Codable & Sendable {
     ownCodec() as? ItemCodec
       ?? ItemCodec(
         way: .codable,
+        list: Value.self as? any ArgumentList.Type,
         read: { (json) throws(TaskFailure) in
           try FoundationCodec.decode(Value.self, from: json)
         },
@@ -37,12 +38,13 @@ extension ItemCodec where Value: Codable & Sendable {
         })
   }
 
-  /// That of the type itself.
+  /// That of the type itself. No more is asked than need be: a program starts with it, and to find
+  /// that a type does not conform is to look at all that conform.
   private static func ownCodec() -> Any? {
     switch Value.self {
     case let type as any DirectJSON.Type: type.directCodec()
-    case let type as any JSONIntegerConvertible.Type: type.integerCodec()
-    case let type as any JSONTextConvertible.Type: type.textCodec()
+    case let type as any JSONTextConvertible.Type:
+      (type as? any JSONIntegerConvertible.Type)?.integerCodec() ?? type.textCodec()
     default: nil
     }
   }
@@ -53,6 +55,7 @@ extension DirectJSON {
   static func directCodec() -> Any {
     ItemCodec<Self>(
       way: .direct,
+      list: nil,
       read: { (json) throws(TaskFailure) in try Self.read(whole: json) },
       write: { (value, writer) throws(TaskFailure) in try value.writeResult(to: &writer) })
   }
@@ -89,6 +92,7 @@ extension JSONTextConvertible {
   static func textCodec() -> Any {
     ItemCodec<Self>(
       way: .text,
+      list: nil,
       read: { (json) throws(TaskFailure) in try Self.read(text: json) },
       write: { (value, writer) throws(TaskFailure) in try value.writeResult(to: &writer) })
   }
@@ -122,6 +126,7 @@ extension JSONIntegerConvertible {
   static func integerCodec() -> Any {
     ItemCodec<Self>(
       way: .text,
+      list: nil,
       read: { (json) throws(TaskFailure) in try Self.read(text: json) },
       write: { (value, writer) throws(TaskFailure) in
         if let number = value.jsonInteger {
