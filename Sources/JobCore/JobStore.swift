@@ -94,9 +94,10 @@ public struct JobStore: Equatable, Sendable {
     @inline(__always) get { table[number] }
   }
 
-  /// The same job, lent while it is looked at: to copy it counts the references that it holds.
-  public subscript(lent number: JobNumber) -> Job? {
-    _read { yield table[lent: number] }
+  /// Calls `body` with the job with `number`, if it is held. Cheaper than to take it out and look at
+  /// it, which in another module copies it several times, and each copy counts references.
+  public func withJob(_ number: JobNumber, _ body: (Job) -> Void) {
+    if let job = table[number] { body(job) }
   }
 
   /// The text of a name; cheaper than to ask `names`, which is a copy outside of this module.

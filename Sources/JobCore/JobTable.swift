@@ -62,22 +62,6 @@ struct JobTable: Equatable, Sendable {
     return pages[index]?.jobs[slot]
   }
 
-  /// The same job, lent: for who looks at most of it.
-  subscript(lent number: JobNumber) -> Job? {
-    _read {
-      guard let index = pageIndex(of: number), pages[index] != nil else {
-        yield nil
-        return
-      }
-      let slot = Int(number % JobTable.pageSize)
-      if hiddenCount > 0, pages[index].unsafelyUnwrapped.isHidden(slot) {
-        yield nil
-      } else {
-        yield pages[index].unsafelyUnwrapped.jobs[slot]
-      }
-    }
-  }
-
   /// The brief of the job with `number`, without a copy of the job.
   func brief(of number: JobNumber) -> JobBrief? {
     guard let index = pageIndex(of: number), pages[index] != nil else { return nil }

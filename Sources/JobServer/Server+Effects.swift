@@ -43,9 +43,10 @@ extension Server {
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
-    let told = reading { engine in
-      engine.store[lent: number].map { job in
-        Assignment(
+    var told: Assignment?
+    reading { engine in
+      engine.store.withJob(number) { job in
+        told = Assignment(
           call: call, job: job.id, attempt: Int(job.attempt),
           task: engine.store.text(of: job.task), args: job.args,
           kwargs: job.options?.kwargs ?? "", kind: kind(of: job, engine),
@@ -199,11 +200,10 @@ extension Server {
     if reading({ $0.store.mapCount }) > 0, let map = reading({ $0.store.map(number) }) {
       return tell(client, of: map, goal, presentation)
     }
-    let told = reading { engine in
-      engine.store[lent: number].map { response(to: goal, $0, presentation) }
-    }
-    guard let told else { return tell(gone, of: number, to: client) }
-    tell(told, of: number, to: client)
+    var told: HTTPResponse?
+    reading { $0.store.withJob(number) { told = response(to: goal, $0, presentation) } }
+    guard let answer = told.take() else { return tell(gone, of: number, to: client) }
+    tell(answer, of: number, to: client)
   }
 }
 
