@@ -252,6 +252,8 @@ def after_restarts(checks, service):
                      (pool["state"], pool.get("reason")),
                      ("starting", "this program has no initializer 'load_prices'; its jobs wait "
                                   "until it has"))
+        # A created pool takes no jobs before a worker of it has told its tasks.
+        wait_until(lambda: http.get("/v1/pools/same").json["state"] == "running", 10)
         checks.equal("… but of others", run(http, "square", 7, pool="same")["result"], 49)
         checks.equal("… whose jobs wait", (patch(http, {"paused": False}).status,
                                            http.get(f"/v1/jobs/{job['id']}").json["state"]),
