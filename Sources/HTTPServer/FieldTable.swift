@@ -2,8 +2,8 @@ import Glibc
 
 /// The header names that matter, found by length first; made once per server.
 ///
-/// It remembers the last value of each: the requests of a client are alike, and a value that came
-/// before needs no new string.
+/// It remembers how each was spelt last, and its last value: the requests of a client are alike, so
+/// that a name is found without a look at the case of its letters, and a value needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
   enum Role { case none, host, contentLength, transferEncoding, authorization, requestID }
@@ -26,7 +26,7 @@ final class FieldTable {
   private let firstByLength: [Int]
   /// The bytes of all names, one behind the other.
   private let nameBytes: [UInt8]
-  /// The same as they were last spelt by a client.
+  /// The same names at the same places, as clients spelt each of them last.
   private var spelt: [UInt8]
   /// The last header of each name.
   private var lastFields: [HTTPFields.Field]

@@ -4,6 +4,8 @@ import Glibc
 /// `Sun, 06 Nov 1994 08:49:37 GMT`. It is written once a second, and not for each answer.
 struct HTTPDate {
   static let byteCount = 29
+  /// The years 0 to 9999, which four digits can write.
+  private static let range = Int64(-62_167_219_200)...253_402_300_799
   private static let days: StaticString = "SunMonTueWedThuFriSat"
   private static let months: StaticString = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
@@ -11,12 +13,12 @@ struct HTTPDate {
   private(set) var second: Int64?
   private var text = InlineArray<29, UInt8>(repeating: UInt8(ascii: " "))
 
-  /// Writes a second of the years 0 to 9999, if it is not that which is written.
+  /// Writes a second, if it is not that which is written. Of other years there is no date.
   mutating func set(_ second: Int64) {
     guard second != self.second else { return }
     var time = time_t(second)
     var parts = tm()
-    guard gmtime_r(&time, &parts) != nil, 0...9_999 ~= parts.tm_year + 1_900 else {
+    guard Self.range.contains(second), gmtime_r(&time, &parts) != nil else {
       self.second = nil
       return
     }

@@ -8,7 +8,8 @@ struct HTTPFields: Sendable {
   }
 
   private var list: [Field] = []
-  /// A bit for each length that a name has: most headers that are asked for are not there.
+  /// A bit for each length that a name has (of 64 bytes and more, that of the rest): most headers
+  /// that are asked for are not there.
   private var lengths: UInt64 = 0
 
   /// None.
@@ -35,8 +36,13 @@ struct HTTPFields: Sendable {
     index(of: name).map { list[$0].value }
   }
 
-  /// Lets go of all, but for the room.
+  /// How many headers a connection keeps room for while it is idle.
+  private static let roomMax = 16
+
+  /// Lets go of all, but for the room. (One by one: `removeAll(keepingCapacity:)` replaces a range
+  /// by nothing, which takes longer for so few.)
   mutating func removeAll() {
+    if list.count > Self.roomMax { list = [] }
     while case .some = list.popLast() {}
     lengths = 0
   }

@@ -29,7 +29,7 @@ public struct HTTPRequest: Sendable {
     parameterNames = []
   }
 
-  /// Lets go of all that it holds, but for the room of the headers.
+  /// Lets go of the memory that it holds, but for the room of the headers.
   mutating func reset() {
     path = ""
     query = HTTPQuery()

@@ -144,16 +144,16 @@ public final class HTTPServer {
 
   /// Does all that is ready, without blocking: answers what was settled, reads requests, calls
   /// actions. `now` is in nanoseconds of a monotonic clock and never goes back. `wallSecond` counts
-  /// from 1970 and is what answers have as `Date`; without it, libmicrohttpd asks the system's
-  /// clock for each. Not to be called from within an action or another closure that this server
-  /// calls.
+  /// from 1970 and is what answers have as `Date`, those of `stop` too; without it, libmicrohttpd
+  /// asks the system's clock for each. Not to be called from within an action or another closure
+  /// that this server calls.
   public func run(at now: UInt64, wallSecond: Int64? = nil) {
     precondition(!isRunning, "run(at:) is called from within itself")
     guard !isStopped else { return }
     isRunning = true
     defer { isRunning = false }
     self.now = now
-    if let wallSecond { date.set(wallSecond) }
+    if let wallSecond { date.set(wallSecond) } else { date = HTTPDate() }
     resumeAccepting()
     if hasArrivals {
       hasArrivals = false

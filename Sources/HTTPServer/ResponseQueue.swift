@@ -22,6 +22,8 @@ enum ResponseQueue {
     _ response: HTTPResponse, on connection: Connection, allow: String?, isLast: Bool
   ) -> Bool {
     guard let made = make(response, for: connection) else { return false }
+    // Before the date: libmicrohttpd 0.9.75 forgets with it that there is one, and adds its own.
+    if isLast { add(made, "Connection", "close") }
     if areLinesJoined, connection.server.date.second != nil {
       addLines(of: response, connection.server.date, to: made)
     } else {
@@ -30,7 +32,6 @@ enum ResponseQueue {
     }
     if let allow { MHD_add_response_header(made, "Allow", allow) }
     add(connection.requestID, to: made)
-    if isLast { add(made, "Connection", "close") }
     let isQueued =
       MHD_queue_response(connection.handle, UInt32(clamping: response.status), made) == .YES
     MHD_destroy_response(made)
@@ -40,26 +41,22 @@ enum ResponseQueue {
   /// Whether an answer's headers are given to libmicrohttpd as one.
   private static let areLinesJoined = mhd_is_known() != 0
 
-  private static let typeStart: StaticString = "\u{1}\u{1}Content-Type: "
-
   /// Adds the date, which libmicrohttpd would write anew for each answer, and with it the type and
   /// all other headers.
   private static func addLines(
     of response: HTTPResponse, _ date: HTTPDate, to made: OpaquePointer
   ) {
-    let typeCount = response.contentType.map { typeStart.utf8CodeUnitCount + $0.utf8CodeUnitCount }
-    let count = HTTPDate.byteCount + (typeCount ?? 0) + response.headers.byteCount
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count + 1) { lines in
+    let typeRoom = (response.contentType?.utf8CodeUnitCount ?? 0) + 16
+    let countMax = HTTPDate.byteCount + typeRoom + response.headers.byteCount
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: countMax + 1) { lines in
       guard let start = lines.baseAddress else { return }
       date.copy(to: start)
-      if let type = response.contentType {
-        let typePlace = start + HTTPDate.byteCount
-        typePlace.initialize(from: typeStart.utf8Start, count: typeStart.utf8CodeUnitCount)
-        (typePlace + typeStart.utf8CodeUnitCount).initialize(
-          from: type.utf8Start, count: type.utf8CodeUnitCount)
-      }
-      response.headers.copyLines(to: start + (count - response.headers.byteCount))
-      start[count] = 0
+      let next = start + HTTPDate.byteCount
+      var block = HeaderBlock(UnsafeMutableBufferPointer(start: next, count: typeRoom))
+      if let type = response.contentType { block.add("Content-Type", type) }
+      let rest = next + block.count
+      response.headers.copyLines(to: rest)
+      rest[response.headers.byteCount] = 0
       mhd_add_lines(made, "Date", UnsafePointer(start).asCString)
     }
   }

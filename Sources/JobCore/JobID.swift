@@ -106,8 +106,9 @@ public struct JobID: Hashable, Sendable {
   /// A hash that is another one in every process, so that nobody can choose ids that share a place:
   /// the store asks for it three times for each job.
   ///
-  /// A UUID's two words are each added to a secret one, and the sums multiplied (the universal hash
-  /// NH: J. Black and others, "UMAC", 1999). Swift's own hash takes some 200 instructions.
+  /// A UUID's two words are each added to a secret one, and the sums multiplied, as the universal
+  /// hash NH does (J. Black and others, "UMAC", 1999); the halves of the product, of which NH keeps
+  /// both, are joined. Swift's own hash takes some 200 instructions.
   var seededHash: UInt64 {
     switch storage {
     case .text(let text): return UInt64(bitPattern: Int64(text.hashValue))
@@ -118,8 +119,10 @@ public struct JobID: Hashable, Sendable {
     }
   }
 
-  /// Drawn once in each process.
-  private static let secret = (UInt64.random(in: 0...(.max)), UInt64.random(in: 0...(.max)))
+  /// Of Swift's own hash, which is seeded once in each process.
+  private static let secret = (
+    UInt64(bitPattern: Int64(0.hashValue)), UInt64(bitPattern: Int64(1.hashValue))
+  )
 
   private static let uuidLength = 36
 

@@ -94,8 +94,8 @@ public struct JobStore: Equatable, Sendable {
     @inline(__always) get { table[number] }
   }
 
-  /// Calls `body` with the job with `number`, if it is held. Cheaper than to take it out and look at
-  /// it, which in another module copies it several times, and each copy counts references.
+  /// Calls `body` with the job with `number`, if it is held. In another module, to take it out and
+  /// look at it copies it several times, and each copy counts references.
   public func withJob(_ number: JobNumber, _ body: (Job) -> Void) {
     if let job = table[number] { body(job) }
   }

@@ -42,7 +42,7 @@ struct NumberQueue: Sendable {
     precondition(count > 0, "nothing stands in line")
     count -= 1
     gone += 1
-    // The only piece goes on until it is full: a line of few comes to its end with every turn.
+    // The only piece is used up before it begins anew: a line of few comes to its end all the time.
     if gone == pieces[0].count, pieces.count > 1 || gone >= NumberQueue.pieceSize {
       drop(piece: 0)
     }
@@ -113,8 +113,8 @@ struct NumberQueue: Sendable {
     return nil
   }
 
-  /// The last piece stays, empty: a line of few, which comes to its end with every turn, would have
-  /// four KiB made for every one of them.
+  /// The last piece stays, empty: a line of few would have four KiB made for each piece that it has
+  /// used up.
   private mutating func drop(piece: Int) {
     if pieces.count == 1 {
       pieces[0].removeAll(keepingCapacity: true)

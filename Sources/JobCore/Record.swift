@@ -70,8 +70,7 @@ public enum Record: Equatable, Sendable {
   }
 }
 
-/// An accepted submission. Its members are constants: one that may change costs a copy of all when
-/// it is made.
+/// An accepted submission. Nobody changes one, so its members are constants.
 public struct JobSubmitted: Equatable, Sendable {
   /// The place in the order of submission; one more than that of the submission before.
   public let number: JobNumber

@@ -303,7 +303,7 @@ extension Server {
 
   /// Closes what is open; after the loop has ended.
   func shutDown() throws(StorageError) {
-    http?.run(at: now.instant.nanoseconds)
+    http?.run(at: now.instant.nanoseconds, wallSecond: now.timestamp / 1_000)
     http?.stop()
     try storage.close(at: now)
   }

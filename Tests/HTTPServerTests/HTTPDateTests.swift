@@ -21,7 +21,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [-62_167_219_201, 253_402_300_800, .max, .min] as [Int64])
+  @Test(
+    arguments: [-62_167_219_201, 253_402_300_800, 67_768_036_191_676_799, .max, .min] as [Int64])
   func `beyond the years that four digits can write there is none`(second: Int64) {
     var date = HTTPDate()
     date.set(0)

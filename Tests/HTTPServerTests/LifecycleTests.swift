@@ -109,10 +109,12 @@ import Testing
     #expect((open + watched).allSatisfy { fcntl($0, F_GETFD) == FD_CLOEXEC })
   }
 
-  @Test func `after stopAccepting open connections are served once more, new ones refused`()
-    throws
-  {
+  @Test(arguments: [nil, 784_111_777] as [Int64?])
+  func `after stopAccepting open connections are served once more, new ones refused`(
+    second: Int64?
+  ) throws {
     let harness = try Harness()
+    harness.wallSecond = second
     let client = try harness.client()
     client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
     #expect(harness.run { client.answers().count == 1 })
@@ -124,5 +126,6 @@ import Testing
     #expect(harness.run { client.isEnded })
     #expect(client.answers().map(\.body) == ["root", "1"])
     #expect(client.answers()[1].headers["connection"]?.lowercased() == "close")
+    #expect(client.text.split(separator: "\r\n").count { $0.hasPrefix("Date:") } == 2)
   }
 }

@@ -1,8 +1,8 @@
 import HTTPServer
 import JSON
-import JobCore
 import Testing
 
+@testable import JobCore
 @testable import JobServer
 
 @Suite struct JobAnswersTests {
@@ -27,6 +27,27 @@ import Testing
   func `If-None-Match is understood in all its forms`(header: String?, version: UInt32?) {
     let job = finished().job
     #expect(JobAnswers.heldVersion(header, job: job, includesArguments: false) == version)
+  }
+
+  @Test func `the longest headers of a handle have room`() throws {
+    let (engine, some) = finished()
+    let id = String(repeating: "x", count: JobID.lengthMax)
+    var job = Job(
+      number: .max, id: try #require(JobID(id)), task: some.task, pool: some.pool, args: "[]",
+      options: nil, createdAt: 0)
+    job.version = .max
+    let presentation = Presentation(
+      includesArguments: true, isReplay: true, preferenceApplied: "respond-async",
+      isAcceptance: true)
+    let response = JobAnswers.handle(of: job, in: engine, presentation)
+    #expect(header("ETag", response) == "\"18446744073709551615-4294967295-args\"")
+    #expect(header("Location", response) == "/v1/jobs/" + id)
+    #expect(header("Preference-Applied", response) == "respond-async")
+    #expect(header("Idempotent-Replayed", response) == "true")
+    #expect(header("Retry-After", response) == "1")
+    let body = String(decoding: response.bytes, as: UTF8.self)
+    #expect(body.contains("\"id\":\"\(id)\""))
+    #expect(body.contains("\"events_url\":\"/v1/jobs/\(id)/events\""))
   }
 
   @Test func `a handle with its arguments is another representation`() {

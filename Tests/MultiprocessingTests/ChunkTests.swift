@@ -82,7 +82,12 @@ import Testing
     let sum = TaskDefinition<Arguments<Int, Int>, Int>("sum") { (a: Int, b: Int) in a + b }
     #expect(run(sum, "[[1,2],[3,4]]", star: true).values == "[3,7]")
     #expect(run(even, "[[2],[4]]", star: true).values == "[20,40]")
-    #expect(run(even, "[[2],4]", star: true).failure?.item == 1)
+    for item in ["4", "55555", "\"12345\"", "{\"1\":2,\"3\":4}", "null", "true", "1.5"] {
+      let failure = run(even, "[[2],\(item)]", star: true).failure
+      #expect(failure?.item == 1)
+      #expect(failure?.failure.code == .argumentDecoding)
+      #expect(failure?.failure.message.contains("one of type array should stand") == true)
+    }
   }
 
   @Test func `types that write their own text, and none`() {

@@ -53,9 +53,9 @@ enum HandleWriter {
       writer.member("count", integer: chunk.count)
     }
     writer.name("result_url")
-    writer.plainString(count: path.byteCount + 7) { path.write(to: $0, "/result") }
+    writer.plainString(count: path.byteCount(with: "/result")) { path.write(to: $0, "/result") }
     writer.name("events_url")
-    writer.plainString(count: path.byteCount + 7) { path.write(to: $0, "/events") }
+    writer.plainString(count: path.byteCount(with: "/events")) { path.write(to: $0, "/events") }
     if isReplay { writer.member("idempotent_replayed", bool: true) }
     writer.endObject()
   }

@@ -11,7 +11,7 @@ enum JobAnswers {
     let isFinal = job.state.isFinal
     let isHeld = presentation.heldVersion == job.version
     let applied = presentation.preferenceApplied
-    let headers = HTTPHeaders(atMost: 256 + (applied?.utf8.count ?? 0)) { block in
+    let headers = HTTPHeaders(atMost: headerBytesMax + (applied?.utf8.count ?? 0)) { block in
       block.add("ETag", atMost: entityTagBytesMax) { target in
         writeEntityTag(of: job, includesArguments: presentation.includesArguments, to: target)
       }
@@ -36,6 +36,9 @@ enum JobAnswers {
       status: isAccepted ? 202 : 200, contentType: "application/json", headers: headers,
       body: writer.bytes)
   }
+
+  /// More than the headers below come to without the preference: 204 with the longest id.
+  private static let headerBytesMax = 256
 
   /// The strong validator of a handle: the job's number (an id can name another job after the
   /// first was dropped), its version, and whether arguments are shown.

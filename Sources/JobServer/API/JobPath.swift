@@ -4,9 +4,7 @@ import JobCore
 /// has it three times, and the id besides.
 struct JobPath {
   private static let prefix: StaticString = "/v1/jobs/"
-  /// The most bytes that a path has, with the longest id.
-  private static let byteCountMax = 9 + JobID.lengthMax
-
+  /// As long as the path with the longest id.
   private let text: InlineArray<73, UInt8>
   /// How many bytes it has, without what lies below it.
   let byteCount: Int
@@ -15,8 +13,8 @@ struct JobPath {
   init(id: JobID) {
     let prefixCount = JobPath.prefix.utf8CodeUnitCount
     let count = prefixCount + id.byteCount
-    precondition(count <= JobPath.byteCountMax, "an id has at most \(JobID.lengthMax) bytes")
     var text = InlineArray<73, UInt8>(repeating: 0)
+    precondition(count <= text.count, "an id has at most \(text.count - prefixCount) bytes")
     var span = text.mutableSpan
     span.withUnsafeMutableBufferPointer { buffer in
       guard let start = buffer.baseAddress else { return }
@@ -26,6 +24,9 @@ struct JobPath {
     self.text = text
     byteCount = count
   }
+
+  /// How many bytes it has with something below it.
+  func byteCount(with suffix: StaticString) -> Int { byteCount + suffix.utf8CodeUnitCount }
 
   /// Writes it, and `suffix` behind it, to where there is room for both.
   @inline(__always)

@@ -9,7 +9,7 @@ struct CallArguments {
   /// several as an array; named ones as an object; none only as `NoArgument`.
   func decode<Argument>(_ codec: ItemCodec<Argument>) throws(TaskFailure) -> Argument {
     let hasNamed = kwargs.count > 2  // "{}" or nothing
-    let given = positionalCount()
+    let given = try positionalCount()
     switch (given, hasNamed) {
     case (.none, false):
       return try Self.nothing(codec)
@@ -35,8 +35,8 @@ struct CallArguments {
     }
   }
 
-  /// No argument at all. A function of its own: `Argument?` is looked up where it begins, and no
-  /// call with arguments needs it.
+  /// No argument at all. A function of its own, which is not inlined: it begins by asking the
+  /// runtime for the type `Argument?`, and a call with arguments should not.
   @inline(never)
   private static func nothing<Argument>(
     _ codec: ItemCodec<Argument>
@@ -71,12 +71,28 @@ struct CallArguments {
     case several
   }
 
-  /// Whether there are none, one (and where it stands) or several positional arguments. It checks
-  /// nothing: the server did, and what reads the arguments does.
-  private func positionalCount() -> Given {
+  /// Whether there are none, one (and where it stands) or several positional arguments.
+  ///
+  /// - Throws: where they are no array, as an item of a map can be. That they are JSON is not
+  ///   checked: the server did, and what reads them does.
+  private func positionalCount() throws(TaskFailure) -> Given {
+    guard args.first == UInt8(ascii: "[") else {
+      if args.isEmpty { return .none }
+      throw noArray()
+    }
     var elements = JSONElements(args)
     guard let first = elements.next() else { return .none }
     return elements.nextOffset < args.count ? .several : .one(first)
+  }
+
+  private func noArray() -> TaskFailure {
+    do throws(JSONError) {
+      var reader = JSONReader(args)
+      try reader.beginArray()
+      preconditionFailure("an array that begins otherwise")
+    } catch {
+      return .argument("\(error)")
+    }
   }
 }
 

@@ -3,8 +3,8 @@ import JSON
 /// How one value of `Value` is read and written as JSON. Decided once for a task: to ask a type for
 /// its conformances costs more than to read a number.
 ///
-/// The ways are kept as functions and not chosen in methods: a method of a generic type looks this
-/// type up at each call.
+/// The ways are kept as functions and not chosen in methods: a method that is not specialized asks
+/// the runtime for this type, with its `Value`, at each call.
 struct ItemCodec<Value>: Sendable {
   enum Way {
     /// As `DirectJSON` has it.
