@@ -45,16 +45,18 @@ enum QueueDeathScenarios {
   static func recovering(_: ForkServer) throws {
     let rig = Rig(capacity: 0)
     let sleeper = Forked { while true { rig.get() } }
-    // Some instruction at which the mutex is held: the first one that makes a recovery. The way
-    // there is the same each time only while nobody else is on it.
-    var holding = 0
-    while rig.recoveries == 0 {
+    // Some instruction at which the mutex is held: the first one that makes a recovery, three times
+    // in turn. The way there is the same each time only while nobody else is on it.
+    func isHeld(after count: Int) -> Bool {
       waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
-      holding += 1
-      check(step(holding) { rig.put() } == nil, "the mutex is never held")
+      let recoveries = rig.recoveries
+      check(step(count) { rig.put() } == nil, "the mutex is never held")
       rig.put()
       waitUntil("it is taken") { rig.count == 0 }
+      return rig.recoveries > recoveries
     }
+    var holding = 1
+    while !(0..<3).allSatisfy({ _ in isHeld(after: holding) }) { holding += 1 }
     waitUntil("it sleeps") { PipeScenarios.state(of: sleeper.process) == "S" }
     let before = rig.recoveries
     let deaths = sweep(rig, sleeper) {
