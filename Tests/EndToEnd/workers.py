@@ -190,6 +190,8 @@ def limits(checks, _service, http):
     job = run(http, "deep", 65, pool="python")
     checks.equal("one that is nested too deep fails", job["error"]["code"], "result_encoding")
     checks.equal("… the workers live on", pids(http, "python"), before)
+    checks.equal("workers push nobody aside when they wake",
+                 {os.sched_getscheduler(pid) for pid in before}, {os.SCHED_BATCH})
     answer = http.submit("count", "x" * (1 << 20), pool="python")
     checks.equal("arguments that are too many are refused", (answer.status, answer.json["code"]),
                  (413, "payload_too_large"))

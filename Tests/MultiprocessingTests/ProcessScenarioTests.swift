@@ -14,7 +14,7 @@ import Testing
     "stray-late",
     "leftover", "refused-while-waiting", "channel-busy", "channel-returning", "channel-idle",
     "channel-full", "channel-replaced", "channel-held", "no-room-above-standard",
-    "channel-backward", "channel-urgent", "channel-hurried",
+    "channel-backward", "batch", "channel-urgent", "channel-hurried",
   ])
   func scenario(_ name: String) throws {
     let run = try TestProgram(name)

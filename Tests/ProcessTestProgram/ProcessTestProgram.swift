@@ -56,6 +56,7 @@ enum ProcessTestProgram {
     "fork-refused": CallScenarios.forkRefused,
     "maxtasksperchild": WorkerScenarios.maxTasksPerChild,
     "hello-first": WorkerScenarios.helloFirst,
+    "batch": WorkerScenarios.batch,
     "initializer-fails": WorkerScenarios.initializerFails,
     "initializer-runs": WorkerScenarios.initializerRuns,
     "garbage": WorkerScenarios.garbage,

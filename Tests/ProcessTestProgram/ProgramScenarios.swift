@@ -11,7 +11,7 @@ enum ProgramScenarios {
         "sh", "-c",
         """
         printf '%s|' "$@"; env | sort | tr '\\n' '|'; pwd; stat -c %a .; ls /proc/self/fd | wc -l
-        nice; ulimit -n; cat /proc/self/oom_score_adj; cat
+        nice; ulimit -n; cat /proc/self/oom_score_adj; cut -d ' ' -f 41 /proc/self/stat; cat
         """, "sh", "a b", "$HOME", "", "'\"",
       ],
       environment: ["PATH=/usr/bin:/bin", "HOME=/nowhere", "A=1 2"],
@@ -31,6 +31,7 @@ enum ProgramScenarios {
         3
         77
         200
+        \(WorkerScenarios.batchPolicy)
         stdin
         """)
     check(end.status, equals: .exited(0))

@@ -30,6 +30,23 @@ enum WorkerScenarios {
     check(driver.pool.goneWorkers.map(\.process), equals: [process])
   }
 
+  /// `SCHED_BATCH` (sched(7)), which Swift's Glibc leaves out.
+  static let batchPolicy: Int32 = 3
+
+  /// Who works for a pool is batch work for the kernel, whatever its start method, and nobody else.
+  static func batch(_ forkServer: ForkServer) throws {
+    check(sched_getscheduler(0), equals: SCHED_OTHER)
+    for startMethod in [StartMethod.forkserver, .spawn] {
+      var workers = WorkerSettings()
+      workers.startMethod = startMethod
+      let driver = try PoolDriver(forkServer, workers: workers)
+      driver.waitReady(2)
+      let policies = driver.pool.workers.map { sched_getscheduler($0.process) }
+      check(policies, equals: [batchPolicy, batchPolicy])
+      driver.end()
+    }
+  }
+
   static func initializerFails(_ forkServer: ForkServer) throws {
     var workers = WorkerSettings()
     workers.initializer = "cold"

@@ -51,6 +51,9 @@ struct lido_request {
   // Survives a fork server that is killed, which all others do not: it begins with SIGRTMAX blocked
   // and is sent that by the kernel, and is to call lido_follow_parent.
   uint32_t survives;
+  // Is scheduled as SCHED_BATCH (sched(7)), unless the policy is one that somebody chose.
+  uint32_t is_batch;
+  uint32_t reserved;
 };
 
 // A resource limit (setrlimit(2)): units as the resource has them, UINT64_MAX for none.

@@ -34,6 +34,8 @@ extension LineWorkerPool {
       descriptors: theirs)
     specification.workingFolder = settings.folder
     specification.nice = settings.nice
+    // As in `WorkerPool`.
+    specification.isBatch = true
     specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
     // Before there is a process: one that nobody listens to must not run.
     do throws(StartFailure) {

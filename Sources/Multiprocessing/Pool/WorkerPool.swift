@@ -240,6 +240,8 @@ public final class WorkerPool {
           .init(descriptor, as: Bootstrap.firstInitializerDescriptor + Int32(place)))
       }
       specification.nice = settings.nice
+      // Who gives it its calls is not to be stopped for each: that would cost a switch and back.
+      specification.isBatch = true
       specification.outOfMemoryAdjustment = settings.outOfMemoryAdjustment
       do throws(StartFailure) {
         try channels.watch(channel.answers, of: channel)

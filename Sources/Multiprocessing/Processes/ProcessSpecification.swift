@@ -49,6 +49,10 @@ public struct ProcessSpecification: Sendable {
   public var workingFolder: String?
   /// Added to the niceness.
   public var nice: Int32 = 0
+  /// Whether it is batch work for the kernel (`SCHED_BATCH`, sched(7)): it gets as much of the CPUs
+  /// as any other, but when it wakes it does not push aside what runs. Where another policy than
+  /// the usual one was chosen for the fork server, or this one is forbidden, that is kept.
+  public var isBatch = false
   /// For the kernel's out-of-memory killer, -1000 to 1000: positive makes it die before others.
   public var outOfMemoryAdjustment: Int32 = 0
   /// Whether it may go on for 0.3 s when the client of the fork server is gone, to learn of that

@@ -13,6 +13,7 @@ struct RequestMessage {
     request.limit_count = UInt32(specification.limits.count)
     request.lingers = specification.lingers ? 1 : 0
     request.survives = specification.survivesForkServer ? 1 : 0
+    request.is_batch = specification.isBatch ? 1 : 0
     request.descriptor_count = UInt32(specification.descriptors.count)
     switch specification.program {
     case .fork(let entry):

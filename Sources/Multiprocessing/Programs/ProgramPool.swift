@@ -299,6 +299,8 @@ public final class ProgramPool {
       descriptors: theirs)
     specification.workingFolder = folder
     specification.nice = program.nice
+    // As in `WorkerPool`.
+    specification.isBatch = true
     specification.outOfMemoryAdjustment = program.outOfMemoryAdjustment
     specification.limits = program.limits
     // Before there is a process: one that nobody listens to must not run.
