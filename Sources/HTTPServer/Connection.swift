@@ -11,8 +11,8 @@ final class Connection {
     case body
     /// The route's action runs.
     case acting
-    /// Its answer is owed. Not suspended before libmicrohttpd has asked again for some `run`s: what
-    /// is answered within few turns then never pays for suspending.
+    /// Its answer is owed. Not suspended before that has been so for `HTTPServer.parkDelay`: what
+    /// is answered sooner never pays for suspending.
     case owed
     /// Its answer is there and waits to be queued.
     case settled
@@ -57,8 +57,8 @@ final class Connection {
   var stream: StreamSource?
   var status = 0
   var beganAt: UInt64 = 0
-  /// How often libmicrohttpd has asked for the answer that is owed.
-  var asks = 0
+  /// Since when its answer is owed.
+  var owedAt: UInt64 = 0
   /// Who is to give the answer. Not owned: when the owner lets go of it, it tells us.
   unowned(unsafe) var pending: PendingResponse?
   /// Its body has no stated length, and is not complete.

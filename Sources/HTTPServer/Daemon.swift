@@ -10,8 +10,13 @@ final class Daemon {
   var connectionCount = 0
   /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
   var quietRuns = 0
-  /// Its descriptor is readable.
+  /// Its descriptor is readable, or one of its connections got the answer that it was owed.
   var isReady = false
+  /// Set while nothing but answers that are owed keeps it from rest: when those connections are
+  /// parked. Until then it is run only if something happens.
+  var parksAt: UInt64?
+  /// How often it has asked, in the present run, for answers that are owed.
+  var asks = 0
   /// A connection was resumed, of which libmicrohttpd learns only when it runs.
   var hasResumed = false
 

@@ -6,6 +6,9 @@ extension HTTPServer {
   /// Answers queued in one run, so that ten thousand waiters released at once do not hold up the
   /// rest; 500 cost about 10 ms.
   private static let answersPerRunMax = 500
+  /// How long an answer may be owed before its connection is parked, in nanoseconds: some turns of
+  /// a busy service.
+  static let parkDelay: UInt64 = 2_000_000
 
   /// Queues the answers that are there, up to a bound, and resumes their connections.
   func answerSettled() {
@@ -31,13 +34,26 @@ extension HTTPServer {
       connection.stage = .lost
       cut(connection)
     }
-    guard connection.isSuspended else { return }
+    guard connection.isSuspended else {
+      connection.daemon.isReady = true
+      return
+    }
     connection.isSuspended = false
     suspendedCount -= 1
     if connection.stream != nil { beginWriting(connection) }
     if connection.stage == .body { lanes.enter(.bodyLook, connection.descriptor, at: now) }
     MHD_resume_connection(connection.handle)
     connection.daemon.hasResumed = true
+  }
+
+  /// libmicrohttpd asks for an answer that is owed, as it does in each of its runs. Whoever waits
+  /// for long is parked; for a short time to be asked costs less.
+  func ask(_ connection: Connection) {
+    if now - connection.owedAt < Self.parkDelay {
+      connection.daemon.asks += 1
+    } else {
+      suspend(connection)
+    }
   }
 
   /// Parks a connection whose answer is still owed when libmicrohttpd asks for it again, or whose

@@ -7,10 +7,6 @@ import Glibc
 extension HTTPServer {
   /// A body beyond this is not waited for when the request is refused anyway.
   private static let refusedBodyBytesMax = 64 << 10
-  /// How often libmicrohttpd may ask for an answer that is owed before its connection is parked,
-  /// which costs more than to be asked. It asks once a run of it, so once a turn, or twice where no
-  /// new request came; and answers of short jobs take a few turns.
-  private static let asksMax = 8
   /// Room that is made for a body when its first piece comes.
   private static let bodyReserveMax = 256 << 10
 
@@ -61,6 +57,10 @@ extension HTTPServer {
     _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
     bytes: UnsafeRawBufferPointer, _ unread: inout Int
   ) -> MHD_Result {
+    if connection.stage == .owed {
+      ask(connection)
+      return .YES
+    }
     activity &+= 1
     switch connection.stage {
     case .headers:
@@ -73,16 +73,9 @@ extension HTTPServer {
     case .body:
       unread = 0
       return take(bytes, for: connection)
-    case .owed:
-      if connection.asks < Self.asksMax {
-        connection.asks += 1
-      } else {
-        suspend(connection)
-      }
-      return .YES
     case .settled:
       return sendSettled(connection) ? .YES : .NO
-    case .answered:
+    case .answered, .owed:
       return .YES
     case .idle, .acting, .lost:
       return .NO
@@ -267,7 +260,7 @@ extension HTTPServer {
       if connection.response != nil { return sendSettled(connection) ? .YES : .NO }
       precondition(connection.pending != nil, "an action answers later without a pending response")
       connection.stage = .owed
-      connection.asks = 0
+      connection.owedAt = now
       // Whoever waits needs an answer, and not to be remembered what for.
       connection.request.reset()
       return .YES

@@ -135,6 +135,10 @@ public final class HTTPServer {
     if let acceptsAgainAt { earliest = min(earliest, acceptsAgainAt) }
     for daemon in daemons {
       if daemon.isReady { return now }
+      if let parksAt = daemon.parksAt {
+        earliest = min(earliest, parksAt)
+        continue
+      }
       guard let milliseconds = daemon.timeout() else { continue }
       if milliseconds == 0 { return now }
       earliest = min(earliest, now + milliseconds * 1_000_000)
@@ -166,17 +170,25 @@ public final class HTTPServer {
   }
 
   private func run(_ daemon: Daemon) {
-    guard daemon.isReady || daemon.hasResumed || daemon.timeout() == 0 else { return }
+    let isDue =
+      if let parksAt = daemon.parksAt { parksAt <= now } else { daemon.timeout() == 0 }
+    guard daemon.isReady || daemon.hasResumed || isDue else { return }
     let hasResumed = daemon.hasResumed
     daemon.isReady = false
     daemon.hasResumed = false
     let (before, activityBefore) = (requestsBegun, activity)
+    daemon.asks = 0
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
     // seen in one run and read in the next. Once requests were read, what else is pending can
     // wait for the next turn: by then, most of their answers are there.
-    if hasResumed || requestsBegun == before && daemon.timeout() == 0 { daemon.run() }
-    if activity == activityBefore, daemon.timeout() == 0 {
+    if hasResumed || requestsBegun == before && daemon.timeout() == 0 {
+      daemon.asks = 0
+      daemon.run()
+    }
+    // Two runs in which it did nothing but ask: only what happens elsewhere leads on.
+    daemon.parksAt = activity == activityBefore && daemon.asks > 0 ? now + Self.parkDelay : nil
+    if activity == activityBefore, daemon.parksAt == nil, daemon.timeout() == 0 {
       daemon.quietRuns += 1
       if daemon.quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
     } else {

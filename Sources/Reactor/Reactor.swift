@@ -1,3 +1,5 @@
+import Glibc
+
 /// One thread's descriptors and what to do when they are ready.
 ///
 /// It has no turn of its own: its owner decides when to wait, how long, and what comes between the
@@ -102,6 +104,7 @@ public final class Reactor {
   /// `spinMax`, this one is likely to as well, and it looks again and again for as long before it
   /// sleeps. To sleep for some 30 µs and be woken takes as long again, on both sides; an exchange
   /// of many short calls is twice as fast without. Whoever waits for longer spins once in vain.
+  /// Between two looks it yields: whom this thread has woken, the kernel may have put on its CPU.
   @discardableResult
   public func wait(until deadline: UInt64?, maySpin: Bool) -> Int {
     guard maySpin else { return wait(until: deadline) }
@@ -114,6 +117,7 @@ public final class Reactor {
       repeat {
         let found = wait(until: 0)
         if found > 0 { return found }
+        sched_yield()
       } while SystemClock.monotonicNanoseconds < end
     }
     return wait(until: deadline)

@@ -13,6 +13,8 @@ import Testing
     client.send(request)
     try #require(harness.run { harness.server.pendingCount == before + 1 })
     harness.settle()
+    harness.skew += HTTPServer.parkDelay
+    harness.settle()
     return client
   }
 
@@ -37,6 +39,7 @@ import Testing
     turns: Int
   ) throws {
     let harness = try Harness()
+    harness.stopClock()
     let world = harness.world
     var left = turns
     harness.afterRun = {
@@ -51,6 +54,74 @@ import Testing
     client.send(request)
     #expect(harness.run { client.answers().map(\.body) == ["soon"] })
     #expect(harness.server.pendingCount == 0)
+  }
+
+  /// libmicrohttpd asks for it whenever it runs; it is not run for that alone.
+  @Test func `an answer that is owed lets the server rest until its connection is parked`() throws {
+    let harness = try Harness()
+    let client = try unparked(harness)
+    let now = harness.moment()
+    #expect(harness.server.nextDeadline(at: now) == now + HTTPServer.parkDelay)
+    harness.skew += HTTPServer.parkDelay - 1
+    harness.settle()
+    #expect(harness.server.suspendedCount == 0)
+    harness.skew += 1
+    harness.settle()
+    #expect(harness.server.suspendedCount == 1)
+    harness.world.owed[0].resume(with: .text("late"))
+    #expect(harness.run { client.answers().map(\.body) == ["late"] })
+  }
+
+  @Test func `an answer given while the server rests goes out at once`() throws {
+    let harness = try Harness()
+    let client = try unparked(harness)
+    harness.world.owed[0].resume(with: .text("soon"))
+    #expect(harness.server.nextDeadline(at: harness.moment()) == harness.moment())
+    harness.settle()
+    #expect(client.answers().map(\.body) == ["soon"])
+    #expect(harness.server.suspendedCount == 0)
+  }
+
+  @Test func `others are served, and parked in their turn, while the server rests`() throws {
+    let harness = try Harness()
+    let first = try unparked(harness)
+    harness.skew += HTTPServer.parkDelay / 2
+    let second = try harness.client()
+    second.send(request)
+    #expect(harness.run { harness.server.pendingCount == 2 })
+    #expect(try harness.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").body == "root")
+    harness.skew += HTTPServer.parkDelay / 2
+    harness.settle()
+    #expect(harness.server.suspendedCount == 1)
+    harness.skew += HTTPServer.parkDelay
+    harness.settle()
+    #expect(harness.server.suspendedCount == 2)
+    for owed in harness.world.owed { owed.resume(with: .text("late")) }
+    #expect(harness.run { first.answers().count == 1 && second.answers().count == 1 })
+  }
+
+  @Test func `a client that resets its connection before that is parked is found at once`() throws {
+    let harness = try Harness()
+    let client = try unparked(harness)
+    client.resetOnClose()
+    client.leave()
+    #expect(harness.run { harness.server.connectionCount == 0 })
+    #expect(harness.world.owed[0].isAbandoned)
+    #expect(harness.server.pendingCount == 0)
+    harness.world.owed[0].resume(with: .text("nobody"))
+    harness.settle()
+    #expect(harness.server.nextDeadline(at: harness.moment()) == nil)
+  }
+
+  /// A client whose answer is owed on a connection that is not parked; the clock stands.
+  private func unparked(_ harness: Harness) throws -> Client {
+    harness.stopClock()
+    let client = try harness.client()
+    client.send(request)
+    try #require(harness.run { harness.server.pendingCount == 1 })
+    harness.settle()
+    #expect(harness.server.suspendedCount == 0)
+    return client
   }
 
   @Test func `a connection whose answer is not given in few turns is parked`() throws {
