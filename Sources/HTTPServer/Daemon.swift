@@ -10,13 +10,15 @@ final class Daemon {
   var connectionCount = 0
   /// Runs in which it had nothing to tell and asked to be run again at once, one after the other.
   var quietRuns = 0
-  /// Its descriptor is readable, or one of its connections got the answer that it was owed.
+  /// Its descriptor is readable, or a connection that is not suspended may have got an answer.
   var isReady = false
   /// Set while nothing but answers that are owed keeps it from rest: when those connections are
   /// parked. Until then it is run only if something happens.
   var parksAt: UInt64?
-  /// How often it has asked, in the present run, for answers that are owed.
-  var asks = 0
+  /// The earliest moment since which an answer is owed that it has asked for in the present run.
+  var owedSince: UInt64?
+  /// How often it has read of streams in the present turn: there may be more to send at once.
+  var reads = 0
   /// A connection was resumed, of which libmicrohttpd learns only when it runs.
   var hasResumed = false
 

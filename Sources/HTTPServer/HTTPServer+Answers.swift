@@ -50,7 +50,7 @@ extension HTTPServer {
   /// for long is parked; for a short time to be asked costs less.
   func ask(_ connection: Connection) {
     if now - connection.owedAt < Self.parkDelay {
-      connection.daemon.asks += 1
+      connection.daemon.owedSince = min(connection.daemon.owedSince ?? .max, connection.owedAt)
     } else {
       suspend(connection)
     }

@@ -57,11 +57,8 @@ extension HTTPServer {
     _ connection: Connection, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>,
     bytes: UnsafeRawBufferPointer, _ unread: inout Int
   ) -> MHD_Result {
-    if connection.stage == .owed {
-      ask(connection)
-      return .YES
-    }
-    activity &+= 1
+    // To ask for what is owed leads to nothing.
+    if connection.stage != .owed { activity &+= 1 }
     switch connection.stage {
     case .headers:
       let lines = RequestLines(method: method, target: connection.target, version: version)
@@ -75,7 +72,10 @@ extension HTTPServer {
       return take(bytes, for: connection)
     case .settled:
       return sendSettled(connection) ? .YES : .NO
-    case .answered, .owed:
+    case .owed:
+      ask(connection)
+      return .YES
+    case .answered:
       return .YES
     case .idle, .acting, .lost:
       return .NO

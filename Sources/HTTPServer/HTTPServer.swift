@@ -177,18 +177,21 @@ public final class HTTPServer {
     daemon.isReady = false
     daemon.hasResumed = false
     let (before, activityBefore) = (requestsBegun, activity)
-    daemon.asks = 0
+    daemon.reads = 0
+    daemon.owedSince = nil
     daemon.run()
     // A resumed connection has its answer built in one run and sent in the next; and a request is
     // seen in one run and read in the next. Once requests were read, what else is pending can
     // wait for the next turn: by then, most of their answers are there.
     if hasResumed || requestsBegun == before && daemon.timeout() == 0 {
-      daemon.asks = 0
+      daemon.owedSince = nil
       daemon.run()
     }
-    // Two runs in which it did nothing but ask: only what happens elsewhere leads on.
-    daemon.parksAt = activity == activityBefore && daemon.asks > 0 ? now + Self.parkDelay : nil
-    if activity == activityBefore, daemon.parksAt == nil, daemon.timeout() == 0 {
+    let isQuiet = activity == activityBefore
+    // It did nothing but ask: only what happens elsewhere leads on.
+    let parksAt = daemon.owedSince.map { $0 + Self.parkDelay }
+    daemon.parksAt = isQuiet && daemon.reads == 0 ? parksAt : nil
+    if isQuiet, daemon.owedSince == nil, daemon.timeout() == 0 {
       daemon.quietRuns += 1
       if daemon.quietRuns >= Self.quietRunsMax { endSpinning(daemon) }
     } else {

@@ -85,6 +85,7 @@ final class StreamSource {
   func read(into buffer: UnsafeMutableRawPointer, atMost countMax: Int) -> Int {
     guard let connection, state != .closed else { return End.cut }
     isWoken = false
+    connection.daemon.reads += 1
     let count = min(bufferedCount, countMax)
     if count > 0 {
       take(count, into: buffer)

@@ -83,9 +83,9 @@ extension Engine {
 
   /// Credit as large as this is given for calls of less than some 80 microseconds.
   static let creditOfTinyCalls = 24
-  /// What part of its credit a slot gets in tiny calls before the next gets any: half a millisecond
-  /// of them. To wake a worker costs both sides as much as some of them take.
-  static let creditShareOfTinyCalls = 4
+  /// How many tiny calls one slot gets before the next: to wake a worker costs both sides as much
+  /// as a few of them take.
+  static let tinyCallsTogether = 8
 
   /// The slot with credit that holds the fewest calls; one with a few tiny ones before that. More
   /// than one call each is credit that the pool gives for calls of microseconds only, and what
@@ -99,10 +99,10 @@ extension Engine {
     for index in slots.indices {
       let count = slots[index].calls.count
       guard slots[index].room > 0, !isExclusive || count == 0 else { continue }
-      let credit = slots[index].credit
-      let isForTinyCalls = credit >= Engine.creditOfTinyCalls
-      let together = credit / Engine.creditShareOfTinyCalls
-      if isForTinyCalls ? count > 0 && count < together : count == 0 { return index }
+      let isForTinyCalls = slots[index].credit >= Engine.creditOfTinyCalls
+      if isForTinyCalls ? (1..<Engine.tinyCallsTogether).contains(count) : count == 0 {
+        return index
+      }
       guard count < bestCount else { continue }
       best = index
       bestCount = count

@@ -178,6 +178,13 @@ final class Harness {
     for client in clients where client.isReading { client.receive() }
   }
 
+  /// Lets so much time pass that every connection whose answer is owed by now is suspended.
+  func park() {
+    settle()
+    skew += HTTPServer.parkDelay
+    settle()
+  }
+
   private func isReady() -> Bool {
     let now = moment()
     return loop.wait(milliseconds: 0) > 0 || server.nextDeadline(at: now) == now

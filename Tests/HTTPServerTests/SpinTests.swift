@@ -30,6 +30,19 @@ import Testing
     harness.settle()
   }
 
+  @Test func `it is ended beside an answer that is owed`() throws {
+    let harness = try Harness()
+    let waiting = try harness.client()
+    waiting.send("POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n")
+    #expect(harness.run { harness.server.pendingCount == 1 })
+    let wrong = try harness.client()
+    wrong.send(Self.head + "1;" + Self.endless)
+    #expect(harness.run { wrong.isEnded })
+    harness.settle()
+    harness.world.owed[0].resume(with: .text("late"))
+    #expect(harness.run { waiting.answers().map(\.body) == ["late"] })
+  }
+
   @Test func `several are ended, and bodies that only pause are not`() throws {
     let harness = try Harness()
     let slow = try (0..<8).map { _ in try harness.client() }

@@ -32,7 +32,7 @@ public struct PoolSettings: Equatable, Sendable {
   /// The longest wait between failed starts.
   public var backOffMax: UInt64 = 5_000_000_000
   /// The most calls that may be in flight in one slot: one running and the rest prefetched.
-  public var creditMax: Int = 128
+  public var creditMax: Int = 32
   /// How long a call may run before those prefetched behind it are taken back.
   public var recallAfter: UInt64 = 5_000_000
   /// Whether the workers claim their calls (`Claims`), so that the pool can take back those not
