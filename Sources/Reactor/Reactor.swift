@@ -97,6 +97,10 @@ public final class Reactor {
 
   /// How long the last wait took that might have spun, in nanoseconds.
   package var lastWait: UInt64 = .max
+  /// For how long it does not yield after a yield that took long, in nanoseconds.
+  package static let yieldPause: UInt64 = 1_000_000_000
+  /// When it may yield again.
+  package private(set) var yieldsAgainAt: UInt64 = 0
   /// How many waits have spun.
   package private(set) var spins = 0
 
@@ -105,6 +109,7 @@ public final class Reactor {
   /// sleeps. To sleep for some 30 µs and be woken takes as long again, on both sides; an exchange
   /// of many short calls is twice as fast without. Whoever waits for longer spins once in vain.
   /// Between two looks it yields: whom this thread has woken, the kernel may have put on its CPU.
+  /// Beside somebody who computes there, a yield lasts for milliseconds; it is left out then.
   @discardableResult
   public func wait(until deadline: UInt64?, maySpin: Bool) -> Int {
     guard maySpin else { return wait(until: deadline) }
@@ -114,13 +119,28 @@ public final class Reactor {
     if lastWait < Reactor.spinMax {
       spins += 1
       let end = min(start + Reactor.spinMax, deadline ?? .max)
+      var now = start
       repeat {
         let found = wait(until: 0)
         if found > 0 { return found }
-        sched_yield()
-      } while SystemClock.monotonicNanoseconds < end
+        now = yield(at: SystemClock.monotonicNanoseconds)
+      } while now < end
     }
     return wait(until: deadline)
+  }
+
+  /// Lets others run, if that is likely to be short, and answers what time it is then.
+  private func yield(at now: UInt64) -> UInt64 {
+    guard now >= yieldsAgainAt else { return now }
+    sched_yield()
+    let after = SystemClock.monotonicNanoseconds
+    noteYield(from: now, to: after)
+    return after
+  }
+
+  /// A yield that took longer than a spin may is not tried again for a second.
+  package func noteYield(from start: UInt64, to end: UInt64) {
+    if end - start >= Reactor.spinMax { yieldsAgainAt = end + Reactor.yieldPause }
   }
 
   /// Waits until something is ready or the deadline (on `SystemClock.monotonicNanoseconds`; nil

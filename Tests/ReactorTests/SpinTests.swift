@@ -35,6 +35,13 @@ struct SpinTests {
     #expect(reactor.spins == 0)
   }
 
+  @Test func `A yield that takes longer than a spin may is not tried again for a second`() {
+    reactor.noteYield(from: 50, to: 49 + Reactor.spinMax)
+    #expect(reactor.yieldsAgainAt == 0)
+    reactor.noteYield(from: 50, to: 50 + Reactor.spinMax)
+    #expect(reactor.yieldsAgainAt == 50 + Reactor.spinMax + 1_000_000_000)
+  }
+
   @Test func `Without a CPU to spare nothing spins, and nothing is learnt`() {
     reactor.lastWait = 5
     pipe.send()
