@@ -76,23 +76,23 @@ extension Server {
       guard token == snapshot.token else { return false }
       snapshotFailed("\(failure)")
       return true
-    case .exited(let token, let status, _):
+    case .exited(let token, let status, let use):
       guard token == snapshot.token else { return false }
       if status.exitcode == 0 {
-        snapshotFinished()
+        snapshotFinished(use)
       } else {
-        snapshotFailed("the compactor ended with exit code \(status.exitcode)")
+        snapshotFailed("the compactor ended with exit code \(status.exitcode)", use)
       }
       return true
     case .lost: return false
     }
   }
 
-  private func snapshotFinished() {
+  private func snapshotFinished(_ use: ResourceUse) {
     let nanoseconds = now.instant.nanoseconds - snapshot.begunAt.nanoseconds
     do {
       let sequence = storage.snapshotInProgress ?? 0
-      try storage.snapshotFinished(took: nanoseconds, at: now.instant)
+      try storage.snapshotFinished(used: use.cpuMicroseconds * 1_000, at: now.instant)
       metrics.snapshot.observe(nanoseconds: nanoseconds)
       metrics.snapshotAt = now.timestamp
       log.debug(
@@ -108,9 +108,8 @@ extension Server {
     snapshot.token = nil
   }
 
-  private func snapshotFailed(_ reason: String) {
-    let nanoseconds = now.instant.nanoseconds - snapshot.begunAt.nanoseconds
-    storage.snapshotFailed(took: nanoseconds, at: now.instant)
+  private func snapshotFailed(_ reason: String, _ use: ResourceUse = ResourceUse()) {
+    storage.snapshotFailed(used: use.cpuMicroseconds * 1_000, at: now.instant)
     snapshot.token = nil
     metrics.snapshotFailures += 1
     log.warning("no snapshot was written; the journal is kept", metadata: ["reason": "\(reason)"])

@@ -299,7 +299,7 @@ public final class JobStorage {
       try journal.rotate(at: moment.timestamp)
     } catch {
       schedule.begun(at: moment.instant)
-      schedule.failed(took: 0, at: moment.instant)
+      schedule.failed(used: 0, at: moment.instant)
       throw error
     }
     schedule.begun(at: moment.instant, leaving: journal.unsealedBytes)
@@ -320,7 +320,7 @@ public final class JobStorage {
     } catch {
       isSealing = false
       snapshotInProgress = nil
-      schedule.failed(took: 0, at: instant)
+      schedule.failed(used: 0, at: instant)
       throw error
     }
     isSealing = false
@@ -346,12 +346,13 @@ public final class JobStorage {
   }
 
   /// The snapshot that was begun is in place: what it and the one before it make unnecessary is
-  /// removed in the background; see `takeRemovalFailure`. Does not block.
+  /// removed in the background; see `takeRemovalFailure`. It took `cpuTime` nanoseconds of CPUs.
+  /// Does not block.
   ///
   /// - Throws: `callFailed` when the folder cannot be read; nothing is lost by it, and the next
   ///   snapshot tries again.
   public func snapshotFinished(
-    took nanoseconds: UInt64, at instant: Instant
+    used cpuTime: UInt64, at instant: Instant
   ) throws(StorageError) {
     guard let sequence = snapshotInProgress else {
       preconditionFailure("no snapshot was begun")
@@ -361,10 +362,10 @@ public final class JobStorage {
     do throws(StorageError) {
       size = try fileSystem.size(directory.snapshot(sequence))
     } catch {
-      schedule.failed(took: nanoseconds, at: instant)
+      schedule.failed(used: cpuTime, at: instant)
       throw error
     }
-    schedule.finished(bytes: size, took: nanoseconds, at: instant)
+    schedule.finished(bytes: size, used: cpuTime, at: instant)
     journal.remove(try directory.obsolete(newest: sequence, fileSystem))
   }
 
@@ -390,7 +391,7 @@ public final class JobStorage {
   /// The snapshot that was begun came to nothing; what it was to hold stays in the journal. Call it
   /// when the process that made it is gone. What that left unfinished is removed in the background,
   /// so that processes which keep dying do not fill the disk.
-  public func snapshotFailed(took nanoseconds: UInt64, at instant: Instant) {
+  public func snapshotFailed(used cpuTime: UInt64, at instant: Instant) {
     guard let sequence = snapshotInProgress else {
       preconditionFailure("no snapshot was begun")
     }
@@ -398,7 +399,7 @@ public final class JobStorage {
     isSealing = false
     // If this fails, the next start removes it.
     journal.remove([DataDirectory.temporary(directory.snapshot(sequence))])
-    schedule.failed(took: nanoseconds, at: instant)
+    schedule.failed(used: cpuTime, at: instant)
   }
 
   /// Whether the background has neither files to remove nor a segment to seal: then it may be asked

@@ -52,7 +52,7 @@ public enum OfflineSnapshot {
         try readBack(path, sequence, jobs: recovery.jobs, bytes, fileSystem)
       }
     } catch {
-      storage.snapshotFailed(took: 0, at: moment.instant)
+      storage.snapshotFailed(used: 0, at: moment.instant)
       throw error
     }
     let failures = try storage.removeAll(before: sequence)

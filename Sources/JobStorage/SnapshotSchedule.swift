@@ -7,12 +7,14 @@ public import JobCore
 ///   stays in proportion to the state, and writing stays within a few times what jobs write), or
 /// - something was appended and the interval since the last one was begun has passed;
 ///
-/// but never while one is being written, nor sooner than 20 times what the last one took after its
-/// end (so that snapshots cost at most 5 % of one core).
+/// but never while one is being written, nor, after the end of the last one, sooner than 20 times
+/// its CPU time (so that snapshots cost at most 5 % of one core), nor sooner than it took (so that
+/// they leave a slow disk to others half of the time). Beside a load that keeps all CPUs busy a
+/// snapshot takes long and costs no more, as it yields: so 20 times what it took would be too long.
 public struct SnapshotSchedule: Equatable, Sendable {
   /// Bytes of journal below which size alone is no reason.
   public static let journalBytesMin = 16 << 20
-  /// How many times what the last one took must pass before the next.
+  /// How many times the CPU time of the last one must pass before the next.
   public static let restFactor: UInt64 = 20
 
   /// The interval, in milliseconds.
@@ -56,27 +58,28 @@ public struct SnapshotSchedule: Equatable, Sendable {
     lastBegun = instant
   }
 
-  /// The snapshot that was begun is in place.
-  public mutating func finished(bytes: Int, took nanoseconds: UInt64, at instant: Instant) {
+  /// The snapshot that was begun is in place; `cpuTime` in nanoseconds.
+  public mutating func finished(bytes: Int, used cpuTime: UInt64, at instant: Instant) {
     journalBytes -= sealedBytes
     snapshotBytes = bytes
-    ended(took: nanoseconds, at: instant)
+    ended(used: cpuTime, at: instant)
   }
 
   /// The snapshot that was begun came to nothing. What it was to hold is still to be held; the next
   /// try waits for the interval whatever the size, so that a folder that takes no snapshot is not
   /// tried without pause.
-  public mutating func failed(took nanoseconds: UInt64, at instant: Instant) {
-    ended(took: nanoseconds, at: instant)
+  public mutating func failed(used cpuTime: UInt64, at instant: Instant) {
+    ended(used: cpuTime, at: instant)
     restUntil = max(restUntil, lastBegun.advanced(byMilliseconds: interval))
   }
 
-  private mutating func ended(took nanoseconds: UInt64, at instant: Instant) {
+  private mutating func ended(used cpuTime: UInt64, at instant: Instant) {
     precondition(isRunning, "no snapshot was begun")
     isRunning = false
     sealedBytes = 0
-    let (rest, overflow) = nanoseconds.multipliedReportingOverflow(by: Self.restFactor)
-    let (sum, carry) = instant.nanoseconds.addingReportingOverflow(rest)
+    let (work, overflow) = cpuTime.multipliedReportingOverflow(by: Self.restFactor)
+    let took = instant.nanoseconds - min(lastBegun.nanoseconds, instant.nanoseconds)
+    let (sum, carry) = instant.nanoseconds.addingReportingOverflow(max(work, took))
     restUntil = Instant(nanoseconds: overflow || carry ? .max : sum)
   }
 

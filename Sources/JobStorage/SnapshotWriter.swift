@@ -93,10 +93,12 @@ struct SnapshotWriter {
       }
     }
     for pool in store.createdPools { appendRow { $0.pool(pool) } }
+    // Asked for once: it is another module's, so that to ask for it copies the store.
+    let names = store.names
     store.forEachInSnapshotOrder { map in
-      appendRow { $0.map(RestoredMap(map, names: store.names)) }
+      appendRow { $0.map(RestoredMap(map, names: names)) }
     } jobs: { job, line in
-      appendRow { $0.job(job, line, names: store.names) }
+      appendRow { $0.job(job, line, names: names) }
     }
     if let failure { throw failure }
   }

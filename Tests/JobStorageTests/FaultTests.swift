@@ -88,10 +88,10 @@ struct FaultTests {
     do throws(StorageError) {
       _ = try Compaction.run("/data", through: sequence, at: 2, fileSystem: fileSystem)
     } catch {
-      return storage.snapshotFailed(took: 1, at: Moment.at(2).instant)
+      return storage.snapshotFailed(used: 1, at: Moment.at(2).instant)
     }
     // A file that cannot be removed is removed the next time.
-    try? storage.snapshotFinished(took: 1, at: Moment.at(2).instant)
+    try? storage.snapshotFinished(used: 1, at: Moment.at(2).instant)
   }
 
   @Test(arguments: MemoryFileSystem.Fault.allCases, [400, 1 << 20])
@@ -188,7 +188,7 @@ struct FaultTests {
     #expect(try storage.sealForSnapshot(at: .at(9_000)) == 20)
     #expect(storage.syncedSequence == 20)
     #expect(fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
-    storage.snapshotFailed(took: 1, at: Moment.at(9_000).instant)
+    storage.snapshotFailed(used: 1, at: Moment.at(9_000).instant)
     try storage.close(at: .at(9_000))
   }
 
@@ -204,7 +204,7 @@ struct FaultTests {
     #expect(try storage.sealForSnapshot(at: .at(52)) == 2)
     #expect(storage.syncedSequence == 2)
     #expect(fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
-    storage.snapshotFailed(took: 1, at: Moment.at(53).instant)
+    storage.snapshotFailed(used: 1, at: Moment.at(53).instant)
     try storage.close(at: .at(54))
   }
 

@@ -18,7 +18,7 @@ struct FolderCheckTests {
       guard end < 30 else { break }
       _ = try storage.sealForSnapshot(at: .at(2))
       _ = try Compaction.run("/data", through: UInt64(end), at: 3, fileSystem: fileSystem)
-      try storage.snapshotFinished(took: 1, at: .init(nanoseconds: 1))
+      try storage.snapshotFinished(used: 1, at: .init(nanoseconds: 1))
     }
     try storage.close(at: .at(4))
     return fileSystem

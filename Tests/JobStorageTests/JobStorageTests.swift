@@ -53,7 +53,7 @@ struct JobStorageTests {
         if part % 2 == 1 {
           let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
           let bytes = try Compaction.run(path, through: sequence, at: 2)
-          try storage.snapshotFinished(took: 5, at: Moment.at(2).instant)
+          try storage.snapshotFinished(used: 5, at: Moment.at(2).instant)
           #expect(storage.snapshotBytes == bytes && storage.journalBytes == 0)
         }
         try storage.close(at: .at(3))
@@ -223,7 +223,7 @@ struct JobStorageTests {
       #expect(try storage.sealForSnapshot(at: .at(2)) == 10)
       #expect(isReadable(storage.syncDescriptor))
       #expect(try storage.drainSyncs() == 10)
-      storage.snapshotFailed(took: 1, at: Moment.at(2).instant)
+      storage.snapshotFailed(used: 1, at: Moment.at(2).instant)
       try storage.close(at: .at(3))
     }
   }

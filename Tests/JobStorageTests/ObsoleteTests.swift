@@ -45,7 +45,7 @@ import Testing
       try storage.append(Array(story.records[part * 10 - 10..<part * 10]), at: .at(1))
       let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
       _ = try Compaction.run("/data", through: sequence, at: 3, fileSystem: disk)
-      storage.snapshotFailed(took: 1, at: Moment.at(4).instant)
+      storage.snapshotFailed(used: 1, at: Moment.at(4).instant)
       try storage.close(at: .at(5))
       files = disk.files
     }
@@ -78,7 +78,7 @@ import Testing
     let node = try #require(disk.files[directory.snapshot(sequence)])
     #expect(disk.syncedNames[directory.snapshot(sequence)] === node)
     #expect(disk.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
-    storage.snapshotFailed(took: 1, at: Moment.at(4).instant)
+    storage.snapshotFailed(used: 1, at: Moment.at(4).instant)
     try storage.close(at: .at(5))
   }
 }

@@ -112,7 +112,7 @@ struct SealTests {
     #expect(try life.storage.sealedForSnapshot(at: Moment.at(2).instant) == nil)
     #expect(try life.step())
     #expect(life.storage.syncedSequence == 15)
-    life.storage.snapshotFailed(took: 1, at: Moment.at(2).instant)
+    life.storage.snapshotFailed(used: 1, at: Moment.at(2).instant)
     try life.storage.close(at: .at(3))
   }
 
@@ -133,7 +133,7 @@ struct SealTests {
     #expect(try life.storage.sealedForSnapshot(at: Moment.at(2).instant) == 10)
     let bytes = try Compaction.run("/data", through: 10, at: 2, fileSystem: life.fileSystem)
     #expect(bytes > 0)
-    try life.storage.snapshotFinished(took: 1, at: Moment.at(3).instant)
+    try life.storage.snapshotFinished(used: 1, at: Moment.at(3).instant)
     #expect(life.storage.journalBytes > 0, "what came after the seal is not in the snapshot")
     try life.append(5, of: story)
     #expect(try directory.contents(life.fileSystem).begun == [31])
@@ -163,7 +163,7 @@ struct SealTests {
     while try life.step() {}
     #expect(try life.storage.sealedForSnapshot(at: Moment.at(3).instant) == 10)
     #expect(try directory.contents(life.fileSystem).segments == [1, 11])
-    life.storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    life.storage.snapshotFailed(used: 1, at: Moment.at(3).instant)
     try life.storage.close(at: .at(3))
   }
 
@@ -183,14 +183,14 @@ struct SealTests {
     #expect(life.fileSystem.syncedBytes[ObjectIdentifier(node)] == node.bytes.count)
     try life.storage.retryPending(at: .at(3))
     while try life.step() {}
-    life.storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    life.storage.snapshotFailed(used: 1, at: Moment.at(3).instant)
     // Once is enough.
     let next = try #require(life.fileSystem.files[directory.segment(11)])
     let synced = life.fileSystem.syncedBytes[ObjectIdentifier(next)]
     try life.storage.append([story.records[20]], at: .at(4))
     #expect(try life.storage.beginSnapshot(at: .at(5)))
     #expect(life.fileSystem.syncedBytes[ObjectIdentifier(next)] == synced)
-    life.storage.snapshotFailed(took: 1, at: Moment.at(6).instant)
+    life.storage.snapshotFailed(used: 1, at: Moment.at(6).instant)
     try life.storage.close(at: .at(7))
   }
 
@@ -198,7 +198,7 @@ struct SealTests {
   @Test func `a start gives no segment its name before the names of others are on the disk`() throws
   {
     var life = try life(.never, steps: 4)
-    life.storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    life.storage.snapshotFailed(used: 1, at: Moment.at(3).instant)
     #expect(try life.storage.beginSnapshot(at: .at(4)))
     try life.append(2, of: story)
     let disk = life.fileSystem.afterDeath()
@@ -229,7 +229,7 @@ struct SealTests {
       let sequence = try #require(try life.storage.sealForSnapshot(at: .at(UInt64(part))))
       _ = try Compaction.run("/data", through: sequence, at: 2, fileSystem: life.fileSystem)
       if part == 3 { life.fileSystem.isDeferring = true }
-      try life.storage.snapshotFinished(took: 1, at: Moment.at(UInt64(part)).instant)
+      try life.storage.snapshotFinished(used: 1, at: Moment.at(UInt64(part)).instant)
     }
     #expect(try directory.contents(life.fileSystem).snapshots == [30, 20, 10])
     // An append and its sync go on between two removals.

@@ -12,6 +12,8 @@ struct SnapshotScheduleTests {
     var first: Int?
     /// How long it took, in seconds; nil: it is being made.
     var took: UInt64?
+    /// How much of that it had a CPU, in seconds; nil: all.
+    var ran: UInt64?
     /// Its size.
     var size = 0
     /// Bytes appended since it was begun, or since the start at 0 s.
@@ -29,6 +31,12 @@ struct SnapshotScheduleTests {
     Case(name: "nothing since", first: 1, took: 1, size: 9, appended: 0, due: nil),
     Case(name: "little since a quick one", first: 1, took: 1, size: 9, appended: 1, due: 160),
     Case(name: "little since a slow one", first: 1, took: 5, size: 9, appended: 1, due: 205),
+    Case(
+      name: "much since one that yielded", first: 1, took: 10, ran: 2, size: 9,
+      appended: 17 << 20, due: 150),
+    Case(
+      name: "much since one that waited for the disk", first: 1, took: 50, ran: 1, size: 9,
+      appended: 17 << 20, due: 200),
     Case(name: "much since a quick one", first: 1, took: 1, size: 9, appended: 17 << 20, due: 121),
     Case(
       name: "less than half of a large one", first: 1, took: 1, size: 64 << 20,
@@ -47,7 +55,8 @@ struct SnapshotScheduleTests {
     schedule.appended(bytes: row.appended)
     if let took = row.took {
       schedule.finished(
-        bytes: row.size, took: took * second, at: Instant(nanoseconds: (100 + took) * second))
+        bytes: row.size, used: (row.ran ?? took) * second,
+        at: Instant(nanoseconds: (100 + took) * second))
     }
     #expect(schedule.nextDeadline == row.due.map { Instant(nanoseconds: $0 * second) })
     if let due = row.due {
@@ -63,7 +72,7 @@ struct SnapshotScheduleTests {
     schedule.appended(bytes: 17 << 20)
     schedule.begun(at: Instant(nanoseconds: 100 * second))
     schedule.appended(bytes: 5)
-    schedule.failed(took: second, at: Instant(nanoseconds: 101 * second))
+    schedule.failed(used: second, at: Instant(nanoseconds: 101 * second))
     #expect(schedule.journalBytes == (17 << 20) + 5)
     #expect(schedule.nextDeadline == Instant(nanoseconds: 160 * second))
   }

@@ -19,7 +19,7 @@ struct SnapshotTests {
       let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
       #expect(sequence == UInt64((part + 1) * size))
       let bytes = try Compaction.run("/data", through: sequence, at: 3, fileSystem: fileSystem)
-      try storage.snapshotFinished(took: 1, at: Moment.at(3).instant)
+      try storage.snapshotFinished(used: 1, at: Moment.at(3).instant)
       #expect(storage.snapshotBytes == bytes)
     }
     try storage.close(at: .at(4))
@@ -61,7 +61,7 @@ struct SnapshotTests {
     try storage.append(Array(records[..<3]), at: .at(1))
     let sequence = try #require(try storage.sealForSnapshot(at: .at(2)))
     _ = try Compaction.run("/data", through: sequence, at: 3, fileSystem: fileSystem)
-    try storage.snapshotFinished(took: 1, at: Moment.at(3).instant)
+    try storage.snapshotFinished(used: 1, at: Moment.at(3).instant)
     try storage.append(Array(records[3...]), at: .at(4))
     try storage.close(at: .at(5))
     let recovery = try Recovery.read("/data", fileSystem: fileSystem)
@@ -93,7 +93,7 @@ struct SnapshotTests {
     #expect(storage.nextDeadline == Moment.at(120_000).instant, "it is not tried without pause")
     try storage.append(Array(story.records[10...]), at: .at(60_001))
     #expect(try storage.sealForSnapshot(at: .at(120_000)) == 20)
-    storage.snapshotFailed(took: 1, at: Moment.at(120_000).instant)
+    storage.snapshotFailed(used: 1, at: Moment.at(120_000).instant)
     try storage.close(at: .at(120_001))
     #expect(try Recovery.read("/data", fileSystem: fileSystem).store == story.states[20])
   }
@@ -210,7 +210,7 @@ struct SnapshotTests {
     #expect(store == story.states[60])
     let sequence = try #require(try storage.sealForSnapshot(at: .at(9)))
     _ = try Compaction.run("/data", through: sequence, at: 9, fileSystem: fileSystem)
-    try storage.snapshotFinished(took: 1, at: Moment.at(9).instant)
+    try storage.snapshotFinished(used: 1, at: Moment.at(9).instant)
     try storage.close(at: .at(9))
     return try directory.contents(fileSystem).snapshots
   }
@@ -223,7 +223,7 @@ struct SnapshotTests {
     try storage.append(story.records, at: .at(1))
     #expect(try storage.sealForSnapshot(at: .at(2)) == 20)
     fileSystem.files[directory.snapshot(20) + ".tmp"] = MemoryFileSystem.Node()
-    storage.snapshotFailed(took: 1, at: Moment.at(3).instant)
+    storage.snapshotFailed(used: 1, at: Moment.at(3).instant)
     #expect(try directory.contents(fileSystem).temporaries.isEmpty)
     #expect(storage.journalBytes > 0 && storage.snapshotInProgress == nil)
     try storage.close(at: .at(4))

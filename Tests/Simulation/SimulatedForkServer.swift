@@ -83,7 +83,8 @@ final class SimulatedForkServer: ForkServerDriver {
       status = fileSystem.isDead ? .signalled(SIGKILL) : .exited(70)
       note(fileSystem.isDead ? "compactor killed" : "compactor failed: \(error.code)")
     }
-    events.append(.exited(token: compactor.token, status: status, use: ResourceUse()))
+    let use = ResourceUse(cpuMicroseconds: 5_000)
+    events.append(.exited(token: compactor.token, status: status, use: use))
   }
 
   /// The fork server dies, and the compactor with it.
