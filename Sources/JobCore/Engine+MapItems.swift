@@ -38,7 +38,7 @@ extension Engine {
     emit(
       .jobSubmitted(
         JobSubmitted(
-          number: number, id: newID(at: moment), task: store.names[map.task],
+          number: number, id: newID(of: number, at: moment), task: store.names[map.task],
           pool: store.names[map.pool], args: chunk.args,
           options: map.effectiveOptions.ofChunk(place), at: moment.timestamp)), &turn)
     enqueue(number)

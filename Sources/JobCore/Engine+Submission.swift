@@ -27,7 +27,7 @@ extension Engine {
       pool = index
     }
     let number = store.nextNumber
-    let id = submission.id ?? newID(at: moment)
+    let id = submission.id ?? newID(of: number, at: moment)
     emit(
       .jobSubmitted(
         JobSubmitted(
@@ -209,6 +209,15 @@ extension Engine {
     return .success(index)
   }
 
+  /// An id for the job with a number that is to come.
+  mutating func newID(of number: JobNumber, at moment: Moment) -> JobID {
+    while true {
+      let random = generator.next()
+      if let id = store.newID(of: number, at: moment.timestamp, random: random) { return id }
+    }
+  }
+
+  /// An id for what is no job.
   mutating func newID(at moment: Moment) -> JobID {
     while true {
       let id = JobID(version7At: moment.timestamp, random: (generator.next(), generator.next()))

@@ -83,6 +83,7 @@ public struct Engine: Sendable {
     configuredPools = pools.count
     self.store.namesKept = Set(pools)
     generator = SeededGenerator(seed: seed)
+    self.store.numberIDs(mask: generator.next())
     retryPolicy = RetryPolicy(limits)
   }
 

@@ -25,6 +25,13 @@ public struct JobID: Hashable, Sendable {
     if case .uuid = storage { true } else { false }
   }
 
+  /// The last 48 bits of a UUID, as many as the number of a job has; nil of any other id.
+  @inline(__always)
+  var last48Bits: UInt64? {
+    guard case .uuid(_, let low) = storage else { return nil }
+    return low & (NumberTable.numberLimit - 1)
+  }
+
   /// The longest id, in characters.
   public static let lengthMax = 64
 
@@ -103,8 +110,7 @@ public struct JobID: Hashable, Sendable {
     return hash
   }
 
-  /// A hash that is another one in every process, so that nobody can choose ids that share a place:
-  /// the store asks for it three times for each job.
+  /// A hash that is another one in every process, so that nobody can choose ids that share a place.
   ///
   /// A UUID's two words are each added to a secret one, and the sums multiplied, as the universal
   /// hash NH does (J. Black and others, "UMAC", 1999); the halves of the product, of which NH keeps

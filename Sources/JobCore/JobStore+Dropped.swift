@@ -69,7 +69,7 @@ extension JobStore {
       dropped[0].next += 1
       budget -= 1
       guard let job = table.removeHidden(map.chunks[map.next].job) else { continue }
-      ids.remove(job.id.seededHash, job.number)
+      removeID(of: job)
       let held = job.state.isFinal ? job.retainedBytes : job.submittedBytes
       bytes += held
       droppedBytes -= held

@@ -36,7 +36,12 @@ public struct JobStore: Equatable, Sendable {
   var namesKept: Set<String> = []
 
   var table = JobTable()
-  /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves.
+  /// The ids that tell numbers; nil: none does, as long as there is no engine.
+  private var numbered: NumberedIDs?
+  /// Jobs, hidden ones included, whose ids are told, so that what `ids` holds can be checked.
+  private var toldCount = 0
+  /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves. The
+  /// ids of jobs that are told are not in `ids`.
   var ids = NumberTable()
   var keys = NumberTable()
   /// How many jobs are in each state, by its index.
@@ -115,7 +120,38 @@ public struct JobStore: Equatable, Sendable {
 
   /// The number of the job with `id`.
   public func number(of id: JobID) -> JobNumber? {
-    ids.find(id.seededHash) { table.id(of: $0) == id }
+    if let number = numbered?.number(in: id), table.id(of: number) == id { return number }
+    return ids.find(id.seededHash) { table.id(of: $0) == id }
+  }
+
+  /// From now on the ids of new jobs are to come from `newID`. Only the first call counts: by that
+  /// mask jobs may be held.
+  mutating func numberIDs(mask: UInt64) {
+    guard numbered == nil else { return }
+    numbered = NumberedIDs(mask: mask, from: nextNumber)
+  }
+
+  /// An id for the job with a number that is to come; nil: it is taken.
+  func newID(of number: JobNumber, at timestamp: Timestamp, random: UInt64) -> JobID? {
+    guard let numbered else { preconditionFailure("ids are not numbered yet") }
+    let id = numbered.id(of: number, at: timestamp, random: random)
+    return isTaken(id) ? nil : id
+  }
+
+  /// Whether the id of the job with a number is told: it tells the number, so that it is not
+  /// indexed.
+  @inline(__always)
+  private func isTold(_ id: JobID, _ number: JobNumber) -> Bool {
+    numbered?.number(in: id) == number
+  }
+
+  /// Makes a job's id lead to it no more.
+  mutating func removeID(of job: Job) {
+    if isTold(job.id, job.number) {
+      toldCount -= 1
+    } else {
+      ids.remove(job.id.seededHash, job.number)
+    }
   }
 
   /// The number of the job that was submitted under `key`.
@@ -290,7 +326,11 @@ public struct JobStore: Equatable, Sendable {
       Job(
         number: number, id: submitted.id, task: task, pool: pool, args: submitted.args,
         options: submitted.options, createdAt: submitted.at))
-    ids.insert(submitted.id.seededHash, number)
+    if isTold(submitted.id, number) {
+      toldCount += 1
+    } else {
+      ids.insert(submitted.id.seededHash, number)
+    }
     if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), number) }
     recount(pool, from: nil, to: .queued)
     openBytes += submitted.bytes
@@ -404,7 +444,7 @@ public struct JobStore: Equatable, Sendable {
   /// Takes a job out, with its id and its key.
   mutating func drop(_ job: Job) {
     _ = table.remove(job.number)
-    ids.remove(job.id.seededHash, job.number)
+    removeID(of: job)
     if let key = job.options?.idempotencyKey { keys.remove(JobStore.hash(key), job.number) }
     recount(job.pool, from: job.state, to: nil)
   }
@@ -432,7 +472,7 @@ public struct JobStore: Equatable, Sendable {
   /// Whether every job, and every map, is found by its id and its key.
   private var isIndexed: Bool {
     var isIndexed = true
-    var keyCount = 0
+    var (keyCount, told) = (0, 0)
     maps.forEachAscending { map in
       if mapNumber(of: map.id) != map.number { isIndexed = false }
       guard let key = map.options?.idempotencyKey else { return }
@@ -441,15 +481,18 @@ public struct JobStore: Equatable, Sendable {
     }
     table.forEachAscending { job in
       if number(of: job.id) != job.number { isIndexed = false }
+      if isTold(job.id, job.number) { told += 1 }
       guard let key = job.options?.idempotencyKey else { return }
       keyCount += 1
       if number(ofKey: key) != job.number { isIndexed = false }
     }
+    // Of hidden jobs nobody knows which are told.
+    if table.hiddenCount == 0, told != toldCount { return false }
     return isIndexed && heldIDs == table.count + maps.count && keys.count == keyCount
   }
 
   /// How many ids are those of jobs and maps that are held.
-  private var heldIDs: Int { ids.count - table.hiddenCount }
+  private var heldIDs: Int { ids.count + toldCount - table.hiddenCount }
 
   private func renamed(to other: NameTable) -> JobTable {
     guard names != other else { return table }

@@ -133,6 +133,27 @@ import Testing
     #expect(!forgotten.contains(6))
   }
 
+  /// Bounds within a page, of one, and of some and a part.
+  @Test(arguments: [1, 100, 4_096, 10_000])
+  func `the last ids that were forgotten are remembered, and no others`(bound: Int) {
+    var random = TestRandom(seed: UInt64(bound))
+    var forgotten = ForgottenIDs()
+    var all: [UInt64] = []
+    for round in 1...30_000 {
+      let hash = UInt64(random.below(20_000))
+      forgotten.insert(hash, bound: bound)
+      all.append(hash)
+      guard round % 3_000 == 0 else { continue }
+      let last = all.suffix(bound)
+      #expect(forgotten.count == last.count)
+      #expect(forgotten.hashes.elementsEqual(last))
+      let wrong = (0..<20_000 as Range<UInt64>).filter { [held = Set(last)] in
+        forgotten.contains($0) != held.contains($0)
+      }
+      #expect(wrong == [])
+    }
+  }
+
   @Test func `forgetting from the back leaves no pile behind`() throws {
     var rig = Rig()
     rig.ready()
