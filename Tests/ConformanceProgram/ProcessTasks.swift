@@ -166,7 +166,7 @@ enum ProcessTasks {
 
   /// Runs for a while, and tells when it is done.
   static let work = TaskDefinition<NoArgument, NoResult>("work") { _ in
-    usleep(200_000)  // reason: it is the length of the call.
+    last(milliseconds: 200)
     tell("done")
     return NoResult()
   }

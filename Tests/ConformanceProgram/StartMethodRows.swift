@@ -121,7 +121,7 @@ enum StartMethodRows {
       pthread_create(
         &thread, nil,
         { _ in
-          usleep(2_000)  // reason: it is to go while it is waited for.
+          last(milliseconds: 2)  // It is to go while it is waited for.
           return nil
         }, nil)
       pthread_detach(thread)

@@ -65,11 +65,14 @@ enum LifeScenarios {
 
   static func lifetime() throws {
     try Pool.with(processes: 3, maxTasksPerChild: 10) { pool in
-      let first = Set(pool.processIDs)
       let results = try (0..<100).map { try pool.applyAsync(Tasks.pid, $0) }
-      let pids = Set(try results.map { try $0.get() })
-      check(pids.count >= 10, "only \(pids.count) processes")
-      check(pids.isSuperset(of: first))
+      // Beside a load, one that starts late may find nothing left to do.
+      let counts = try results.reduce(into: [Int32: Int]()) { counts, result in
+        counts[try result.get(), default: 0] += 1
+      }
+      check(counts.count >= 10, "only \(counts.count) processes")
+      check(counts.values.allSatisfy { $0 <= 10 }, "\(counts)")
+      let spent = counts.keys.filter { counts[$0] == 10 }
       // One that has done its ten is being replaced, for a moment: then all are there and live.
       let end = now() + 10
       var ids: [Int32] = []
@@ -79,7 +82,7 @@ enum LifeScenarios {
         ids = pool.processIDs
       } while ids.count < 3 || ids.contains { kill($0, 0) != 0 }
       check(ids.count, equals: 3)
-      check(Set(ids).isDisjoint(with: first), "a worker outlived its ten jobs")
+      check(Set(ids).isDisjoint(with: spent), "a worker outlived its ten jobs")
     }
   }
 

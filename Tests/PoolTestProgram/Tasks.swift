@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// What the workers of the scenarios can do.
 enum Tasks {
@@ -62,19 +63,14 @@ enum Tasks {
   static let unencodable = TaskDefinition<Int, Locked>("unencodable") { _ in Locked() }
   static let infinite = TaskDefinition<Int, Double>("infinite") { 1 / Double($0) }
   static let unheard = TaskDefinition<Int, Int>("unheard") { $0 }
-  /// The length of a call is what several rows are about: nobody waits by it for anything.
-  private static func last(_ milliseconds: Int) {
-    usleep(UInt32(milliseconds) * 1000)  // reason: it is the length of the call itself.
-  }
-
   static let wait = TaskDefinition<Int, Int>("wait") { milliseconds in
-    last(milliseconds)
+    last(milliseconds: milliseconds)
     return milliseconds
   }
   /// -1 fails at once, with a text of 1 MiB; others take so many milliseconds.
   static let failFast = TaskDefinition<Int, Int>("failFast", throwing: [ValueError.self]) { time in
     if time < 0 { throw ValueError(text: String(repeating: "x", count: 1 << 20)) }
-    last(time)
+    last(milliseconds: time)
     return time
   }
   /// Writes its number to the descriptor, and fails if it is odd and that is asked for.
@@ -107,7 +103,7 @@ enum Tasks {
   }
   static let saidWait = TaskDefinition<String, Int>("saidWait") { path in
     say(path)
-    last(100)
+    last(milliseconds: 100)
     return 100
   }
   static let nested = TaskDefinition<Int, [Int]>("nested") { count in

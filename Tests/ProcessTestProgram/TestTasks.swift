@@ -43,7 +43,7 @@ enum TestTasks {
   }
   static let leave = TaskDefinition<Int, NoResult>("leave") { code in exit(Int32(code)) }
   static let wait = TaskDefinition<Int, NoResult>("wait") { milliseconds in
-    usleep(UInt32(milliseconds) * 1000)  // reason: it is the length of the call itself.
+    last(milliseconds: milliseconds)
     return NoResult()
   }
   /// Says in the file `path` that it ignores SIGTERM from now on, and never ends.
@@ -61,7 +61,7 @@ enum TestTasks {
   static let hold = TaskDefinition<Hold, NoResult>("hold") { hold in
     let file = open(hold.path, O_WRONLY)
     _ = write(file, "holding\n", 8)
-    usleep(UInt32(hold.milliseconds) * 1000)  // reason: it is the length of the call itself.
+    last(milliseconds: hold.milliseconds)
     return NoResult()
   }
   static let garbage = TaskDefinition<NoArgument, NoResult>("garbage") { _ in

@@ -1,5 +1,6 @@
 import Glibc
 import Multiprocessing
+import TestSupport
 
 /// A task that says of itself when it runs twice at the same time, for `Tests/torture.sh`.
 ///
@@ -50,8 +51,7 @@ enum Torture {
     _ = write(lock, ".", 1)
     note(order.name, "runs", of: order)
     let attempts = lseek(lock, 0, Int32(SEEK_END))
-    // No descriptor becomes ready: it waits for its time to be over, or to be killed.
-    _ = poll(nil, 0, Int32(order.milliseconds))
+    last(milliseconds: order.milliseconds)
     if attempts <= order.failures { try fail(order) }
     return Answer(
       name: order.name, fillingBytes: order.filling.utf8.count,

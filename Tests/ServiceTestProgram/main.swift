@@ -1,6 +1,7 @@
 import Glibc
 import Lido
 import Multiprocessing
+import TestSupport
 
 /// A program on the library, for tests that need tasks which the service does not come with.
 ///
@@ -26,16 +27,15 @@ let forkGrandchild = TaskDefinition<Int, Int>("fork_grandchild") { seconds in
   let pid = fork()
   if pid == 0 {
     setsid()
-    sleep(UInt32(seconds))  // reason: it is only there to be killed.
+    last(milliseconds: seconds * 1_000)  // It is only there to be killed.
     _exit(0)
   }
   return Int(pid)
 }
 
-/// `sleep(seconds)`: sleeps, and answers the seconds.
+/// The task `sleep` takes as many seconds as it is told, and answers them.
 let pause = TaskDefinition<Double, Double>("sleep") { seconds in
-  // No descriptor becomes ready: it waits for its time to be over, or to be killed.
-  _ = poll(nil, 0, Int32(seconds * 1_000))
+  last(milliseconds: Int(seconds * 1_000))
   return seconds
 }
 

@@ -170,24 +170,22 @@ enum WordRules {
     samples: [
       Rule.Sample(
         [
-          "Tests/A/A.swift": """
-          sleep(1)
-          usleep(1)
-          nanosleep(&a, nil)
-          try await Task.sleep(for: .seconds(1))
-          let sleep = "sleep(1)" // sleep(1)
-          sleep(9) // reason: it is here to be killed.
-          """,
-          "Sources/A/A.swift": "sleep(1)\n",
+          "Tests/A/A.swift": sleeps.map { "\($0)(1)\n" }.joined() + """
+            try await Task.\(sleeps[0])(for: .seconds(1))
+            let \(sleeps[0]) = "\(sleeps[0])(1)" // \(sleeps[0])(1)
+            \(sleeps[0])(9) // reason: it is here to be killed.
+            """,
+          "Sources/A/A.swift": "\(sleeps[0])(1)\n",
         ],
-        finds: (1...4).map { "Tests/A/A.swift:\($0)" })
+        finds: (1...sleeps.count + 1).map { "Tests/A/A.swift:\($0)" })
     ],
     in: \.isSwiftTest
   ) { file, index in
     let word = file.code[index].text
-    guard ["sleep", "usleep", "nanosleep", "clock_nanosleep"].contains(word) else { return nil }
+    guard sleeps.contains(word) else { return nil }
     return file.code(after: index)?.text == "(" ? "\(word)()" : nil
   }
+  private static let sleeps = ["sleep", "usleep", "nanosleep", "clock_nanosleep"]
 
   /// What a file says: the words of its name, and those of every token.
   private static func spoken(in file: SourceFile) -> [Phrase] {
