@@ -34,7 +34,7 @@ import Testing
   struct Expected: Error, Equatable {}
 
   @Test func `K3 withLock holds the lock for its body, however that ends`() throws {
-    for lock in [try Lock() as ProcessLock, try RLock()] {
+    for lock in [try Lock() as any ProcessLock, try RLock()] {
       #expect(try lock.withLock { lock.isLocked })
       #expect(!lock.isLocked)
       #expect(throws: Expected()) { try lock.withLock { throw Expected() } }
@@ -68,7 +68,7 @@ import Testing
   }
 
   @Test func `another thread waits as long as it said, and not less`() throws {
-    for lock in [try Lock() as ProcessLock, try RLock()] {
+    for lock in [try Lock() as any ProcessLock, try RLock()] {
       try lock.withLock {
         for timeout in [Duration.milliseconds(60), .milliseconds(1), .zero, .seconds(-5)] {
           let (got, took) = try inThread {
@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test func `what another thread holds is not released`() throws {
-    for lock in [try Lock() as ProcessLock, try RLock()] {
+    for lock in [try Lock() as any ProcessLock, try RLock()] {
       try lock.withLock {
         let error = try inThread { #expect(throws: LockError.self) { try lock.release() } }
         #expect(error == LockError(.notOwner, owner: getpid()))
@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test func `a thread that ended while it held the lock is reported once`() throws {
-    for lock in [try Lock() as ProcessLock, try RLock()] {
+    for lock in [try Lock() as any ProcessLock, try RLock()] {
       _ = try inThread { try lock.acquire() }
       #expect(throws: LockError(.lockOwnerDied, owner: getpid())) { try lock.acquire() }
       try lock.withLock {}

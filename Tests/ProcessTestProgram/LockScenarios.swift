@@ -8,7 +8,7 @@ enum LockScenarios {
   }
 
   /// A child that holds the lock, when this returns.
-  private static func holder(of lock: ProcessLock, times: Int = 1) -> Forked {
+  private static func holder(of lock: any ProcessLock, times: Int = 1) -> Forked {
     let holds = Milestone()
     defer { holds.close() }
     let child = Forked {
@@ -23,14 +23,14 @@ enum LockScenarios {
   /// Failure 2: a holder that is killed is reported to the next one, once and at once, however that
   /// one asks; then the lock is free.
   static func killed(_ forkServer: ForkServer) throws {
-    let asks: [(ProcessLock) throws -> Void] = [
+    let asks: [(any ProcessLock) throws -> Void] = [
       { try $0.acquire() },
       { try $0.acquire(block: false) },
       { try $0.acquire(timeout: .seconds(5)) },
       { try $0.acquire(timeout: .zero) },
       { try $0.withLock { check(false, "it holds the lock") } },
     ]
-    for (lock, times) in [(try Lock() as ProcessLock, 1), (try RLock(), 1), (try RLock(), 3)] {
+    for (lock, times) in [(try Lock() as any ProcessLock, 1), (try RLock(), 1), (try RLock(), 3)] {
       for ask in asks {
         let child = holder(of: lock, times: times)
         check(lock.isLocked, "K4: the holder is not seen")
@@ -95,7 +95,7 @@ enum LockScenarios {
       check((try? lock.acquire()) == true, "not free")
       check((try? nested.acquire()) == true && (try? nested.acquire()) == true, "not free")
     }
-    for lock in [lock, nested] {
+    for lock in [lock, nested] as [any ProcessLock] {
       check(
         SharedScenarios.lockError { try lock.acquire() },
         equals: .init(.lockOwnerDied, owner: getpid()))
@@ -139,7 +139,7 @@ enum LockScenarios {
 
   /// A child of fork holds nothing of its parent's, and releases nothing of it; K4, K5.
   static func inherited(_ forkServer: ForkServer) throws {
-    for lock in [try Lock() as ProcessLock, try RLock()] {
+    for lock in [try Lock() as any ProcessLock, try RLock()] {
       try lock.acquire()
       let parent = getpid()
       let child = Forked {

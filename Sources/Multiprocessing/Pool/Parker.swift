@@ -4,13 +4,12 @@ import Glibc
 /// Where one thread sleeps until another wakes it, on the monotonic clock.
 ///
 /// `unpark` before `park` is not lost. One thread parks; any number unpark.
-///
-/// Unchecked, reason: what the pointers lead to is the system's to share, and `isUnparked` is
-/// behind `mutex`.
-final class Parker: @unchecked Sendable {
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let condition: UnsafeMutablePointer<pthread_cond_t>
-  private var isUnparked = false
+final class Parker: Sendable {
+  // reason: both pointers are constant, and what they lead to is made to be used by any thread.
+  private nonisolated(unsafe) let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  // reason: as above.
+  private nonisolated(unsafe) let condition: UnsafeMutablePointer<pthread_cond_t>
+  private nonisolated(unsafe) var isUnparked = false  // reason: touched under `mutex` only.
 
   init() {
     mutex = .allocate(capacity: 1)

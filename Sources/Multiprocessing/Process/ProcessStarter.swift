@@ -2,9 +2,7 @@ import Glibc
 
 /// The fork server of a program, shared by all its threads: starts processes by it and learns how
 /// they ended. It has no thread of its own: whoever wants to know something waits for it.
-///
-/// Unchecked, reason: a `ForkServer` belongs to one thread at a time: to the one that holds `lock`.
-final class ProcessStarter: @unchecked Sendable {
+final class ProcessStarter: Sendable {
   /// A process that runs.
   struct Started {
     var token: ProcessToken
@@ -25,34 +23,18 @@ final class ProcessStarter: @unchecked Sendable {
 
   /// Held while a process is started: starts are asked for one at a time.
   private let startLock = Mutex(())
-  /// Whoever holds it owns all that follows. Nobody waits while he holds it.
-  private let lock = Mutex(())
-  private let server: ForkServer
-  private var events: [ForkServerEvent] = []
-  /// The start under way.
-  private var start: Start?
-  /// Those that run, as far as is known.
-  private var live: Set<ProcessToken> = []
-  /// How those have ended whom nobody has asked about yet.
-  private var ends: [ProcessToken: ExitStatus] = [:]
-  /// Whether a thread waits for the fork server. It alone drains: nothing that it waits for comes
-  /// by any other way.
-  private var isWatched = false
-  /// Whether news have not come in time since the last came: the fork server was stopped, or hangs.
-  /// Nobody waits for them again.
-  private var isLate = false
-  /// Where the others wait, for that thread to have news or to go.
-  private var waiters: [Parker] = []
+  /// Nobody waits while he holds it.
+  private let state: Mutex<State>
 
   /// Takes over a fork server.
-  init(_ server: ForkServer) {
-    self.server = server
+  init(_ server: sending ForkServer) {
     server.keepsSpent = true
+    state = Mutex(State(server: server))
   }
 
   /// In a fork of its process: gives back what it holds. Of no use from then on.
   func abandon() {
-    lock.withLock { _ in server.abandon() }
+    state.withLock { $0.server.abandon() }
   }
 
   /// Starts a process and waits until its program runs.
@@ -65,7 +47,7 @@ final class ProcessStarter: @unchecked Sendable {
         return try startOnce(specification)
       } catch {
         // It was dying. If it has not even read the request, nothing has come of it.
-        guard error.stage == .forkServerLost, lock.withLock({ _ in server.leftStart }) else {
+        guard error.stage == .forkServerLost, state.withLock({ $0.server.leftStart }) else {
           throw error
         }
         return try startOnce(specification)
@@ -74,15 +56,15 @@ final class ProcessStarter: @unchecked Sendable {
   }
 
   private func startOnce(_ specification: ProcessSpecification) throws(StartFailure) -> Started {
-    try lock.withLock { _ throws(StartFailure) in
-      if !isWatched { drain() }  // Tells whether it still lives.
-      if server.isLost { try replace() }
-      start = Start(token: try server.startProcess(specification))
+    try state.withLock { state throws(StartFailure) in
+      if !state.isWatched { state.drain() }  // Tells whether it still lives.
+      if state.server.isLost { try state.replace() }
+      state.start = Start(token: try state.server.startProcess(specification))
     }
     while true {
-      let answer = wait(until: .never) {
-        defer { if start?.answer != nil { start = nil } }
-        return start?.answer
+      let answer = wait(until: .never) { state in
+        defer { if state.start?.answer != nil { state.start = nil } }
+        return state.start?.answer
       }
       if let answer { return try answer.get() }
     }
@@ -91,18 +73,18 @@ final class ProcessStarter: @unchecked Sendable {
   /// How a process has ended whose sentinel says that it has. Unknown if the fork server does not
   /// tell within `newsMax`, or did not so before and has told nothing since.
   func end(of token: ProcessToken) -> ExitStatus {
-    let isLate = lock.withLock { _ in
+    let isLate = state.withLock { state in
       // What is waited for counts as asked for: one that stays silent is replaced some time.
-      server.expectNews()
-      return self.isLate
+      state.server.expectNews()
+      return state.isLate
     }
     let deadline = isLate ? Deadline.now : Deadline(after: Self.newsMax)
-    if let status = wait(until: deadline, for: { ends.removeValue(forKey: token) }) {
+    if let status = wait(until: deadline, for: { $0.ends.removeValue(forKey: token) }) {
       return status
     }
-    lock.withLock { _ in
-      self.isLate = !server.isLost
-      live.remove(token)  // Nobody asks again.
+    state.withLock { state in
+      state.isLate = !state.server.isLost
+      state.live.remove(token)  // Nobody asks again.
     }
     return .unknown
   }
@@ -111,8 +93,8 @@ final class ProcessStarter: @unchecked Sendable {
 
   private enum Step<Answer> {
     case end(Answer?)
-    /// Wait for the fork server.
-    case watch(Deadline)
+    /// Wait for the fork server, which has news when the descriptor is readable.
+    case watch(Int32, Deadline)
     /// Wait for the thread that does.
     case follow(Parker)
   }
@@ -120,27 +102,31 @@ final class ProcessStarter: @unchecked Sendable {
   /// Waits until `take`, which is called with the lock, has an answer; nil if `deadline` is first.
   ///
   /// Any number of threads wait: one for the fork server, without the lock, the others for that.
-  private func wait<Answer>(until deadline: Deadline, for take: () -> Answer?) -> Answer? {
+  private func wait<Answer>(
+    until deadline: Deadline, for take: (inout State) -> Answer?
+  ) -> Answer? {
     var isWatching = false
     while true {
-      let (step, woken): (Step<Answer>, [Parker]) = lock.withLock { _ in
-        if isWatched, !isWatching {
-          if let answer = take() { return (.end(answer), []) }
+      let (step, woken): (Step<Answer>, [Parker]) = state.withLock { state in
+        if state.isWatched, !isWatching {
+          if let answer = take(&state) { return (.end(answer), []) }
           let parker = Parker()
-          if !deadline.hasPassed { waiters.append(parker) }
+          if !deadline.hasPassed { state.waiters.append(parker) }
           return (deadline.hasPassed ? .end(nil) : .follow(parker), [])
         }
-        drain()
-        defer { waiters = [] }
-        let answer = take()
+        state.drain()
+        defer { state.waiters = [] }
+        let answer = take(&state)
         isWatching = answer == nil && !deadline.hasPassed
-        isWatched = isWatching
-        return (isWatching ? .watch(nextLook(before: deadline)) : .end(answer), waiters)
+        state.isWatched = isWatching
+        guard isWatching else { return (.end(answer), state.waiters) }
+        let next = state.nextLook(before: deadline)
+        return (.watch(state.server.fileDescriptor, next), state.waiters)
       }
       for waiter in woken { waiter.unpark() }
       switch step {
       case .end(let answer): return answer
-      case .watch(let next): _ = next.poll(server.fileDescriptor, for: POLLIN)
+      case .watch(let descriptor, let next): _ = next.poll(descriptor, for: POLLIN)
       case .follow(let parker): follow(parker, until: deadline)
       }
     }
@@ -148,62 +134,91 @@ final class ProcessStarter: @unchecked Sendable {
 
   private func follow(_ parker: Parker, until deadline: Deadline) {
     if parker.park(until: deadline) { return }
-    lock.withLock { _ in waiters.removeAll { $0 === parker } }
+    state.withLock { $0.waiters.removeAll { $0 === parker } }
   }
+}
 
-  /// When the fork server is to be looked at, even if it has nothing to tell: it may hang.
-  private func nextLook(before deadline: Deadline) -> Deadline {
-    if server.timePassed(at: Deadline.clock) { return .now }
-    guard let due = server.nextDeadline, due < deadline.nanoseconds ?? .max else { return deadline }
-    return Deadline(nanoseconds: due)
-  }
+extension ProcessStarter {
+  /// What the threads share.
+  private struct State {
+    let server: ForkServer
+    private var events: [ForkServerEvent] = []
+    /// The start under way.
+    var start: Start?
+    /// Those that run, as far as is known.
+    var live: Set<ProcessToken> = []
+    /// How those have ended whom nobody has asked about yet.
+    var ends: [ProcessToken: ExitStatus] = [:]
+    /// Whether a thread waits for the fork server. It alone drains: nothing that it waits for comes
+    /// by any other way.
+    var isWatched = false
+    /// Whether news have not come in time since the last came: the fork server was stopped, or
+    /// hangs. Nobody waits for them again.
+    var isLate = false
+    /// Where the others wait, for that thread to have news or to go.
+    var waiters: [Parker] = []
 
-  private func replace() throws(StartFailure) {
-    do throws(SystemCallError) {
-      try server.replace()
-    } catch {
-      throw StartFailure(stage: .forkServerLost, errorNumber: error.number)
+    init(server: ForkServer) {
+      self.server = server
     }
-  }
 
-  /// Takes in what has happened.
-  private func drain() {
-    server.drain(into: &events)
-    // Whoever does not wait looks as well, and may be the only one. Behind what was there to be
-    // read: an answer may have been there for long.
-    _ = server.timePassed(at: Deadline.clock)
-    if !events.isEmpty { isLate = false }
-    for event in events {
-      switch event {
-      case .started(let token, let process, let sentinel):
-        precondition(token == start?.token, "a process was started that nobody asked for")
-        start?.answer = take(token, process, sentinel)
-      // A process that is said to have started without a sentinel is so again when it is lost.
-      case .startFailed(let token, let reason):
-        if token == start?.token, start?.answer == nil { start?.answer = .failure(reason) }
-      case .exited(let token, let status, _):
-        // Of one whose start failed here nobody will ask.
-        if live.remove(token) != nil { ends[token] = status }
-      case .lost: break
+    /// When the fork server is to be looked at, even if it has nothing to tell: it may hang.
+    func nextLook(before deadline: Deadline) -> Deadline {
+      if server.timePassed(at: Deadline.clock) { return .now }
+      guard let due = server.nextDeadline, due < deadline.nanoseconds ?? .max else {
+        return deadline
+      }
+      return Deadline(nanoseconds: due)
+    }
+
+    func replace() throws(StartFailure) {
+      do throws(SystemCallError) {
+        try server.replace()
+      } catch {
+        throw StartFailure(stage: .forkServerLost, errorNumber: error.number)
       }
     }
-    events.removeAll(keepingCapacity: true)
-    server.closeSpent()
-  }
 
-  private func take(
-    _ token: ProcessToken, _ process: Int32, _ sentinel: Int32
-  ) -> Result<Started, StartFailure> {
-    // The fork server's own is closed when the process has ended. There is none if this process had
-    // no descriptor left for it.
-    let copy = sentinel < 0 ? -1 : fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
-    guard copy >= 0 else {
-      let number = sentinel < 0 ? EMFILE : errno
-      server.signal(token, SIGKILL)
-      return .failure(StartFailure(stage: .descriptors, errorNumber: number))
+    /// Takes in what has happened.
+    mutating func drain() {
+      server.drain(into: &events)
+      // Whoever does not wait looks as well, and may be the only one. Behind what was there to be
+      // read: an answer may have been there for long.
+      _ = server.timePassed(at: Deadline.clock)
+      if !events.isEmpty { isLate = false }
+      for event in events {
+        switch event {
+        case .started(let token, let process, let sentinel):
+          precondition(token == start?.token, "a process was started that nobody asked for")
+          let answer = take(token, process, sentinel)
+          start?.answer = answer
+        // A process that is said to have started without a sentinel is so again when it is lost.
+        case .startFailed(let token, let reason):
+          if token == start?.token, start?.answer == nil { start?.answer = .failure(reason) }
+        case .exited(let token, let status, _):
+          // Of one whose start failed here nobody will ask.
+          if live.remove(token) != nil { ends[token] = status }
+        case .lost: break
+        }
+      }
+      events.removeAll(keepingCapacity: true)
+      server.closeSpent()
     }
-    live.insert(token)
-    return .success(
-      Started(token: token, process: process, sentinel: OwnedDescriptor(copy)))
+
+    private mutating func take(
+      _ token: ProcessToken, _ process: Int32, _ sentinel: Int32
+    ) -> Result<Started, StartFailure> {
+      // The fork server's own is closed when the process has ended. There is none if this process
+      // had no descriptor left for it.
+      let copy = sentinel < 0 ? -1 : fcntl(sentinel, F_DUPFD_CLOEXEC, 3)
+      guard copy >= 0 else {
+        let number = sentinel < 0 ? EMFILE : errno
+        server.signal(token, SIGKILL)
+        return .failure(StartFailure(stage: .descriptors, errorNumber: number))
+      }
+      live.insert(token)
+      return .success(
+        Started(token: token, process: process, sentinel: OwnedDescriptor(copy)))
+    }
   }
 }

@@ -6,11 +6,11 @@ import Glibc
 /// that code was inlined into, and does not know its own locks again after fork(2). A pthread mutex
 /// that nobody holds is a good one in the child as well, and only a process with one thread is
 /// forked.
-///
-/// Unchecked, reason: it holds pointers; nobody reaches the value but under the lock.
-struct Mutex<Value>: ~Copyable, @unchecked Sendable {
-  private let lock: UnsafeMutablePointer<pthread_mutex_t>
-  private let value: UnsafeMutablePointer<Value>
+struct Mutex<Value>: ~Copyable, Sendable {
+  // reason: the pointer is constant, and what it leads to is made to be used by any thread.
+  private nonisolated(unsafe) let lock: UnsafeMutablePointer<pthread_mutex_t>
+  // reason: what it leads to is touched by `withLock` only, under `lock`.
+  private nonisolated(unsafe) let value: UnsafeMutablePointer<Value>
 
   /// An unlocked one.
   init(_ initial: sending Value) {

@@ -18,20 +18,25 @@ import Glibc
 /// until the process ends. Of a thread that holds more than 2,048 locks at once the rest stay
 /// locked when it dies (a limit of the kernel), and all processes must see one another's process
 /// ids (be of one pid namespace).
-public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // reason: constant.
-  // A class with subclasses cannot be checked. It has constants only, its subclasses add nothing,
-  // and the C functions may be called with the pointer by any thread.
+public protocol ProcessLock: AnyObject, Sendable, CustomStringConvertible {
+  /// Where the lock is. Only `Lock` and `RLock` can make one of it.
+  var place: LockPlace { get }
+}
 
-  /// Where the lock is.
+/// Where a lock is: in shared memory.
+public struct LockPlace: Sendable {
   let memory: SharedMemory
-  private let lock: OpaquePointer
 
-  /// The lock in `memory`, which must have one.
-  init(_ memory: SharedMemory) {
+  /// The lock for the C functions, which any thread may call with it.
+  fileprivate var lock: OpaquePointer {
     guard let lock = memory.lock else { preconditionFailure("shared memory without a lock") }
-    self.memory = memory
-    self.lock = lock
+    return lock
   }
+}
+
+extension ProcessLock {
+  /// Where the lock is.
+  var memory: SharedMemory { place.memory }
 
   /// Acquires the lock, waiting until it is free, and says whether it did.
   ///
@@ -43,7 +48,7 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
   /// `Lock` that the calling thread holds already, unless there is a bound: then it waits, and
   /// answers false.
   @discardableResult
-  public final func acquire(
+  public func acquire(
     block: Bool = true, timeout: Duration? = nil
   ) throws(LockError) -> Bool {
     let deadline: Int64
@@ -54,7 +59,7 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
     } else {
       deadline = -1
     }
-    let answer = lido_lock_acquire(lock, deadline)
+    let answer = lido_lock_acquire(place.lock, deadline)
     if answer.outcome == LIDO_LOCK_TAKEN { return true }
     if answer.outcome == LIDO_LOCK_BUSY { return false }
     throw LockError(answer)
@@ -64,8 +69,8 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
   ///
   /// Throws `notLocked` when nobody holds it (it was released too many times), `notOwner` when
   /// another thread does, of this process or of another one.
-  public final func release() throws(LockError) {
-    let answer = lido_lock_release(lock)
+  public func release() throws(LockError) {
+    let answer = lido_lock_release(place.lock)
     if answer.outcome != LIDO_LOCK_RELEASED { throw LockError(answer) }
   }
 
@@ -73,14 +78,14 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
   ///
   /// Throws what `acquire` throws, then `body` is not called; what `body` throws; and `LockError`
   /// if `body` released the lock itself.
-  public final func withLock<Result>(_ body: () throws -> Result) throws -> Result {
+  public func withLock<Result>(_ body: () throws -> Result) throws -> Result {
     try acquire()
     let result: Result
     do {
       result = try body()
     } catch {
       // The body's own error says more than that it released the lock, too.
-      lido_lock_release(lock)
+      lido_lock_release(place.lock)
       throw error
     }
     try release()
@@ -88,11 +93,11 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
   }
 
   /// Whether a thread of any process holds it, at this moment: `locked()` in CPython.
-  public final var isLocked: Bool { lido_lock_is_held(lock) != 0 }
+  public var isLocked: Bool { lido_lock_is_held(place.lock) != 0 }
 
   /// Who holds it, at this moment: `"Lock(owner: process 4711)"`.
-  public final var description: String {
-    let state = lido_lock_look(lock)
+  public var description: String {
+    let state = lido_lock_look(place.lock)
     var owner = "none"
     if state.is_own != 0 {
       owner = "this thread"
@@ -104,17 +109,15 @@ public class ProcessLock: CustomStringConvertible, @unchecked Sendable {  // rea
           state.process == 0 ? "another process" : "process \(state.process)"
         }
     }
-    return text(owner: owner, depth: Int(state.depth))
+    return memory.lockKind == LIDO_LOCK_RECURSIVE
+      ? "RLock(owner: \(owner), count: \(state.depth))" : "Lock(owner: \(owner))"
   }
-
-  /// The description, with the owner in words.
-  func text(owner: String, depth: Int) -> String { "Lock(owner: \(owner))" }
 
   /// Does `body`, one access to what the lock protects, under it, unless the calling thread holds
   /// it already. Nobody can be told of a dead holder here: it stays noted for the next `acquire`.
-  final func guardAccess<Result>(_ body: () -> Result) -> Result {
-    let answer = lido_lock_enter(lock)
-    defer { if answer.outcome == LIDO_LOCK_TAKEN { lido_lock_release(lock) } }
+  func guardAccess<Result>(_ body: () -> Result) -> Result {
+    let answer = lido_lock_enter(place.lock)
+    defer { if answer.outcome == LIDO_LOCK_TAKEN { lido_lock_release(place.lock) } }
     precondition(
       answer.outcome == LIDO_LOCK_TAKEN || answer.outcome == LIDO_LOCK_OWN,
       "shared state: \(LockError(answer))")

@@ -124,11 +124,11 @@ extension Shared {
     public var underestimatedCount: Int { count }
 
     /// The lock; nil if it was made without one.
-    public var lock: ProcessLock? { storage.lock }
+    public var lock: (any ProcessLock)? { storage.lock }
 
     /// The lock: `get_lock()` in CPython. Throws `SharedError` with code `noLock` if it was made
     /// without one.
-    public func getLock() throws(SharedError) -> ProcessLock { try storage.getLock() }
+    public func getLock() throws(SharedError) -> any ProcessLock { try storage.getLock() }
 
     /// The same elements, without their lock: `get_obj()` in CPython.
     public func getObject() -> Array { Array(storage.unlocked) }

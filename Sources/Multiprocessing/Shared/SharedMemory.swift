@@ -5,10 +5,10 @@ import Glibc
 ///
 /// It is gone with the last process that has it: nothing is left behind by any end. Everything but
 /// the lock and the elements themselves never changes, so any thread may use it.
-///
-/// Unchecked, reason: it holds pointers, and lets go of them once, in `deinit` alone.
-final class SharedMemory: @unchecked Sendable {
-  private var mapping: lido_shared_memory
+final class SharedMemory: Sendable {
+  // reason: it is constant, and what its pointers lead to is used by accesses that any thread, of
+  // any process, may make.
+  private nonisolated(unsafe) let mapping: lido_shared_memory
 
   /// What it holds, by the name of a Swift type as it is written where it is declared. (A name with
   /// its context has an address in it if the type is private, which differs between processes.)
@@ -61,7 +61,10 @@ final class SharedMemory: @unchecked Sendable {
     self.mapping = mapping
   }
 
-  deinit { lido_shared_drop(&mapping) }
+  deinit {
+    var mapping = mapping
+    lido_shared_drop(&mapping)
+  }
 
   /// Adds it to the transfer under way, for a value of `owner`, and says its place there.
   func add(for owner: String) throws(TransferError) -> Int {

@@ -5,7 +5,7 @@ struct SharedStorage<Element: BitwiseCopyable & Sendable>: Sendable {
   /// Where the elements are, and the own lock, if there is one.
   let memory: SharedMemory
   /// What every access is under; nil for none.
-  let lock: ProcessLock?
+  let lock: (any ProcessLock)?
 
   /// Zeroed memory for `count` elements. Throws `negativeCount`, `noMemory` or `system`.
   init(count: Int, lock: SharedLock) throws(SharedError) {
@@ -25,7 +25,7 @@ struct SharedStorage<Element: BitwiseCopyable & Sendable>: Sendable {
       }
   }
 
-  private init(memory: SharedMemory, lock: ProcessLock?) {
+  private init(memory: SharedMemory, lock: (any ProcessLock)?) {
     self.memory = memory
     self.lock = lock
   }
@@ -40,7 +40,7 @@ struct SharedStorage<Element: BitwiseCopyable & Sendable>: Sendable {
   }
 
   /// The lock. Throws `noLock`.
-  func getLock() throws(SharedError) -> ProcessLock {
+  func getLock() throws(SharedError) -> any ProcessLock {
     guard let lock else { throw SharedError(.noLock) }
     return lock
   }
@@ -137,7 +137,9 @@ extension SharedStorage {
     }
   }
 
-  private static func lock(in memory: SharedMemory, _ decoder: any Decoder) throws -> ProcessLock {
+  private static func lock(in memory: SharedMemory, _ decoder: any Decoder) throws
+    -> any ProcessLock
+  {
     switch memory.lockKind {
     case LIDO_LOCK_PLAIN: return Lock(memory)
     case LIDO_LOCK_RECURSIVE: return RLock(memory)

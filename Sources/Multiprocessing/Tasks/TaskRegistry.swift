@@ -7,7 +7,8 @@ public struct TaskRegistry: Sendable {
   public let names: [String]
 
   /// A registry of `tasks`, and of `initializers`, which a pool may have each of its workers run
-  /// before its first call but which nobody can call. Two of one name are a programming error.
+  /// before its first call but which nobody can call. Two of one name are a programming error: it
+  /// ends the process, with code 70.
   public init(_ tasks: [AnyTask], initializers: [AnyTask] = []) {
     self.tasks = Self.index(tasks)
     self.initializers = Self.index(initializers)
@@ -16,8 +17,7 @@ public struct TaskRegistry: Sendable {
 
   private static func index(_ tasks: [AnyTask]) -> [String: AnyTask] {
     Dictionary(tasks.map { ($0.name, $0) }) { first, second in
-      // reason: preconditionFailure would not say it in a release build.
-      fatalError(
+      Bootstrap.stop(
         """
         two tasks are named '\(first.name)', at \(first.source) and at \(second.source): \
         a name is unique in a program
