@@ -408,6 +408,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             unit.ended({}, None, None, None)
         for worker in owner.pool.workers:
             if worker.unit is not None and worker.unit.owner is owner:
+                # It ends, even if it has answered already: it gets nothing more.
+                worker.is_retiring = True
                 worker.send({"cancel": worker.number})
                 worker.kill(signal.SIGTERM)
         if owner.kind == "map":
