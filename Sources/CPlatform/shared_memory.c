@@ -125,7 +125,7 @@ const char *lido_shared_type(const struct lido_shared_memory *memory) {
   return ((const struct page *)memory->base)->header.type;
 }
 
-void lido_shared_drop(struct lido_shared_memory *memory) {
+void lido_shared_drop(const struct lido_shared_memory *memory) {
   if (memory->lock == NULL || lido_lock_retire(memory->lock)) {
     munmap(memory->base, memory->length);
   }

@@ -4,6 +4,9 @@
 /// forgotten. The ids that the service makes itself need none: their last 48 bits are the job's
 /// number, masked. What an id tells is a hint: whoever follows it compares the id of that job.
 ///
+/// Who knows one of them and its number can tell those bits of the others, which leaves 26 and the
+/// millisecond: an id is a name, not a secret.
+///
 /// The mask is another one in every process: two services that were started at one moment count the
 /// same numbers, and must not make the same ids. So what a process did not number itself, as jobs
 /// that it recovered, is indexed.

@@ -44,7 +44,7 @@ extension Server {
       "lido_read_only", .gauge, "1 while the journal cannot be written and nothing is accepted.",
       engine.isWritable ? 0 : 1)
     page.single(
-      "lido_draining", .gauge, "1 from SIGTERM or SIGINT on.",
+      "lido_draining", .gauge, "1 from SIGTERM, SIGINT or SIGHUP on.",
       phase == .ready || phase == .starting ? 0 : 1)
   }
 

@@ -24,8 +24,8 @@ public import Multiprocessing
 /// failed three times for each process.
 ///
 /// Nothing may start a thread before this call. An `async` main may have: that is found out, said,
-/// and ends the program with 70 (EX_SOFTWARE). Two tasks of one name, and two initializers, are a
-/// programming error.
+/// and ends the program with 70 (EX_SOFTWARE). Two tasks of one name, or two initializers, end it
+/// in the same way.
 public func main(
   tasks: [any RegistrableTask], initializers: [any RegistrableTask] = []
 ) -> Never {

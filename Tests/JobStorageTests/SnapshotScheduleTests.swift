@@ -77,6 +77,14 @@ struct SnapshotScheduleTests {
     #expect(schedule.nextDeadline == Instant(nanoseconds: 160 * second))
   }
 
+  @Test func `a failed snapshot that took CPU time rests for 20 times that`() {
+    var schedule = SnapshotSchedule(at: Instant(nanoseconds: 0))
+    schedule.appended(bytes: 17 << 20)
+    schedule.begun(at: Instant(nanoseconds: 100 * second))
+    schedule.failed(used: 4 * second, at: Instant(nanoseconds: 101 * second))
+    #expect(schedule.nextDeadline == Instant(nanoseconds: 181 * second))
+  }
+
   @Test func `what was replayed counts like what was appended`() {
     let schedule = SnapshotSchedule(
       journalBytes: 20 << 20, snapshotBytes: 1 << 20, at: Instant(nanoseconds: 7))

@@ -45,7 +45,7 @@ const char *lido_shared_type(const struct lido_shared_memory *memory);
 // Unmaps and closes. A lock in it that the calling thread holds counts as left behind. While
 // another thread of this process holds it the memory stays mapped, for ever, as nobody could tell
 // later when it ends; the descriptor does not.
-void lido_shared_drop(struct lido_shared_memory *memory);
+void lido_shared_drop(const struct lido_shared_memory *memory);
 
 // One element of 1, 2, 4 or 8 bytes, in one access: another process sees all of it or nothing, with
 // or without a lock, and a loop that waits for a change is not optimised away.

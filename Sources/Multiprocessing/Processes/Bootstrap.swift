@@ -116,7 +116,9 @@ public enum Bootstrap {
 
   /// Says why this process cannot go on, and ends it.
   static func stop(_ reason: String) -> Never {
-    fflush(nil)  // What was printed before it says more than this.
+    // What was printed before it says more than this. Not of all streams: that waits for whoever
+    // reads one.
+    lido_flush_stdout()
     let line = "lido: \(reason)\n"
     _ = line.utf8.withContiguousStorageIfAvailable { write(2, $0.baseAddress, $0.count) }
     _exit(70)

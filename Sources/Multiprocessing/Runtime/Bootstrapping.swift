@@ -30,7 +30,7 @@ extension AnyTask: RegistrableTask {
 ///
 /// A process that has threads at this point could not start others; that is said, and ends it with
 /// 70 (EX_SOFTWARE): an `async` main may have some before its first statement. Two tasks of one
-/// name, and a second call, are programming errors.
+/// name end it in the same way; a second call is a programming error.
 public func bootstrap(_ tasks: [any RegistrableTask], preload: (() -> Void)? = nil) {
   let erased = tasks.map(\.erased)
   let registry = TaskRegistry(erased, initializers: erased)

@@ -9,7 +9,8 @@ import Glibc
 struct Mutex<Value>: ~Copyable, Sendable {
   // reason: the pointer is constant, and what it leads to is made to be used by any thread.
   private nonisolated(unsafe) let lock: UnsafeMutablePointer<pthread_mutex_t>
-  // reason: what it leads to is touched by `withLock` only, under `lock`.
+  // reason: between the first and the last moment of its life, what it leads to is touched by
+  // `withLock` only, under `lock`.
   private nonisolated(unsafe) let value: UnsafeMutablePointer<Value>
 
   /// An unlocked one.
@@ -28,7 +29,8 @@ struct Mutex<Value>: ~Copyable, Sendable {
     value.deallocate()
   }
 
-  /// Does `body` with the value while no other thread has it. Not to be called from within itself.
+  /// Does `body` with the value while no other thread has it; it must not let references out that
+  /// lead to what is guarded. Not to be called from within itself.
   borrowing func withLock<Answer, Failure: Error>(
     _ body: (inout Value) throws(Failure) -> Answer
   ) throws(Failure) -> Answer {

@@ -19,7 +19,8 @@ import Glibc
 /// locked when it dies (a limit of the kernel), and all processes must see one another's process
 /// ids (be of one pid namespace).
 public protocol ProcessLock: AnyObject, Sendable, CustomStringConvertible {
-  /// Where the lock is. Only `Lock` and `RLock` can make one of it.
+  /// Where the lock is, which never changes. It comes from a `Lock` or an `RLock`: whatever else
+  /// conforms stands for that one.
   var place: LockPlace { get }
 }
 

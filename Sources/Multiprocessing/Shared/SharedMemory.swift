@@ -61,10 +61,7 @@ final class SharedMemory: Sendable {
     self.mapping = mapping
   }
 
-  deinit {
-    var mapping = mapping
-    lido_shared_drop(&mapping)
-  }
+  deinit { withUnsafePointer(to: mapping) { lido_shared_drop($0) } }
 
   /// Adds it to the transfer under way, for a value of `owner`, and says its place there.
   func add(for owner: String) throws(TransferError) -> Int {
