@@ -38,8 +38,6 @@ public struct JobStore: Equatable, Sendable {
   var table = JobTable()
   /// The ids that tell numbers; nil: none does, as long as there is no engine.
   private var numbered: NumberedIDs?
-  /// Jobs, hidden ones included, whose ids are told, so that what `ids` holds can be checked.
-  private var toldCount = 0
   /// Where the job, or map, of an id, or of an idempotency key, is. They hold both themselves. The
   /// ids of jobs that are told are not in `ids`.
   var ids = NumberTable()
@@ -147,11 +145,7 @@ public struct JobStore: Equatable, Sendable {
 
   /// Makes a job's id lead to it no more.
   mutating func removeID(of job: Job) {
-    if isTold(job.id, job.number) {
-      toldCount -= 1
-    } else {
-      ids.remove(job.id.seededHash, job.number)
-    }
+    if !isTold(job.id, job.number) { ids.remove(job.id.seededHash, job.number) }
   }
 
   /// The number of the job that was submitted under `key`.
@@ -326,11 +320,7 @@ public struct JobStore: Equatable, Sendable {
       Job(
         number: number, id: submitted.id, task: task, pool: pool, args: submitted.args,
         options: submitted.options, createdAt: submitted.at))
-    if isTold(submitted.id, number) {
-      toldCount += 1
-    } else {
-      ids.insert(submitted.id.seededHash, number)
-    }
+    if !isTold(submitted.id, number) { ids.insert(submitted.id.seededHash, number) }
     if let key = submitted.options?.idempotencyKey { keys.insert(JobStore.hash(key), number) }
     recount(pool, from: nil, to: .queued)
     openBytes += submitted.bytes
@@ -457,8 +447,8 @@ public struct JobStore: Equatable, Sendable {
     guard
       lhs.nextNumber == rhs.nextNumber, lhs.openBytes == rhs.openBytes,
       lhs.finishedBytes == rhs.finishedBytes, lhs.counts == rhs.counts,
-      lhs.heldIDs == rhs.heldIDs, lhs.keys.count == rhs.keys.count,
-      lhs.forgotten == rhs.forgotten, lhs.finishedCount == rhs.finishedCount,
+      lhs.keys.count == rhs.keys.count, lhs.forgotten == rhs.forgotten,
+      lhs.finishedCount == rhs.finishedCount,
       lhs.hasSameMaps(as: rhs), lhs.createdPools == rhs.createdPools
     else { return false }
     let order = lhs.finishOrder.entries.filter(lhs.isHeld)
@@ -469,10 +459,11 @@ public struct JobStore: Equatable, Sendable {
   /// Whether a number is that of a job or a map.
   func isHeld(_ number: JobNumber) -> Bool { table[number] != nil || maps.contains(number) }
 
-  /// Whether every job, and every map, is found by its id and its key.
+  /// Whether every job, and every map, is found by its id and its key, and nothing else is indexed
+  /// but the ids of hidden jobs.
   private var isIndexed: Bool {
     var isIndexed = true
-    var (keyCount, told) = (0, 0)
+    var (keyCount, idCount) = (0, maps.count)
     maps.forEachAscending { map in
       if mapNumber(of: map.id) != map.number { isIndexed = false }
       guard let key = map.options?.idempotencyKey else { return }
@@ -481,18 +472,16 @@ public struct JobStore: Equatable, Sendable {
     }
     table.forEachAscending { job in
       if number(of: job.id) != job.number { isIndexed = false }
-      if isTold(job.id, job.number) { told += 1 }
+      if !isTold(job.id, job.number) { idCount += 1 }
       guard let key = job.options?.idempotencyKey else { return }
       keyCount += 1
       if number(ofKey: key) != job.number { isIndexed = false }
     }
-    // Of hidden jobs nobody knows which are told.
-    if table.hiddenCount == 0, told != toldCount { return false }
-    return isIndexed && heldIDs == table.count + maps.count && keys.count == keyCount
+    table.forEachHidden { job in
+      if !isTold(job.id, job.number) { idCount += 1 }
+    }
+    return isIndexed && ids.count == idCount && keys.count == keyCount
   }
-
-  /// How many ids are those of jobs and maps that are held.
-  private var heldIDs: Int { ids.count + toldCount - table.hiddenCount }
 
   private func renamed(to other: NameTable) -> JobTable {
     guard names != other else { return table }

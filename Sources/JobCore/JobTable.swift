@@ -191,6 +191,15 @@ struct JobTable: Equatable, Sendable {
     }
   }
 
+  /// Calls `body` for each hidden job in ascending order of number.
+  func forEachHidden(_ body: (Job) -> Void) {
+    for case let page? in pages {
+      for slot in page.jobs.indices where page.isHidden(slot) {
+        if let job = page.jobs[slot] { body(job) }
+      }
+    }
+  }
+
   /// Calls `body` for each job below `bound` in descending order, until it answers false.
   func descend(below bound: JobNumber, while body: (Job) -> Bool) {
     guard !pages.isEmpty, bound > firstPage * JobTable.pageSize else { return }
