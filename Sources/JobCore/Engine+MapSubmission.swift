@@ -64,7 +64,8 @@ extension Engine {
   func earlierMap(_ id: JobID?, _ key: String?) -> JobMap? {
     guard store.mapCount > 0 else { return nil }
     if let id, let number = store.mapNumber(of: id) { return store.map(number) }
-    return key.flatMap { store.mapNumber(ofKey: $0) }.flatMap { store.map($0) }
+    guard let key, let number = store.mapNumber(ofKey: key) else { return nil }
+    return store.map(number)
   }
 
   /// Task, options and, of a document, every item: all compared, and so exactly. What the client
@@ -74,7 +75,7 @@ extension Engine {
     guard
       store.names[map.task] == submission.task, map.isStar == submission.isStar,
       options.isSamePayload(as: map.effectiveOptions),
-      submission.pool.map({ $0 == store.names[map.pool] }) ?? true,
+      submission.pool == nil || submission.pool == store.names[map.pool],
       submission.id.map({ $0 == map.id }) ?? true,
       submission.chunkSize.map({ $0 == map.chunkSize || map.chunkSize == 0 }) ?? true,
       options.idempotencyKey == nil || map.options?.idempotencyKey == nil

@@ -3,18 +3,8 @@ extension Engine {
   mutating func submit(
     _ submission: Submission, _ request: RequestID, at moment: Moment, _ turn: inout Turn
   ) {
-    if let map = earlierMap(submission.id, submission.options?.idempotencyKey) {
-      turn.effects.append(.answer(request, .refused(.idempotencyMismatch(map.id))))
-      return
-    }
-    if let earlier = earlierJob(of: submission) {
-      let isSame = isSamePayload(submission, as: earlier) && !isKeyOfAnother(submission, earlier)
-      turn.effects.append(
-        .answer(
-          request,
-          isSame
-            ? .accepted(earlier.number, isReplay: true)
-            : .refused(.idempotencyMismatch(earlier.id))))
+    if let answer = answerToRepeat(submission) {
+      turn.effects.append(.answer(request, answer))
       return
     }
     let pool: Int
@@ -39,6 +29,18 @@ extension Engine {
     dispatch(pool: pool, at: moment, &turn)
   }
 
+  /// The answer to a submission whose id or key names a job or map already; nil: it is new.
+  private func answerToRepeat(_ submission: Submission) -> Answer? {
+    if let map = earlierMap(submission.id, submission.options?.idempotencyKey) {
+      return .refused(.idempotencyMismatch(map.id))
+    }
+    guard let earlier = earlierJob(of: submission) else { return nil }
+    guard isSamePayload(submission, as: earlier), !isKeyOfAnother(submission, earlier) else {
+      return .refused(.idempotencyMismatch(earlier.id))
+    }
+    return .accepted(earlier.number, isReplay: true)
+  }
+
   /// A submission named a pool.
   mutating func noteNamed(_ name: String?, _ pool: Int, at moment: Moment) {
     guard name != nil else { return }
@@ -49,14 +51,16 @@ extension Engine {
   /// The job that this submission repeats, by its id or its key.
   private func earlierJob(of submission: Submission) -> Job? {
     if let id = submission.id, let number = store.number(of: id) { return store[number] }
-    guard let key = submission.options?.idempotencyKey else { return nil }
-    return store.number(ofKey: key).flatMap { store[$0] }
+    guard let key = submission.options?.idempotencyKey, let number = store.number(ofKey: key)
+    else { return nil }
+    return store[number]
   }
 
   /// Whether the submission's key names another job than its id does.
   private func isKeyOfAnother(_ submission: Submission, _ job: Job) -> Bool {
-    guard let key = submission.options?.idempotencyKey else { return false }
-    return store.number(ofKey: key).map { $0 != job.number } ?? false
+    guard let key = submission.options?.idempotencyKey, let number = store.number(ofKey: key)
+    else { return false }
+    return number != job.number
   }
 
   /// The same payload: task, arguments and options, all compared (and so exactly). A pool or id
@@ -65,7 +69,7 @@ extension Engine {
     let options = submission.options ?? .defaults
     return store.names[job.task] == submission.task && job.args == submission.args
       && options.isSamePayload(as: job.effectiveOptions)
-      && submission.pool.map { $0 == store.names[job.pool] } ?? true
+      && (submission.pool == nil || submission.pool == store.names[job.pool])
       && submission.id.map { $0 == job.id } ?? true
       && (options.idempotencyKey == nil || job.options?.idempotencyKey == nil
         || options.idempotencyKey == job.options?.idempotencyKey)
@@ -80,10 +84,14 @@ extension Engine {
     let admitted = admitTask(submission.task, pool: submission.pool)
     guard case .success(let pool) = admitted else { return admitted }
     let bytes = submission.args.utf8.count
-    let refused =
-      whyNotAllowed(submission.options, argumentBytes: bytes, pool: pool)
-      ?? whyNoRoom(jobs: 1, bytes: bytes + (submission.options?.bytes ?? 0), at: moment)
-    return refused.map { .failure($0) } ?? admitted
+    if let refused = whyNotAllowed(submission.options, argumentBytes: bytes, pool: pool) {
+      return .failure(refused)
+    }
+    let optionBytes = submission.options?.bytes ?? 0
+    if let refused = whyNoRoom(jobs: 1, bytes: bytes + optionBytes, at: moment) {
+      return .failure(refused)
+    }
+    return admitted
   }
 
   /// Why a pool's rule refuses jobs with these options and so many bytes of arguments; nil: it does

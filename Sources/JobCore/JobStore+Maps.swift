@@ -35,6 +35,9 @@ extension JobStore {
   /// The map with a number.
   public func map(_ number: MapNumber) -> JobMap? { maps[number] }
 
+  /// Whether a map has this number; cheaper than the map.
+  public func isMap(_ number: MapNumber) -> Bool { maps.count > 0 && maps.contains(number) }
+
   /// The number of the map with `id`.
   public func mapNumber(of id: JobID) -> MapNumber? {
     maps.count == 0 ? nil : ids.find(id.seededHash) { maps[$0]?.id == id }

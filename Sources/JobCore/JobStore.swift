@@ -51,6 +51,7 @@ public struct JobStore: Equatable, Sendable {
   /// behind until it comes to the front. A chunk has none: it goes with its map.
   var finishOrder = NumberQueue()
   let forgottenIDsMax: Int
+  private let passing = PassedByAddress()
 
   /// An empty store.
   public init(forgottenIDsMax: Int = Limits().forgottenIDsMax) {

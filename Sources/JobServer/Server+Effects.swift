@@ -148,7 +148,7 @@ extension Server {
     feedEvents(of: number)
     dropNews(of: number)
     if reading({ $0.store.mapCount }) > 0 || !mapReaders.isEmpty { mapChanged(number) }
-    guard waiters.count > 0, reading({ $0.store.map(number) }) == nil else { return }
+    guard waiters.count > 0, !reading({ $0.store.isMap(number) }) else { return }
     // If memory is ahead of what is durable, a later effect tells of the rest; but none tells that
     // the job was dropped.
     guard isDurable(number) || reading({ $0.store.brief(of: number) }) == nil else { return }

@@ -34,7 +34,10 @@ extension Server {
   }
 
   private func chunkCount(of call: CallID) -> Int? {
-    engine.job(of: call).flatMap { engine.store[$0]?.options?.chunk?.count }
+    reading { engine in
+      guard let number = engine.job(of: call) else { return nil }
+      return engine.store[number]?.options?.chunk?.count
+    }
   }
 }
 

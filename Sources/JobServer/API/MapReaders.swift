@@ -62,7 +62,7 @@ extension Server {
     guard let map else { return }
     inputChanged(of: map)
     for reader in mapReaders.all(of: map) { feed(reader) }
-    guard waiters.count > 0, engine.store.map(map) != nil else { return }
+    guard waiters.count > 0, reading({ $0.store.isMap(map) }) else { return }
     // While the journal takes nothing, who waits goes on waiting for what can be told.
     if engine.isWritable || isDurable(map) { wake(map) }
   }
