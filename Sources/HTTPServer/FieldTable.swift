@@ -6,7 +6,7 @@ import Glibc
 /// that a name is found without a look at the case of its letters, and a value needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
-  enum Role { case none, host, contentLength, transferEncoding, authorization, requestID }
+  enum Role { case none, host, contentLength, transferEncoding, authorization, requestID, secret }
 
   /// One name: what it is for, and whether requests keep its value. It refers to nothing, so that
   /// to look at it counts no references.
@@ -42,7 +42,7 @@ final class FieldTable {
     let roles: [(String, Role)] = [
       ("host", .host), ("content-length", .contentLength),
       ("transfer-encoding", .transferEncoding), ("authorization", .authorization),
-      ("x-request-id", .requestID),
+      ("x-request-id", .requestID), ("cookie", .secret), ("proxy-authorization", .secret),
     ]
     let plain = kept.filter { name in !roles.contains { $0.0 == name } }
     var entries: [Entry] = []

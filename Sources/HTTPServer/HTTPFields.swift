@@ -11,6 +11,8 @@ struct HTTPFields: Sendable {
   /// A bit for each length that a name has (of 64 bytes and more, that of the rest): most headers
   /// that are asked for are not there.
   private var lengths: UInt64 = 0
+  /// Whether the list is another's as well, so that to empty it would copy it first.
+  private var isLent = false
 
   /// None.
   init() {}
@@ -36,13 +38,21 @@ struct HTTPFields: Sendable {
     index(of: name).map { list[$0].value }
   }
 
+  /// The same headers, for somebody else too.
+  func lent() -> HTTPFields {
+    var fields = self
+    fields.isLent = true
+    return fields
+  }
+
   /// How many headers a connection keeps room for while it is idle.
   private static let roomMax = 16
 
   /// Lets go of all, but for the room. (One by one: `removeAll(keepingCapacity:)` replaces a range
   /// by nothing, which takes longer for so few.)
   mutating func removeAll() {
-    if list.count > Self.roomMax { list = [] }
+    if isLent || list.count > Self.roomMax { list = [] }
+    isLent = false
     while case .some = list.popLast() {}
     lengths = 0
   }

@@ -108,7 +108,7 @@ extension HTTPServer {
     connection.isVersion10 = lines.isVersion10
     var scan = HeaderScan(table: fieldTable, lines: lines)
     swap(&scan.fields, &connection.request.fields)
-    scan.read(connection.handle)
+    scan.read(connection.handle, &headerMemory)
     swap(&scan.fields, &connection.request.fields)
     connection.requestID = scan.requestID
     if let refusal = scan.refusal { return refuse(connection, refusal) }

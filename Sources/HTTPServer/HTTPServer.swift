@@ -34,6 +34,8 @@ public final class HTTPServer {
   let admit: ((HTTPArrival) -> HTTPDenial?)?
   let observe: ((HTTPObservation) -> Void)?
   let fieldTable: FieldTable
+  /// What was read in headers that may come again.
+  var headerMemory = HeaderMemory()
 
   /// Calls of libmicrohttpd that had something to tell.
   var activity: UInt64 = 0

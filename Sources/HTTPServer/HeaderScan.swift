@@ -13,6 +13,7 @@ struct HeaderScan {
   private var isChunked = false
   private var isMalformed = false
   private var requestIDs = 0
+  private var hasSecrets = false
 
   /// The stated length of the body; `Int.max` when it is not a number that fits.
   private(set) var contentLength = 0
@@ -38,8 +39,24 @@ struct HeaderScan {
   /// Whether the body has more bytes than `count`, or does not say how many.
   func hasBody(over count: Int) -> Bool { codings > 0 || contentLength > count }
 
-  /// Walks over the headers of a connection whose header block is complete.
-  mutating func read(_ connection: OpaquePointer) {
+  /// Reads the headers of a connection whose header block is complete, or recalls them.
+  mutating func read(_ connection: OpaquePointer, _ memory: inout HeaderMemory) {
+    let size = mhd_header_size(connection)
+    guard !lines.isVersion10, let block = lines.block(size: size) else {
+      return walk(connection, size)
+    }
+    if let known = memory.recall(block, of: connection) {
+      (fields, contentLength, hosts) = (known.fields, known.contentLength, 1)
+      return
+    }
+    walk(connection, size)
+    let saysMore = codings > 0 || requestIDs > 0 || authorization != nil || hasSecrets
+    guard refusal == nil, !saysMore else { return }
+    memory.keep(block, of: connection, fields: fields, contentLength: contentLength)
+  }
+
+  /// Walks over the headers.
+  private mutating func walk(_ connection: OpaquePointer, _ size: Int) {
     withUnsafeMutablePointer(to: &self) { scan in
       _ = MHD_get_connection_values_n(
         connection, .HEADER_KIND,
@@ -52,7 +69,7 @@ struct HeaderScan {
           return .YES
         }, scan)
     }
-    lines.end(size: mhd_header_size(connection))
+    lines.end(size: size)
   }
 
   /// Why this message is refused before its body is read, `nil` when its framing is sound.
@@ -89,6 +106,7 @@ struct HeaderScan {
       authorization = UnsafeBufferPointer(
         rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
     case .requestID: takeRequestID(value)
+    case .secret: hasSecrets = true
     }
     guard entry.isKept else { return }
     if let field = table.field(entry, value) { fields.add(field) } else { isMalformed = true }

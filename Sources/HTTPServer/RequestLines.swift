@@ -39,6 +39,14 @@ struct RequestLines {
     isBroken = Self.isKnown && !isWhole
   }
 
+  /// The header block behind the request line, in the memory of the connection, with what ends it;
+  /// `size` counts from the method's first byte. Nil when it does not lie as it must.
+  func block(size: Int) -> UnsafeBufferPointer<UInt8>? {
+    let count = size - (next - method)
+    guard Self.isKnown, !isBroken, count > 0 else { return nil }
+    return UnsafeBufferPointer(start: next, count: count)
+  }
+
   /// HTTP/1.0, or later.
   var isVersion10: Bool { version[7] == UInt8(ascii: "0") }
 
