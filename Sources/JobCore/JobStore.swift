@@ -98,10 +98,12 @@ public struct JobStore: Equatable, Sendable {
     @inline(__always) get { table[number] }
   }
 
-  /// Calls `body` with the job with `number`, if it is held. In another module, to take it out and
-  /// look at it copies it several times, and each copy counts references.
-  public func withJob(_ number: JobNumber, _ body: (Job) -> Void) {
-    if let job = table[number] { body(job) }
+  /// Calls `body` with the job with `number`, and answers whether it is held. In another module, to
+  /// take it out and look at it copies it several times, and each copy counts references.
+  public func withJob(_ number: JobNumber, _ body: (Job) -> Void) -> Bool {
+    guard let job = table[number] else { return false }
+    body(job)
+    return true
   }
 
   /// The text of a name; cheaper than to ask `names`, which is a copy outside of this module.

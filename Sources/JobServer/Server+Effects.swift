@@ -43,20 +43,22 @@ extension Server {
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
-    var told: Assignment?
-    reading { engine in
+    let isHeld = reading { engine in
       engine.store.withJob(number) { job in
-        told = Assignment(
-          call: call, job: job.id, attempt: Int(job.attempt),
-          task: engine.store.text(of: job.task), args: job.args,
-          kwargs: job.options?.kwargs ?? "", kind: kind(of: job, engine),
-          encoding: job.options?.encoding ?? .json, main: job.options?.main)
+        assign(
+          Assignment(
+            call: call, job: job.id, attempt: Int(job.attempt),
+            task: engine.store.text(of: job.task), args: job.args,
+            kwargs: job.options?.kwargs ?? "", kind: kind(of: job, engine),
+            encoding: job.options?.encoding ?? .json, main: job.options?.main))
       }
     }
-    guard let assignment = told else {
-      // A chunk of a map that was withdrawn before its worker was told.
-      return inbox.append(.callLost(call, .notStarted))
-    }
+    // A chunk of a map that was withdrawn before its worker was told.
+    if !isHeld { inbox.append(.callLost(call, .notStarted)) }
+  }
+
+  private func assign(_ assignment: Assignment) {
+    let call = assignment.call
     guard let pool = drivers[call.slot.pool] else { return }
     pool.assign(assignment, at: now.instant)
     // A program's limits count from when it runs; a worker begins as soon as it is told.
@@ -200,10 +202,12 @@ extension Server {
     if reading({ $0.store.mapCount }) > 0, let map = reading({ $0.store.map(number) }) {
       return tell(client, of: map, goal, presentation)
     }
-    var told: HTTPResponse?
-    reading { $0.store.withJob(number) { told = response(to: goal, $0, presentation) } }
-    guard let answer = told.take() else { return tell(gone, of: number, to: client) }
-    tell(answer, of: number, to: client)
+    let isHeld = reading { engine in
+      engine.store.withJob(number) { job in
+        tell(response(to: goal, job, presentation), of: number, to: client)
+      }
+    }
+    if !isHeld { tell(gone, of: number, to: client) }
   }
 }
 

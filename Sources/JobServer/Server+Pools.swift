@@ -188,7 +188,7 @@ extension Server {
       pool.drainEvents { event in
         note(event, of: pool)
         if usage.count > 0 { endUsage(with: event) }
-        decide(engine.store.mapCount > 0 ? checked(event) : event)
+        if reading({ $0.store.mapCount }) > 0 { decide(checked(event)) } else { decide(event) }
       }
     }
   }

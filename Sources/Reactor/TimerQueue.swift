@@ -84,7 +84,7 @@ public struct TimerQueue<Payload> {
   /// pending.
   @inlinable
   @discardableResult
-  public mutating func schedule(_ payload: Payload, at deadline: UInt64) -> Handle {
+  public mutating func schedule(_ payload: consuming Payload, at deadline: UInt64) -> Handle {
     let slot = takeSlot(payload)
     heap.append(Entry(deadline: deadline, sequence: takeSequence(), slot: slot))
     siftUp(from: heap.count - 1)
@@ -139,7 +139,7 @@ public struct TimerQueue<Payload> {
   }
 
   @inlinable
-  mutating func takeSlot(_ payload: Payload) -> UInt32 {
+  mutating func takeSlot(_ payload: consuming Payload) -> UInt32 {
     if let slot = freeSlots.popLast() {
       slots[Int(slot)].payload = payload
       return slot

@@ -92,10 +92,11 @@ struct Waiters {
     until deadline: UInt64, _ attendance: Attendance? = nil
   ) -> Handle {
     let head = makeLink(number, goal)
-    let subject = Subject.job(number, goal, presentation)
-    let waiter = Waiter(
-      response: response, subject: subject, attendances: attendance.map { [$0] } ?? [], head: head)
-    let handle = Handle(timer: timers.schedule(waiter, at: deadline))
+    let timer = timers.schedule(
+      Waiter(
+        response: response, subject: .job(number, goal, presentation),
+        attendances: attendance.map { [$0] } ?? [], head: head), at: deadline)
+    let handle = Handle(timer: timer)
     list(head, handle)
     return handle
   }
@@ -129,7 +130,7 @@ struct Waiters {
   /// Takes out a waiter whose client went away; nil if it was taken out before.
   mutating func remove(_ handle: Handle) -> Waiter? {
     guard let waiter = timers.cancel(handle.timer) else { return nil }
-    releaseLinks(of: waiter)
+    releaseLinks(from: waiter.head)
     return waiter
   }
 
@@ -155,7 +156,7 @@ struct Waiters {
   /// Takes out one waiter whose time is over at `now`.
   mutating func popExpired(at now: UInt64) -> Waiter? {
     guard let waiter = timers.popExpired(at: now) else { return nil }
-    releaseLinks(of: waiter)
+    releaseLinks(from: waiter.head)
     return waiter
   }
 
@@ -204,8 +205,8 @@ struct Waiters {
     if let older = link.older { links[older].newer = link.newer }
   }
 
-  private mutating func releaseLinks(of waiter: Waiter) {
-    var place: Int? = waiter.head
+  private mutating func releaseLinks(from head: Int) {
+    var place: Int? = head
     while let index = place {
       place = links[index].sibling
       if links[index].isListed { unlist(index) }
