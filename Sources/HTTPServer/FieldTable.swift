@@ -6,7 +6,7 @@ import Glibc
 /// that a name is found without a look at the case of its letters, and a value needs no new string.
 final class FieldTable {
   /// What a name is to the server itself.
-  enum Role { case none, host, contentLength, transferEncoding, authorization, requestID, secret }
+  enum Role { case none, host, contentLength, transferEncoding, authorization, requestID }
 
   /// One name: what it is for, and whether requests keep its value. It refers to nothing, so that
   /// to look at it counts no references.
@@ -20,6 +20,11 @@ final class FieldTable {
   }
 
   private static let lengthMax = 64
+  /// Names that mean nothing here, and are no place for a secret: most clients send some of them,
+  /// and a block with any other is not remembered (`HeaderMemory`).
+  private static let harmless = [
+    "accept", "accept-encoding", "accept-language", "connection", "user-agent",
+  ]
 
   /// By length of name, and the index of the first entry of each length; 0 is unused.
   private let entries: [Entry]
@@ -42,20 +47,22 @@ final class FieldTable {
     let roles: [(String, Role)] = [
       ("host", .host), ("content-length", .contentLength),
       ("transfer-encoding", .transferEncoding), ("authorization", .authorization),
-      ("x-request-id", .requestID), ("cookie", .secret), ("proxy-authorization", .secret),
+      ("x-request-id", .requestID),
     ]
-    let plain = kept.filter { name in !roles.contains { $0.0 == name } }
+    let plain = Set(kept).union(Self.harmless).filter { name in !roles.contains { $0.0 == name } }
     var entries: [Entry] = []
     var firstByLength = [0]
     var names: [String] = []
     var nameBytes: [UInt8] = []
-    let all = (roles + plain.map { ($0, Role.none) }).sorted { $0.0.utf8.count < $1.0.utf8.count }
+    let all = (roles + plain.map { ($0, Role.none) }).sorted {
+      ($0.0.utf8.count, $0.0) < ($1.0.utf8.count, $1.0)
+    }
     for (name, role) in all {
       precondition((1...Self.lengthMax).contains(name.utf8.count), "header name of 1 to 64 bytes")
       precondition(
         name.utf8.allSatisfy { lower[Int($0)] == $0 }, "\(name) is no lower-case token")
       while firstByLength.count <= name.utf8.count { firstByLength.append(entries.count) }
-      let isKept = role == .none || kept.contains(name)
+      let isKept = kept.contains(name)
       entries.append(
         Entry(role: role, isKept: isKept, place: names.count, start: nameBytes.count))
       names.append(name)

@@ -11,7 +11,7 @@ struct HTTPFields: Sendable {
   /// A bit for each length that a name has (of 64 bytes and more, that of the rest): most headers
   /// that are asked for are not there.
   private var lengths: UInt64 = 0
-  /// Whether the list is another's as well, so that to empty it would copy it first.
+  /// Whether the list may be another's as well, so that to empty it would copy it first.
   private var isLent = false
 
   /// None.

@@ -6,8 +6,9 @@ import Glibc
 ///
 /// To be known, a block must have the same bytes, and libmicrohttpd must have told the same lines
 /// of it: it writes NUL over what ends a name or a line, so that the bytes alone do not say what it
-/// made of them (`RequestLines`). No block is kept that holds a secret, as the time that a
-/// comparison takes would tell of it.
+/// made of them (`RequestLines`). No block is kept that may hold a secret, as the time that a
+/// comparison takes would tell of it: none with `Authorization`, or with a header of a name that
+/// `FieldTable` does not have.
 struct HeaderMemory {
   /// A header as it was told, by places in the block.
   fileprivate struct Line: Equatable {
@@ -28,13 +29,15 @@ struct HeaderMemory {
 
   /// The longest block that is kept, in bytes.
   private static let bytesMax = 1_024
-  /// Blocks are kept by their length, so that submissions and questions have a place each.
+  /// Blocks are kept by their length: submissions and questions mostly have a place each.
   private static let placeCount = 8
   /// After so many others a block gives its place up: where no two requests are alike, most cost no
   /// more than a look.
   private static let missesMax = 4
 
   private var blocks = [Block](repeating: Block(), count: placeCount)
+  /// How many requests had a block that was known.
+  private(set) var recalledCount = 0
 
   /// What was read in a block that is known: the fields that are kept, and the stated length of the
   /// body, which is all there is to say of one that is kept. Nil when it must be read.
@@ -47,6 +50,7 @@ struct HeaderMemory {
       return nil
     }
     blocks[place].misses = 0
+    recalledCount += 1
     return (blocks[place].fields, blocks[place].contentLength)
   }
 
@@ -60,7 +64,7 @@ struct HeaderMemory {
     guard !isTaken, block.count <= Self.bytesMax, let start = block.baseAddress else { return }
     blocks[place] = Block(
       bytes: [UInt8](block), lines: Self.lines(of: connection, from: start),
-      fields: fields.lent(), contentLength: contentLength)
+      fields: fields, contentLength: contentLength)
   }
 
   private func isAlike(_ block: UnsafeBufferPointer<UInt8>, at place: Int) -> Bool {

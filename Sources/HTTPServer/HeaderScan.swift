@@ -13,7 +13,8 @@ struct HeaderScan {
   private var isChunked = false
   private var isMalformed = false
   private var requestIDs = 0
-  private var hasSecrets = false
+  /// Whether a header has a name of which nothing is known: its value may be a secret.
+  private var hasUnknown = false
 
   /// The stated length of the body; `Int.max` when it is not a number that fits.
   private(set) var contentLength = 0
@@ -50,8 +51,9 @@ struct HeaderScan {
       return
     }
     walk(connection, size)
-    let saysMore = codings > 0 || requestIDs > 0 || authorization != nil || hasSecrets
+    let saysMore = codings > 0 || requestIDs > 0 || authorization != nil || hasUnknown
     guard refusal == nil, !saysMore else { return }
+    fields = fields.lent()
     memory.keep(block, of: connection, fields: fields, contentLength: contentLength)
   }
 
@@ -90,6 +92,7 @@ struct HeaderScan {
     if Self.contains(UInt8(ascii: "\r"), value) { isMalformed = true }
     guard let entry = table.entry(of: name) else {
       if !table.isToken(name) { isMalformed = true }
+      hasUnknown = true
       return
     }
     switch entry.role {
@@ -106,7 +109,6 @@ struct HeaderScan {
       authorization = UnsafeBufferPointer(
         rebasing: Self.trimmed(value).prefix(isFirst ? .max : 0))
     case .requestID: takeRequestID(value)
-    case .secret: hasSecrets = true
     }
     guard entry.isKept else { return }
     if let field = table.field(entry, value) { fields.add(field) } else { isMalformed = true }

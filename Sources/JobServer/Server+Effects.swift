@@ -43,6 +43,7 @@ extension Server {
   }
 
   private func dispatch(_ call: CallID, _ number: JobNumber) {
+    // The engine is lent meanwhile: whatever a driver has to tell, it tells in a later turn.
     let isHeld = reading { engine in
       engine.store.withJob(number) { job in
         assign(
@@ -202,6 +203,7 @@ extension Server {
     if reading({ $0.store.mapCount }) > 0, let map = reading({ $0.store.map(number) }) {
       return tell(client, of: map, goal, presentation)
     }
+    // The engine is lent meanwhile: an answer is put in line here, and decides nothing.
     let isHeld = reading { engine in
       engine.store.withJob(number) { job in
         tell(response(to: goal, job, presentation), of: number, to: client)

@@ -3,7 +3,7 @@ import Glibc
 /// A raw TCP client: what is sent is what the test says, byte for byte.
 final class Client {
   /// One answer, as read from the bytes.
-  struct Answer: Equatable {
+  struct Answer {
     var status: Int
     var headers: [String: String]
     var body: String
